@@ -1,0 +1,80 @@
+"""Writes that are whole or absent, and hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from edge_fgir._errors import InputError
+
+
+def to_json(value: Any) -> str:
+    """Serialise ``value`` the one way this project writes JSON: indented, keys in given order."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sha256(data: bytes) -> str:
+    """Return the hex SHA-256 of ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON, atomically."""
+    write_atomic(path, to_json(value))
+
+
+@contextmanager
+def new_folder(path: Path, *, replaces: str) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path`` only when the block ends without an error.
+
+    An existing ``path`` is replaced only if it holds a file called ``replaces``: a folder of ours.
+
+    Raises:
+        InputError: ``path`` exists and is something else.
+    """
+    if path.exists() and not (path / replaces).is_file():
+        raise InputError(
+            f"{path} exists and is not one of our outputs (it has no {replaces})",
+            "a new path, or an earlier output to replace",
+            "choose another --out",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    draft.chmod(0o755)
+    try:
+        yield draft
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+            path.replace(old / path.name)
+            draft.replace(path)
+            shutil.rmtree(old)
+        else:
+            draft.replace(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
