@@ -1,0 +1,39 @@
+"""The ground floor and the only part a device needs: bundles, preprocessing, engines, Classifier.
+
+Imports numpy, Pillow and pydantic; an engine's own library when it is used; never torch.
+"""
+
+from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage
+from edge_fgir.runtime.classifier import Classifier, Result, Timing
+from edge_fgir.runtime.engines import Device, Engine, open_engine
+from edge_fgir.runtime.images import check_image, is_picture, read_image, to_rgb
+from edge_fgir.runtime.manifest import Manifest
+from edge_fgir.runtime.preprocess import Pixels, Preprocess
+from edge_fgir.runtime.sources import Source, open_source
+from edge_fgir.runtime.stream import Frame
+from edge_fgir.runtime.verify import verify
+
+__all__ = [
+    "Bundle",
+    "Calibration",
+    "Check",
+    "Classifier",
+    "Device",
+    "Engine",
+    "Frame",
+    "Golden",
+    "GoldenImage",
+    "Manifest",
+    "Pixels",
+    "Preprocess",
+    "Result",
+    "Source",
+    "Timing",
+    "check_image",
+    "is_picture",
+    "open_engine",
+    "open_source",
+    "read_image",
+    "to_rgb",
+    "verify",
+]

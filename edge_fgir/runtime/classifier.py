@@ -1,0 +1,202 @@
+"""``Classifier``: the one object a camera app needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.engines import Device, Engine, Probabilities, open_engine
+from edge_fgir.runtime.images import read_image, to_rgb
+from edge_fgir.runtime.preprocess import Pixels, check_pixels
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.stream import Drop, Frame
+
+Color = Literal["bgr", "rgb"]
+Picture = Pixels | Image.Image | Path | str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of one call went, milliseconds."""
+
+    preprocess_ms: float
+    infer_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """From the decoded frame to the decision."""
+        return self.preprocess_ms + self.infer_ms
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the model says of one picture.
+
+    Attributes:
+        label: The most probable class.
+        score: Its calibrated probability, 0..1.
+        index: Its position in ``labels.txt``.
+        is_unknown: ``score`` lies below the bundle's threshold.
+        probabilities: All classes, (K,) ``float32``.
+        timing: Where the time went.
+        frame: In a stream, the frame this belongs to (number, timestamp, pixels); else None.
+    """
+
+    label: str
+    score: float
+    index: int
+    is_unknown: bool
+    probabilities: Probabilities = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    timing: Timing = field(repr=False)
+    frame: Frame | None = field(default=None, repr=False)
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """Return the ``k`` most probable (label, probability), best first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.labels[i], float(self.probabilities[i])) for i in order]
+
+
+class Classifier:
+    """A bundle, opened and compiled.
+
+    One instance per thread. Frames are HWC ``uint8`` arrays, BGR by default as OpenCV gives them::
+
+        with Classifier.open("birds.fgir") as model:
+            result = model(frame)
+            print(result.label, result.score, result.top(5))
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self._engine = engine
+        self._preprocess = bundle.preprocess
+        self._threshold = bundle.calibration.unknown_threshold
+        self.labels = bundle.labels
+        size = self._preprocess.size
+        # The first run allocates and, on some devices, compiles: not on the user's first frame.
+        self._engine.infer(np.zeros((1, size, size, 3), np.uint8))
+
+    @classmethod
+    def open(cls, path: Path | str, device: Device = "auto") -> Classifier:
+        """Open a bundle; the manifest decides the runtime (TensorRT, OpenVINO or ONNX Runtime).
+
+        Raises:
+            InputError: The bundle is missing or was changed, or cannot run on ``device`` here.
+        """
+        bundle = Bundle(path)
+        return cls(bundle, open_engine(bundle, device))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Name, target, precision, size and engine of what is open."""
+        manifest = self.bundle.manifest
+        return {
+            "bundle": str(self.bundle.path),
+            "name": manifest.name,
+            "target": manifest.target,
+            "precision": manifest.precision,
+            "engine": self._engine.description,
+            "image_size": self._preprocess.size,
+            "classes": len(self.labels),
+        }
+
+    @property
+    def image_size(self) -> int:
+        """Side of the model's square input, pixels."""
+        return self._preprocess.size
+
+    def __call__(self, picture: Picture, color: Color = "bgr", *, convert: bool = False) -> Result:
+        """Classify one picture.
+
+        Args:
+            picture: An (H, W, 3) ``uint8`` array, a Pillow image, or the path of a file.
+            color: Channel order of an array; images and files know their own.
+            convert: For a path: accept rotated, transparent, 16-bit or CMYK files (see ``images``).
+
+        Raises:
+            InputError: The picture cannot be used.
+        """
+        start = time.perf_counter()
+        pixels = self.prepare(picture, color, convert=convert)
+        ready = time.perf_counter()
+        probabilities = self._engine.infer(pixels[None])[0]
+        done = time.perf_counter()
+        return self._result(probabilities, Timing((ready - start) * 1e3, (done - ready) * 1e3))
+
+    def prepare(self, picture: Picture, color: Color = "bgr", *, convert: bool = False) -> Pixels:
+        """Return the model's input for one picture: (S, S, 3) ``uint8`` RGB."""
+        if isinstance(picture, str | Path):
+            return self._preprocess.apply(read_image(Path(picture), convert=convert))
+        if isinstance(picture, Image.Image):
+            return self._preprocess.apply(to_rgb(picture))
+        if color not in ("bgr", "rgb"):
+            raise InputError(f"color {color!r}", "'bgr' or 'rgb'")
+        check_pixels(picture)
+        # Resizing treats channels alike, so BGR is turned round on the small picture.
+        pixels = self._preprocess.apply(picture)
+        return np.ascontiguousarray(pixels[..., ::-1]) if color == "bgr" else pixels
+
+    def infer(self, batch: Pixels) -> Probabilities:
+        """Return (N, K) probabilities for (N, S, S, 3) prepared pixels."""
+        if self.bundle.manifest.input.shape[0] == 1 and len(batch) != 1:
+            return np.concatenate([self._engine.infer(image[None]) for image in batch])
+        return self._engine.infer(batch)
+
+    def predict_batch(self, pictures: Sequence[Picture], color: Color = "bgr") -> list[Result]:
+        """Classify several pictures, in order."""
+        return [self(picture, color) for picture in pictures]
+
+    def stream(self, source: Iterable[Frame | Pixels], drop: Drop = "oldest") -> Iterator[Result]:
+        """Classify frames as they come.
+
+        Args:
+            source: Yields :class:`~edge_fgir.runtime.Frame` or bare BGR arrays, as
+                :func:`~edge_fgir.runtime.open_source` does.
+            drop: ``oldest``: a thread reads the source and the newest frame wins, so the answer is
+                never about a stale picture. ``none``: every frame is classified, in order.
+
+        Yields:
+            Results whose ``frame`` carries the frame's number, timestamp and pixels.
+        """
+        from edge_fgir.runtime.stream import classify_stream
+
+        return classify_stream(self, source, drop)
+
+    def _result(self, probabilities: Probabilities, timing: Timing) -> Result:
+        index = int(probabilities.argmax())
+        score = float(probabilities[index])
+        return Result(
+            label=self.labels[index],
+            score=score,
+            index=index,
+            is_unknown=score < self._threshold,
+            probabilities=probabilities,
+            labels=self.labels,
+            timing=timing,
+        )
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._engine.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,145 @@
+"""Reading picture files strictly: what a model sees is never guessed.
+
+A camera delivers upright 8-bit RGB. A file may hold something else (a rotation flag, transparency,
+16 bits, CMYK ink), and each library turns that into RGB differently. So such files are refused,
+with the reason, unless the caller asks for the conversion that is written down here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.preprocess import Pixels
+
+MIN_SIDE = 8
+"""Smallest width or height of a usable picture, pixels."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
+"""File name endings that folder readers take for pictures (lower case)."""
+
+_PLAIN_MODES = ("RGB", "L")
+_ORIENTATION_TAG = 0x0112
+_CONVERT = "convert the file, or pass --convert to let edge-fgir do it"
+_MODE_NAMES = {
+    "CMYK": "CMYK (print colours)",
+    "P": "a palette image",
+    "PA": "a palette image with transparency",
+    "LA": "a grey image with transparency (alpha)",
+    "RGBA": "an image with transparency (alpha)",
+    "1": "a 1-bit image",
+    "I": "a 32-bit integer image",
+    "F": "a floating-point image",
+}
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether ``path`` has the ending of a picture file (hidden files are passed over)."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_image(path: Path, *, convert: bool = False) -> Pixels:
+    """Read one picture as (H, W, 3) ``uint8`` RGB.
+
+    Args:
+        path: The file.
+        convert: Turn it upright (EXIF), lay transparency on white, expand palettes, scale 16 bits
+            to 8, and turn CMYK into RGB, instead of refusing.
+
+    Raises:
+        InputError: The file is missing, broken, truncated, smaller than 8 px on a side, larger than
+            Pillow's decompression limit, or not plain 8-bit grey or RGB and ``convert`` is off.
+    """
+    try:
+        with Image.open(path) as image:
+            _check_size(image, path)
+            if not convert:
+                _check_plain(image, path)
+            image.load()
+            return to_rgb(image, source=str(path))
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", "a picture file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a folder", "a picture file", "name the files in it") from error
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path} is not a picture Pillow can read",
+            "JPEG, PNG, BMP, WebP or TIFF",
+            "replace or remove the file",
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {error}", "a picture of camera size", "scale it down") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"{path} is broken or truncated ({error})",
+            "a whole picture",
+            "copy it again or remove it",
+        ) from error
+
+
+def check_image(path: Path, *, convert: bool = False) -> None:
+    """Check what the header of ``path`` tells, without decoding the pixels.
+
+    Raises:
+        InputError: As :func:`read_image`, except for damage inside the pixel data.
+    """
+    try:
+        with Image.open(path) as image:
+            _check_size(image, path)
+            if not convert:
+                _check_plain(image, path)
+    except InputError:
+        raise
+    except Exception:
+        read_image(path, convert=convert)
+
+
+def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
+    """Turn a Pillow image of any usual kind into (H, W, 3) ``uint8`` RGB by the rules above.
+
+    Raises:
+        InputError: Its values have no fixed range (32-bit or floating-point images).
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint32) + 128) // 257
+        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"{source} is {_MODE_NAMES[image.mode]}, whose black and white points are unknown",
+            "8 or 16 bits a channel",
+            "convert the file",
+        )
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.asarray(image.convert("RGB"))
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    if min(image.size) < MIN_SIDE:
+        raise InputError(
+            f"{path} is {image.width} x {image.height} pixels",
+            f"at least {MIN_SIDE} x {MIN_SIDE}",
+            "remove the file",
+        )
+
+
+def _check_plain(image: Image.Image, path: Path) -> None:
+    kind = "a 16-bit image" if image.mode.startswith("I;16") else _MODE_NAMES.get(image.mode)
+    if image.mode not in _PLAIN_MODES:
+        raise InputError(f"{path} is {kind or image.mode}", "8-bit grey or RGB", _CONVERT)
+    if "transparency" in image.info:
+        raise InputError(f"{path} is {_MODE_NAMES['RGBA']}", "8-bit grey or RGB", _CONVERT)
+    orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    if orientation != 1:
+        raise InputError(
+            f"{path} carries EXIF orientation {orientation} (stored turned or mirrored)",
+            "an upright picture",
+            _CONVERT,
+        )

@@ -1,0 +1,85 @@
+"""From a picture to the model's input: the only evaluation preprocessing in the project.
+
+Training's evaluation, the calibration set and the device all call :meth:`Preprocess.apply`, so the
+pixels a model was judged on are the pixels it sees in the field.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_fgir._errors import InputError
+
+Pixels = npt.NDArray[np.uint8]
+Kernel = Literal["bilinear", "bicubic"]
+
+_PIL_KERNEL = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class Preprocess(BaseModel):
+    """How a picture becomes the model's ``uint8`` input; written as ``preprocess.json``.
+
+    The aspect ratio is not kept: the picture is stretched to a square of ``size / crop_fraction``
+    pixels and the centre ``size`` pixels are kept (spec TGDA section 1.7). Mean and standard
+    deviation are part of the exported graph, not of this step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Annotated[int, Field(ge=16, le=4096, description="side of the square input, pixels")]
+    kernel: Annotated[Kernel, Field(description="interpolation kernel of the resize")] = "bilinear"
+    antialias: Annotated[
+        bool, Field(description="widen the kernel when shrinking, as Pillow's resize does")
+    ] = True
+    crop_fraction: Annotated[
+        float, Field(gt=0.25, le=1.0, description="share of the side the centre crop keeps")
+    ] = 1.0
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Return ``pixels`` (H, W, 3) resized and cropped to (size, size, 3); channel order is kept.
+
+        Raises:
+            InputError: ``pixels`` is not a ``uint8`` array of shape (H, W, 3).
+        """
+        check_pixels(pixels)
+        side = round(self.size / self.crop_fraction)
+        if pixels.shape[:2] != (side, side):
+            pixels = self._resize(pixels, side)
+        if side != self.size:
+            start = (side - self.size) // 2
+            pixels = pixels[start : start + self.size, start : start + self.size]
+        return np.ascontiguousarray(pixels)
+
+    def _resize(self, pixels: Pixels, side: int) -> Pixels:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        kernel = _PIL_KERNEL[self.kernel]
+        if self.antialias:
+            return np.asarray(image.resize((side, side), kernel))
+        # Pillow's resize always antialiases; its affine transform samples points. Half-pixel
+        # centres, as OpenCV, OpenVINO and torch use, are Pillow's own convention there.
+        affine = (image.width / side, 0.0, _EDGE, 0.0, image.height / side, _EDGE)
+        padded = _with_edge(image)
+        return np.asarray(padded.transform((side, side), Image.Transform.AFFINE, affine, kernel))
+
+
+_EDGE = 2
+
+
+def _with_edge(image: Image.Image) -> Image.Image:
+    # The affine transform paints black where its kernel leaves the picture: repeat the border.
+    pixels = np.pad(np.asarray(image), ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0)), mode="edge")
+    return Image.fromarray(pixels)
+
+
+def check_pixels(pixels: object) -> None:
+    """Raise InputError unless ``pixels`` is a ``uint8`` array of shape (H, W, 3)."""
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        found = str(pixels.dtype) if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise InputError(f"frame of type {found}", "an HWC uint8 array, a PIL image or a path")
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise InputError(f"frame of shape {pixels.shape}", "(height, width, 3)")

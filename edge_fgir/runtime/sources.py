@@ -1,0 +1,1 @@
+"""Where frames come from: a camera, a network stream, a video file, a folder of pictures."""

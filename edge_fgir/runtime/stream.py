@@ -1,0 +1,1 @@
+"""Classifying frames as they come: the newest frame wins, timestamps are kept."""
