@@ -16,7 +16,7 @@ from edge_fgir._errors import InputError
 
 
 def to_json(value: Any) -> str:
-    """Serialise ``value`` the one way this project writes JSON: indented, keys in given order."""
+    """Serialise ``value`` as this project writes all JSON: indented, keys in the given order."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

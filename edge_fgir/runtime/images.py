@@ -143,3 +143,21 @@ def _check_plain(image: Image.Image, path: Path) -> None:
             "an upright picture",
             _CONVERT,
         )
+
+
+def find_pictures(path: Path) -> list[Path]:
+    """Return ``path`` itself, or the pictures below it (sorted) where it is a folder.
+
+    Raises:
+        InputError: It does not exist, or is a folder without pictures.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist", "a picture file or a folder of pictures")
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if is_picture(file))
+    if not found:
+        raise InputError(
+            f"{path} holds no pictures", f"files ending in {', '.join(sorted(SUFFIXES))}"
+        )
+    return found

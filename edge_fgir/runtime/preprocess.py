@@ -41,7 +41,7 @@ class Preprocess(BaseModel):
     ] = 1.0
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """Return ``pixels`` (H, W, 3) resized and cropped to (size, size, 3); channel order is kept.
+        """Return (H, W, 3) ``pixels`` as (size, size, 3); the channel order is kept.
 
         Raises:
             InputError: ``pixels`` is not a ``uint8`` array of shape (H, W, 3).

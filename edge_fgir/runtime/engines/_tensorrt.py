@@ -65,7 +65,7 @@ def _import_tensorrt(bundle: Bundle) -> ModuleType:
         import tensorrt
     except ImportError as error:
         raise InputError(
-            f"{bundle.path} is for target {bundle.manifest.target} and TensorRT is not installed here",
+            f"{bundle.path} is for target {bundle.manifest.target}; TensorRT is not installed here",
             "a Jetson with JetPack",
             "run: edge-fgir doctor --target jetson; to replay its graph without TensorRT, "
             "add --device cpu",

@@ -1,0 +1,64 @@
+"""The typer application, and how every command ends: 0 ok, 1 it failed, 2 bad usage or input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+from edge_fgir import __version__
+from edge_fgir._errors import EdgeFgirError, MissingExtraError
+from edge_fgir._files import to_json
+
+app = typer.Typer(
+    name="edge-fgir",
+    help="Train, fit and deploy fine-grained image recognisers on edge devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value for scripts.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Train, fit and deploy fine-grained image recognisers on edge devices."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors meant for the user are one line on stderr."""
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except EdgeFgirError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+
+
+def need(library: str, extra: str, purpose: str) -> None:
+    """Raise MissingExtraError unless ``library`` can be imported."""
+    if find_spec(library) is None:
+        raise MissingExtraError(library, extra, purpose)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as the command's one JSON answer."""
+    typer.echo(to_json(value), nl=False)

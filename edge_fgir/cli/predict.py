@@ -1,0 +1,56 @@
+"""``edge-fgir predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_fgir.cli._app import JsonOption, app, print_json
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
+    images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to list.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    convert: Annotated[
+        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the answers as a result.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Classify pictures.
+
+    Example: `edge-fgir predict birds.fgir photo1.jpg photo2.jpg --top 3`
+    """
+    from edge_fgir.benchmarking import write_result
+    from edge_fgir.cli._choices import device_choice
+    from edge_fgir.runtime import Classifier
+    from edge_fgir.runtime.images import find_pictures
+
+    files = [file for path in images for file in find_pictures(path)]
+    answers = []
+    with Classifier.open(bundle, device_choice(device)) as model:
+        for file in files:
+            result = model(file, convert=convert)
+            answers.append(
+                {
+                    "image": str(file),
+                    "label": result.label,
+                    "score": round(result.score, 6),
+                    "is_unknown": result.is_unknown,
+                    "top": [[label, round(score, 6)] for label, score in result.top(top)],
+                }
+            )
+            if not json:
+                best = ", ".join(f"{label} {100 * p:.1f} %" for label, p in result.top(top))
+                mark = "  (unknown)" if result.is_unknown else ""
+                typer.echo(f"{file}: {best}{mark}")
+        info = model.info
+    if out is not None:
+        write_result(out, "predictions", {**info, "predictions": answers})
+    if json:
+        print_json(answers)

@@ -1,0 +1,34 @@
+"""``edge-fgir verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_fgir.cli._app import JsonOption, app, print_json
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Compare every file with its hash and replay the golden images on this machine.
+
+    Example: `edge-fgir verify birds.fgir`
+    """
+    from edge_fgir.cli._choices import device_choice
+    from edge_fgir.runtime import verify as run
+
+    checks = []
+    for check in run(bundle, device_choice(device)):
+        checks.append(check)
+        if not json:
+            typer.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
+    ok = all(check.ok for check in checks)
+    if json:
+        print_json({"ok": ok, "checks": [vars(check) for check in checks]})
+    raise typer.Exit(0 if ok else 1)
