@@ -16,7 +16,7 @@ from edge_fgir._errors import InputError
 
 
 def to_json(value: Any) -> str:
-    """Serialise ``value`` as this project writes all JSON: indented, keys in the given order."""
+    """Serialise ``value`` as all JSON here: indented, keys in the given order."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -26,7 +26,7 @@ def sha256(data: bytes) -> str:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part."""
+    """Write ``data`` to ``path``; a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

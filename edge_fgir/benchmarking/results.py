@@ -1,4 +1,4 @@
-"""Results: JSON with a schema version and the environment inside; reports are drawn from it alone."""
+"""Results: JSON with a schema version and the environment inside; reports need nothing else."""
 
 from __future__ import annotations
 

@@ -1,1 +1,149 @@
 """Classifying frames as they come: the newest frame wins, timestamps are kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.preprocess import Pixels
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.classifier import Classifier, Result
+
+Drop = Literal["oldest", "none"]
+
+# A reader may hang in a driver or on the network: closing a stream does not wait longer for it.
+_READER_EXIT_S = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a stream.
+
+    Attributes:
+        pixels: (H, W, 3) ``uint8``, BGR.
+        index: Its number in the source, from 0; dropped frames count.
+        timestamp: Seconds since the source's start: of arrival, or of presentation in a video file.
+        dropped: Frames lost between the one delivered before and this one.
+    """
+
+    pixels: Pixels = field(repr=False)
+    index: int
+    timestamp: float
+    dropped: int = 0
+
+
+def classify_stream(
+    model: Classifier, source: Iterable[Frame | Pixels], drop: Drop
+) -> Generator[Result, None, None]:
+    """Yield the results of ``source``'s frames; see :meth:`Classifier.stream`.
+
+    Closing the generator stops the reading thread. The source is closed at the end, where it has a
+    ``close()``, and by the thread that reads it: few camera drivers allow anything else.
+
+    Raises:
+        InputError: ``drop`` is not one of ours.
+    """
+    if drop not in get_args(Drop):
+        raise InputError(f"drop={drop!r}", f"one of {', '.join(get_args(Drop))}")
+    return _classify(model, _newest(source) if drop == "oldest" else _every(source))
+
+
+def _classify(
+    model: Classifier, frames: Generator[Frame, None, None]
+) -> Generator[Result, None, None]:
+    with closing(frames):
+        for frame in frames:
+            yield replace(model(frame.pixels), frame=frame)
+
+
+def _every(source: Iterable[Frame | Pixels]) -> Generator[Frame, None, None]:
+    try:
+        yield from _numbered(source)
+    finally:
+        _close(source)
+
+
+def _newest(source: Iterable[Frame | Pixels]) -> Generator[Frame, None, None]:
+    mailbox = _Mailbox()
+    reader = threading.Thread(
+        target=_read, args=(source, mailbox), name="edge-fgir-reader", daemon=True
+    )
+    reader.start()
+    try:
+        while (frame := mailbox.take()) is not None:
+            yield frame
+    finally:
+        mailbox.end()
+        reader.join(_READER_EXIT_S)
+
+
+def _read(source: Iterable[Frame | Pixels], mailbox: _Mailbox) -> None:
+    try:
+        try:
+            for frame in _numbered(source):
+                if not mailbox.put(frame):
+                    break
+        finally:
+            _close(source)
+    except BaseException as error:
+        mailbox.end(error)
+    else:
+        mailbox.end()
+
+
+class _Mailbox:
+    """One slot between the reader and the classifier: a newer frame replaces the one in it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def put(self, frame: Frame) -> bool:
+        """Leave ``frame``; False says that nobody takes frames any more."""
+        with self._changed:
+            if self._ended:
+                return False
+            if self._frame is not None:
+                frame = replace(frame, dropped=frame.dropped + self._frame.dropped + 1)
+            self._frame = frame
+            self._changed.notify()
+            return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that no frame follows, and why."""
+        with self._changed:
+            self._ended = True
+            self._error = error
+            self._changed.notify()
+
+    def take(self) -> Frame | None:
+        """Wait for a frame; None at the end. The reader's error comes after its last frame."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is not None or self._ended)
+            frame, self._frame = self._frame, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+
+def _numbered(source: Iterable[Frame | Pixels]) -> Iterator[Frame]:
+    start = time.monotonic()
+    for index, item in enumerate(source):
+        if isinstance(item, Frame):
+            yield item
+        else:
+            yield Frame(item, index, time.monotonic() - start)
+
+
+def _close(source: object) -> None:
+    close = getattr(source, "close", None)
+    if callable(close):
+        close()

@@ -1,0 +1,75 @@
+"""Folders: ``train|val|test/<class>/<image>``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_fgir._errors import InputError
+from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
+from edge_fgir.data.split import stratified
+from edge_fgir.runtime import is_picture
+
+_LAYOUT = "train/<class>/<image>, and the same under test (and val)"
+_VAL_SHARE = 0.1
+_SEED = 0
+
+
+def read_folder(root: Path, *, convert: bool = False) -> DataSet:
+    """Read a data set from folders. Without ``val``, 10 % of train is set aside, by class, seeded.
+
+    Raises:
+        InputError: The folder is missing or empty, a class has no pictures, or a split holds a
+            class that ``train`` does not.
+    """
+    if not root.is_dir():
+        raise InputError(f"data folder {root} does not exist", _LAYOUT)
+    classes = _class_names(root / "train")
+    splits: dict[Split, tuple[Sample, ...]] = {}
+    for split in SPLITS:
+        if (root / split).is_dir():
+            splits[split] = _read_split(root / split, classes)
+    if "val" not in splits:
+        splits["train"], splits["val"] = _set_aside(splits["train"])
+    licence = "not stated; check the terms of your data"
+    return DataSet(root.name, licence, classes, splits, convert)
+
+
+def _class_names(train: Path) -> tuple[str, ...]:
+    if not train.is_dir():
+        raise InputError(f"{train} does not exist", _LAYOUT)
+    classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir() and p.name[0] != "."))
+    if len(classes) < 2:
+        raise InputError(f"{train} holds {len(classes)} class folders", f"at least 2: {_LAYOUT}")
+    return classes
+
+
+def _read_split(root: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
+    label_of = {name: label for label, name in enumerate(classes)}
+    samples = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
+        if folder.name not in label_of:
+            raise InputError(
+                f"{folder} is a class that train does not have", "the class names of train"
+            )
+        files = sorted(p for p in folder.rglob("*") if is_picture(p))
+        if not files:
+            raise InputError(
+                f"class folder {folder} holds no pictures",
+                "at least one",
+                "add pictures or remove the folder",
+            )
+        samples += [Sample(file, label_of[folder.name]) for file in files]
+    if not samples:
+        raise InputError(f"{root} is empty", _LAYOUT)
+    return tuple(samples)
+
+
+def _set_aside(train: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    labels = [sample.label for sample in train]
+    kept, aside = stratified(labels, [_VAL_SHARE], _SEED)
+    if not aside:
+        raise InputError(
+            f"train has {len(train)} pictures, too few to set a validation share aside",
+            "at least 5 a class, or a val folder",
+        )
+    return tuple(train[i] for i in kept), tuple(train[i] for i in aside)

@@ -1,0 +1,32 @@
+"""Seeded, stratified splitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def stratified(labels: Sequence[int], fractions: Sequence[float], seed: int) -> list[list[int]]:
+    """Split positions 0..n-1 so that each class is shared out by ``fractions``.
+
+    Args:
+        labels: Class of each position.
+        fractions: Shares of all parts but the first, which takes the rest. A part gets
+            ``round(share * n)`` of a class with n members, and the first keeps at least one.
+        seed: The same seed gives the same split on every machine.
+
+    Returns:
+        ``len(fractions) + 1`` sorted lists of positions.
+    """
+    random = np.random.default_rng(seed)
+    parts: list[list[int]] = [[] for _ in range(len(fractions) + 1)]
+    array = np.asarray(labels)
+    for label in np.unique(array):
+        members = random.permutation(np.flatnonzero(array == label)).tolist()
+        for part, share in zip(parts[1:], fractions, strict=True):
+            count = min(round(share * int((array == label).sum())), len(members) - 1)
+            part += members[:count]
+            members = members[count:]
+        parts[0] += members
+    return [sorted(part) for part in parts]

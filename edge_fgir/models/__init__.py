@@ -1,0 +1,77 @@
+"""Networks and their arithmetic. Importing this registers ours with timm."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from torch import nn
+
+from edge_fgir._errors import InputError
+from edge_fgir.models import lrnet
+from edge_fgir.models.arithmetic import BlockTokens, ModelSummary, count_params, summarize
+from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool
+from edge_fgir.models.lrnet import LRNet
+from edge_fgir.models.weights import LITE0, load_weights
+
+OWN_MODELS = tuple(lrnet.CONFIGS)
+"""Names that this project registers with timm."""
+
+
+def create_model(
+    name: str,
+    num_classes: int,
+    *,
+    drop_path: float = 0.0,
+    attention_maps: int = 0,
+    weights: str = "random",
+    meta: bool = False,
+) -> nn.Module:
+    """Build a model by its timm name.
+
+    Args:
+        name: A timm name, ours included.
+        num_classes: Number of classes.
+        drop_path: Stochastic depth rate of the last block.
+        attention_maps: Above 0, wrap the backbone in :class:`CAL` with that many maps.
+        weights: ``random``, ``timm`` (timm downloads them), ``efficientnet-lite0`` or a file.
+        meta: Allocate nothing: for counting.
+
+    Raises:
+        InputError: The name is unknown, or the weights do not fit.
+    """
+    if not timm.is_model(name.split(".")[0]):
+        near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
+        raise InputError(
+            f"unknown model {name!r}",
+            f"a timm name{', such as ' + ', '.join(near) if near else ''}",
+            "run: edge-fgir models list",
+        )
+    options = {"drop_path_rate": drop_path} if drop_path else {}
+    with torch.device("meta" if meta else "cpu"):
+        backbone = timm.create_model(
+            name,
+            pretrained=weights == "timm" and not meta,
+            num_classes=num_classes if not attention_maps else 0,
+            **options,
+        )
+    if weights not in ("random", "timm") and not meta:
+        load_weights(backbone, weights)
+    if not attention_maps:
+        return backbone
+    return CAL(backbone, num_classes, attention_maps)
+
+
+__all__ = [
+    "CAL",
+    "LITE0",
+    "OWN_MODELS",
+    "BlockTokens",
+    "CALOutput",
+    "LRNet",
+    "ModelSummary",
+    "bilinear_attention_pool",
+    "count_params",
+    "create_model",
+    "load_weights",
+    "summarize",
+]

@@ -1,0 +1,41 @@
+"""Running a torch model on prepared pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edge_fgir._progress import progress
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Normalization
+
+_BATCH = 32
+
+
+def normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
+    """Turn (B, 3, S, S) ``uint8`` into normalised ``float32``, channels last in memory."""
+    mean = torch.tensor(normalization.mean, device=pixels.device)[:, None, None]
+    std = torch.tensor(normalization.std, device=pixels.device)[:, None, None]
+    images = (pixels.float() / 255 - mean) / std
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def logits_of(
+    model: nn.Module, images: Pixels, normalization: Normalization, title: str
+) -> npt.NDArray[np.float32]:
+    """Return logits (N, K) of (N, S, S, 3) ``uint8`` pictures, in evaluation mode and float32."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    logits = []
+    with progress(title, len(images)) as meter:
+        for start in range(0, len(images), _BATCH):
+            batch = torch.from_numpy(images[start : start + _BATCH]).permute(0, 3, 1, 2).to(device)
+            logits.append(model(normalized(batch, normalization)).float().cpu())
+            meter.advance(len(batch))
+    model.train(training)
+    result: npt.NDArray[np.float32] = torch.cat(logits).numpy()
+    return result

@@ -1,0 +1,100 @@
+"""A trained model on disk: the part of a run folder that others open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import to_json, write_atomic
+from edge_fgir.models import create_model
+from edge_fgir.runtime import Preprocess
+from edge_fgir.runtime.manifest import DataInfo, Normalization
+
+DESCRIPTION = "model.json"
+LABELS = "labels.txt"
+WEIGHTS = "weights.safetensors"
+EMA = "ema.safetensors"
+
+
+class TrainedModel(BaseModel):
+    """``model.json``: everything needed to rebuild the network and feed it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(description="the recipe's name")]
+    architecture: Annotated[str, Field(description="timm name")]
+    attention_maps: Annotated[int, Field(ge=0, description="above 0: a CAL teacher")] = 0
+    num_classes: Annotated[int, Field(ge=2)]
+    normalization: Normalization
+    preprocess: Preprocess
+    data: DataInfo
+
+    def save(self, run: Path, labels: tuple[str, ...]) -> None:
+        """Write ``model.json`` and ``labels.txt``."""
+        write_atomic(run / DESCRIPTION, to_json(self.model_dump(mode="json")))
+        write_atomic(run / LABELS, "".join(f"{label}\n" for label in labels))
+
+    @classmethod
+    def read(cls, run: Path) -> TrainedModel:
+        """Read ``model.json``.
+
+        Raises:
+            InputError: ``run`` is no run folder.
+        """
+        path = run / DESCRIPTION
+        if not path.is_file():
+            raise InputError(
+                f"{run} is not a run folder (it has no {DESCRIPTION})",
+                "the --out folder of a training",
+                "make one with: edge-fgir train",
+            )
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{path}: {where}: {first['msg']}", "a run of this version") from error
+
+    def build(self, *, drop_path: float = 0.0, weights: str = "random") -> nn.Module:
+        """Build the network."""
+        return create_model(
+            self.architecture,
+            self.num_classes,
+            drop_path=drop_path,
+            attention_maps=self.attention_maps,
+            weights=weights,
+        )
+
+
+def read_labels(run: Path) -> tuple[str, ...]:
+    """Return the class names of a run, in the order of the outputs."""
+    return tuple((run / LABELS).read_text(encoding="utf-8").splitlines())
+
+
+def load_trained(run: Path) -> tuple[TrainedModel, nn.Module]:
+    """Load a run's model in evaluation mode; averaged (EMA) weights are used where there are any.
+
+    Raises:
+        InputError: ``run`` is no run folder or its weights are missing or damaged.
+    """
+    description = TrainedModel.read(run)
+    path = run / EMA if (run / EMA).exists() else run / WEIGHTS
+    if not path.exists():
+        raise InputError(
+            f"{run} has no {WEIGHTS}", "a finished training", "run: edge-fgir train ... --resume"
+        )
+    model = description.build()
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} does not hold this model ({first})", "the run as saved"
+        ) from error
+    return description, model.eval()

@@ -1,0 +1,119 @@
+"""The state of a run: enough to go on bit-exactly, in one file that is whole or absent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import write_atomic, write_json
+
+STATE = "state.safetensors"
+POSITION = "state.json"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is.
+
+    Attributes:
+        step: Finished optimiser steps.
+        total: Steps of the whole run.
+        epoch: Epoch of the next step.
+        step_in_epoch: Its place there.
+        seconds: Time spent so far.
+        best: Best validation top-1 so far, percent.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    step_in_epoch: int
+    seconds: float
+    best: float
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's tensors."""
+    write_atomic(path, save({k: v.contiguous() for k, v in model.state_dict().items()}))
+
+
+def save_state(
+    run: Path,
+    position: Position,
+    parts: dict[str, dict[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    recipe: str,
+) -> None:
+    """Write all tensors of a run and the random state.
+
+    Args:
+        run: The run folder.
+        position: Where the run is.
+        parts: Named groups of tensors (the model, its average, the method's).
+        optimizer: Its moments are stored by parameter number.
+        recipe: The resolved recipe; a resumed run must have the same.
+    """
+    tensors = {f"{part}/{k}": v for part, group in parts.items() for k, v in group.items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        for key, value in moments.items():
+            tensors[f"optimizer/{number}/{key}"] = torch.as_tensor(value)
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    metadata = {"position": json.dumps(asdict(position)), "recipe": recipe}
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    write_atomic(run / STATE, save(own, metadata))
+    write_json(run / POSITION, asdict(position))
+
+
+def load_state(
+    run: Path, parts: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, recipe: str
+) -> tuple[Position, dict[str, dict[str, Tensor]]]:
+    """Read what :func:`save_state` wrote and set the optimiser and the random state.
+
+    Returns:
+        The position, and the tensors of each named part.
+
+    Raises:
+        InputError: The state is damaged or belongs to another recipe.
+    """
+    path = run / STATE
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error})", "the state as saved", "start anew: another --out"
+        ) from error
+    if metadata.get("recipe") != recipe:
+        raise InputError(
+            f"{run} was started with another recipe",
+            f"the recipe in {run / 'config.yaml'}",
+            "use the same recipe and --set, or another --out",
+        )
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, number, name = key.split("/")
+            moments.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    found = {
+        part: {
+            k.removeprefix(f"{part}/"): v for k, v in tensors.items() if k.startswith(f"{part}/")
+        }
+        for part in parts
+    }
+    return Position(**json.loads(metadata["position"])), found

@@ -1,0 +1,204 @@
+"""Recipes: every choice of a training run, declared once with type, default, unit and bounds."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_fgir import _resources
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.preprocess import Kernel
+
+Method = Literal["ce", "cal", "kd", "tgda"]
+View = Literal["crop", "drop"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """The network that is trained."""
+
+    name: Annotated[str, Field(description="timm name, ours included")]
+    weights: Annotated[
+        str, Field(description="random, timm, efficientnet-lite0 or a state dict file")
+    ] = "random"
+    drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth rate")] = 0.0
+    attention_maps: Annotated[int, Field(ge=0, le=512, description="CAL maps; 0: no CAL")] = 0
+
+
+class DataSection(_Section):
+    """Pictures on their way to the network (spec TGDA section 1.7)."""
+
+    view_size: Annotated[int, Field(ge=32, le=2048, description="crop side S_T, pixels")] = 448
+    resize_ratio: Annotated[
+        float, Field(ge=1, le=2, description="side before the random crop / view_size")
+    ] = 1.34
+    trivial_augment: Annotated[bool, Field(description="TrivialAugmentWide")] = True
+    mean: Annotated[
+        tuple[float, float, float],
+        Field(description="channel mean, 0..1; a student has its teacher's"),
+    ] = (0.485, 0.456, 0.406)
+    std: Annotated[
+        tuple[float, float, float],
+        Field(description="channel deviation; a student has its teacher's"),
+    ] = (0.229, 0.224, 0.225)
+    workers: Annotated[int, Field(ge=0, le=64, description="loader processes")] = 1
+    convert: Annotated[bool, Field(description="convert pictures that are not 8-bit RGB")] = False
+
+
+class EvalSection(_Section):
+    """Evaluation preprocessing: what the device will run."""
+
+    image_size: Annotated[int, Field(ge=32, le=2048, description="input side S_S, pixels")] = 448
+    kernel: Annotated[Kernel, Field(description="resize kernel")] = "bilinear"
+    antialias: Annotated[bool, Field(description="widen the kernel when shrinking")] = True
+    crop_fraction: Annotated[
+        float, Field(gt=0.25, le=1, description="share of the side the centre crop keeps")
+    ] = 1.0
+    every_epochs: Annotated[int, Field(ge=1, description="validate every so many epochs")] = 10
+
+
+class OptimizerSection(_Section):
+    """Optimiser and schedule (spec TGDA section 1.8): cosine per step, warm-up inside it."""
+
+    name: Annotated[Literal["adamw", "sgd"], Field(description="optimiser")] = "adamw"
+    lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0, description="none on biases and 1-D tensors")] = 0.05
+    warmup_steps: Annotated[int, Field(ge=0, description="linear warm-up, steps")] = 500
+    warmup_lr: Annotated[float, Field(ge=0, description="first learning rate")] = 1e-6
+    min_lr: Annotated[float, Field(ge=0, description="last learning rate")] = 1e-5
+    clip_norm: Annotated[float, Field(gt=0, description="global gradient norm bound")] = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1, description="weight averaging; 0: none")] = 0.0
+
+
+class LossSection(_Section):
+    """Classification and distillation losses (spec TGDA section 1.5)."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    temperature: Annotated[float, Field(gt=0, description="softmax temperature T of KD")] = 0.7
+    kd_weight: Annotated[float, Field(ge=0, description="weight of all KD terms")] = 1.0
+    kd_t2_scaling: Annotated[bool, Field(description="multiply KD terms by T squared")] = True
+
+
+class TeacherSection(_Section):
+    """Whose soft labels and views the student learns from."""
+
+    run: Annotated[str, Field(description="run folder of the teacher")]
+    mode: Annotated[
+        Literal["train", "eval", "hybrid"],
+        Field(description="batch or running BatchNorm statistics x sampled or mean map (spec 1.6)"),
+    ] = "hybrid"
+    views: Annotated[tuple[View, ...], Field(description="views the teacher makes")] = (
+        "crop",
+        "drop",
+    )
+
+
+class Recipe(_Section):
+    """One training run."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    about: Annotated[str, Field(description="what it is for and what it reaches")] = ""
+    method: Annotated[
+        Method, Field(description="ce; cal: a teacher; kd: soft labels; tgda: kd with views")
+    ]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"],
+        Field(
+            description="autocast; auto: fp16 on a GPU, bf16 on a CPU that computes it, else fp32"
+        ),
+    ] = "auto"
+    checkpoint_steps: Annotated[int, Field(ge=1, description="save the state every N steps")] = 200
+    model: ModelSection
+    data: DataSection = DataSection()
+    eval: EvalSection = EvalSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    loss: LossSection = LossSection()
+    teacher: TeacherSection | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if (self.method in ("kd", "tgda")) != (self.teacher is not None):
+            raise ValueError(f"method {self.method} and teacher do not go together")
+        if (self.method == "cal") != (self.model.attention_maps > 0):
+            raise ValueError(
+                f"method {self.method} and model.attention_maps {self.model.attention_maps} "
+                "do not go together"
+            )
+        return self
+
+    def dump(self) -> str:
+        """Return the recipe as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by shipped name or path.
+
+    Args:
+        name: A name of ``edge-fgir recipes list``, or a YAML file.
+        overrides: ``key=value`` texts; a dotted key reaches into a section, a value is YAML.
+
+    Raises:
+        InputError: There is no such recipe, or a key or value is wrong.
+    """
+    path = Path(name)
+    if not path.is_file():
+        path = _resources.folder("recipes") / f"{name}.yaml"
+        if not path.is_file():
+            known = _resources.names("recipes")
+            near = difflib.get_close_matches(name, known, n=3) or known
+            raise InputError(
+                f"no recipe {name!r}",
+                f"a YAML file or one of {', '.join(near)}",
+                "run: edge-fgir recipes list",
+            )
+    values = _resources.read_yaml(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, str(path)) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {override}", "key=value, such as optimizer.lr=1e-3")
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--set {override}: {section} is a value", "a section")
+    # YAML 1.1 reads 1e-3 as text; pydantic turns it into the number it is.
+    values[last] = yaml.safe_load(text)
+
+
+def _explained(error: ValidationError, source: str) -> InputError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        message = first["msg"].removeprefix("Value error, ")
+        return InputError(f"recipe {source}: {where or 'recipe'}: {message}", "a legal value")
+    section: Any = Recipe
+    for part in first["loc"][:-1]:
+        section = section.model_fields[str(part)].annotation
+        section = next(
+            (a for a in getattr(section, "__args__", ()) if a is not type(None)), section
+        )
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1) or known
+    return InputError(
+        f"recipe {source} has an unknown key {where}", f"{' or '.join(near)}", "correct the key"
+    )
