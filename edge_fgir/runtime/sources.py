@@ -26,6 +26,7 @@ _SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp", "http", "https"
 _CAMERA_HELP = "see which there are: ls -l /dev/video*"
 _NETWORK_HELP = "check address, password and network, for example with: ffplay ADDRESS"
 _NETWORK_TIMEOUT_MS = 10_000
+_CLOSE_S = 1.0
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 # Longer numbers are names, of a day's folder for example: 20260131.
@@ -136,13 +137,14 @@ class _Video(Source):
     def __iter__(self) -> Iterator[Frame]:
         start = time.monotonic()
         shot, self._first = self._first, None
-        timestamp = -1.0
+        step = 1 / (self.fps or _FALLBACK_FPS)
+        timestamp = -step
         for index in count():
             if shot is None:
                 return
             # Raw H.264 has no times inside: every position is 0 there.
             timed = shot.position > timestamp
-            timestamp = shot.position if timed else timestamp + 1 / (self.fps or _FALLBACK_FPS)
+            timestamp = shot.position if timed else timestamp + step
             due = start + timestamp if self.live else 0.0
             if self._capture.closed.wait(max(0.0, due - time.monotonic())):
                 return
@@ -164,7 +166,7 @@ class _Camera(Source):
         if not self._capture.is_open:
             raise InputError(
                 f"{name} cannot be opened",
-                "a camera that is there and that no other program holds",
+                "a reachable camera that no other program holds",
                 remedy,
             )
         self.fps = self._capture.fps
@@ -194,7 +196,7 @@ def _open_network(address: str) -> _Camera:
             f"one of {', '.join(f'{known}://' for known in _SCHEMES)}",
             "name files by their path",
         )
-    cv2 = _import_cv2(f"reading {name}")
+    cv2 = import_cv2(f"reading {name}")
     timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
     settings = [number for key in timeouts for number in (key, _NETWORK_TIMEOUT_MS)]
     return _Camera(address, name, _NETWORK_HELP, settings)
@@ -212,10 +214,10 @@ class _Capture:
     """OpenCV's ``VideoCapture``, made safe to close while another thread reads."""
 
     def __init__(self, target: int | str, purpose: str, settings: Sequence[int] = ()) -> None:
-        self._cv2 = _import_cv2(purpose)
+        self._cv2 = import_cv2(purpose)
         self._lock = threading.Lock()
         self.closed = threading.Event()
-        with _quiet(self._cv2):
+        with quiet(self._cv2):
             self._video = self._cv2.VideoCapture(target, self._cv2.CAP_ANY, settings)
 
     @property
@@ -243,12 +245,19 @@ class _Capture:
 
     def close(self) -> None:
         self.closed.set()
-        with self._lock:
+        # A read that hangs on the network ends by its own timeout, and the capture goes with it.
+        if self._lock.acquire(timeout=_CLOSE_S):
             self._video.release()
+            self._lock.release()
 
 
-def _import_cv2(purpose: str) -> ModuleType:
-    # FFmpeg's own messages; it reads this once, when OpenCV first uses it.
+def import_cv2(purpose: str) -> ModuleType:
+    """Return OpenCV, which is optional.
+
+    Raises:
+        MissingExtraError: It is not installed; ``purpose`` says what it is needed for.
+    """
+    # Silences FFmpeg, which reads this once, when OpenCV first uses it.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
@@ -259,7 +268,7 @@ def _import_cv2(purpose: str) -> ModuleType:
 
 
 @contextmanager
-def _quiet(cv2: ModuleType) -> Iterator[None]:
+def quiet(cv2: ModuleType) -> Iterator[None]:
     """Keep OpenCV from writing to stderr what our own error says."""
     logging = cv2.utils.logging
     before = logging.getLogLevel()

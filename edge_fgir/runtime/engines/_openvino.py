@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_fgir._errors import InputError, MissingExtraError
+from edge_fgir._offline import refuse_telemetry
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.engines._shared import Probabilities
 from edge_fgir.runtime.preprocess import Pixels
@@ -14,6 +15,7 @@ class OpenVinoEngine:
     """One infer request, tuned for latency."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
+        refuse_telemetry()
         try:
             import openvino as ov
         except ImportError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from types import ModuleType
@@ -85,7 +86,8 @@ def _cached_plan(bundle: Bundle, trt: ModuleType, cuda: Cuda) -> bytes:
     cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if cached.exists():
         return cached.read_bytes()
-    plan = build_plan(trt, onnx)
+    build = json.loads(bundle.read("tensorrt/build.json"))
+    plan = build_plan(trt, onnx, workspace_mb=int(build["workspace_mb"]))
     write_atomic(cached, plan)
     return plan
 

@@ -1,0 +1,7 @@
+"""From a run folder to a sealed bundle: ONNX, quantization, target builders, gates."""
+
+from edge_fgir.exporting.export import export
+from edge_fgir.exporting.gates import Stage
+from edge_fgir.exporting.target import Target, read_target, target_names
+
+__all__ = ["Stage", "Target", "export", "read_target", "target_names"]

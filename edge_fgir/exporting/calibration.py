@@ -1,0 +1,106 @@
+"""Calibration: the images ranges come from, and how far the scores can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from edge_fgir._files import sha256
+from edge_fgir.benchmarking.accuracy import expected_calibration_error
+from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
+from edge_fgir.exporting.graph import Logits
+from edge_fgir.runtime import Calibration, Pixels, Preprocess
+
+_KEPT = 0.95
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Training images through the deploy transform, drawn evenly from the classes.
+
+    Attributes:
+        images: (N, S, S, 3) ``uint8``.
+        hash: SHA-256 over their pixels.
+    """
+
+    images: Pixels
+    hash: str
+
+
+def draw_by_class(samples: tuple[Sample, ...], count: int) -> list[Sample]:
+    """Draw up to ``count`` samples, seeded, one class after another, so that each is present."""
+    random = np.random.default_rng(_SEED)
+    order = random.permutation(len(samples)).tolist()
+    by_class: dict[int, list[Sample]] = {}
+    for position in order:
+        by_class.setdefault(samples[position].label, []).append(samples[position])
+    drawn: list[Sample] = []
+    while len(drawn) < min(count, len(samples)):
+        for label in sorted(by_class):
+            if by_class[label] and len(drawn) < count:
+                drawn.append(by_class[label].pop())
+    return drawn
+
+
+def calibration_set(data: DataSet, preprocess: Preprocess, count: int) -> CalibrationSet:
+    """Draw the calibration set from the training split."""
+    images = prepared_images(data, draw_by_class(data.split("train"), count), preprocess)
+    return CalibrationSet(images, sha256(images.tobytes()))
+
+
+def fit_temperature(logits: Logits, labels: npt.NDArray[np.integer]) -> float:
+    """Return the T > 0 that minimises the negative log-likelihood of softmax(logits / T).
+
+    Guo et al. 2017, arXiv 1706.04599, section 4.2.
+    """
+    rows = np.arange(len(labels))
+
+    def loss(log_t: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_t), axis=1)[rows, labels].mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def fit_calibration(
+    logits: Logits, labels: npt.NDArray[np.integer], quantized_on: CalibrationSet | None
+) -> Calibration:
+    """Fit temperature and unknown threshold on validation logits of the final graph.
+
+    The threshold keeps 95 % of the right answers.
+    """
+    temperature = fit_temperature(logits, labels)
+    probabilities = softmax(logits / temperature, axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    scores = probabilities.max(axis=1)
+    threshold = float(np.quantile(scores[right], 1 - _KEPT)) if right.any() else 0.0
+    return Calibration(
+        temperature=temperature,
+        unknown_threshold=threshold,
+        kept=float((scores[right] >= threshold).mean()) if right.any() else 1.0,
+        ece_before=expected_calibration_error(softmax(logits, axis=1), labels),
+        ece_after=expected_calibration_error(probabilities, labels),
+        validation_images=len(labels),
+        quantization_images=len(quantized_on.images) if quantized_on else 0,
+        quantization_hash=quantized_on.hash if quantized_on else sha256(b""),
+    )
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation split as the device sees it."""
+
+    images: Pixels
+    labels: npt.NDArray[np.int64]
+    samples: tuple[Sample, ...]
+
+    @classmethod
+    def of(cls, data: DataSet, preprocess: Preprocess) -> Validation:
+        """Read it."""
+        samples = data.split("val")
+        return cls(prepared_images(data, samples, preprocess), labels_of(samples), samples)

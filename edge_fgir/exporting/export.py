@@ -1,0 +1,135 @@
+"""The export: run folder in, sealed bundle out, compared with torch after every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scipy.special import softmax
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import to_json
+from edge_fgir.benchmarking.accuracy import evaluation
+from edge_fgir.data import DataSet
+from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.calibration import (
+    Validation,
+    calibration_set,
+    draw_by_class,
+    fit_calibration,
+)
+from edge_fgir.exporting.gates import ParityReport, Stage
+from edge_fgir.exporting.graph import check_ops, run_onnx, to_onnx
+from edge_fgir.exporting.target import Target
+from edge_fgir.exporting.writer import check_out, describe, write_bundle
+from edge_fgir.models import count_params
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.trained import TrainedModel, load_trained, read_labels
+from edge_fgir.runtime import Bundle
+from edge_fgir.runtime.manifest import Precision
+
+_GOLDEN_IMAGES = 16
+
+
+def resolve_precision(target: Target, wanted: str) -> Precision:
+    """Return the precision to export; ``auto`` is the target's first.
+
+    Raises:
+        InputError: The target does not offer it.
+    """
+    for precision in target.precisions:
+        if wanted in ("auto", precision):
+            return precision
+    raise InputError(
+        f"--precision {wanted} is not offered for target {target.name}",
+        f"one of auto, {', '.join(target.precisions)}",
+    )
+
+
+def export(
+    run: Path,
+    target: Target,
+    data: DataSet,
+    out: Path,
+    *,
+    precision: str = "auto",
+    as_zip: bool = False,
+    tell: Callable[[Stage], None] = lambda stage: None,
+) -> Bundle:
+    """Export a run's model for a target.
+
+    Args:
+        run: A finished run folder.
+        target: Where it will run.
+        data: The run's data set: calibration images come from train, all choices from val.
+        out: Bundle to write.
+        precision: ``auto`` or one the target offers.
+        as_zip: Write one uncompressed zip instead of a folder.
+        tell: Called with each measured stage.
+
+    Raises:
+        InputError: Run, data, target or precision do not go together, or ``out`` is not ours.
+        GateError: A stage broke a bound; nothing was written.
+    """
+    chosen = resolve_precision(target, precision)
+    check_out(out, as_zip=as_zip)
+    trained, model = load_trained(run)
+    _check_same_data(run, trained, data)
+    validation = Validation.of(data, trained.preprocess)
+    reference = logits_of(model, validation.images, trained.normalization, "torch")
+    parity = ParityReport(reference, validation.labels, target.gates)
+
+    exported = to_onnx(model, trained.normalization, trained.preprocess.size, target.opset)
+    check_ops(exported, target.ops, target.name)
+    tell(parity.add("onnx", run_onnx(exported, validation.images), exact=True))
+
+    backend = make_backend(exported, target, chosen)
+    quantized_on = None
+    if chosen == "int8":
+        quantized_on = calibration_set(data, trained.preprocess, target.quantization.images)
+        backend.quantize(quantized_on.images)
+    logits = backend.run(validation.images)
+    tell(parity.add(chosen, logits))
+
+    calibration = fit_calibration(logits, validation.labels, quantized_on)
+    labels = read_labels(run)
+    probabilities = softmax(logits / calibration.temperature, axis=1)
+    contents = {
+        **backend.files(calibration.temperature, _model_api_metadata(trained, labels)),
+        "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
+        "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
+        "calibration.json": to_json(calibration.model_dump()).encode(),
+        "reports/accuracy.json": to_json(
+            {"split": "val", **evaluation(probabilities, validation.labels, labels)}
+        ).encode(),
+    }
+    fields = describe(trained, target, chosen, backend.model_file, count_params(model))
+    drawn = {s.path for s in draw_by_class(validation.samples, _GOLDEN_IMAGES)}
+    golden = validation.images[[s.path in drawn for s in validation.samples]]
+    bundle = write_bundle(out, contents, fields, golden, parity, validation.images, as_zip=as_zip)
+    tell(parity.stages[-1])
+    return bundle
+
+
+def _check_same_data(run: Path, trained: TrainedModel, data: DataSet) -> None:
+    if read_labels(run) != data.classes:
+        raise InputError(
+            f"run {run} knows other classes than data {data.name}",
+            f"the data it was trained on ({trained.data.name})",
+            "name it with --data",
+        )
+
+
+def _model_api_metadata(trained: TrainedModel, labels: tuple[str, ...]) -> dict[str, str]:
+    """Return what OpenVINO's Model API reads (``rt_info`` and ONNX ``metadata_props``)."""
+    return {
+        "model_type": "Classification",
+        # The list is joined by spaces, so a space inside a label must go.
+        "labels": " ".join(label.replace(" ", "_") for label in labels),
+        "resize_type": "standard",
+        "interpolation_mode": {"bilinear": "LINEAR", "bicubic": "CUBIC"}[trained.preprocess.kernel],
+        "reverse_input_channels": "YES",
+        "mean_values": "0 0 0",
+        "scale_values": "1 1 1",
+        "input_dtype": "u8",
+    }

@@ -1,0 +1,116 @@
+"""From torch to ONNX, and the operations on ONNX graphs that all targets share."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxslim
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from edge_fgir._errors import GateError
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Normalization
+
+INPUT, LOGITS, OUTPUT = "image", "logits", "probabilities"
+
+Logits = npt.NDArray[np.float32]
+
+
+class DeployGraph(nn.Module):
+    """What a device runs: (1, S, S, 3) ``uint8`` RGB in, logits (1, K) out.
+
+    Mean and deviation are applied inside, in the 0..255 range. They are not folded into the first
+    convolution: its zero padding stands for the mean colour, and folding would move it.
+    """
+
+    def __init__(self, model: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", 255 * torch.tensor(normalization.mean))
+        self.register_buffer("scale", 1 / (255 * torch.tensor(normalization.std)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits."""
+        pixels = (image.float() - self.mean) * self.scale
+        return self.model(pixels.permute(0, 3, 1, 2))
+
+
+def to_onnx(
+    model: nn.Module, normalization: Normalization, size: int, opset: int
+) -> onnx.ModelProto:
+    """Export the deploy graph, BatchNorms folded, simplified, static shapes, batch 1."""
+    graph = DeployGraph(model, normalization).eval().cpu()
+    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    with warnings.catch_warnings(), _quiet("torch.onnx"):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=[INPUT],
+            output_names=[LOGITS],
+            verbose=False,
+        )
+    assert program is not None
+    return onnxslim.slim(program.model_proto)
+
+
+def check_ops(model: onnx.ModelProto, allowed: Sequence[str], target: str) -> None:
+    """Raise GateError if the graph uses an operator the target's list does not name."""
+    strange = sorted({node.op_type for node in model.graph.node} - set(allowed))
+    if strange:
+        raise GateError(
+            f"the graph uses {', '.join(strange)}, which target {target} does not list; "
+            "no bundle was written"
+        )
+
+
+def with_head(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
+    """Append ``softmax(logits / temperature)`` as the only output, in float32."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim]
+    factor = numpy_helper.from_array(np.asarray(1 / temperature, np.float32), "inverse_temperature")
+    graph.initializer.append(factor)
+    graph.node.append(helper.make_node("Mul", [LOGITS, factor.name], ["scaled"], "temperature"))
+    graph.node.append(helper.make_node("Softmax", ["scaled"], [OUTPUT], "softmax", axis=-1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape))
+    onnx.checker.check_model(result)
+    return result
+
+
+def run_onnx(model: onnx.ModelProto, images: Pixels) -> Logits:
+    """Run a graph in ONNX Runtime on (N, S, S, 3) pixels: (N, K) of its output."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    outputs = [session.run(None, {INPUT: image[None]})[0] for image in images]
+    return np.concatenate(outputs).astype(np.float32)
+
+
+class _quiet:  # noqa: N801
+    """Keep a chatty library's logger at errors while the block runs."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self._level = self._logger.level
+        self._logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)

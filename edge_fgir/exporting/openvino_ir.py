@@ -1,0 +1,76 @@
+"""The OpenVINO IR: conversion, NNCF INT8, metadata."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from edge_fgir._offline import refuse_telemetry
+from edge_fgir.exporting.graph import OUTPUT, Logits
+from edge_fgir.runtime import Pixels
+
+
+def to_ir(model: onnx.ModelProto) -> Any:
+    """Read an ONNX graph into an ``openvino.Model``."""
+    refuse_telemetry()
+    import openvino as ov
+
+    return ov.Core().read_model(model.SerializeToString())
+
+
+def quantize_ir(model: Any, images: Pixels) -> Any:
+    """Quantize with NNCF: symmetric weights, asymmetric activations, bias correction."""
+    refuse_telemetry()
+    import nncf
+
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    return nncf.quantize(
+        model,
+        nncf.Dataset([image[None] for image in images]),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(images),
+        fast_bias_correction=False,
+    )
+
+
+def run_ir(model: Any, images: Pixels) -> Logits:
+    """Run a graph on (N, S, S, 3) pixels: (N, K) of its output."""
+    import openvino as ov
+
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = [compiled(image[None])[0] for image in images]
+    return np.concatenate(outputs).astype(np.float32)
+
+
+def with_ir_head(model: Any, temperature: float) -> Any:
+    """Append ``softmax(logits / temperature)`` as the only output."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    logits = model.outputs[0].get_node().input_value(0)
+    scaled = ops.multiply(logits, ops.constant(np.float32(1 / temperature)))
+    probabilities = ops.softmax(scaled, 1)
+    probabilities.output(0).set_names({OUTPUT})
+    probabilities.set_friendly_name(OUTPUT)
+    return ov.Model([ops.result(probabilities)], model.get_parameters(), "edge_fgir")
+
+
+def set_metadata(model: Any, entries: dict[str, str]) -> None:
+    """Write Model API's ``rt_info``."""
+    for key, value in entries.items():
+        model.set_rt_info(value, ["model_info", key])
+
+
+def ir_files(model: Any) -> dict[str, bytes]:
+    """Return the IR's files as bytes, weights uncompressed."""
+    import openvino as ov
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        ov.save_model(model, path, compress_to_fp16=False)
+        return {f"openvino/{p.name}": p.read_bytes() for p in sorted(Path(folder).iterdir())}

@@ -1,0 +1,152 @@
+"""Writing a bundle: whole and proven, or not at all."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tempfile
+import zipfile
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edge_fgir import __version__
+from edge_fgir._errors import InputError
+from edge_fgir._files import new_folder, to_json, write_atomic
+from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.target import Target
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runtime import Bundle, Classifier, Device, Golden, GoldenImage, Pixels, open_engine
+from edge_fgir.runtime.manifest import MANIFEST, InputSpec, Manifest, OutputSpec, Precision
+
+_LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt-rtx-cu13")
+
+
+def check_out(out: Path, *, as_zip: bool) -> None:
+    """Refuse, before anything long begins, an ``out`` that holds something that is not ours.
+
+    Raises:
+        InputError: It exists and is no bundle.
+    """
+    if not out.exists():
+        return
+    ours = zipfile.is_zipfile(out) if as_zip else (out / MANIFEST).is_file()
+    if not ours:
+        raise InputError(
+            f"{out} exists and is not a bundle {'zip' if as_zip else 'folder'}",
+            "a new path, or an earlier bundle to replace",
+            "choose another --out",
+        )
+
+
+def describe(
+    trained: TrainedModel, target: Target, precision: Precision, model_file: str, params: int
+) -> dict[str, object]:
+    """Return the manifest's fields but the file list."""
+    return {
+        "name": trained.name,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"edge-fgir": __version__, **_versions()},
+        "source_commit": _source_commit(),
+        "target": target.name,
+        "runtime": target.runtime,
+        "precision": precision,
+        "architecture": trained.architecture,
+        "params": params,
+        "model_file": model_file,
+        "input": InputSpec(name="image", shape=(1, *([trained.preprocess.size] * 2), 3)),
+        "output": OutputSpec(name="probabilities", classes=trained.num_classes),
+        "normalization": trained.normalization,
+        "data": trained.data,
+    }
+
+
+def write_bundle(
+    out: Path,
+    contents: dict[str, bytes],
+    fields: dict[str, object],
+    golden: Pixels,
+    parity: ParityReport,
+    validation: Pixels,
+    *,
+    as_zip: bool,
+) -> Bundle:
+    """Seal ``contents`` as a bundle, open it, replay validation and golden images, then keep it.
+
+    Raises:
+        GateError: The opened bundle breaks a bound; nothing is left behind.
+    """
+    if as_zip:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / out.name
+            write_bundle(folder, contents, fields, golden, parity, validation, as_zip=False)
+            write_atomic(out, _zipped(folder))
+        return Bundle(out)
+    device: Device = "cpu" if fields["runtime"] == "tensorrt" else "auto"
+    with new_folder(out, replaces=MANIFEST) as draft:
+        _seal(draft, contents, fields)
+        bundle = Bundle(draft)
+        with Classifier(bundle, open_engine(bundle, device)) as model:
+            probabilities = np.concatenate([model.infer(image[None]) for image in validation])
+            parity.add("bundle", np.log(np.maximum(probabilities, 1e-30)))
+            answers = np.concatenate([model.infer(image[None]) for image in golden])
+        contents = {
+            **contents,
+            **_golden_files(golden, answers, parity.gates.golden_tolerance),
+            "reports/parity.json": to_json(parity.to_dict()).encode(),
+        }
+        _seal(draft, contents, fields)
+    return Bundle(out)
+
+
+def _seal(folder: Path, contents: dict[str, bytes], fields: dict[str, object]) -> None:
+    for name, data in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / MANIFEST).write_text(Manifest.sealed(contents, **fields).dump(), encoding="utf-8")
+
+
+def _golden_files(images: Pixels, answers: np.ndarray, tolerance: float) -> dict[str, bytes]:
+    files, entries = {}, []
+    for index, (image, answer) in enumerate(zip(images, answers, strict=True)):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        name = f"{index:02d}.png"
+        files[f"golden/{name}"] = buffer.getvalue()
+        entries.append(GoldenImage(file=name, probabilities=[float(p) for p in answer]))
+    expected = Golden(tolerance=tolerance, images=entries)
+    return {**files, "golden/expected.json": to_json(expected.model_dump()).encode()}
+
+
+def _zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            archive.write(path, path.relative_to(folder).as_posix())
+    return buffer.getvalue()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _source_commit() -> str:
+    """Return the commit of a source checkout; an installed package has none."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
