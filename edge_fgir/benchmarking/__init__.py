@@ -1,6 +1,17 @@
-"""Measuring: protocol, environment, results. Imports only the runtime; never torch."""
+"""Measuring: protocol, accuracy, environment, results. Imports only the runtime; never torch."""
 
+from edge_fgir.benchmarking.bench import bench
 from edge_fgir.benchmarking.environment import environment
+from edge_fgir.benchmarking.protocol import Latency, measure, warm_up
 from edge_fgir.benchmarking.results import KINDS, read_result, write_result
 
-__all__ = ["KINDS", "environment", "read_result", "write_result"]
+__all__ = [
+    "KINDS",
+    "Latency",
+    "bench",
+    "environment",
+    "measure",
+    "read_result",
+    "warm_up",
+    "write_result",
+]

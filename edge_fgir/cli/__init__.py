@@ -1,6 +1,34 @@
 """The command line: one file a command group; parse, call, print."""
 
-from edge_fgir.cli import camera, predict, verify
+from edge_fgir.cli import (
+    bench,
+    camera,
+    data,
+    doctor,
+    eval,
+    export,
+    models,
+    predict,
+    recipes,
+    report,
+    train,
+    verify,
+)
 from edge_fgir.cli._app import app, main
 
-__all__ = ["app", "camera", "main", "predict", "verify"]
+__all__ = [
+    "app",
+    "bench",
+    "camera",
+    "data",
+    "doctor",
+    "eval",
+    "export",
+    "main",
+    "models",
+    "predict",
+    "recipes",
+    "report",
+    "train",
+    "verify",
+]

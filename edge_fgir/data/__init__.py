@@ -9,6 +9,7 @@ from edge_fgir.data.dataset import (
     DataSet,
     Sample,
     Split,
+    draw_by_class,
     labels_of,
     prepared_images,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "DataSet",
     "Sample",
     "Split",
+    "draw_by_class",
     "labels_of",
     "open_data",
     "prepared_images",

@@ -120,3 +120,17 @@ def prepared_images(data: DataSet, samples: Sequence[Sample], preprocess: Prepro
 def labels_of(samples: Iterable[Sample]) -> np.ndarray:
     """Return the labels of samples, (N,) ``int64``."""
     return np.fromiter((sample.label for sample in samples), np.int64)
+
+
+def draw_by_class(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Draw up to ``count`` samples, seeded, one class after another, so that each is present."""
+    order = np.random.default_rng(0).permutation(len(samples)).tolist()
+    by_class: dict[int, list[Sample]] = {}
+    for position in order:
+        by_class.setdefault(samples[position].label, []).append(samples[position])
+    drawn: list[Sample] = []
+    while len(drawn) < min(count, len(samples)):
+        for label in sorted(by_class):
+            if by_class[label] and len(drawn) < count:
+                drawn.append(by_class[label].pop())
+    return drawn

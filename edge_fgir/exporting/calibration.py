@@ -11,12 +11,11 @@ from scipy.special import log_softmax, softmax
 
 from edge_fgir._files import sha256
 from edge_fgir.benchmarking.accuracy import expected_calibration_error
-from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
+from edge_fgir.data import DataSet, Sample, draw_by_class, labels_of, prepared_images
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.runtime import Calibration, Pixels, Preprocess
 
 _KEPT = 0.95
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -30,21 +29,6 @@ class CalibrationSet:
 
     images: Pixels
     hash: str
-
-
-def draw_by_class(samples: tuple[Sample, ...], count: int) -> list[Sample]:
-    """Draw up to ``count`` samples, seeded, one class after another, so that each is present."""
-    random = np.random.default_rng(_SEED)
-    order = random.permutation(len(samples)).tolist()
-    by_class: dict[int, list[Sample]] = {}
-    for position in order:
-        by_class.setdefault(samples[position].label, []).append(samples[position])
-    drawn: list[Sample] = []
-    while len(drawn) < min(count, len(samples)):
-        for label in sorted(by_class):
-            if by_class[label] and len(drawn) < count:
-                drawn.append(by_class[label].pop())
-    return drawn
 
 
 def calibration_set(data: DataSet, preprocess: Preprocess, count: int) -> CalibrationSet:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from scipy.special import softmax
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.benchmarking.accuracy import evaluation
-from edge_fgir.data import DataSet
+from edge_fgir.data import DataSet, draw_by_class
 from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.calibration import (
     Validation,
     calibration_set,
-    draw_by_class,
     fit_calibration,
 )
 from edge_fgir.exporting.gates import ParityReport, Stage
-from edge_fgir.exporting.graph import check_ops, run_onnx, to_onnx
+from edge_fgir.exporting.graph import Head, check_ops, run_onnx, to_onnx
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params
@@ -85,17 +85,21 @@ def export(
 
     backend = make_backend(exported, target, chosen)
     quantized_on = None
+    correction = np.zeros(trained.num_classes, np.float32)
     if chosen == "int8":
         quantized_on = calibration_set(data, trained.preprocess, target.quantization.images)
         backend.quantize(quantized_on.images)
-    logits = backend.run(validation.images)
+        wanted = logits_of(model, quantized_on.images, trained.normalization, "bias correction")
+        correction = (wanted - backend.run(quantized_on.images)).mean(axis=0)
+    logits = backend.run(validation.images) + correction
     tell(parity.add(chosen, logits))
 
     calibration = fit_calibration(logits, validation.labels, quantized_on)
+    head = Head(correction, calibration.temperature)
     labels = read_labels(run)
     probabilities = softmax(logits / calibration.temperature, axis=1)
     contents = {
-        **backend.files(calibration.temperature, _model_api_metadata(trained, labels)),
+        **backend.files(head, _model_api_metadata(trained, labels)),
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
         "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
         "calibration.json": to_json(calibration.model_dump()).encode(),

@@ -23,7 +23,8 @@ class Stage:
         macro: Percent.
         top1_drop: Points below torch; negative where the stage is better.
         agreement: Images with torch's top-1, percent.
-        max_delta_logit: Largest difference of a logit (of a log-probability, for the bundle).
+        max_delta_logit: Largest difference of a logit, after each row's mean is taken off:
+            probabilities give logits only up to a constant.
     """
 
     name: str
@@ -68,7 +69,7 @@ class ParityReport:
             macro=macro(logits, self.labels),
             top1_drop=top_k(self.reference, self.labels, 1) - top1,
             agreement=float(100 * same.mean()),
-            max_delta_logit=float(np.abs(self.reference - logits).max()),
+            max_delta_logit=float(np.abs(_centred(self.reference) - _centred(logits)).max()),
         )
         self.stages.append(stage)
         self._check(stage, exact)
@@ -110,3 +111,8 @@ class ParityReport:
             "bounds": self.gates.model_dump(),
             "stages": [asdict(stage) for stage in self.stages],
         }
+
+
+def _centred(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    centred: npt.NDArray[np.float32] = logits - logits.mean(axis=1, keepdims=True)
+    return centred

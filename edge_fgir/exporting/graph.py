@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +34,16 @@ class DeployGraph(nn.Module):
     def __init__(self, model: nn.Module, normalization: Normalization) -> None:
         super().__init__()
         self.model = model
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("mean", 255 * torch.tensor(normalization.mean))
         self.register_buffer("scale", 1 / (255 * torch.tensor(normalization.std)))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits."""
         pixels = (image.float() - self.mean) * self.scale
-        return self.model(pixels.permute(0, 3, 1, 2))
+        logits: Tensor = self.model(pixels.permute(0, 3, 1, 2))
+        return logits
 
 
 def to_onnx(
@@ -73,15 +77,32 @@ def check_ops(model: onnx.ModelProto, allowed: Sequence[str], target: str) -> No
         )
 
 
-def with_head(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
-    """Append ``softmax(logits / temperature)`` as the only output, in float32."""
+@dataclass(frozen=True)
+class Head:
+    """What follows the logits: ``softmax((logits + correction) / temperature)``, in float32.
+
+    Attributes:
+        correction: (K,) mean difference to torch that quantization left, on calibration images
+            (Nagel et al. 2019, arXiv 1906.04721, section 4.2, applied once, to the logits).
+        temperature: Fitted on validation images.
+    """
+
+    correction: Logits
+    temperature: float
+
+
+def with_head(model: onnx.ModelProto, head: Head) -> onnx.ModelProto:
+    """Append ``head`` as the only output."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
     shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim]
-    factor = numpy_helper.from_array(np.asarray(1 / temperature, np.float32), "inverse_temperature")
-    graph.initializer.append(factor)
-    graph.node.append(helper.make_node("Mul", [LOGITS, factor.name], ["scaled"], "temperature"))
+    graph.initializer.append(numpy_helper.from_array(head.correction, "correction"))
+    factor = np.asarray(1 / head.temperature, np.float32)
+    graph.initializer.append(numpy_helper.from_array(factor, "inverse_temperature"))
+    graph.node.append(helper.make_node("Add", [LOGITS, "correction"], ["corrected"], "correct"))
+    scale = ["corrected", "inverse_temperature"]
+    graph.node.append(helper.make_node("Mul", scale, ["scaled"], "temper"))
     graph.node.append(helper.make_node("Softmax", ["scaled"], [OUTPUT], "softmax", axis=-1))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape))

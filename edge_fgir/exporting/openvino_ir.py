@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from edge_fgir._offline import refuse_telemetry
-from edge_fgir.exporting.graph import OUTPUT, Logits
+from edge_fgir.exporting.graph import OUTPUT, Head, Logits
 from edge_fgir.runtime import Pixels
 
 
@@ -24,9 +24,15 @@ def to_ir(model: onnx.ModelProto) -> Any:
 
 
 def quantize_ir(model: Any, images: Pixels) -> Any:
-    """Quantize with NNCF: symmetric weights, asymmetric activations, bias correction."""
+    """Quantize with NNCF: symmetric weights, asymmetric activations.
+
+    Ranges are the true minimum and maximum. NNCF's default averages the images' ranges and clips;
+    on an LRNet-14 that left four times the error in the logits (0.44 against 0.09 rms).
+    """
     refuse_telemetry()
     import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf.quantize(
@@ -34,7 +40,9 @@ def quantize_ir(model: Any, images: Pixels) -> Any:
         nncf.Dataset([image[None] for image in images]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
-        fast_bias_correction=False,
+        advanced_parameters=AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        ),
     )
 
 
@@ -47,13 +55,14 @@ def run_ir(model: Any, images: Pixels) -> Logits:
     return np.concatenate(outputs).astype(np.float32)
 
 
-def with_ir_head(model: Any, temperature: float) -> Any:
-    """Append ``softmax(logits / temperature)`` as the only output."""
+def with_ir_head(model: Any, head: Head) -> Any:
+    """Append ``head`` as the only output."""
     import openvino as ov
     from openvino import opset13 as ops
 
     logits = model.outputs[0].get_node().input_value(0)
-    scaled = ops.multiply(logits, ops.constant(np.float32(1 / temperature)))
+    corrected = ops.add(logits, ops.constant(head.correction[None]))
+    scaled = ops.multiply(corrected, ops.constant(np.float32(1 / head.temperature)))
     probabilities = ops.softmax(scaled, 1)
     probabilities.output(0).set_names({OUTPUT})
     probabilities.set_friendly_name(OUTPUT)

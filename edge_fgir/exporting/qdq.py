@@ -24,7 +24,7 @@ def quantize_qdq(model: onnx.ModelProto, images: Pixels, scheme: Quantization) -
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._images: Iterator[Pixels] = iter(images)
 
@@ -35,6 +35,7 @@ def quantize_qdq(model: onnx.ModelProto, images: Pixels, scheme: Quantization) -
     symmetric = scheme.scheme == "symmetric_qdq"
     source = onnx.ModelProto()
     source.CopyFrom(model)  # the quantizer rewrites what it is given
+    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
     logging.getLogger().addFilter(_no_preprocess_advice)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantized.onnx"
@@ -44,6 +45,7 @@ def quantize_qdq(model: onnx.ModelProto, images: Pixels, scheme: Quantization) -
             Reader(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(scheme.ops),
+            nodes_to_exclude=[first] if scheme.float_first_conv else [],
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,

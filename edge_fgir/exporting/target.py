@@ -25,6 +25,9 @@ class Quantization(_Section):
     ]
     images: Annotated[int, Field(ge=16, le=10_000, description="calibration images")] = 300
     ops: Annotated[tuple[str, ...], Field(description="ONNX operators that are quantized")] = ()
+    float_first_conv: Annotated[
+        bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
+    ] = False
 
 
 class Gates(_Section):

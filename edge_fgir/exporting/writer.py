@@ -46,6 +46,7 @@ def describe(
     trained: TrainedModel, target: Target, precision: Precision, model_file: str, params: int
 ) -> dict[str, object]:
     """Return the manifest's fields but the file list."""
+    side = trained.preprocess.size
     return {
         "name": trained.name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -57,7 +58,7 @@ def describe(
         "architecture": trained.architecture,
         "params": params,
         "model_file": model_file,
-        "input": InputSpec(name="image", shape=(1, *([trained.preprocess.size] * 2), 3)),
+        "input": InputSpec(name="image", shape=(1, side, side, 3)),
         "output": OutputSpec(name="probabilities", classes=trained.num_classes),
         "normalization": trained.normalization,
         "data": trained.data,
@@ -91,7 +92,8 @@ def write_bundle(
         bundle = Bundle(draft)
         with Classifier(bundle, open_engine(bundle, device)) as model:
             probabilities = np.concatenate([model.infer(image[None]) for image in validation])
-            parity.add("bundle", np.log(np.maximum(probabilities, 1e-30)))
+            logits = np.log(np.maximum(probabilities, 1e-30)) * bundle.calibration.temperature
+            parity.add("bundle", logits)
             answers = np.concatenate([model.infer(image[None]) for image in golden])
         contents = {
             **contents,

@@ -24,6 +24,7 @@ def create_model(
     drop_path: float = 0.0,
     attention_maps: int = 0,
     weights: str = "random",
+    image_size: int | None = None,
     meta: bool = False,
 ) -> nn.Module:
     """Build a model by its timm name.
@@ -33,6 +34,7 @@ def create_model(
         num_classes: Number of classes.
         drop_path: Stochastic depth rate of the last block.
         attention_maps: Above 0, wrap the backbone in :class:`CAL` with that many maps.
+        image_size: Input side, pixels; only models of fixed size (ViTs) need it.
         weights: ``random``, ``timm`` (timm downloads them), ``efficientnet-lite0`` or a file.
         meta: Allocate nothing: for counting.
 
@@ -46,9 +48,12 @@ def create_model(
             f"a timm name{', such as ' + ', '.join(near) if near else ''}",
             "run: edge-fgir models list",
         )
-    options = {"drop_path_rate": drop_path} if drop_path else {}
+    options: dict[str, float | int] = {"drop_path_rate": drop_path} if drop_path else {}
+    pretrained_cfg = timm.get_pretrained_cfg(name)
+    if image_size and pretrained_cfg is not None and pretrained_cfg.fixed_input_size:
+        options["img_size"] = image_size
     with torch.device("meta" if meta else "cpu"):
-        backbone = timm.create_model(
+        backbone: nn.Module = timm.create_model(
             name,
             pretrained=weights == "timm" and not meta,
             num_classes=num_classes if not attention_maps else 0,

@@ -186,25 +186,25 @@ def _create(name: str, pretrained: bool, **kwargs: Any) -> LRNet:
     return model
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def lrnet14(pretrained: bool = False, **kwargs: Any) -> LRNet:
     """LRN14: 1-2-1-1-1 basic blocks, 5.14 M parameters and 0.570 GMACs at 128 px (200 classes)."""
     return _create("lrnet14", pretrained, **kwargs)
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def lrnet18(pretrained: bool = False, **kwargs: Any) -> LRNet:
     """LRN18: 2-2-2-1-1 basic blocks, 5.51 M parameters and 0.947 GMACs at 128 px (200 classes)."""
     return _create("lrnet18", pretrained, **kwargs)
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def lrnet26(pretrained: bool = False, **kwargs: Any) -> LRNet:
     """LRN26: 2-2-2-1-1 bottlenecks, 8.96 M parameters and 1.246 GMACs at 128 px (200 classes)."""
     return _create("lrnet26", pretrained, **kwargs)
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def lrnet50(pretrained: bool = False, **kwargs: Any) -> LRNet:
     """LRN50: 3-3-3-4-3 bottlenecks, 21.66 M parameters and 2.030 GMACs at 128 px (200 classes)."""
     return _create("lrnet50", pretrained, **kwargs)

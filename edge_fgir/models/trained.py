@@ -69,12 +69,28 @@ class TrainedModel(BaseModel):
             drop_path=drop_path,
             attention_maps=self.attention_maps,
             weights=weights,
+            image_size=self.preprocess.size,
         )
 
 
 def read_labels(run: Path) -> tuple[str, ...]:
     """Return the class names of a run, in the order of the outputs."""
+    TrainedModel.read(run)
     return tuple((run / LABELS).read_text(encoding="utf-8").splitlines())
+
+
+def weights_file(run: Path) -> Path:
+    """Return the weights that are evaluated and exported: averaged (EMA) ones if there are any.
+
+    Raises:
+        InputError: The training has not finished.
+    """
+    path = run / EMA if (run / EMA).exists() else run / WEIGHTS
+    if not path.exists():
+        raise InputError(
+            f"{run} has no {WEIGHTS}", "a finished training", "run: edge-fgir train ... --resume"
+        )
+    return path
 
 
 def load_trained(run: Path) -> tuple[TrainedModel, nn.Module]:
@@ -84,11 +100,7 @@ def load_trained(run: Path) -> tuple[TrainedModel, nn.Module]:
         InputError: ``run`` is no run folder or its weights are missing or damaged.
     """
     description = TrainedModel.read(run)
-    path = run / EMA if (run / EMA).exists() else run / WEIGHTS
-    if not path.exists():
-        raise InputError(
-            f"{run} has no {WEIGHTS}", "a finished training", "run: edge-fgir train ... --resume"
-        )
+    path = weights_file(run)
     model = description.build()
     try:
         model.load_state_dict(load_file(path))

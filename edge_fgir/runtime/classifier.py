@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -157,21 +157,25 @@ class Classifier:
         """Classify several pictures, in order."""
         return [self(picture, color) for picture in pictures]
 
-    def stream(self, source: Iterable[Frame | Pixels], drop: Drop = "oldest") -> Iterator[Result]:
+    def stream(
+        self, source: Iterable[Frame | Pixels], drop: Drop | None = None
+    ) -> Generator[Result, None, None]:
         """Classify frames as they come.
 
         Args:
             source: Yields :class:`~edge_fgir.runtime.Frame` or bare BGR arrays, as
                 :func:`~edge_fgir.runtime.open_source` does.
             drop: ``oldest``: a thread reads the source and the newest frame wins, so the answer is
-                never about a stale picture. ``none``: every frame is classified, in order.
+                never about a stale picture. ``none``: every frame is classified, in order. By
+                default ``none`` for a source that says it is not live (a file, a folder).
 
         Yields:
             Results whose ``frame`` carries the frame's number, timestamp and pixels.
         """
         from edge_fgir.runtime.stream import classify_stream
 
-        return classify_stream(self, source, drop)
+        live = getattr(source, "live", True)
+        return classify_stream(self, source, drop or ("oldest" if live else "none"))
 
     def _result(self, probabilities: Probabilities, timing: Timing) -> Result:
         index = int(probabilities.argmax())

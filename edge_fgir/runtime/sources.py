@@ -27,6 +27,7 @@ _CAMERA_HELP = "see which there are: ls -l /dev/video*"
 _NETWORK_HELP = "check address, password and network, for example with: ffplay ADDRESS"
 _NETWORK_TIMEOUT_MS = 10_000
 _CLOSE_S = 1.0
+_SILENT = 0
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 # Longer numbers are names, of a day's folder for example: 20260131.
@@ -270,9 +271,9 @@ def import_cv2(purpose: str) -> ModuleType:
 @contextmanager
 def quiet(cv2: ModuleType) -> Iterator[None]:
     """Keep OpenCV from writing to stderr what our own error says."""
-    logging = cv2.utils.logging
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV 5, and 4
     before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(_SILENT)
     try:
         yield
     finally:

@@ -140,7 +140,7 @@ class VideoWriter:
         Args:
             pixels: (H, W, 3) ``uint8``, BGR.
             timestamp: Seconds. Where it is given, the video keeps this time: the frame before is
-                repeated until then, and a frame that comes before its turn is left out.
+                repeated until then, and of frames that come too fast the newest is shown.
 
         Raises:
             EdgeFgirError: OpenCV cannot write such a video here.
@@ -153,6 +153,7 @@ class VideoWriter:
         if timestamp is not None:
             turn = round((timestamp - self._start) * self._fps)
             if turn < self.frames:
+                self._last = frame
                 return
             while self.frames < turn:
                 self._add(frame if self._last is None else self._last)

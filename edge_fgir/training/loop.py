@@ -84,7 +84,7 @@ class _Training:
         teacher = self._load_teacher()
         self.trained = self._describe(teacher[0] if teacher else None)
         model = self.trained.build(drop_path=recipe.model.drop_path, weights=recipe.model.weights)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.method = self._make_method(teacher[1] if teacher else None)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -106,7 +106,7 @@ class _Training:
                 f"teacher {run} knows other classes than {self.data.name}",
                 "a teacher trained on this data",
             )
-        return description, teacher.to(self.device, memory_format=torch.channels_last)
+        return description, teacher.to(self.device).to(memory_format=torch.channels_last)
 
     def _describe(self, teacher: TrainedModel | None) -> TrainedModel:
         recipe = self.recipe

@@ -1,0 +1,68 @@
+"""``edge-fgir export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_fgir.cli._app import JsonOption, app, need, print_json
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    target: Annotated[str, typer.Option(help="openvino, arm or jetson.")],
+    data: Annotated[str, typer.Option(help="The run's data: calibration and gates need it.")],
+    out: Annotated[Path, typer.Option(help="Bundle to write, X.fgir.")],
+    precision: Annotated[str, typer.Option(help="auto, int8, fp16 or fp32.")] = "auto",
+    zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
+    convert: Annotated[
+        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Quantize and compile a trained model into a sealed bundle, compared with torch on the way.
+
+    Example: `edge-fgir export runs/student --target openvino --data elpv --out birds.fgir`
+    """
+    need("torch", "export", "exporting")
+    need("onnx", "export", "exporting")
+    from edge_fgir.data import open_data
+    from edge_fgir.exporting import Stage, read_target
+    from edge_fgir.exporting import export as run_export
+
+    def tell(stage: Stage) -> None:
+        typer.echo(
+            f"gate {stage.name}: top-1 {stage.top1:.2f} % ({-stage.top1_drop:+.2f}), "
+            f"agreement {stage.agreement:.2f} %, max |delta logit| {stage.max_delta_logit:.2g}",
+            err=json,
+        )
+
+    chosen = read_target(target)
+    bundle = run_export(
+        run,
+        chosen,
+        open_data(data, convert=convert),
+        out,
+        precision=precision,
+        as_zip=zip_,
+        tell=tell,
+    )
+    if json:
+        print_json(
+            {
+                "bundle": str(out),
+                "target": target,
+                "precision": bundle.manifest.precision,
+                "bytes": bundle.size,
+                "model_bytes": bundle.model_size,
+                "parity": bundle.report("parity"),
+            }
+        )
+        return
+    typer.echo(
+        f"{out}: {bundle.manifest.precision} for {target}, "
+        f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"
+    )

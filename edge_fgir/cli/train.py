@@ -1,0 +1,46 @@
+"""``edge-fgir train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_fgir.cli._app import JsonOption, app, need, print_json
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Shipped recipe or YAML file.")],
+    data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, such as optimizer.lr=1e-3.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a teacher (CAL) or a student (TGDA, KD, CE) by a recipe.
+
+    Example: `edge-fgir train elpv-demo-teacher --data elpv --out runs/teacher`
+    """
+    need("torch", "train", "training")
+    from edge_fgir.data import open_data
+    from edge_fgir.training import read_recipe
+    from edge_fgir.training import train as run
+
+    plan = read_recipe(recipe, set_ or [])
+    pictures = open_data(data, convert=plan.data.convert)
+    typer.echo(f"data {pictures.name}: {pictures.licence}", err=True)
+    summary = run(plan, pictures, out, resume=resume)
+    if json:
+        print_json({key: value for key, value in summary.items() if key != "history"})
+        return
+    typer.echo(
+        f"{out}: {summary['architecture']} by {summary['method']}, {summary['epochs']} epochs in "
+        f"{summary['seconds'] / 60:.1f} min, validation top-1 {summary['val_top1']:.1f} %, "
+        f"macro {summary['val_macro']:.1f} %"
+    )

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge_fgir import InputError
+from edge_fgir.runtime import Classifier, Frame, Preprocess
+
+pytestmark = pytest.mark.unit
+
+WAIT_S = 5.0
+"""Bound of every wait, so that a broken stream fails instead of hanging."""
+
+
+class BrightnessEngine:
+    """Answers with the mean brightness as the probability of "bright"."""
+
+    description = "fake"
+
+    def infer(self, batch):
+        bright = batch.reshape(len(batch), -1).mean(axis=1) / 255
+        return np.stack([1 - bright, bright], axis=1).astype(np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+class HeldEngine(BrightnessEngine):
+    """Stops inside the first frame after the warm-up until ``release`` is set."""
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.busy, self.release = threading.Event(), threading.Event()
+
+    def infer(self, batch):
+        if self.armed:
+            self.busy.set()
+            assert self.release.wait(WAIT_S)
+        return super().infer(batch)
+
+
+def classifier(engine=None) -> Classifier:
+    bundle = SimpleNamespace(
+        preprocess=Preprocess(size=16),
+        calibration=SimpleNamespace(unknown_threshold=0.6),
+        labels=("dark", "bright"),
+    )
+    return Classifier(bundle, engine or BrightnessEngine())
+
+
+def shade(value: int):
+    return np.full((20, 30, 3), value, np.uint8)
+
+
+def brightness(result) -> int:
+    """The value the classified frame was made with: which picture was really looked at."""
+    return round(float(result.probabilities[1]) * 255)
+
+
+def readers() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == "edge-fgir-reader"]
+
+
+class Endless:
+    """A source that never ends and notes who closes it."""
+
+    def __init__(self) -> None:
+        self.closed_by: list[int] = []
+        self.read_by: set[int] = set()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while True:
+            self.read_by.add(threading.get_ident())
+            time.sleep(0.001)
+            yield shade(100)
+
+    def close(self) -> None:
+        self.closed_by.append(threading.get_ident())
+
+
+def test_every_frame_in_order_in_the_callers_thread():
+    source = [shade(value) for value in range(0, 250, 10)]
+    results = list(classifier().stream(source, drop="none"))
+    assert [brightness(r) for r in results] == list(range(0, 250, 10))
+    assert [r.frame.index for r in results] == list(range(25))
+    assert all(r.frame.dropped == 0 for r in results)
+    times = [r.frame.timestamp for r in results]
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert [r.label for r in results] == ["dark"] * 13 + ["bright"] * 12
+    assert [r.is_unknown for r in results] == [
+        max(v, 255 - v) / 255 < 0.6 for v in range(0, 250, 10)
+    ]
+    assert not readers()
+
+
+def test_none_reads_in_the_callers_thread():
+    source = Endless()
+    results = classifier().stream(source, drop="none")
+    next(results)
+    results.close()
+    assert source.read_by == {threading.get_ident()}
+    assert source.closed_by == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("drop", ["none", "oldest"])
+def test_frames_keep_number_time_and_pixels(drop):
+    frame = Frame(shade(40), index=7, timestamp=3.25, dropped=2)
+    (result,) = classifier().stream([frame], drop=drop)
+    assert (result.frame.index, result.frame.timestamp, result.frame.dropped) == (7, 3.25, 2)
+    assert result.frame.pixels is frame.pixels
+    assert "pixels" not in repr(frame)
+
+
+def test_the_newest_frame_wins():
+    engine = HeldEngine()
+    model = classifier(engine)
+    engine.armed = True
+
+    def camera():
+        yield Frame(shade(10), 0, 0.0)
+        assert engine.busy.wait(WAIT_S)
+        for index in (1, 2, 3):
+            yield Frame(shade(10 + index), index, index / 30)
+        engine.release.set()  # only now, with the third in the mailbox, the first one is done
+
+    results = list(model.stream(camera(), drop="oldest"))
+    assert [brightness(r) for r in results] == [10, 13]
+    assert [r.frame.index for r in results] == [0, 3]
+    assert [r.frame.timestamp for r in results] == [0.0, 0.1]
+    assert [r.frame.dropped for r in results] == [0, 2]
+
+
+def test_frames_a_source_lost_itself_are_counted_too():
+    engine = HeldEngine()
+    model = classifier(engine)
+    engine.armed = True
+
+    def camera():
+        yield Frame(shade(10), 0, 0.0)
+        assert engine.busy.wait(WAIT_S)
+        yield Frame(shade(11), 5, 0.5, dropped=4)
+        yield Frame(shade(12), 7, 0.7, dropped=1)
+        engine.release.set()
+
+    assert [r.frame.dropped for r in model.stream(camera(), drop="oldest")] == [0, 4 + 1 + 1]
+
+
+def test_a_slow_model_gets_the_last_frame_and_none_is_lost_uncounted():
+    class Slow(BrightnessEngine):
+        def infer(self, batch):
+            time.sleep(0.005)
+            return super().infer(batch)
+
+    def camera():
+        for value in range(200):
+            time.sleep(0.0005)
+            yield shade(value)
+
+    results = list(classifier(Slow()).stream(camera()))
+    indexes = [r.frame.index for r in results]
+    assert len(results) < 150
+    assert indexes == sorted(set(indexes))
+    assert indexes == [brightness(r) for r in results]
+    assert indexes[-1] == 199
+    assert len(results) + sum(r.frame.dropped for r in results) == 200
+
+
+def test_a_fast_model_gets_every_frame():
+    taken = threading.Semaphore(0)
+
+    def camera():
+        for value in range(20):
+            yield shade(value)
+            assert taken.acquire(timeout=WAIT_S)
+
+    results = []
+    for result in classifier().stream(camera()):
+        results.append(brightness(result))
+        taken.release()
+    assert results == list(range(20))
+
+
+@pytest.mark.parametrize("drop", ["none", "oldest"])
+def test_the_sources_error_follows_its_last_frame(drop):
+    def camera():
+        yield shade(1)
+        yield shade(2)
+        raise OSError("cable pulled")
+
+    results = classifier().stream(camera(), drop=drop)
+    seen = []
+    with pytest.raises(OSError, match="cable pulled"):
+        seen.extend(map(brightness, results))  # extend keeps what came before the error
+    assert seen[-1] == 2
+    assert not readers()
+
+
+@pytest.mark.parametrize("drop", ["none", "oldest"])
+def test_a_frame_that_is_no_picture_is_refused(drop):
+    with pytest.raises(InputError, match="expected"):
+        list(classifier().stream([shade(1).astype(float)], drop=drop))
+    assert not readers()
+
+
+def test_closing_stops_the_reader_and_closes_the_source_there():
+    source = Endless()
+    results = classifier().stream(source, drop="oldest")
+    next(results)
+    (reader,) = readers()
+    start = time.monotonic()
+    results.close()
+    assert time.monotonic() - start < 0.5
+    assert not reader.is_alive()
+    assert source.closed_by == [reader.ident]
+    assert source.read_by == {reader.ident}
+    assert reader.daemon
+
+
+def test_breaking_out_stops_the_reader():
+    for _ in classifier().stream(Endless(), drop="oldest"):
+        break
+    deadline = time.monotonic() + WAIT_S
+    while readers() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not readers()
+
+
+def test_an_error_of_the_model_stops_the_reader():
+    class Broken(BrightnessEngine):
+        def infer(self, batch):
+            if batch.any():
+                raise RuntimeError("out of memory")
+            return super().infer(batch)
+
+    source = Endless()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(classifier(Broken()).stream(source))
+    assert len(source.closed_by) == 1
+    assert not readers()
+
+
+def test_a_reader_that_hangs_does_not_hold_the_caller(monkeypatch):
+    monkeypatch.setattr("edge_fgir.runtime.stream._READER_EXIT_S", 0.1)
+    unplugged = threading.Event()
+
+    def camera():
+        yield shade(1)
+        unplugged.wait(30)
+
+    results = classifier().stream(camera())
+    next(results)
+    start = time.monotonic()
+    results.close()
+    assert time.monotonic() - start < 3
+    unplugged.set()
+    for reader in readers():
+        reader.join(WAIT_S)
+    assert not readers()
+
+
+@pytest.mark.parametrize("drop", ["none", "oldest"])
+def test_an_empty_source_gives_nothing(drop):
+    assert list(classifier().stream([], drop=drop)) == []
+
+
+def test_an_unknown_policy_is_refused_at_once():
+    with pytest.raises(InputError, match=r"drop='newest'.*oldest, none"):
+        classifier().stream([], drop="newest")
