@@ -56,7 +56,8 @@ class _Residual(nn.Module):
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.shortcut(x) + self.drop_path(self.residual(x)))
+        y: Tensor = self.act(self.shortcut(x) + self.drop_path(self.residual(x)))
+        return y
 
     def zero_init_last(self) -> None:
         last = self.residual[-1]
@@ -151,7 +152,8 @@ class LRNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last feature maps, (B, num_features, S/32, S/32)."""
-        return self.stages(self.stem(x))
+        features: Tensor = self.stages(self.stem(x))
+        return features
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return logits (B, num_classes) of feature maps, or their mean over space."""

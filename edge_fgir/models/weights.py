@@ -56,6 +56,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path)
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Tensor] = load_file(path)
+        return state
+    state = torch.load(path, map_location="cpu", weights_only=True)
     return state

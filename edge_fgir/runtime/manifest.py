@@ -74,7 +74,7 @@ class DataInfo(_Part):
 class Manifest(_Part):
     """``manifest.json``. Its text is canonical, so any changed byte is noticed."""
 
-    schema_: Annotated[Literal["edge-fgir/bundle/1"], Field(alias="schema")] = SCHEMA
+    schema_: Annotated[Literal["edge-fgir/bundle/1"], Field(alias="schema")] = "edge-fgir/bundle/1"
     name: str
     created: Annotated[str, Field(description="UTC, ISO 8601")]
     versions: Annotated[dict[str, str], Field(description="tool versions at export")]

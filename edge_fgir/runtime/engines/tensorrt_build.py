@@ -60,12 +60,14 @@ def _first(messages: Sequence[str]) -> str:
 
 
 def _logger(trt: ModuleType, messages: list[str]) -> Any:
-    class Collector(trt.ILogger):  # type: ignore[misc]
+    base: Any = trt.ILogger
+
+    class Collector(base):
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)
+            base.__init__(self)
 
         def log(self, severity: Any, text: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+            if severity in (base.ERROR, base.INTERNAL_ERROR):
                 messages.append(text)
 
     return Collector()
