@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from runs import make_folder, photos, teacher_run, tiny_run  # noqa: F401
 
 
 @pytest.fixture(scope="session")

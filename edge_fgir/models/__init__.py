@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import timm
 import torch
 from torch import nn
@@ -42,7 +44,7 @@ def create_model(
         InputError: The name is unknown, or the weights do not fit.
     """
     if not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise InputError(
             f"unknown model {name!r}",
             f"a timm name{', such as ' + ', '.join(near) if near else ''}",
@@ -63,7 +65,8 @@ def create_model(
         load_weights(backbone, weights)
     if not attention_maps:
         return backbone
-    return CAL(backbone, num_classes, attention_maps)
+    with torch.device("meta" if meta else "cpu"):
+        return CAL(backbone, num_classes, attention_maps)
 
 
 __all__ = [

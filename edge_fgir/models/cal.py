@@ -102,7 +102,8 @@ def _feature_channels(backbone: nn.Module) -> int:
     training = backbone.training
     backbone.eval()
     with torch.no_grad():
-        features = backbone.forward_features(torch.zeros(1, 3, 64, 64))  # type: ignore[operator]
+        probe = torch.zeros(1, 3, 64, 64, device=next(backbone.parameters()).device)
+        features = backbone.forward_features(probe)  # type: ignore[operator]
     backbone.train(training)
     if features.ndim != 4:
         raise InputError(

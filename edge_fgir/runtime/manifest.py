@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import to_json
+from edge_fgir._files import sha256, to_json
 
 SCHEMA = "edge-fgir/bundle/1"
 MANIFEST = "manifest.json"
@@ -18,7 +18,7 @@ Precision = Literal["int8", "fp16", "fp32"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FileEntry(_Part):
@@ -72,7 +72,10 @@ class DataInfo(_Part):
 
 
 class Manifest(_Part):
-    """``manifest.json``. Its text is canonical, so any changed byte is noticed."""
+    """``manifest.json``. Its text is canonical and sealed, so any changed byte is noticed.
+
+    The seal finds damage, not forgery: whoever writes a manifest can seal it.
+    """
 
     schema_: Annotated[Literal["edge-fgir/bundle/1"], Field(alias="schema")] = "edge-fgir/bundle/1"
     name: str
@@ -91,6 +94,16 @@ class Manifest(_Part):
     normalization: Normalization
     data: DataInfo
     files: list[FileEntry]
+    seal: Annotated[str, Field(description="SHA-256 over this text with an empty seal")] = ""
+
+    @field_validator("files")
+    @classmethod
+    def _listed_once(cls, value: list[FileEntry]) -> list[FileEntry]:
+        paths = [entry.path for entry in value]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ValueError(f"{path!r} is listed twice")
+        return value
 
     def dump(self) -> str:
         """Return the canonical text of ``manifest.json``."""
@@ -113,7 +126,7 @@ class Manifest(_Part):
                 f"schema {SCHEMA}",
                 "export the bundle again or update edge-fgir",
             ) from error
-        if manifest.dump().encode() != text:
+        if manifest.dump().encode() != text or manifest.seal != manifest._own_seal():
             raise InputError(
                 f"{source} was changed after export",
                 "the text edge-fgir wrote",
@@ -124,10 +137,12 @@ class Manifest(_Part):
     @classmethod
     def sealed(cls, contents: dict[str, bytes], **fields: Any) -> Manifest:
         """Build the manifest of a bundle that holds ``contents`` (path -> bytes)."""
-        from edge_fgir._files import sha256
-
         files = [
             FileEntry(path=path, sha256=sha256(data), size=len(data))
             for path, data in sorted(contents.items())
         ]
-        return cls(files=files, **fields)
+        draft = cls(files=files, **fields)
+        return draft.model_copy(update={"seal": draft._own_seal()})
+
+    def _own_seal(self) -> str:
+        return sha256(self.model_copy(update={"seal": ""}).dump().encode())

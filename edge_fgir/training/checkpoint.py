@@ -104,6 +104,12 @@ def load_state(
         if key.startswith("optimizer/"):
             _, number, name = key.split("/")
             moments.setdefault(int(number), {})[name] = value
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for number, values in moments.items():
+        for name, value in values.items():
+            if value.shape == parameters[number].shape:
+                # Fused kernels walk memory: a moment must lie as its parameter (channels last) does.
+                values[name] = torch.empty_like(parameters[number]).copy_(value).detach()
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )

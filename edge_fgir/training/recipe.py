@@ -182,7 +182,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise InputError(f"--set {override}: {section} is a value", "a section")
     # YAML 1.1 reads 1e-3 as text; pydantic turns it into the number it is.
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override} is not YAML", "key=value") from error
 
 
 def _explained(error: ValidationError, source: str) -> InputError:

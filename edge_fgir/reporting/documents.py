@@ -1,0 +1,202 @@
+"""The result files a report is drawn from, checked field by field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from edge_fgir._errors import InputError
+from edge_fgir.benchmarking import read_result
+from edge_fgir.runtime.manifest import DataInfo
+
+
+class _Part(BaseModel):
+    # ``model_bytes`` would otherwise collide with pydantic's own names.
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Environment(_Part):
+    """What a number was measured on."""
+
+    machine: str
+    processor: str
+    board: str | None = None
+    cpus: int | None = None
+    memory_mb: int | None = None
+    governor: str | None = None
+    load_1min: FiniteFloat | None = None
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+class Body(_Part):
+    """What all results have."""
+
+    environment: Environment
+
+
+class Subject(Body):
+    """A result about one model: a bundle, or a run folder in torch."""
+
+    bundle: str
+    name: str
+    target: str
+    precision: str
+    engine: str
+    image_size: int
+
+
+class ClassAccuracy(_Part):
+    """One class of an evaluation; ``top1`` is None where it has no images."""
+
+    name: str
+    images: int
+    top1: FiniteFloat | None
+
+
+class Evaluation(Subject):
+    """An ``evaluation`` result, accuracies in percent."""
+
+    model_bytes: int
+    split: str
+    data: DataInfo
+    top1: FiniteFloat
+    top5: FiniteFloat
+    macro: FiniteFloat
+    ece: FiniteFloat
+    images: int = Field(gt=0)
+    classes: tuple[ClassAccuracy, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    @model_validator(mode="after")
+    def _square(self) -> Evaluation:
+        if {len(self.classes)} != {len(self.confusion), *map(len, self.confusion)}:
+            raise ValueError("confusion must have one row and one column a class")
+        return self
+
+    @property
+    def images_key(self) -> tuple[str, ...]:
+        """Equal for evaluations that saw the same images under the same class names."""
+        return (self.data.hash, self.split, *(one.name for one in self.classes))
+
+
+class Percentiles(_Part):
+    """A measured latency, milliseconds."""
+
+    p50_ms: FiniteFloat = Field(gt=0)
+    p90_ms: FiniteFloat = Field(gt=0)
+    p99_ms: FiniteFloat = Field(gt=0)
+    n: int
+    steady: bool = True
+
+
+class Scopes(_Part):
+    """The two scopes of a bench."""
+
+    network: Percentiles
+    frame_to_decision: Percentiles
+
+
+class Rival(Percentiles):
+    """What was measured in the same run, against the network scope."""
+
+    name: str
+    times_slower: FiniteFloat = Field(gt=0)
+
+
+class Latency(Subject):
+    """A ``latency`` result."""
+
+    model_bytes: int
+    certified: bool
+    not_certified_because: str | None = None
+    scopes: Scopes
+    rival: Rival | None = None
+
+
+class Prediction(_Part):
+    """The answer for one picture."""
+
+    image: str
+    label: str
+    score: FiniteFloat
+    is_unknown: bool
+    top: tuple[tuple[str, FiniteFloat], ...]
+
+
+class Predictions(Subject):
+    """A ``predictions`` result."""
+
+    predictions: tuple[Prediction, ...]
+
+
+class Line(_Part):
+    """One line of a training history: the loss of an epoch, or its validation."""
+
+    epoch: int
+    loss: FiniteFloat | None = None
+    val_top1: FiniteFloat | None = None
+
+
+class Training(Body):
+    """A ``training`` result; ``val_top1`` is None where an epoch was never validated."""
+
+    name: str
+    method: str
+    architecture: str
+    data: DataInfo
+    steps: int
+    epochs: int
+    seconds: FiniteFloat
+    device: str
+    precision: str
+    val_top1: FiniteFloat | None = None
+    val_macro: FiniteFloat | None = None
+    views: tuple[str, ...] = ("crop", "drop")
+    history: tuple[Line, ...] = ()
+
+
+_KINDS: dict[str, type[Body]] = {
+    "evaluation": Evaluation,
+    "latency": Latency,
+    "predictions": Predictions,
+    "training": Training,
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A result file.
+
+    Attributes:
+        path: As the user named it.
+        written: When the file was last written, UTC.
+        body: Its checked content.
+    """
+
+    path: Path
+    written: datetime
+    body: Body
+
+
+def read_document(path: Path) -> Document:
+    """Read one result file.
+
+    Raises:
+        InputError: It cannot be read, is no result, or lacks a field.
+    """
+    kind, value = read_result(path)
+    try:
+        body = _KINDS[kind].model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "content"
+        raise InputError(
+            f"{path}: {place}: {first['msg']}", f"a whole {kind} result", "write it again"
+        ) from error
+    written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    return Document(path, written, body)

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import yaml
+from torch import nn
+
+from edge_fgir.models import OWN_MODELS, count_params, create_model, summarize
+
+pytestmark = pytest.mark.unit
+
+GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "lrnets.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("classes", [100, 196, 200])
+def test_parameter_counts_are_the_papers(name: str, classes: int) -> None:
+    model = create_model(name, classes, meta=True)
+    assert count_params(model) == GOLDEN[name]["params"][classes]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("size", [128, 224, 448])
+def test_macs_are_the_papers(name: str, size: int) -> None:
+    summary = summarize(create_model(name, 200, meta=True), name, size, 200)
+    assert summary.gmacs == pytest.approx(GOLDEN[name]["gmacs"][size], rel=0.002)
+
+
+def test_every_own_model_has_golden_figures() -> None:
+    assert set(OWN_MODELS) == set(GOLDEN)
+
+
+@pytest.mark.parametrize("name", OWN_MODELS)
+def test_feature_maps_halve_without_pooling(name: str) -> None:
+    model = create_model(name, 10, meta=True)
+    sides = []
+    model.stem.register_forward_hook(lambda m, i, o: sides.append(o.shape[-1]))
+    for stage in model.stages:
+        stage.register_forward_hook(lambda m, i, o: sides.append(o.shape[-1]))
+    model(torch.zeros(1, 3, 128, 128, device="meta"))
+    assert sides == [64, 64, 32, 16, 8, 4]
+    assert not any(isinstance(m, nn.MaxPool2d | nn.AvgPool2d) for m in model.modules())
+
+
+@pytest.mark.parametrize("name", OWN_MODELS)
+def test_blocks_start_as_their_shortcut(name: str) -> None:
+    model = create_model(name, 10).eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        x = model.stem(x)
+        for stage in model.stages:
+            for block in stage:
+                assert torch.allclose(block(x), block.shortcut(x).relu(), atol=1e-6)
+                x = block(x)
+
+
+def test_stochastic_depth_grows_linearly_on_the_residual_branch() -> None:
+    model = create_model("lrnet26", 10, drop_path=0.1)
+    rates = [getattr(b.drop_path, "drop_prob", 0.0) for stage in model.stages for b in stage]
+    assert rates == pytest.approx([0.1 * i / 7 for i in range(8)])
+
+
+def test_timm_knows_the_models() -> None:
+    model = timm.create_model("lrnet14", num_classes=7)
+    assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+    assert model.forward_features(torch.zeros(1, 3, 64, 64)).shape == (1, 512, 2, 2)
+    model.reset_classifier(3)
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_vit_blocks_report_their_tokens() -> None:
+    model = create_model("vit_tiny_patch16_224", 200, image_size=224, meta=True)
+    summary = summarize(model, "vit_tiny_patch16_224", 224, 200)
+    assert [(b.attention_tokens, b.mlp_tokens) for b in summary.blocks] == [(197, 197)] * 12

@@ -1,0 +1,100 @@
+"""Small real trainings for tests: generated photographs that a network learns in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+SIDE = 48
+CLASSES = ("green_leaf", "red_leaf", "striped_leaf")
+COUNTS = {"train": 24, "val": 12, "test": 12}
+
+RECIPE = {
+    "name": "tiny",
+    "method": "ce",
+    "epochs": 8,
+    "batch_size": 8,
+    "precision": "fp32",
+    "model": {"name": "lrnet14"},
+    "data": {"view_size": 32, "resize_ratio": 1.2, "trivial_augment": False, "workers": 0},
+    "eval": {"image_size": 32, "every_epochs": 1},
+    "optimizer": {"lr": 0.002, "warmup_steps": 2},
+    "loss": {"label_smoothing": 0.0},
+}
+
+
+def make_photos(root: Path) -> Path:
+    """Write ``train|val|test/<class>/<n>.png``: noisy blobs, one colour or stripe a class."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    for split, count in COUNTS.items():
+        for label, name in enumerate(CLASSES):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = random.normal(90, 25, (SIDE, SIDE, 3))
+                y, x = random.uniform(16, 32, 2)
+                blob = (rows - y) ** 2 + (columns - x) ** 2 < random.uniform(8, 14) ** 2
+                paint = [(40, 180, 40), (190, 40, 40), (40, 180, 40)][label]
+                pixels[blob] = paint + random.normal(0, 20, (int(blob.sum()), 3))
+                if label == 2:
+                    pixels[blob & (columns % 6 < 3)] = 230
+                image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+                image.save(folder / f"{number:03d}.png")
+    return root
+
+
+def write_recipe(path: Path, **changes: object) -> Path:
+    """Write the tiny recipe with some top-level values replaced."""
+    path.write_text(yaml.safe_dump({**RECIPE, **changes}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of three classes of generated photographs."""
+    return make_photos(tmp_path_factory.mktemp("photos") / "leaves")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: LRNet-14 at 32 px, cross-entropy."""
+    return _fit(photos, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def teacher_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished CAL teacher, one epoch."""
+    model = {"name": "lrnet14", "attention_maps": 4}
+    return _fit(photos, tmp_path_factory.mktemp("teachers"), method="cal", epochs=1, model=model)
+
+
+def _fit(photos: Path, folder: Path, **changes: object) -> Path:
+    pytest.importorskip("torch")
+    from edge_fgir.data import open_data
+    from edge_fgir.training import read_recipe, train
+
+    recipe = read_recipe(str(write_recipe(folder / "recipe.yaml", **changes)))
+    train(recipe, open_data(str(photos)), folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def make_folder() -> Callable[..., Path]:
+    """Return a function that writes a small data folder with the given class names."""
+
+    def make(root: Path, classes: Sequence[str]) -> Path:
+        for split, count in (("train", 8), ("val", 2), ("test", 2)):
+            for index, name in enumerate(classes):
+                (root / split / name).mkdir(parents=True)
+                for number in range(count):
+                    pixels = np.full((SIDE, SIDE, 3), 40 + 60 * index + number, np.uint8)
+                    Image.fromarray(pixels).save(root / split / name / f"{number}.png")
+        return root
+
+    return make

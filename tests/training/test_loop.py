@@ -1,0 +1,150 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from runs import CLASSES, write_recipe
+from safetensors.torch import load_file
+
+from edge_fgir import InputError
+from edge_fgir.data import open_data
+from edge_fgir.models.trained import load_trained
+from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training.loop import make_optimizer, make_scheduler
+from edge_fgir.training.recipe import OptimizerSection
+
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
+
+SMALL = {"epochs": 2, "checkpoint_steps": 5}
+
+
+def fit(
+    photos: Path, out: Path, recipe: Path, *, resume: bool = False, overrides: tuple = ()
+) -> dict:
+    return train(read_recipe(str(recipe), overrides), open_data(str(photos)), out, resume=resume)
+
+
+def test_a_run_folder_is_complete_and_learns(tiny_run: Path) -> None:
+    summary = json.loads((tiny_run / "summary.json").read_text())
+    assert summary["schema"] == "edge-fgir/training/1"
+    assert summary["val_top1"] > 80
+    assert summary["steps"] == 72
+    assert (tiny_run / "labels.txt").read_text().splitlines() == list(CLASSES)
+    names = {path.name for path in tiny_run.iterdir()}
+    assert {"config.yaml", "model.json", "weights.safetensors", "state.safetensors"} <= names
+    assert {"state.json", "metrics.jsonl"} <= names
+    assert any(name.startswith("events.") for name in names)
+    assert not any(path.suffix in (".pt", ".pth", ".pkl") for path in tiny_run.rglob("*"))
+    trained, model = load_trained(tiny_run)
+    assert trained.num_classes == 3
+    assert not model.training
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 9, 12])
+def test_an_interrupted_run_resumes_bit_exactly(
+    photos: Path,
+    tmp_path: Path,
+    teacher_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int,
+) -> None:
+    recipe = write_recipe(
+        tmp_path / "r.yaml",
+        **SMALL,
+        method="tgda",
+        model={"name": "lrnet14", "drop_path": 0.2},
+        optimizer={"lr": 0.002, "warmup_steps": 2, "ema_decay": 0.9},
+        teacher={"run": str(teacher_run), "mode": "train"},
+    )
+    fit(photos, tmp_path / "whole", recipe)
+
+    original = loop._Training._step
+    steps = []
+
+    def dies(self: object, *arguments: object) -> float:
+        if len(steps) == stop_after:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop._Training, "_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(photos, tmp_path / "parts", recipe)
+    monkeypatch.setattr(loop._Training, "_step", original)
+    fit(photos, tmp_path / "parts", recipe, resume=True)
+
+    for name in ("weights.safetensors", "ema.safetensors"):
+        whole, parts = (load_file(tmp_path / run / name) for run in ("whole", "parts"))
+        assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_a_finished_run_is_left_as_it_is(photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml")
+    before = (tiny_run / "weights.safetensors").stat().st_mtime_ns
+    summary = fit(photos, tiny_run, recipe, resume=True)
+    assert summary["steps"] == 72
+    assert (tiny_run / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_used_folder_and_another_recipe_are_refused(
+    photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml")
+    with pytest.raises(InputError, match="is not empty"):
+        fit(photos, tiny_run, recipe)
+    with pytest.raises(InputError, match="started with another recipe"):
+        fit(photos, tiny_run, recipe, resume=True, overrides=("seed=5",))
+
+
+def test_views_of_the_teacher_are_pictured(photos: Path, tmp_path: Path, teacher_run: Path) -> None:
+    recipe = write_recipe(
+        tmp_path / "r.yaml", epochs=1, method="tgda", teacher={"run": str(teacher_run)}
+    )
+    fit(photos, tmp_path / "run", recipe)
+    assert (tmp_path / "run" / "pictures" / "views.png").stat().st_size > 1000
+
+
+def test_a_teacher_of_other_classes_is_refused_before_anything_is_written(
+    tmp_path: Path, teacher_run: Path, make_folder: Callable[..., Path]
+) -> None:
+    other = make_folder(tmp_path / "other", classes=("a", "b"))
+    recipe = write_recipe(tmp_path / "r.yaml", method="kd", teacher={"run": str(teacher_run)})
+    with pytest.raises(InputError, match="other classes"):
+        fit(other, tmp_path / "run", recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        loop.CrossEntropy, "loss", lambda *a: torch.tensor(float("nan"), requires_grad=True)
+    )
+    with pytest.raises(Exception, match=r"the loss is nan at step 0; lower optimizer\.lr"):
+        fit(photos, tmp_path / "run", write_recipe(tmp_path / "r.yaml"))
+
+
+def test_schedule_is_cosine_with_the_warm_up_inside() -> None:
+    section = OptimizerSection(lr=5e-4, warmup_steps=500)
+    model = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer(model, section)
+    scheduler = make_scheduler(optimizer, section, 10_000)
+
+    def rate(step: int) -> float:
+        scheduler.step_update(step)
+        return float(optimizer.param_groups[0]["lr"])
+
+    assert rate(0) == pytest.approx(1e-6)
+    assert rate(250) == pytest.approx((1e-6 + 5e-4) / 2, rel=1e-3)
+    cosine = 1e-5 + 0.5 * (5e-4 - 1e-5) * (1 + torch.cos(torch.tensor(torch.pi * 0.05)).item())
+    assert rate(500) == pytest.approx(cosine, rel=1e-4)
+    assert rate(9_999) == pytest.approx(1e-5, rel=1e-2)
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    weights, others = make_optimizer(model, OptimizerSection()).param_groups
+    assert [tuple(p.shape) for p in weights["params"]] == [(3, 2)]
+    assert len(others["params"]) == 3
+    assert (weights["weight_decay"], others["weight_decay"]) == (0.05, 0.0)

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_fgir.training import views
+
+pytestmark = pytest.mark.unit
+
+
+def peak(h: int = 7, w: int = 7, row: int = 3, column: int = 4) -> torch.Tensor:
+    maps = torch.zeros(1, h, w)
+    maps[0, row, column] = 1.0
+    return maps
+
+
+def test_hot_region_reaches_the_threshold_on_the_low_resolution_peak() -> None:
+    maps = torch.rand(3, 5, 5)
+    theta = torch.tensor([0.4, 0.5, 0.6])
+    up = F.interpolate(maps[:, None], (40, 40), mode="bilinear", align_corners=True)[:, 0]
+    expected = up >= (theta * maps.flatten(1).max(1).values)[:, None, None]
+    assert torch.equal(views.hot_region(maps, theta, (40, 40)), expected)
+
+
+def test_crop_box_is_the_region_grown_by_a_tenth_on_each_side() -> None:
+    hot = torch.zeros(1, 100, 200, dtype=torch.bool)
+    hot[0, 30:41, 50:101] = True
+    assert views.crop_boxes(hot).tolist() == [[20, 30, 50, 120]]
+
+
+def test_crop_box_is_clipped_to_the_image() -> None:
+    hot = torch.ones(1, 64, 64, dtype=torch.bool)
+    assert views.crop_boxes(hot).tolist() == [[0, 0, 64, 64]]
+
+
+@given(
+    st.tuples(st.integers(0, 59), st.integers(0, 59)),
+    st.tuples(st.integers(0, 59), st.integers(0, 59)),
+)
+def test_crop_box_follows_the_authors_integer_rule(a: tuple[int, int], b: tuple[int, int]) -> None:
+    (top, bottom), (left, right) = sorted((a[0], b[0])), sorted((a[1], b[1]))
+    hot = torch.zeros(1, 60, 60, dtype=torch.bool)
+    hot[0, top : bottom + 1, left : right + 1] = True
+    expected = [
+        max(int(top - 0.1 * 60), 0),
+        max(int(left - 0.1 * 60), 0),
+        min(int(bottom + 0.1 * 60), 60),
+        min(int(right + 0.1 * 60), 60),
+    ]
+    box = views.crop_boxes(hot)[0].tolist()
+    assert box == expected
+    assert box[0] < box[2]
+    assert box[1] < box[3]
+
+
+def test_crop_and_resize_equals_slicing_and_interpolating() -> None:
+    images = torch.rand(3, 3, 50, 40)
+    boxes = torch.tensor([[0, 0, 50, 40], [10, 5, 31, 38], [20, 20, 25, 22]])
+    found = views.crop_and_resize(images, boxes)
+    for image, (top, left, bottom, right), view in zip(images, boxes.tolist(), found, strict=True):
+        part = image[None, :, top:bottom, left:right]
+        expected = F.interpolate(part, (50, 40), mode="bilinear", align_corners=True)[0]
+        assert torch.allclose(view, expected, atol=1e-4)
+
+
+def test_drop_view_blanks_exactly_the_hot_region() -> None:
+    images, maps, theta = (
+        torch.rand(2, 3, 28, 28) + 1,
+        torch.rand(2, 7, 7),
+        torch.tensor([0.3, 0.4]),
+    )
+    hot = views.hot_region(maps, theta, (28, 28))
+    view = views.drop_view(images, maps, theta)
+    assert (view[hot[:, None].expand_as(view)] == 0).all()
+    assert torch.equal(view[~hot[:, None].expand_as(view)], images[~hot[:, None].expand_as(view)])
+    assert 0 < hot.float().mean() < 1
+
+
+def test_all_zero_maps_give_the_whole_image() -> None:
+    images, maps, theta = torch.rand(1, 3, 28, 28), torch.zeros(1, 7, 7), torch.tensor([0.5])
+    assert torch.allclose(views.crop_view(images, maps, theta), images, atol=1e-5)
+    assert torch.equal(views.drop_view(images, maps, theta), images)
+
+
+def test_crop_zooms_on_a_single_peak() -> None:
+    theta = torch.tensor([0.5])
+    box = views.crop_boxes(views.hot_region(peak(), theta, (70, 70)))[0].tolist()
+    row, column = 3 * 69 / 6, 4 * 69 / 6
+    assert box[0] < row < box[2]
+    assert box[1] < column < box[3]
+    assert box[2] - box[0] < 35
+
+
+def test_maps_are_drawn_in_proportion_to_the_root_of_their_mass() -> None:
+    torch.manual_seed(0)
+    attention = torch.zeros(1, 3, 2, 2)
+    attention[0, 1], attention[0, 2] = 1.0, 4.0
+    expected = np.array([0.001, 2.0, 4.0])
+    expected /= expected.sum()
+    assert views.map_probabilities(attention)[0].numpy() == pytest.approx(expected, abs=1e-4)
+    drawn = views.sample_maps(attention.expand(4000, -1, -1, -1), 2)[:, :, 0, 0]
+    assert (drawn == 4.0).float().mean().item() == pytest.approx(2 / 3, abs=0.03)
+    both = (drawn[:, 0] == drawn[:, 1]).float().mean().item()
+    assert both > 0.4  # with replacement
+
+
+def test_mean_maps_are_the_same_for_every_view() -> None:
+    attention = torch.rand(2, 5, 3, 3)
+    maps = views.mean_maps(attention, 2)
+    assert torch.equal(maps[:, 0], maps[:, 1])
+    assert torch.allclose(maps[:, 0], attention.mean(1))
+
+
+@pytest.mark.parametrize("bounds", [views.CROP_THETA, views.DROP_THETA])
+def test_theta_is_drawn_per_image_within_its_range(bounds: tuple[float, float]) -> None:
+    theta = views.sample_theta(5000, bounds, torch.device("cpu"))
+    assert theta.min() >= bounds[0]
+    assert theta.max() <= bounds[1]
+    assert theta.mean().item() == pytest.approx(sum(bounds) / 2, abs=0.01)
+    assert len(theta.unique()) > 1000
+
+
+def test_ranges_are_the_papers() -> None:
+    assert views.CROP_THETA == (0.4, 0.6)
+    assert views.DROP_THETA == (0.2, 0.5)
+    assert views.CROP_PADDING == 0.1
