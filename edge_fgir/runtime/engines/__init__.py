@@ -17,6 +17,8 @@ _LEGAL: dict[str, tuple[Device, ...]] = {
     "tensorrt": ("auto", "trt", "cpu"),
 }
 
+_TARGET_OF: dict[Device, str] = {"gpu": "openvino", "npu": "openvino", "trt": "jetson"}
+
 
 class Engine(Protocol):
     """A compiled model: ``uint8`` NHWC pixels in, probabilities out."""
@@ -44,10 +46,11 @@ def open_engine(bundle: Bundle, device: Device = "auto") -> Engine:
     manifest = bundle.manifest
     legal = _LEGAL[manifest.runtime]
     if device not in legal:
+        target = _TARGET_OF.get(device)
         raise InputError(
             f"{bundle.path} is for target {manifest.target} and has no device {device!r}",
             f"one of {', '.join(legal)}",
-            f"choose another --device, or export with --target for {device}",
+            "choose another --device" + (f", or export with --target {target}" if target else ""),
         )
     if manifest.runtime == "openvino":
         from edge_fgir.runtime.engines._openvino import OpenVinoEngine

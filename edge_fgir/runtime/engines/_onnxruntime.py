@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines._shared import Probabilities
+from edge_fgir.runtime.engines._shared import Probabilities, unloadable
 from edge_fgir.runtime.preprocess import Pixels
+
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxRuntimeEngine:
@@ -20,10 +24,15 @@ class OnnxRuntimeEngine:
             raise MissingExtraError("onnxruntime", "arm", f"opening {bundle.path}") from error
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        # Weights beside the file would be looked for in the current folder: none are, they have
+        # no hash in the manifest.
+        options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
         manifest = bundle.manifest
-        self._session = ort.InferenceSession(
-            bundle.read(manifest.model_file), options, providers=["CPUExecutionProvider"]
-        )
+        model = bundle.read(manifest.model_file)
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            raise unloadable(bundle, "ONNX Runtime", error) from error
         self._input, self._output = manifest.input.name, manifest.output.name
         self.description = f"onnxruntime {ort.__version__} CPU"
 

@@ -7,7 +7,7 @@ import numpy as np
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._offline import refuse_telemetry
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines._shared import Probabilities
+from edge_fgir.runtime.engines._shared import Probabilities, unloadable
 from edge_fgir.runtime.preprocess import Pixels
 
 
@@ -29,12 +29,15 @@ class OpenVinoEngine:
             )
         model_file = bundle.manifest.model_file
         weights = bundle.read(model_file.removesuffix(".xml") + ".bin")
-        model = core.read_model(bundle.read(model_file), weights)
+        xml = bundle.read(model_file)
         # Where nothing is said, some CPUs compute the float layers in bfloat16: other answers.
         hints = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":
             hints["INFERENCE_PRECISION_HINT"] = "f32"
-        compiled = core.compile_model(model, device, hints)
+        try:
+            compiled = core.compile_model(core.read_model(xml, weights), device, hints)
+        except RuntimeError as error:
+            raise unloadable(bundle, "OpenVINO", error) from error
         self._request = compiled.create_infer_request()
         self.description = f"openvino {ov.__version__.split('-')[0]} {device}"
 

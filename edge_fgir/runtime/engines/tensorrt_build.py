@@ -41,7 +41,8 @@ def build_plan(
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
-        errors = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+        found = [parser.get_error(i) for i in range(parser.num_errors)]
+        errors = [f"{e.node_operator()} {e.node_name()!r}: {e.desc()}" for e in found]
         raise GateError(f"TensorRT {trt.__version__} cannot parse the graph: {_first(errors)}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mb << 20)

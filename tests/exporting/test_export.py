@@ -1,0 +1,184 @@
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from edge_fgir import Classifier, GateError, InputError
+from edge_fgir.data import open_data
+from edge_fgir.exporting import export, read_target, target_names
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.trained import load_trained
+from edge_fgir.runtime import Bundle, Device, verify
+
+pytestmark = pytest.mark.export
+
+LOOSE = {"min_agreement": 0.0, "max_top1_drop": 100.0, "max_delta_logit": 1e-3}
+
+
+def loosened(name: str, **gates: float):
+    """The target with few calibration images; the tiny run's 36 validation images gate nothing."""
+    target = read_target(name)
+    return target.model_copy(
+        update={
+            "gates": target.gates.model_copy(update={**LOOSE, **gates}),
+            "quantization": target.quantization.model_copy(update={"images": 36}),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def bundles(photos: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    folder = tmp_path_factory.mktemp("exported")
+
+    def make(target: str, precision: str) -> Path:
+        out = folder / f"{target}-{precision}.fgir"
+        if not out.exists():
+            export(tiny_run, loosened(target), open_data(str(photos)), out, precision=precision)
+        return out
+
+    return make
+
+
+def device_of(target: str) -> Device:
+    return "cpu" if target == "jetson" else "auto"
+
+
+@pytest.mark.parametrize(
+    ("target", "precision"),
+    [(name, precision) for name in target_names() for precision in read_target(name).precisions],
+)
+def test_every_target_and_precision_answers_as_torch_does(
+    bundles: Callable, tiny_run: Path, photos: Path, target: str, precision: str
+) -> None:
+    path = bundles(target, precision)
+    assert all(check.ok for check in verify(path))
+    manifest = Bundle(path).manifest
+    assert (manifest.target, manifest.precision) == (target, precision)
+    trained, model = load_trained(tiny_run)
+    with Classifier.open(path, device=device_of(target)) as classifier:
+        files = sorted((photos / "test").rglob("*.png"))
+        prepared = np.stack([classifier.prepare(file) for file in files])
+        expected = logits_of(model, prepared, trained.normalization, "torch").argmax(1)
+        found = np.asarray([classifier(file).index for file in files])
+    bound = {"int8": 0.85, "fp16": 0.97, "fp32": 1.0}[precision]
+    assert (found == expected).mean() >= bound
+
+
+@pytest.mark.parametrize("target", target_names())
+def test_int8_is_int8(bundles: Callable, target: str) -> None:
+    small, large = (Bundle(bundles(target, p)).model_size for p in ("int8", "fp32"))
+    assert small < 0.3 * large
+
+
+def test_jetson_graph_follows_tensorrts_rules(bundles: Callable) -> None:
+    bundle = Bundle(bundles("jetson", "int8"))
+    graph = onnx.load_from_string(bundle.read("model.onnx")).graph
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    quantizers = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert len(quantizers) > 30
+    for node in quantizers:
+        zero = weights[node.input[2]] if len(node.input) > 2 else np.int8(0)
+        assert np.asarray(zero).dtype == np.int8
+        assert not np.any(zero)
+    convs = [n for n in graph.node if n.op_type == "Conv"]
+    assert all(weights[n.input[2]].dtype == np.float32 for n in convs)  # biases are not quantized
+    accepted = json.loads(bundle.read("tensorrt/build.json"))["accepted_by"]
+    assert accepted["builder"].startswith("TensorRT-RTX")
+    assert accepted["plan_bytes"] > 1e6
+
+
+def test_a_graph_the_jetson_builder_refuses_gives_no_bundle(
+    photos: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_fgir.exporting import graph
+
+    def broken(*arguments: object) -> onnx.ModelProto:
+        model = original(*arguments)
+        model.graph.node[-1].op_type = "NoSuchOperator"
+        return model
+
+    original = graph.with_head
+    monkeypatch.setattr(graph, "with_head", broken)
+    with pytest.raises(GateError, match=r"TensorRT .* cannot parse the graph: NoSuchOperator"):
+        export(
+            tiny_run,
+            loosened("jetson"),
+            open_data(str(photos)),
+            tmp_path / "x.fgir",
+            precision="fp32",
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_gate_leaves_an_earlier_bundle_alone(
+    bundles: Callable, photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.fgir"
+    shutil.copytree(bundles("arm", "int8"), out)
+    before = (out / "manifest.json").read_bytes()
+    with pytest.raises(GateError, match="no bundle was written"):
+        export(tiny_run, loosened("arm", max_delta_logit=1e-12), open_data(str(photos)), out)
+    assert (out / "manifest.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["x.fgir"]
+
+
+def test_a_folder_that_is_not_ours_is_never_replaced(
+    photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="is not a bundle folder"):
+        export(tiny_run, loosened("arm"), open_data(str(photos)), tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_zip_holds_the_same_bundle(
+    bundles: Callable, photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.fgir"
+    export(tiny_run, loosened("openvino"), open_data(str(photos)), out, as_zip=True)
+    assert zipfile.is_zipfile(out)
+    assert all(check.ok for check in verify(out))
+    picture = next((photos / "test").rglob("*.png"))
+    with Classifier.open(out) as zipped, Classifier.open(bundles("openvino", "int8")) as folder:
+        assert np.allclose(zipped(picture).probabilities, folder(picture).probabilities, atol=1e-6)
+
+
+def test_reports_and_calibration_are_inside(bundles: Callable) -> None:
+    bundle = Bundle(bundles("arm", "int8"))
+    stages = [stage["name"] for stage in bundle.report("parity")["stages"]]
+    assert stages == ["onnx", "int8", "bundle"]
+    assert bundle.report("accuracy")["split"] == "val"
+    assert bundle.calibration.quantization_images == 36
+    assert 8 <= len(bundle.golden.images) <= 16
+
+
+def test_model_api_finds_its_metadata(bundles: Callable) -> None:
+    import openvino as ov
+
+    bundle = Bundle(bundles("openvino", "int8"))
+    model = ov.Core().read_model(
+        bundle.read("openvino/model.xml"), bundle.read("openvino/model.bin")
+    )
+    assert model.get_rt_info(["model_info", "model_type"]).value == "Classification"
+    assert model.get_rt_info(["model_info", "labels"]).value == "green_leaf red_leaf striped_leaf"
+    graph = onnx.load_from_string(Bundle(bundles("arm", "int8")).read("model.onnx"))
+    found = {entry.key: entry.value for entry in graph.metadata_props}
+    assert found["model_info labels"] == "green_leaf red_leaf striped_leaf"
+    assert found["model_info mean_values"] == "0 0 0"
+
+
+def test_other_data_and_unknown_targets_are_refused(
+    tiny_run: Path, tmp_path: Path, make_folder: Callable[..., Path]
+) -> None:
+    other = make_folder(tmp_path / "other", classes=("a", "b"))
+    with pytest.raises(InputError, match="other classes"):
+        export(tiny_run, loosened("arm"), open_data(str(other)), tmp_path / "x.fgir")
+    with pytest.raises(InputError, match=r"unknown target 'jetsn'.*did you mean jetson"):
+        read_target("jetsn")
+    with pytest.raises(InputError, match=r"--precision fp16 is not offered for target arm"):
+        export(tiny_run, loosened("arm"), open_data(str(other)), tmp_path / "x", precision="fp16")

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from scipy.special import softmax
+
+from edge_fgir import GateError
+from edge_fgir.exporting.graph import (
+    DeployGraph,
+    Head,
+    check_ops,
+    run_onnx,
+    to_onnx,
+    with_head,
+)
+from edge_fgir.exporting.openvino_ir import run_ir, to_ir, with_ir_head
+from edge_fgir.exporting.target import read_target, target_names
+from edge_fgir.models import OWN_MODELS, create_model
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.trained import load_trained
+from edge_fgir.runtime.manifest import Normalization
+
+pytestmark = pytest.mark.export
+
+NORMALIZATION = Normalization(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+
+
+def randomised(name: str) -> torch.nn.Module:
+    """A model whose BatchNorms do something: folding errors must show."""
+    torch.manual_seed(0)
+    model = create_model(name, 5).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    return model
+
+
+@pytest.mark.parametrize("name", OWN_MODELS)
+def test_onnx_equals_torch_with_nothing_left_but_the_listed_operators(
+    name: str, pictures: np.ndarray
+) -> None:
+    model = randomised(name)
+    graph = to_onnx(model, NORMALIZATION, 64, 18)
+    kinds = [node.op_type for node in graph.graph.node]
+    assert "BatchNormalization" not in kinds
+    for target in target_names():
+        check_ops(graph, read_target(target).ops, target)
+    expected = logits_of(model, pictures, NORMALIZATION, "torch")
+    assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_lrnet14_is_as_small_as_the_paper_says() -> None:
+    kinds = [n.op_type for n in to_onnx(randomised("lrnet14"), NORMALIZATION, 64, 18).graph.node]
+    counted = {kind: kinds.count(kind) for kind in ("Conv", "Relu", "Add", "Gemm", "ReduceMean")}
+    assert counted == {"Conv": 18, "Relu": 13, "Add": 6, "Gemm": 1, "ReduceMean": 1}
+
+
+def test_input_is_uint8_nhwc_of_the_models_size() -> None:
+    graph = to_onnx(randomised("lrnet14"), NORMALIZATION, 64, 18).graph
+    tensor = graph.input[0].type.tensor_type
+    assert tensor.elem_type == onnx.TensorProto.UINT8
+    assert [dim.dim_value for dim in tensor.shape.dim] == [1, 64, 64, 3]
+
+
+def test_normalisation_is_that_of_the_training(pictures: np.ndarray) -> None:
+    graph = DeployGraph(torch.nn.Identity(), NORMALIZATION)
+    found = graph(torch.from_numpy(pictures)).permute(0, 2, 3, 1).numpy()
+    expected = (pictures / 255 - NORMALIZATION.mean) / np.asarray(NORMALIZATION.std)
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_head_is_corrected_tempered_softmax_in_both_formats(pictures: np.ndarray) -> None:
+    graph = to_onnx(randomised("lrnet14"), NORMALIZATION, 64, 18)
+    head = Head(np.asarray([0.5, 0, -0.5, 0, 1], np.float32), temperature=1.7)
+    expected = softmax((run_onnx(graph, pictures) + head.correction) / 1.7, axis=1)
+    assert np.allclose(run_onnx(with_head(graph, head), pictures), expected, atol=1e-5)
+    assert np.allclose(run_ir(with_ir_head(to_ir(graph), head), pictures), expected, atol=1e-5)
+
+
+def test_an_operator_off_the_list_closes_the_gate() -> None:
+    graph = to_onnx(
+        torch.nn.Sequential(randomised("lrnet14"), torch.nn.GELU()), NORMALIZATION, 64, 18
+    )
+    with pytest.raises(GateError, match=r"uses .*(Erf|Gelu).*target arm does not list"):
+        check_ops(graph, read_target("arm").ops, "arm")
+
+
+def test_the_exported_run_is_the_trained_one(tiny_run: Path) -> None:
+    trained, model = load_trained(tiny_run)
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    graph = to_onnx(model, trained.normalization, 32, 18)
+    expected = logits_of(model, pixels, trained.normalization, "torch")
+    assert np.abs(run_onnx(graph, pixels) - expected).max() < 1e-3
