@@ -97,11 +97,14 @@ def measure(
     """
     steady = {name: warm_up(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    while not all(sum(t) >= seconds and len(t) >= min_runs for t in times.values()):
+    spent = dict.fromkeys(calls, 0.0)
+    while not all(spent[name] >= seconds and len(times[name]) >= min_runs for name in calls):
         for name, call in calls.items():
             # The first run of a block pays for what the other call left in the caches.
             call()
-            times[name] += [_timed(call) for _ in range(_BLOCK)]
+            block = [_timed(call) for _ in range(_BLOCK)]
+            times[name] += block
+            spent[name] += sum(block)
     return {name: Latency.of(times[name], steady=steady[name]) for name in calls}
 
 

@@ -1,0 +1,17 @@
+"""Sample camera app: print what the camera sees, newest frame first.  python camera.py birds.fgir [0]"""
+
+import sys
+
+from edge_fgir import Classifier
+from edge_fgir.runtime import open_source
+
+
+def main(bundle: str, source: str = "0") -> None:
+    with Classifier.open(bundle) as model, open_source(source) as camera:
+        for result in model.stream(camera):
+            name = "unknown" if result.is_unknown else result.label
+            sys.stdout.write(f"{name} {100 * result.score:.0f} % in {result.timing.total_ms:.1f} ms\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
