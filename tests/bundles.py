@@ -1,11 +1,15 @@
-"""A whole, sealed OpenVINO bundle of a few kilobytes that tells colours apart."""
+"""Whole, sealed bundles of a few kilobytes that tell colours apart, and ways to spoil them."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,46 +19,100 @@ from edge_fgir.runtime import Calibration, Golden, GoldenImage, Manifest, Prepro
 
 LABELS = ("red", "green", "blue")
 UNKNOWN_THRESHOLD = 0.5
+RUNTIMES = {"openvino": "openvino", "arm": "onnxruntime", "jetson": "tensorrt"}
 _SHARPNESS = 8.0
-# OpenVINO computes in bfloat16 on CPUs that can.
-_TOLERANCE = 0.02
+_TOLERANCE = 0.001
 _GOLDEN = {"red": (250, 20, 30), "green": (40, 200, 60), "blue": (10, 50, 180)}
 
 
-def make_bundle(path: Path, *, labels: tuple[str, ...] = LABELS, size: int = 32) -> Path:
+def make_bundle(
+    path: Path,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    size: int = 32,
+    target: str = "openvino",
+    replaced: Mapping[str, bytes | None] | None = None,
+    **fields: Any,
+) -> Path:
     """Write a bundle to the new folder ``path`` and return it.
 
     Its classes lie evenly on the colour circle, starting at red, so a red picture is ``labels[0]``
     with a score near 1, and a grey one gets the same probability everywhere: it is unknown.
+
+    Args:
+        labels: Class names.
+        size: Side of the input, pixels.
+        target: openvino, arm or jetson; the last two hold the same graph as ONNX.
+        replaced: Files that are added, replaced or (None) left out before the bundle is sealed.
+        fields: Manifest fields that replace the right ones.
     """
-    contents = _model_files(len(labels), size)
+    model_files = _openvino_files if target == "openvino" else _onnx_files
+    contents = model_files(len(labels), size)
+    if target == "jetson":
+        contents["tensorrt/build.json"] = json.dumps({"workspace_mb": 64}).encode()
     contents["labels.txt"] = "".join(f"{label}\n" for label in labels).encode()
     contents["preprocess.json"] = Preprocess(size=size).model_dump_json().encode()
     contents["calibration.json"] = _calibration().model_dump_json().encode()
     contents["reports/accuracy.json"] = json.dumps({"top1": 100.0}).encode()
     contents.update(_golden_files(len(labels), size))
-    manifest = Manifest.sealed(
-        contents,
-        name=path.name,
-        created="2026-01-31T12:00:00Z",
-        versions={"edge-fgir": "0"},
-        source_commit="unknown",
-        target="openvino",
-        runtime="openvino",
-        precision="fp32",
-        architecture="colour_mean",
-        params=3 * len(labels),
-        model_file="openvino/model.xml",
-        input={"name": "image", "shape": (1, size, size, 3)},
-        output={"name": "probabilities", "classes": len(labels)},
-        normalization={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
-        data={"name": "colours", "licence": "CC0-1.0", "hash": "0" * 64},
-    )
+    for name, data in (replaced or {}).items():
+        if data is None:
+            del contents[name]
+        else:
+            contents[name] = data
+    known = {
+        "name": path.name,
+        "created": "2026-01-31T12:00:00Z",
+        "versions": {"edge-fgir": "0"},
+        "source_commit": "unknown",
+        "target": target,
+        "runtime": RUNTIMES[target],
+        "precision": "fp32",
+        "architecture": "colour_mean",
+        "params": 3 * len(labels),
+        "model_file": "openvino/model.xml" if target == "openvino" else "model.onnx",
+        "input": {"name": "image", "shape": (1, size, size, 3)},
+        "output": {"name": "probabilities", "classes": len(labels)},
+        "normalization": {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+        "data": {"name": "colours", "licence": "CC0-1.0", "hash": "0" * 64},
+    }
+    manifest = Manifest.sealed(contents, **{**known, **fields})
     contents["manifest.json"] = manifest.dump().encode()
     for name, data in contents.items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+    return path
+
+
+def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Let ``change`` alter the manifest's values and seal them again, as an attacker would."""
+    file = bundle / "manifest.json"
+    values = json.loads(file.read_text())
+    change(values)
+    values["seal"] = ""
+    values["seal"] = hashlib.sha256(_text(values)).hexdigest()
+    file.write_bytes(_text(values))
+    return bundle
+
+
+def _text(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def zip_bundle(
+    folder: Path,
+    path: Path,
+    *,
+    compression: int = zipfile.ZIP_STORED,
+    added: tuple[tuple[str, bytes], ...] = (),
+) -> Path:
+    """Write the bundle ``folder`` as the zip ``path``, with entries ``added`` at its end."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            archive.write(file, file.relative_to(folder).as_posix())
+        for name, data in added:
+            archive.writestr(name, data)
     return path
 
 
@@ -70,7 +128,7 @@ def _weights(classes: int) -> npt.NDArray[np.float32]:
     return (_SHARPNESS * np.cos(2 * np.pi * (channel - label))).astype(np.float32)
 
 
-def _model_files(classes: int, size: int) -> dict[str, bytes]:
+def _openvino_files(classes: int, size: int) -> dict[str, bytes]:
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -85,6 +143,34 @@ def _model_files(classes: int, size: int) -> dict[str, bytes]:
         file = Path(folder) / "model.xml"
         ov.save_model(model, file, compress_to_fp16=False)
         return {f"openvino/{part.name}": part.read_bytes() for part in Path(folder).iterdir()}
+
+
+def _onnx_files(classes: int, size: int) -> dict[str, bytes]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = {
+        "axes": np.array([1, 2]),
+        "scale": np.float32(1 / 255),
+        "weights": _weights(classes),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "scale"], ["color"]),
+        helper.make_node("MatMul", ["color", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    shape = [1, size, size, 3]
+    graph = helper.make_graph(
+        nodes,
+        "colour_mean",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, classes])],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    return {"model.onnx": model.SerializeToString()}
 
 
 def _calibration() -> Calibration:

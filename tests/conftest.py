@@ -2,19 +2,115 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import settings
 from runs import make_folder, photos, teacher_run, tiny_run  # noqa: F401
+
+# The same examples on every machine, and no clock: a busy machine is no failure.
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Fail every test that looks up or connects to another machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _only_here(getattr(socket.socket, name)))
+        patch.setattr(socket, "getaddrinfo", _only_our_names(socket.getaddrinfo))
+        yield
+
+
+def _only_here(method: Callable[..., Any]) -> Callable[..., Any]:
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _refuse_unless_loopback(address[0])
+        return method(self, address)
+
+    return connect
+
+
+def _only_our_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host is not None:
+            _refuse_unless_loopback(host)
+        return function(host, *arguments, **options)
+
+    return getaddrinfo
+
+
+def _refuse_unless_loopback(host: str | bytes) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    try:
+        here = name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        here = False
+    if not here:
+        # No exception that a library could catch and swallow.
+        pytest.fail(f"the network was used: {name}")
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its standard output as one JSON value."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return a function that runs ``edge-fgir`` with the given arguments in this process."""
+    from edge_fgir.cli import main
+
+    def run(*arguments: object) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Done(ended.value.code or 0, out, err)
+
+    return run
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed OpenVINO bundle that tells red, green and blue apart; copy it to change it."""
     pytest.importorskip("openvino")
+    return _bundle(tmp_path_factory, "openvino")
+
+
+@pytest.fixture(scope="session")
+def arm_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for ONNX Runtime."""
+    pytest.importorskip("onnx")
+    return _bundle(tmp_path_factory, "arm")
+
+
+@pytest.fixture(scope="session")
+def jetson_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for TensorRT."""
+    pytest.importorskip("onnx")
+    return _bundle(tmp_path_factory, "jetson")
+
+
+def _bundle(tmp_path_factory: pytest.TempPathFactory, target: str) -> Path:
     from bundles import make_bundle
 
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "colours.fgir")
+    folder = tmp_path_factory.mktemp("bundles")
+    return make_bundle(folder / f"{target}.fgir", target=target)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_fgir._errors import InputError
 from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
 from edge_fgir.data.split import stratified
-from edge_fgir.runtime import is_picture
+from edge_fgir.runtime.images import pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
 _VAL_SHARE = 0.1
@@ -40,6 +40,13 @@ def _class_names(train: Path) -> tuple[str, ...]:
     classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir() and p.name[0] != "."))
     if len(classes) < 2:
         raise InputError(f"{train} holds {len(classes)} class folders", f"at least 2: {_LAYOUT}")
+    for name in classes:
+        if name.splitlines() != [name] or name.encode(errors="ignore").decode() != name:
+            raise InputError(
+                f"class folder {train / repr(name)} cannot be a line of labels.txt",
+                "one line of UTF-8 text",
+                "rename the folder",
+            )
     return classes
 
 
@@ -51,7 +58,7 @@ def _read_split(root: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
             raise InputError(
                 f"{folder} is a class that train does not have", "the class names of train"
             )
-        files = sorted(p for p in folder.rglob("*") if is_picture(p))
+        files = pictures_below(folder)
         if not files:
             raise InputError(
                 f"class folder {folder} holds no pictures",
@@ -70,6 +77,6 @@ def _set_aside(train: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[Sam
     if not aside:
         raise InputError(
             f"train has {len(train)} pictures, too few to set a validation share aside",
-            "at least 5 a class, or a val folder",
+            "at least 6 a class, or a val folder",
         )
     return tuple(train[i] for i in kept), tuple(train[i] for i in aside)

@@ -14,13 +14,13 @@ from xml.etree import ElementTree
 SERIES = 6
 """How many series have a colour of their own."""
 
-_PLOT = 72.0
+_PLOT = 76.0
 """Share of the width that the axis takes, percent; the rest is for the numbers."""
 _HEADER, _BAR, _GAP, _GROUP_GAP, _AXIS = 21, 11, 3, 15, 22
 # A tail this many times longer than the longest bar would squeeze the bars themselves.
 _TAIL = 2.0
-_LINE_WIDTH, _LINE_HEIGHT = 320, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 14, 14, 24
+_LINE_WIDTH, _LINE_HEIGHT = 220, 124
+_LEFT, _RIGHT, _TOP, _BOTTOM = 32, 8, 20, 24
 _DOTS = 30
 
 
@@ -127,18 +127,13 @@ def line_chart(points: Sequence[tuple[int, float]], *, title: str, digits: int) 
     if len(points) <= _DOTS:
         for x, y in places:
             _add(svg, "circle", "dot", cx=x, cy=y, r=2.5)
-    _mark_end(svg, places[-1], f"{values[-1]:.{digits}f}")
+    x, y = places[-1]
+    _text(svg, "value", f"{values[-1]:.{digits}f}", x=x, y=y - 8, text_anchor="end")
     for (epoch, _), (x, _) in ((points[0], places[0]), (points[-1], places[-1])):
         label = f"epoch {epoch}" if epoch == points[0][0] else f"{epoch}"
         anchor = "start" if epoch == points[0][0] else "end"
         _text(svg, "tick", label, x=x, y=_LINE_HEIGHT - 6, text_anchor=anchor)
     return _dump(svg)
-
-
-def _mark_end(svg: ElementTree.Element, place: tuple[float, float], text: str) -> None:
-    x, y = place
-    above = y - 9 if y > _TOP + 10 else y + 17
-    _text(svg, "value", text, x=x, y=above, text_anchor="end")
 
 
 def _place(

@@ -19,6 +19,8 @@ from edge_fgir.runtime.manifest import MANIFEST, FileEntry, Manifest
 from edge_fgir.runtime.preprocess import Preprocess
 
 _MAX_MANIFEST_BYTES = 4 << 20
+# What zipfile raises on damaged archives, and on encrypted ones.
+_ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
 _DAMAGED = "copy the bundle again, or export it again"
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -26,7 +28,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Calibration(BaseModel):
     """``calibration.json``: how far the scores can be trusted, measured on validation images."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: Annotated[float, Field(gt=0, description="logits were divided by it in the graph")]
     unknown_threshold: Annotated[
@@ -46,7 +48,7 @@ class Calibration(BaseModel):
 class GoldenImage(BaseModel):
     """One picture of ``golden/`` and the probabilities it gave when the bundle was made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     file: str
     probabilities: list[float]
@@ -78,6 +80,10 @@ class _Folder:
             for name in folders + files:
                 if (here / name).is_symlink():
                     raise InputError(f"{here / name} is a link", "plain files only", _DAMAGED)
+            for name in files:
+                # Reading a named pipe would wait for ever.
+                if not (here / name).is_file():
+                    raise InputError(f"{here / name} is no file", "plain files only", _DAMAGED)
             found += [(here / name).relative_to(self._path).as_posix() for name in files]
         return sorted(found)
 
@@ -90,9 +96,11 @@ class _Folder:
 
 class _Zip:
     def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise InputError(f"{path} is no file", "a bundle folder or zip")
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except _ZIP_ERRORS as error:
             raise InputError(f"{path}: {error}", "a bundle folder or zip", _DAMAGED) from error
         for entry in self._zip.infolist():
             # Stored, not deflated: an entry cannot grow beyond the file that carries it.
@@ -157,17 +165,20 @@ class Bundle:
             raise InputError(
                 f"{self.path}/{missing[0]} is missing", "every file the manifest lists", _DAMAGED
             )
-        if extra := sorted(set(names) - listed) or (len(names) != len(set(names)) and names):
+        if extra := sorted(set(names) - listed):
             raise InputError(
                 f"{self.path}/{extra[0]} is not listed in the manifest",
                 "only the files edge-fgir sealed",
                 "remove it, or export the bundle again",
             )
+        if len(names) != len(listed):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{self.path} holds {twice} twice", "every file once", _DAMAGED)
 
     def _raw(self, name: str) -> bytes:
         try:
             return self._store.read(name)
-        except (OSError, zipfile.BadZipFile) as error:
+        except _ZIP_ERRORS as error:
             raise InputError(f"{self.path}/{name}: {error}", "a readable file", _DAMAGED) from error
 
     def read(self, name: str) -> bytes:
@@ -205,7 +216,10 @@ class Bundle:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the output."""
-        labels = tuple(self.read("labels.txt").decode("utf-8").splitlines())
+        try:
+            labels = tuple(self.read("labels.txt").decode("utf-8").splitlines())
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self.path}/labels.txt: {error}", "UTF-8 text", _DAMAGED) from error
         if len(labels) != self.manifest.output.classes:
             raise InputError(
                 f"{self.path}/labels.txt has {len(labels)} lines",
@@ -217,7 +231,15 @@ class Bundle:
     @cached_property
     def preprocess(self) -> Preprocess:
         """How a picture becomes the input."""
-        return self._read_model("preprocess.json", Preprocess)
+        found = self._read_model("preprocess.json", Preprocess)
+        wanted = self.manifest.input.shape[1:]
+        if wanted != (found.size, found.size, 3):
+            raise InputError(
+                f"{self.path}/preprocess.json makes pictures of {found.size} px",
+                f"the model's input {wanted}",
+                _DAMAGED,
+            )
+        return found
 
     @cached_property
     def calibration(self) -> Calibration:

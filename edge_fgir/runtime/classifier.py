@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from edge_fgir._errors import InputError
+from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.engines import Device, Engine, Probabilities, open_engine
 from edge_fgir.runtime.images import read_image, to_rgb
@@ -67,6 +67,16 @@ class Result:
         return [(self.labels[i], float(self.probabilities[i])) for i in order]
 
 
+class _Closed:
+    description = "closed"
+
+    def infer(self, batch: Pixels) -> Probabilities:
+        raise EdgeFgirError("this Classifier is closed: open the bundle again")
+
+    def close(self) -> None:
+        pass
+
+
 class Classifier:
     """A bundle, opened and compiled.
 
@@ -85,7 +95,13 @@ class Classifier:
         self.labels = bundle.labels
         size = self._preprocess.size
         # The first run allocates and, on some devices, compiles: not on the user's first frame.
-        self._engine.infer(np.zeros((1, size, size, 3), np.uint8))
+        answer = self._engine.infer(np.zeros((1, size, size, 3), np.uint8))
+        if answer.shape != (1, len(self.labels)):
+            raise InputError(
+                f"{bundle.path}: the model answers with shape {answer.shape}",
+                f"(1, {len(self.labels)}), a probability for each label",
+                "export the bundle again",
+            )
 
     @classmethod
     def open(cls, path: Path | str, device: Device = "auto") -> Classifier:
@@ -191,8 +207,9 @@ class Classifier:
         )
 
     def close(self) -> None:
-        """Free the engine."""
-        self._engine.close()
+        """Free the engine; a second time does nothing."""
+        engine, self._engine = self._engine, _Closed()
+        engine.close()
 
     def __enter__(self) -> Classifier:
         return self

@@ -23,6 +23,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 
 _PLAIN_MODES = ("RGB", "L")
 _ORIENTATION_TAG = 0x0112
+_BY_HAND = "convert the file"
 _CONVERT = "convert the file, or pass --convert to let edge-fgir do it"
 _MODE_NAMES = {
     "CMYK": "CMYK (print colours)",
@@ -41,6 +42,17 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """Return the pictures in ``folder`` and its subfolders, sorted; hidden ones are passed over."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if is_picture(path)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
+    )
+
+
 def read_image(path: Path, *, convert: bool = False) -> Pixels:
     """Read one picture as (H, W, 3) ``uint8`` RGB.
 
@@ -55,9 +67,7 @@ def read_image(path: Path, *, convert: bool = False) -> Pixels:
     """
     try:
         with Image.open(path) as image:
-            _check_size(image, path)
-            if not convert:
-                _check_plain(image, path)
+            _check_header(image, path, convert)
             image.load()
             return to_rgb(image, source=str(path))
     except InputError:
@@ -74,7 +84,7 @@ def read_image(path: Path, *, convert: bool = False) -> Pixels:
         ) from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {error}", "a picture of camera size", "scale it down") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # decoders raise many kinds, struct.error and IndexError among them
         raise InputError(
             f"{path} is broken or truncated ({error})",
             "a whole picture",
@@ -90,9 +100,7 @@ def check_image(path: Path, *, convert: bool = False) -> None:
     """
     try:
         with Image.open(path) as image:
-            _check_size(image, path)
-            if not convert:
-                _check_plain(image, path)
+            _check_header(image, path, convert)
     except InputError:
         raise
     except Exception:
@@ -103,22 +111,40 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
     """Turn a Pillow image of any usual kind into (H, W, 3) ``uint8`` RGB by the rules above.
 
     Raises:
-        InputError: Its values have no fixed range (32-bit or floating-point images).
+        InputError: Its values have no fixed range (32-bit or floating-point images), or Pillow
+            cannot turn its colours into RGB (CIELAB).
     """
+    _check_range(image, source)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
-        grey = (np.asarray(image).astype(np.uint32) + 128) // 257
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+        values = np.asarray(image)
+        grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[values == image.info["transparency"]] = 255
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    try:
+        return np.asarray(image.convert("RGB"))
+    except ValueError as error:
+        raise InputError(f"{source} is {image.mode}", "a grey or RGB image", _BY_HAND) from error
+
+
+def _check_header(image: Image.Image, path: Path, convert: bool) -> None:
+    _check_size(image, path)
+    _check_range(image, str(path))
+    if not convert:
+        _check_plain(image, path)
+
+
+def _check_range(image: Image.Image, source: str) -> None:
     if image.mode in ("I", "F"):
         raise InputError(
             f"{source} is {_MODE_NAMES[image.mode]}, whose black and white points are unknown",
             "8 or 16 bits a channel",
-            "convert the file",
+            _BY_HAND,
         )
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(image.convert("RGB"))
 
 
 def _check_size(image: Image.Image, path: Path) -> None:
@@ -131,9 +157,11 @@ def _check_size(image: Image.Image, path: Path) -> None:
 
 
 def _check_plain(image: Image.Image, path: Path) -> None:
-    kind = "a 16-bit image" if image.mode.startswith("I;16") else _MODE_NAMES.get(image.mode)
-    if image.mode not in _PLAIN_MODES:
-        raise InputError(f"{path} is {kind or image.mode}", "8-bit grey or RGB", _CONVERT)
+    # Pillow opens 16-bit colour as RGB and drops the low bytes: its raw mode tells.
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    if image.mode not in _PLAIN_MODES or deep:
+        kind = "a 16-bit image" if deep else _MODE_NAMES.get(image.mode, image.mode)
+        raise InputError(f"{path} is {kind}", "8-bit grey or RGB", _CONVERT)
     if "transparency" in image.info:
         raise InputError(f"{path} is {_MODE_NAMES['RGBA']}", "8-bit grey or RGB", _CONVERT)
     orientation = image.getexif().get(_ORIENTATION_TAG, 1)
@@ -155,7 +183,7 @@ def find_pictures(path: Path) -> list[Path]:
         raise InputError(f"{path} does not exist", "a picture file or a folder of pictures")
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if is_picture(file))
+    found = pictures_below(path)
     if not found:
         raise InputError(
             f"{path} holds no pictures", f"files ending in {', '.join(sorted(SUFFIXES))}"

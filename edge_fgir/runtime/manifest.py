@@ -99,10 +99,8 @@ class Manifest(_Part):
     @field_validator("files")
     @classmethod
     def _listed_once(cls, value: list[FileEntry]) -> list[FileEntry]:
-        paths = [entry.path for entry in value]
-        for path in paths:
-            if paths.count(path) > 1:
-                raise ValueError(f"{path!r} is listed twice")
+        if len({entry.path for entry in value}) != len(value):
+            raise ValueError("a path is listed twice")
         return value
 
     def dump(self) -> str:

@@ -1,0 +1,58 @@
+"""The result in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_fgir.reporting.documents import Subject, Training
+from edge_fgir.reporting.rows import Row, title_of
+from edge_fgir.reporting.units import milliseconds, percent, times
+
+
+def headline(rows: Sequence[Row]) -> Row | None:
+    """Return the bundle to speak of: on its own device, evaluated, and fastest against torch."""
+    bundles = [row for row in rows if not row.is_torch]
+    return max(
+        bundles,
+        key=lambda row: (not row.note, row.evaluation is not None, row.times_faster or 0.0),
+        default=None,
+    )
+
+
+def outcome(
+    rows: Sequence[Row], trainings: Sequence[Training], predicted: Sequence[Subject]
+) -> str:
+    """Say in one sentence what came out."""
+    best = headline(rows)
+    if best is not None:
+        return f"{best.title}: {', '.join(_facts(best))}"
+    for row in rows:
+        if row.evaluation is not None:
+            found = row.evaluation
+            images = f"{found.images} {found.split} images of {found.data.name}"
+            return f"{row.title}: {percent(found.top1)} top-1 on {images}"
+    for training in reversed(trainings):
+        if training.val_top1 is not None:
+            reached = f"{percent(training.val_top1)} validation top-1"
+            return f"{training.name}: {reached} after {training.epochs} epochs"
+    return f"Pictures classified by {title_of(predicted[0])}" if predicted else ""
+
+
+def _facts(row: Row) -> list[str]:
+    facts = []
+    if row.evaluation is not None:
+        torch = f" (torch {percent(row.baseline.top1)})" if row.baseline else ""
+        facts.append(f"{percent(row.evaluation.top1)} top-1{torch}")
+    if row.times_faster is not None:
+        facts.append(_ratio(row.times_faster, "faster", "slower"))
+    elif row.timings and row.timings[0].frame:
+        facts.append(f"{milliseconds(row.timings[0].frame.p50_ms)} ms from frame to decision")
+    if row.times_smaller is not None:
+        facts.append(_ratio(row.times_smaller, "smaller", "larger"))
+    if row.note:
+        facts.append(row.note)
+    return facts or [row.untimed]
+
+
+def _ratio(value: float, above: str, below: str) -> str:
+    return f"{times(value)} {above}" if value >= 1 else f"{times(1 / value)} {below}"

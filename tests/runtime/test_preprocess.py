@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from edge_fgir import InputError
+from edge_fgir.runtime import Preprocess
+
+pytestmark = pytest.mark.unit
+
+KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def noise(height: int, width: int):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photo(elpv_photos):
+    """A real photograph of 300 x 220 pixels with three different channels."""
+    grey = [np.asarray(Image.open(file).convert("L")) for file in elpv_photos[:3]]
+    return np.ascontiguousarray(np.stack(grey, axis=-1)[:, 40:260])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("antialias", [True, False])
+def test_pixels_of_the_right_size_are_not_touched(kernel, antialias):
+    pixels = noise(64, 64)
+    found = Preprocess(size=64, kernel=kernel, antialias=antialias).apply(pixels)
+    assert np.array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("size", [32, 224, 512])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_with_antialias_it_is_pillows_resize(photo, size, kernel):
+    found = Preprocess(size=size, kernel=kernel).apply(photo)
+    wanted = np.asarray(Image.fromarray(photo).resize((size, size), KERNELS[kernel]))
+    assert np.array_equal(found, wanted)
+
+
+def differences(photo, size: int, kernel: str = "bilinear"):
+    cv2 = pytest.importorskip("cv2")
+    flag = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[kernel]
+    found = Preprocess(size=size, kernel=kernel, antialias=False).apply(photo)
+    return np.abs(found.astype(int) - cv2.resize(photo, (size, size), interpolation=flag))
+
+
+@pytest.mark.parametrize("size", [31, 64, 128, 299, 448, 700])
+def test_without_antialias_it_is_opencvs_linear_resize(photo, size):
+    difference = differences(photo, size)
+    assert difference.mean() < 0.5
+    assert difference.max() <= 2
+
+
+@pytest.mark.parametrize("size", [64, 448])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_without_antialias_the_borders_are_opencvs_too(photo, size, kernel):
+    difference = differences(photo, size, kernel)
+    border = np.ones((size, size), bool)
+    border[2:-2, 2:-2] = False
+    # Pillow's cubic kernel is a little sharper than OpenCV's.
+    assert difference[border].mean() < (0.5 if kernel == "bilinear" else 8)
+
+
+@pytest.mark.parametrize("shape", [(40, 200), (200, 40), (1, 90), (90, 1)])
+@pytest.mark.parametrize("size", [17, 128])
+def test_without_antialias_thin_pictures_are_opencvs_too(shape, size):
+    difference = differences(noise(*shape), size)
+    assert difference.mean() < 1  # Pillow cuts where OpenCV rounds
+    assert difference.max() <= 2
+
+
+def test_antialias_changes_a_shrunk_picture(photo):
+    sharp, smooth = (Preprocess(size=32, antialias=a).apply(photo) for a in (False, True))
+    assert np.abs(sharp.astype(int) - smooth).mean() > 1
+
+
+def grid(side: int):
+    """Every pixel tells its own row and column."""
+    rows, columns = np.mgrid[:side, :side].astype(np.uint8)
+    return np.stack([rows, columns, rows // 2], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("size", "fraction", "side"), [(64, 0.875, 73), (32, 0.5, 64), (100, 0.8, 125), (64, 1.0, 64)]
+)
+def test_the_centre_of_a_picture_of_size_by_fraction_is_kept(size, fraction, side):
+    pixels = grid(side)
+    found = Preprocess(size=size, crop_fraction=fraction).apply(pixels)
+    start = (side - size) // 2
+    assert np.array_equal(found, pixels[start : start + size, start : start + size])
+    assert found.flags.c_contiguous
+
+
+def test_the_whole_picture_is_stretched_before_the_crop():
+    halves = np.zeros((60, 300, 3), np.uint8)
+    halves[:, 150:] = 200
+    found = Preprocess(size=64, crop_fraction=0.5).apply(halves)
+    assert (found[:, :31] == 0).all()
+    assert (found[:, 33:] == 200).all()
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("fraction", [1.0, 0.875])
+def test_channels_keep_their_order(antialias, fraction):
+    step = Preprocess(size=48, antialias=antialias, crop_fraction=fraction)
+    pixels = noise(70, 90)
+    turned = step.apply(np.ascontiguousarray(pixels[..., ::-1]))
+    assert np.array_equal(step.apply(pixels), turned[..., ::-1])
+    plain = step.apply(np.full((70, 90, 3), (10, 120, 230), np.uint8))
+    assert (plain == (10, 120, 230)).all()
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_views_give_what_copies_give(antialias):
+    pixels = noise(80, 120)[::2, 10:-10][..., ::-1]
+    step = Preprocess(size=32, antialias=antialias)
+    assert np.array_equal(step.apply(pixels), step.apply(pixels.copy()))
+
+
+def test_the_callers_pixels_are_left_alone(photo):
+    before = photo.copy()
+    Preprocess(size=64, antialias=False).apply(photo)
+    assert np.array_equal(photo, before)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found", "wanted"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "type float32", "uint8"),
+        (np.zeros((8, 8, 3), np.int64), "type int64", "uint8"),
+        ([[1, 2, 3]], "type list", "HWC uint8 array"),
+        (None, "type NoneType", "HWC uint8 array"),
+        (np.zeros((8, 8), np.uint8), r"shape \(8, 8\)", r"\(height, width, 3\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"shape \(8, 8, 4\)", r"\(height, width, 3\)"),
+        (np.zeros((8, 8, 1), np.uint8), r"shape \(8, 8, 1\)", r"\(height, width, 3\)"),
+        (np.zeros((3, 8, 8), np.uint8), r"shape \(3, 8, 8\)", r"\(height, width, 3\)"),
+        (np.zeros((2, 8, 8, 3), np.uint8), r"shape \(2, 8, 8, 3\)", r"\(height, width, 3\)"),
+        (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\)", r"\(height, width, 3\)"),
+        (np.zeros((8, 0, 3), np.uint8), r"shape \(8, 0, 3\)", r"\(height, width, 3\)"),
+    ],
+)
+def test_what_is_no_frame_is_refused(pixels, found, wanted):
+    with pytest.raises(InputError, match=f"frame of {found}; expected .*{wanted}"):
+        Preprocess(size=32).apply(pixels)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"size": 15},
+        {"size": 4097},
+        {"size": 64, "kernel": "nearest"},
+        {"size": 64, "crop_fraction": 0.25},
+        {"size": 64, "crop_fraction": 1.1},
+        {"size": 64, "crop_fraction": float("nan")},
+        {"size": 64, "mean": 0.5},
+        {},
+    ],
+)
+def test_illegal_settings_are_refused(values):
+    with pytest.raises(ValidationError):
+        Preprocess(**values)
+
+
+@given(
+    height=st.integers(1, 400),
+    width=st.integers(1, 400),
+    size=st.integers(16, 96),
+    kernel=st.sampled_from(sorted(KERNELS)),
+    antialias=st.booleans(),
+    fraction=st.floats(0.26, 1.0),
+)
+def test_every_picture_becomes_a_square_of_bytes(height, width, size, kernel, antialias, fraction):
+    step = Preprocess(size=size, kernel=kernel, antialias=antialias, crop_fraction=fraction)
+    found = step.apply(np.full((height, width, 3), (0, 77, 255), np.uint8))
+    assert found.shape == (size, size, 3)
+    assert found.dtype == np.uint8
+    assert found.flags.c_contiguous
+    assert (found == (0, 77, 255)).all()
