@@ -54,17 +54,20 @@ def sample(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     json: JsonOption = False,
 ) -> None:
-    """Copy a few pictures of a split, evenly from the classes, to try a bundle on.
+    """Copy a few pictures of a split, drawn at random (seeded), to try a bundle on.
 
     Example: `edge-fgir data sample elpv --count 8 --out photos`
     """
-    from edge_fgir.data import SPLITS, draw_by_class, open_data
+    import random
+
+    from edge_fgir.data import SPLITS, open_data
 
     if split not in SPLITS:
         raise InputError(f"--split {split}", f"one of {', '.join(SPLITS)}")
     found = open_data(data)
+    samples = found.split(split)
     copies = []
-    for chosen in draw_by_class(found.split(split), count):
+    for chosen in random.Random(0).sample(samples, min(count, len(samples))):
         copy = out / found.classes[chosen.label] / chosen.path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(chosen.path, copy)

@@ -143,10 +143,6 @@ class _Training:
 
     def run(self) -> dict[str, Any]:
         recipe = self.recipe
-        if (self.out / STATE).exists():
-            self._resume()
-        write_atomic(self.out / CONFIG, recipe.dump())
-        self.trained.save(self.out, self.data.classes)
         images = TrainImages(
             self.data,
             self.train_samples,
@@ -158,6 +154,10 @@ class _Training:
         validation = self.data.split("val")
         val_images = prepared_images(self.data, validation, self.trained.preprocess)
         val_labels = labels_of(validation)
+        if (self.out / STATE).exists():
+            self._resume()
+        write_atomic(self.out / CONFIG, recipe.dump())
+        self.trained.save(self.out, self.data.classes)
         writer = SummaryWriter(str(self.out), purge_step=self.position.step)
         metrics: dict[str, float] = {}
         while self.position.epoch < recipe.epochs:
