@@ -31,7 +31,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            # A file name that is not UTF-8 becomes a JSON escape, not an error.
+            file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ _LIBRARIES = ("numpy", "pillow", "openvino", "onnxruntime", "tensorrt", "torch",
 def environment() -> dict[str, Any]:
     """Describe this machine and the libraries installed on it (none is imported)."""
     return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.machine(),
         "processor": _processor(),
         "board": _read("/proc/device-tree/model"),

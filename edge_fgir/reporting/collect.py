@@ -25,7 +25,7 @@ from edge_fgir.reporting.documents import (
 )
 from edge_fgir.reporting.outcome import headline, outcome
 from edge_fgir.reporting.pictures import embed, find_picture
-from edge_fgir.reporting.rows import Row, make_rows, title_of
+from edge_fgir.reporting.rows import Row, make_rows
 from edge_fgir.runtime.manifest import DataInfo
 
 VIEWS = "pictures/views.png"
@@ -158,8 +158,8 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
     evaluations, latencies = _all(documents, Evaluation), _all(documents, Latency)
     rows = make_rows(evaluations, latencies)
     data = tuple(dict.fromkeys(_data(documents)))
-    written = sorted(document.written for document in documents)
-    runs = tuple(_run(document) for document in documents if isinstance(document.body, Training))
+    written = sorted(document.body.environment.date for document in documents)
+    runs = tuple(_run(one.body, one.path) for one in documents if isinstance(one.body, Training))
     galleries = tuple(_galleries(documents, {c.name for one in evaluations for c in one.classes}))
     return Report(
         title=title or _default_title(data),
@@ -192,11 +192,9 @@ def _data(documents: Iterable[Document]) -> list[DataInfo]:
     return tested + [body.data for body in _all(documents, Training)]
 
 
-def _run(document: Document) -> Run:
-    assert isinstance(document.body, Training)
-    picture = document.path.parent / VIEWS
-    views = embed(picture, _VIEWS_SIDE) if picture.is_file() else None
-    return Run(document.body, views)
+def _run(training: Training, path: Path) -> Run:
+    picture = path.parent / VIEWS
+    return Run(training, embed(picture, _VIEWS_SIDE) if picture.is_file() else None)
 
 
 def _galleries(documents: Iterable[Document], classes: set[str]) -> Iterable[Gallery]:
@@ -224,14 +222,6 @@ def _machines(documents: Iterable[Document]) -> tuple[Machine, ...]:
         same = document.body.environment.model_copy(update={"load_1min": None})
         groups.setdefault(same.model_dump_json(), []).append(document)
     return tuple(
-        Machine(group[0].body.environment, tuple(dict.fromkeys(_use(one.body) for one in group)))
+        Machine(group[0].body.environment, tuple(dict.fromkeys(one.body.use for one in group)))
         for group in groups.values()
     )
-
-
-def _use(body: Body) -> str:
-    if isinstance(body, Training):
-        return f"training of {body.name}"
-    kind = {Evaluation: "accuracy", Latency: "latency", Predictions: "predictions"}[type(body)]
-    assert isinstance(body, Subject)
-    return f"{kind} of {title_of(body)}"

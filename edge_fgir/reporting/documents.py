@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -19,8 +19,9 @@ class _Part(BaseModel):
 
 
 class Environment(_Part):
-    """What a number was measured on."""
+    """What a number was measured on, and when (UTC)."""
 
+    date: datetime
     machine: str
     processor: str
     board: str | None = None
@@ -38,6 +39,11 @@ class Body(_Part):
 
     environment: Environment
 
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        raise NotImplementedError
+
 
 class Subject(Body):
     """A result about one model: a bundle, or a run folder in torch."""
@@ -48,6 +54,11 @@ class Subject(Body):
     precision: str
     engine: str
     image_size: int
+
+    @property
+    def title(self) -> str:
+        """Target and precision."""
+        return f"{self.target} {self.precision}"
 
 
 class ClassAccuracy(_Part):
@@ -69,7 +80,7 @@ class Evaluation(Subject):
     macro: FiniteFloat
     ece: FiniteFloat
     images: int = Field(gt=0)
-    classes: tuple[ClassAccuracy, ...]
+    classes: tuple[ClassAccuracy, ...] = Field(min_length=1)
     confusion: tuple[tuple[int, ...], ...]
 
     @model_validator(mode="after")
@@ -77,6 +88,11 @@ class Evaluation(Subject):
         if {len(self.classes)} != {len(self.confusion), *map(len, self.confusion)}:
             raise ValueError("confusion must have one row and one column a class")
         return self
+
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        return f"accuracy of {self.title}"
 
     @property
     def images_key(self) -> tuple[str, ...]:
@@ -117,6 +133,11 @@ class Latency(Subject):
     scopes: Scopes
     rival: Rival | None = None
 
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        return f"latency of {self.title}"
+
 
 class Prediction(_Part):
     """The answer for one picture."""
@@ -132,6 +153,11 @@ class Predictions(Subject):
     """A ``predictions`` result."""
 
     predictions: tuple[Prediction, ...]
+
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        return f"predictions of {self.title}"
 
 
 class Line(_Part):
@@ -159,6 +185,11 @@ class Training(Body):
     views: tuple[str, ...] = ("crop", "drop")
     history: tuple[Line, ...] = ()
 
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        return f"training of {self.name}"
+
 
 _KINDS: dict[str, type[Body]] = {
     "evaluation": Evaluation,
@@ -174,12 +205,10 @@ class Document:
 
     Attributes:
         path: As the user named it.
-        written: When the file was last written, UTC.
         body: Its checked content.
     """
 
     path: Path
-    written: datetime
     body: Body
 
 
@@ -198,5 +227,4 @@ def read_document(path: Path) -> Document:
         raise InputError(
             f"{path}: {place}: {first['msg']}", f"a whole {kind} result", "write it again"
         ) from error
-    written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-    return Document(path, written, body)
+    return Document(path, body)

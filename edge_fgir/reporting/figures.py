@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_fgir.reporting.charts import SERIES, Bar, Group, bar_chart, line_chart
 from edge_fgir.reporting.comparison import Comparison
 from edge_fgir.reporting.documents import Latency, Percentiles, Training
-from edge_fgir.reporting.rows import replay_note, title_of
+from edge_fgir.reporting.rows import replay_note
 from edge_fgir.reporting.units import milliseconds, percent
 
 _FRAME, _NETWORK, _RIVAL = 1, 2, 0
@@ -46,7 +46,7 @@ def _latency_group(found: Latency) -> Group:
     ]
     if found.rival:
         bars.append(_latency_bar(found.rival.name, found.rival, _RIVAL))
-    return Group(title_of(found), found.engine, tuple(bars))
+    return Group(found.title, found.engine, tuple(bars))
 
 
 def _latency_bar(name: str, found: Percentiles, series: int) -> Bar:
@@ -60,7 +60,7 @@ def latency_notes(latencies: Sequence[Latency]) -> list[str]:
     found: dict[str, list[str]] = {}
     for one in latencies:
         for remark in _remarks(one):
-            found.setdefault(remark, []).append(title_of(one))
+            found.setdefault(remark, []).append(one.title)
     return [f"{', '.join(dict.fromkeys(titles))}: {remark}." for remark, titles in found.items()]
 
 

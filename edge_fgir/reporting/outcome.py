@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_fgir.reporting.documents import Subject, Training
-from edge_fgir.reporting.rows import Row, title_of
+from edge_fgir.reporting.rows import Row
 from edge_fgir.reporting.units import milliseconds, percent, times
 
 
@@ -35,7 +35,7 @@ def outcome(
         if training.val_top1 is not None:
             reached = f"{percent(training.val_top1)} validation top-1"
             return f"{training.name}: {reached} after {training.epochs} epochs"
-    return f"Pictures classified by {title_of(predicted[0])}" if predicted else ""
+    return f"Pictures classified by {predicted[0].title}" if predicted else ""
 
 
 def _facts(row: Row) -> list[str]:

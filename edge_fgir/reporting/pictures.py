@@ -20,8 +20,13 @@ def find_picture(name: str, result: Path) -> Path | None:
     Names are relative to the folder the command ran in, so the current folder and every folder
     above the result are tried.
     """
-    folders = (Path(), *result.absolute().parents)
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    for folder in (Path(), *result.absolute().parents):
+        try:
+            if (folder / name).is_file():
+                return folder / name
+        except OSError:  # a name too long for the file system, say
+            return None
+    return None
 
 
 def embed(path: Path, side: int) -> str | None:

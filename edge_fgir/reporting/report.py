@@ -39,7 +39,8 @@ def write_report(results: Sequence[Path], out: Path, title: str = "") -> Report:
     report = collect(results, title)
     page = _render(template, report)
     try:
-        write_atomic(out, page)
+        # A file name may hold bytes that are no text.
+        write_atomic(out, page.encode("utf-8", "replace"))
     except OSError as error:
         raise InputError(f"--out {out}: {error.strerror}", "a file that can be written") from error
     return report

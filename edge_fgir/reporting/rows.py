@@ -136,13 +136,8 @@ def make_rows(evaluations: Sequence[Evaluation], latencies: Sequence[Latency]) -
         if _place(latency) not in seen:
             seen.add(_place(latency))
             own = _bundle_timings(latency, latencies)
-            rows.append(Row(title_of(latency), latency, latency.model_bytes, timings=own))
+            rows.append(Row(latency.title, latency, latency.model_bytes, timings=own))
     return tuple(_with_unique_titles(sorted(rows, key=lambda row: not row.is_torch)))
-
-
-def title_of(subject: Subject) -> str:
-    """Return target and precision."""
-    return f"{subject.target} {subject.precision}"
 
 
 def _evaluated(
@@ -150,9 +145,9 @@ def _evaluated(
 ) -> Row:
     if found.target == TORCH:
         timings = _torch_timings(found, latencies)
-        return Row(title_of(found), found, found.model_bytes, found, timings=timings)
+        return Row(found.title, found, found.model_bytes, found, timings=timings)
     return Row(
-        title_of(found),
+        found.title,
         found,
         found.model_bytes,
         found,
@@ -186,7 +181,7 @@ def _bundle_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Tim
 
 def _torch_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Timing, ...]:
     return tuple(
-        Timing(one.rival, beside=title_of(one))
+        Timing(one.rival, beside=one.title)
         for one in latencies
         if one.rival is not None and one.name == subject.name
     )

@@ -175,8 +175,13 @@ class Bundle:
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{self.path} holds {twice} twice", "every file once", _DAMAGED)
 
-    def _raw(self, name: str) -> bytes:
+    def _raw(self, name: str, size: int | None = None) -> bytes:
         try:
+            found = self._store.size(name)
+            if size is not None and found != size:
+                raise InputError(
+                    f"{self.path}/{name} has {found} bytes", f"{size} as sealed", _DAMAGED
+                )
             return self._store.read(name)
         except _ZIP_ERRORS as error:
             raise InputError(f"{self.path}/{name}: {error}", "a readable file", _DAMAGED) from error
@@ -190,13 +195,7 @@ class Bundle:
         entry = self._entries.get(name)
         if entry is None:
             raise InputError(f"{self.path} has no file {name}", "a file the manifest lists")
-        if self._store.size(name) != entry.size:
-            raise InputError(
-                f"{self.path}/{name} has {self._store.size(name)} bytes",
-                f"{entry.size} as sealed",
-                _DAMAGED,
-            )
-        data = self._raw(name)
+        data = self._raw(name, entry.size)
         if sha256(data) != entry.sha256:
             raise InputError(
                 f"{self.path}/{name} was changed: its SHA-256 differs from the manifest's",

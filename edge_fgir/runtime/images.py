@@ -112,7 +112,7 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
 
     Raises:
         InputError: Its values have no fixed range (32-bit or floating-point images), or Pillow
-            cannot turn its colours into RGB (CIELAB).
+            cannot turn it into RGB.
     """
     _check_range(image, source)
     image = ImageOps.exif_transpose(image)
@@ -122,7 +122,7 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
         if "transparency" in image.info:
             grey[values == image.info["transparency"]] = 255
         return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     try:

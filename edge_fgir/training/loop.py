@@ -288,6 +288,10 @@ class _Training:
         with (self.out / METRICS).open("a") as file:
             file.write(json.dumps(values) + "\n")
 
+    def _views(self) -> list[str]:
+        teacher = self.recipe.teacher
+        return list(teacher.views) if teacher and self.recipe.method == "tgda" else []
+
     def _finish(self, metrics: dict[str, float]) -> dict[str, Any]:
         save_weights(self.out / WEIGHTS, self.model)
         if self.ema is not None:
@@ -302,6 +306,7 @@ class _Training:
             "seconds": round(self.position.seconds, 1),
             "device": str(self.device),
             "precision": self.precision,
+            "views": self._views(),
             **metrics,
             "history": [json.loads(ln) for ln in (self.out / METRICS).read_text().splitlines()],
         }

@@ -1,0 +1,478 @@
+"""Bundles made to do harm, or damaged on the way: they end in one InputError, never in silence."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import edit_manifest, make_bundle, zip_bundle
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_fgir import Classifier, InputError
+from edge_fgir.runtime import Bundle, Manifest, verify
+
+pytestmark = pytest.mark.unit
+
+FILES = (
+    "calibration.json",
+    "golden/blue.png",
+    "golden/expected.json",
+    "labels.txt",
+    "manifest.json",
+    "openvino/model.bin",
+    "openvino/model.xml",
+    "preprocess.json",
+    "reports/accuracy.json",
+)
+
+
+@pytest.fixture
+def copy(tiny_bundle, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copy.fgir"))
+
+
+@pytest.fixture(scope="module")
+def victim(tiny_bundle, tmp_path_factory) -> Path:
+    """A bundle whose files a property test spoils and mends."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("victims") / "a.fgir"))
+
+
+def opened(path: Path) -> dict[str, bytes]:
+    """Open a bundle as ``verify`` does, up to the engine, and return what it hands out."""
+    bundle = Bundle(path)
+    list(bundle.check_files())
+    return {entry.path: bundle.read(entry.path) for entry in bundle.manifest.files}
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        opened(path)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    assert str(path) in text
+    return text
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Names and contents of everything below ``folder``."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_written(tmp_path, monkeypatch):
+    """Run the attack in a folder of its own and look what it left there."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not [path.name for path in tmp_path.rglob("*") if "evil" in path.name]
+
+
+def test_the_list_of_files_is_whole(tiny_bundle):
+    found = {p.relative_to(tiny_bundle).as_posix() for p in tiny_bundle.rglob("*") if p.is_file()}
+    assert found == {*FILES, "golden/red.png", "golden/green.png"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_anywhere_is_noticed(name, victim):
+    file = victim / name
+    whole = file.read_bytes()
+
+    @given(place=st.integers(0, len(whole) - 1), flip=st.integers(1, 255))
+    def flipped(place, flip):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= flip
+        file.write_bytes(spoilt)
+        refusal(victim)
+
+    try:
+        flipped()
+    finally:
+        file.write_bytes(whole)
+    opened(victim)
+
+
+def test_every_single_byte_of_the_manifest_counts(tiny_bundle):
+    whole = (tiny_bundle / "manifest.json").read_bytes()
+    for place in range(len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        with pytest.raises(InputError):
+            Manifest.parse(bytes(spoilt), "manifest.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cut_or_lengthened_file_is_noticed(name, victim):
+    file = victim / name
+    whole = file.read_bytes()
+
+    @given(left=st.integers(0, len(whole) - 1), more=st.binary(min_size=0, max_size=5))
+    def resized(left, more):
+        for spoilt in (whole[:left] + more, whole + more):
+            if spoilt != whole:
+                file.write_bytes(spoilt)
+                refusal(victim)
+
+    try:
+        resized()
+    finally:
+        file.write_bytes(whole)
+
+
+def test_verify_and_open_refuse_a_changed_model(copy):
+    file = copy / "openvino" / "model.bin"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(InputError, match=r"openvino/model\.bin was changed"):
+        list(verify(copy))
+    with pytest.raises(InputError, match=r"openvino/model\.bin was changed"):
+        Classifier.open(copy)
+
+
+@pytest.fixture(scope="module")
+def zipped(tiny_bundle, tmp_path_factory) -> Path:
+    return zip_bundle(tiny_bundle, tmp_path_factory.mktemp("zips") / "a.zip")
+
+
+def same_or_refused(path: Path, wanted: dict[str, bytes]) -> bool:
+    """Dates and the like may change in a zip; what is handed out may not."""
+    try:
+        return opened(path) == wanted
+    except InputError as error:
+        return len(str(error).splitlines()) == 1
+
+
+def test_a_changed_byte_in_a_zip_is_noticed_or_changes_nothing(zipped, tiny_bundle, tmp_path):
+    whole, wanted, path = zipped.read_bytes(), opened(tiny_bundle), tmp_path / "b.zip"
+
+    @given(place=st.integers(0, len(whole) - 1), flip=st.integers(1, 255))
+    def flipped(place, flip):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= flip
+        path.write_bytes(spoilt)
+        assert same_or_refused(path, wanted)
+
+    flipped()
+
+
+def test_every_byte_of_a_zips_directory_is_noticed_or_changes_nothing(
+    zipped, tiny_bundle, tmp_path
+):
+    whole, wanted, path = zipped.read_bytes(), opened(tiny_bundle), tmp_path / "b.zip"
+    first = whole.index(b"PK\x01\x02")
+    second, end = whole.index(b"PK\x01\x02", first + 1), whole.index(b"PK\x05\x06")
+    for place in (*range(first, second), *range(end, len(whole))):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 0x21
+        path.write_bytes(spoilt)
+        assert same_or_refused(path, wanted), place
+
+
+@given(st.data())
+def test_a_cut_zip_is_refused(zipped, tmp_path_factory, data):
+    whole = zipped.read_bytes()
+    path = zipped.with_name("cut.zip")
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    refusal(path)
+
+
+def test_a_link_is_refused_wherever_it_leads(copy, tmp_path):
+    (tmp_path / "labels.txt").write_bytes((copy / "labels.txt").read_bytes())
+    (copy / "labels.txt").unlink()
+    (copy / "labels.txt").symlink_to(tmp_path / "labels.txt")
+    assert "labels.txt is a link; expected plain files only" in refusal(copy)
+
+
+def test_a_linked_folder_is_refused(copy, tmp_path):
+    (copy / "golden").rename(tmp_path / "golden")
+    (copy / "golden").symlink_to(tmp_path / "golden")
+    assert "golden is a link; expected plain files only" in refusal(copy)
+
+
+def test_a_dangling_link_is_refused(copy):
+    (copy / "more.txt").symlink_to("/nowhere")
+    assert "more.txt is a link" in refusal(copy)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["manifest.json", "labels.txt", "more.txt"])
+def test_a_pipe_does_not_make_it_wait(name, copy):
+    (copy / name).unlink(missing_ok=True)
+    os.mkfifo(copy / name)
+    assert f"{name} is no file" in refusal(copy)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_instead_of_a_zip_does_not_make_it_wait(tmp_path):
+    os.mkfifo(tmp_path / "a.zip")
+    assert "a.zip is no file; expected a bundle folder or zip" in refusal(tmp_path / "a.zip")
+
+
+UNSAFE = (
+    "../evil.txt",
+    "golden/../../evil.txt",
+    "/tmp/evil.txt",
+    "..",
+    ".",
+    "",
+    "golden/./evil.txt",
+    "golden//evil.txt",
+    "golden/",
+    "..\\evil.txt",
+    "golden\\evil.txt",
+    "C:evil.txt",
+    "C:/evil.txt",
+    "labels.txt:evil",
+    "manifest.json",
+    pytest.param("x" * 201, id="long"),
+)
+
+
+@pytest.mark.parametrize("path", UNSAFE)
+def test_unsafe_paths_in_the_manifest_are_refused(path, copy, tmp_path):
+    for place in (tmp_path / "evil.txt", copy / "evil.txt"):
+        place.write_text("secret")
+    try:
+        edit_manifest(
+            copy,
+            lambda manifest: manifest["files"].append(
+                {"path": path, "sha256": "2bb80d53" * 8, "size": 6}
+            ),
+        )
+        assert "manifest.json: files.10.path: " in refusal(copy)
+    finally:
+        for place in (tmp_path / "evil.txt", copy / "evil.txt"):
+            place.unlink()
+
+
+@pytest.mark.parametrize("name", ["../../evil.xml", "/etc/passwd", "C:\\evil.xml", "labels"])
+def test_the_model_file_must_be_one_of_the_files(name, copy):
+    edit_manifest(copy, lambda manifest: manifest.update(model_file=name))
+    with pytest.raises(InputError, match=r"has no file .*; expected a file the manifest lists"):
+        Classifier.open(copy)
+
+
+def test_a_file_listed_twice_with_another_hash_is_refused(copy):
+    edit_manifest(
+        copy,
+        lambda manifest: manifest["files"].append({**manifest["files"][0], "sha256": "0" * 64}),
+    )
+    assert "files: Value error, a path is listed twice" in refusal(copy)
+
+
+@pytest.mark.parametrize("path", ["evil", "A" * 64, "0" * 63, "0" * 65])
+def test_a_hash_is_64_small_hex_digits(path, copy):
+    edit_manifest(copy, lambda manifest: manifest["files"][0].update(sha256=path))
+    assert "files.0.sha256: String should match pattern" in refusal(copy)
+
+
+def test_a_huge_manifest_is_not_read(copy, monkeypatch):
+    with (copy / "manifest.json").open("ab") as file:
+        file.truncate((4 << 20) + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    assert "manifest.json is over 4 MiB" in refusal(copy)
+
+
+def test_a_manifest_of_many_files_is_refused_without_much_work(copy):
+    def many(manifest):
+        entry = manifest["files"][0]
+        manifest["files"] = [{**entry, "path": f"f{n}"} for n in range(20_000)]
+
+    edit_manifest(copy, many)
+    refusal(copy)
+
+
+def test_a_huge_file_is_not_read(copy, monkeypatch):
+    with (copy / "labels.txt").open("r+b") as file:
+        file.truncate(1 << 40)
+    assert f"labels.txt has {1 << 40} bytes; expected 15 as sealed" in refusal(copy)
+
+
+def test_deeply_nested_json_is_refused(tmp_path):
+    deep = b'{"size": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    refusal(make_bundle(tmp_path / "deep.fgir", replaced={"preprocess.json": deep}))
+
+
+def test_a_deflated_zip_is_refused(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip", compression=zipfile.ZIP_DEFLATED)
+    text = refusal(path)
+    assert "entry 'calibration.json' is compressed or a folder; expected stored files" in text
+    assert text.endswith("zip it with: edge-fgir export --zip")
+
+
+def test_a_zip_bomb_is_refused_before_it_grows(tiny_bundle, tmp_path, monkeypatch):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.bin", b"\0" * (8 << 20))
+    assert path.stat().st_size < 1 << 16
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("an entry was read"))
+    assert "entry 'bomb.bin' is compressed" in refusal(path)
+
+
+def test_a_size_that_a_zip_only_claims_is_not_believed(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    struct.pack_into("<I", data, directory + 24, 0xFFFF_FFF0)
+    path.write_bytes(data)
+    assert "has 4294967280 bytes; expected 222 as sealed" in refusal(path)
+
+
+def test_a_zip_with_an_entry_twice_is_refused(tiny_bundle, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile itself warns of what we do
+        path = zip_bundle(tiny_bundle, tmp_path / "a.zip", added=(("labels.txt", b"a\nb\nc\n"),))
+    assert "a.zip holds labels.txt twice; expected every file once" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/evil.txt", "golden/../../evil.txt", "C:\\evil.txt", "evil.txt"]
+)
+def test_a_zip_with_other_names_is_refused_and_unpacks_nothing(name, tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip", added=((name, b"x"),))
+    before = snapshot(tmp_path)
+    assert "is not listed in the manifest; expected only the files edge-fgir sealed" in refusal(
+        path
+    )
+    assert snapshot(tmp_path) == before
+
+
+def test_a_zip_with_a_folder_entry_is_refused(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip", added=(("golden/", b""),))
+    assert "entry 'golden/' is compressed or a folder" in refusal(path)
+
+
+def test_an_encrypted_zip_is_refused(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = data.find(signature)
+        while place >= 0:
+            data[place + flags] |= 1
+            place = data.find(signature, place + 4)
+    path.write_bytes(data)
+    assert "is encrypted" in refusal(path)
+
+
+def test_reading_a_zip_writes_nothing(zipped, tmp_path):
+    path = Path(shutil.copy(zipped, tmp_path / "a.zip"))
+    opened(path)
+    assert list(snapshot(tmp_path)) == ["a.zip"]
+
+
+class Evil:
+    """Leaves a file behind when it is unpickled."""
+
+    def __reduce__(self):
+        return (open, ("evil.txt", "w"))
+
+
+PICKLE = pickle.dumps(Evil())
+
+
+def test_a_pickle_that_is_not_listed_is_refused(copy):
+    (copy / "model.pkl").write_bytes(PICKLE)
+    assert "model.pkl is not listed in the manifest" in refusal(copy)
+
+
+@pytest.mark.parametrize(
+    "name", ["preprocess.json", "calibration.json", "labels.txt", "golden/expected.json"]
+)
+def test_a_sealed_pickle_is_never_loaded(name, tmp_path):
+    refusal(make_bundle(tmp_path / "a.fgir", replaced={name: PICKLE}))
+
+
+@pytest.mark.export
+@pytest.mark.parametrize(
+    ("target", "name", "library"),
+    [
+        ("openvino", "openvino/model.xml", "OpenVINO"),
+        ("openvino", "openvino/model.bin", "OpenVINO"),
+        ("arm", "model.onnx", "ONNX Runtime"),
+    ],
+)
+@pytest.mark.parametrize("data", [b"", b"<?xml version='1.0'?><net/>", PICKLE])
+def test_a_sealed_model_that_is_none_is_refused(target, name, library, data, tmp_path):
+    path = make_bundle(tmp_path / "a.fgir", target=target, replaced={name: data})
+    with pytest.raises(InputError, match=f"{library} cannot load it") as caught:
+        Classifier.open(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.export
+def test_a_model_of_other_classes_than_the_labels_is_refused(tmp_path):
+    four = make_bundle(tmp_path / "b.fgir", labels=tuple("abcd"))
+    model = {n: (four / n).read_bytes() for n in ("openvino/model.xml", "openvino/model.bin")}
+    path = make_bundle(tmp_path / "a.fgir", replaced=model)
+    with pytest.raises(
+        InputError, match=r"answers with shape \(1, 4\); expected \(1, 3\), a probability for each"
+    ):
+        Classifier.open(path)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("location", ["/etc/hostname", "../evil.bin", "evil.bin", "./evil.bin"])
+def test_weights_outside_the_bundle_are_not_read(location, arm_bundle, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    here = tmp_path / "here"
+    here.mkdir()
+    for place in (tmp_path / "evil.bin", here / "evil.bin"):
+        place.write_bytes(b"\0" * 64)
+    model = onnx.load_model_from_string((arm_bundle / "model.onnx").read_bytes())
+    (weights,) = (i for i in model.graph.initializer if i.name == "weights")
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    weights.external_data.add(key="length", value="36")
+    data = model.SerializeToString()
+    path = make_bundle(here / "a.fgir", target="arm", replaced={"model.onnx": data})
+    monkeypatch.chdir(here)
+    try:
+        with pytest.raises(InputError, match="ONNX Runtime cannot load it"):
+            Classifier.open(path)
+    finally:
+        for place in (tmp_path / "evil.bin", here / "evil.bin"):
+            place.unlink()
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("name", ["golden/red.png", "golden/none.png"])
+def test_golden_pictures_must_be_pictures_of_the_bundle(name, tiny_bundle, tmp_path):
+    expected = json.loads((tiny_bundle / "golden" / "expected.json").read_text())
+    expected["images"][0]["file"] = name.removeprefix("golden/")
+    data = json.dumps(expected).encode()
+    replaced = {"golden/expected.json": data, "golden/red.png": PICKLE}
+    path = make_bundle(tmp_path / "a.fgir", replaced=replaced)
+    with pytest.raises(InputError, match=name):
+        list(verify(path))
+
+
+@pytest.mark.export
+def test_golden_pictures_do_not_lead_outside(tiny_bundle, tmp_path):
+    expected = json.loads((tiny_bundle / "golden" / "expected.json").read_text())
+    expected["images"][0]["file"] = "../../secret.png"
+    (tmp_path / "secret.png").write_bytes((tiny_bundle / "golden" / "red.png").read_bytes())
+    data = json.dumps(expected).encode()
+    path = make_bundle(tmp_path / "a.fgir", replaced={"golden/expected.json": data})
+    with pytest.raises(InputError, match=r"has no file golden/\.\./\.\./secret\.png"):
+        list(verify(path))
+
+
+@pytest.mark.export
+def test_a_frame_of_a_harmless_bundle_writes_nothing(copy, tmp_path):
+    before = snapshot(tmp_path)
+    with Classifier.open(copy) as model:
+        model(np.zeros((40, 40, 3), np.uint8))
+    list(verify(copy))
+    assert snapshot(tmp_path) == before

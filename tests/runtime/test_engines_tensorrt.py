@@ -1,0 +1,373 @@
+"""TensorRT without a Jetson: its API by name, its builder for real, its engine with a stand-in."""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import inspect
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from bundles import expected_probabilities, make_bundle
+
+from edge_fgir import Classifier, EdgeFgirError, GateError, InputError, _resources
+from edge_fgir.runtime.engines import _tensorrt, tensorrt_build
+from edge_fgir.runtime.engines.tensorrt_build import build_plan
+
+pytestmark = pytest.mark.export
+
+NO_BUILDER = "tensorrt-rtx-cu13, the builder of this project, is not installed"
+
+
+@pytest.fixture(scope="module")
+def trt():
+    return pytest.importorskip("tensorrt_rtx", reason=NO_BUILDER, exc_type=ImportError)
+
+
+# The API. Names in our code, and the classes their attributes must belong to.
+
+CLASS_OF = {
+    "base": "ILogger",
+    "runtime": "Runtime",
+    "self._engine": "ICudaEngine",
+    "self._context": "IExecutionContext",
+    "builder": "Builder",
+    "network": "INetworkDefinition",
+    "parser": "OnnxParser",
+    "config": "IBuilderConfig",
+    "e": "ParserError",
+}
+ASSIGNED = {
+    "trt.Builder": "builder",
+    "trt.OnnxParser": "parser",
+    "trt.ILogger": "base",
+    "trt.Runtime": "runtime",
+    "builder.create_network": "network",
+    "builder.create_builder_config": "config",
+    "runtime.deserialize_cuda_engine": "self._engine",
+    "self._engine.create_execution_context": "self._context",
+}
+
+
+def tree_of(module) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
+def used(module) -> set[tuple[str, str]]:
+    """Return every (TensorRT class or "", dotted attribute) that a module of ours touches."""
+    found = set()
+    for node in ast.walk(tree_of(module)):
+        if not isinstance(node, ast.Attribute):
+            continue
+        owner, name = ast.unparse(node.value), node.attr
+        if owner == "trt":
+            found.add(("", name))
+        elif owner.startswith("trt."):
+            found.add(("", f"{owner.removeprefix('trt.')}.{name}"))
+        elif owner in CLASS_OF:
+            found.add((CLASS_OF[owner], name))
+    return found
+
+
+USED = sorted(used(_tensorrt) | used(tensorrt_build))
+
+
+def test_the_walk_sees_the_calls():
+    assert ("ICudaEngine", "create_execution_context") in USED
+    assert ("IExecutionContext", "execute_async_v3") in USED
+    assert ("IBuilderConfig", "num_compute_capabilities") in USED
+    assert ("ParserError", "desc") in USED
+    assert ("", "MemoryPoolType.WORKSPACE") in USED
+    assert ("", "Logger.ERROR") in USED
+    assert len(USED) >= 24
+
+
+@pytest.mark.parametrize("module", [_tensorrt, tensorrt_build], ids=["engine", "build"])
+def test_objects_of_tensorrt_have_the_names_the_walk_knows(module):
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call | ast.Attribute):
+            call = node.value.func if isinstance(node.value, ast.Call) else node.value
+            if name := ASSIGNED.get(ast.unparse(call)):
+                assert ast.unparse(node.targets[0]) == name
+
+
+@pytest.mark.parametrize(("owner", "name"), USED, ids=lambda value: value or "trt")
+def test_tensorrt_has_what_we_use(trt, owner, name):
+    place = getattr(trt, owner) if owner else trt
+    for part in name.split("."):
+        assert hasattr(place, part), f"{owner or 'tensorrt'}.{name}"
+        place = getattr(place, part)
+
+
+def test_the_devices_we_build_for_are_known(trt):
+    target = _resources.read_yaml(_resources.folder("export") / "jetson" / "target.yaml")
+    capabilities = target["compute_capabilities"]
+    assert capabilities
+    for name in capabilities:
+        assert hasattr(trt.ComputeCapability, name)
+
+
+# The builder.
+
+
+def quantized(*, broken: bool = False) -> bytes:
+    """A convolution between Q/DQ pairs, as the Jetson target has it."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    constants = {
+        "scale": np.float32(0.02),
+        "zero": np.int8(0),
+        "weights": random.integers(-127, 128, (8, 3, 3, 3)).astype(np.int8),
+        "weight_scale": np.full(8, 0.01, np.float32),
+        "weight_zero": np.zeros(8, np.int8),
+        "bias": random.normal(size=8).astype(np.float32),
+    }
+    kernel = "missing" if broken else "kernel"
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"]),
+        helper.make_node(
+            "DequantizeLinear", ["weights", "weight_scale", "weight_zero"], ["kernel"], axis=0
+        ),
+        helper.make_node("Conv", ["dq", kernel, "bias"], ["conv"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["conv"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "quantized",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 16, 16])],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    return model.SerializeToString()
+
+
+def test_the_builder_takes_a_quantized_graph(trt):
+    plan = build_plan(trt, quantized(), workspace_mb=64, compute_capabilities=["SM86"])
+    assert isinstance(plan, bytes)
+    assert len(plan) > 1000
+
+
+def test_the_builder_takes_the_graph_of_a_bundle(trt, jetson_bundle):
+    onnx = (jetson_bundle / "model.onnx").read_bytes()
+    assert build_plan(trt, onnx, workspace_mb=64, compute_capabilities=["SM80", "SM89"])
+
+
+@pytest.mark.parametrize(
+    ("graph", "stage", "words"),
+    [
+        (b"garbage", "parse", "Failed to parse the ONNX model"),
+        (b"\x08\x09", "build", "Network must have at least one output"),
+    ],
+)
+def test_what_is_no_graph_ends_in_tensorrts_own_words(trt, graph, stage, words):
+    with pytest.raises(GateError, match=rf"TensorRT .* cannot {stage} the graph: .*{words}") as e:
+        build_plan(trt, graph, compute_capabilities=["SM86"])
+    assert len(str(e.value).splitlines()) == 1
+
+
+def test_a_broken_graph_ends_in_tensorrts_own_words(trt):
+    with pytest.raises(GateError) as caught:
+        build_plan(trt, quantized(broken=True), compute_capabilities=["SM86"])
+    text = str(caught.value)
+    assert text.startswith(f"TensorRT {trt.__version__} cannot parse the graph: ")
+    assert "no reason given" not in text
+    assert len(text.split(": ", 1)[1]) > 20
+    assert len(text.splitlines()) == 1
+
+
+# The engine, with a stand-in for library, GPU and plan.
+
+
+class FakeCuda:
+    """Device memory that is host memory, and a list of what was asked for in which order."""
+
+    calls: ClassVar[list[str]] = []
+    memory: ClassVar[dict[int, ctypes.Array]] = {}
+
+    def driver_version(self) -> int:
+        return 13_000
+
+    def allocate(self, size: int) -> int:
+        buffer = ctypes.create_string_buffer(size)
+        self.memory[ctypes.addressof(buffer)] = buffer
+        return ctypes.addressof(buffer)
+
+    def free(self, address: int) -> None:
+        del self.memory[address]
+
+    def create_stream(self) -> int:
+        return 7
+
+    def to_device(self, target: int, source: int, size: int, stream: int) -> None:
+        assert size == len(self.memory[target])
+        self._move("to_device", target, source, size, stream)
+
+    def to_host(self, target: int, source: int, size: int, stream: int) -> None:
+        assert size == len(self.memory[source])
+        self._move("to_host", target, source, size, stream)
+
+    def _move(self, name: str, target: int, source: int, size: int, stream: int) -> None:
+        assert stream == 7
+        ctypes.memmove(target, source, size)
+        self.calls.append(name)
+
+    def synchronize(self, stream: int) -> None:
+        self.calls.append("synchronize")
+
+
+class FakeContext:
+    def __init__(self) -> None:
+        self.addresses: dict[str, int] = {}
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        self.addresses[name] = address
+
+    def execute_async_v3(self, stream: int) -> bool:
+        FakeCuda.calls.append("execute")
+        image = FakeCuda.memory[self.addresses["image"]]
+        pixels = np.frombuffer(image, np.uint8).reshape(32, 32, 3)
+        answer = expected_probabilities(pixels, 3)
+        ctypes.memmove(self.addresses["probabilities"], answer.ctypes.data, answer.nbytes)
+        return True
+
+
+class FakeEngine:
+    def create_execution_context(self) -> FakeContext:
+        return FakeContext()
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path) -> list[dict]:
+    """Put the stand-ins in place; return the list of builds, which grows."""
+    builds: list[dict] = []
+
+    def build(trt, onnx, **options):
+        builds.append({"onnx": onnx, **options})
+        return b"plan %d" % len(builds)
+
+    fake = SimpleNamespace(
+        __version__="10.3.0",
+        Logger=lambda level: level,
+        Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: FakeEngine()),
+    )
+    fake.Logger.ERROR = "error"
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    monkeypatch.setattr(_tensorrt, "Cuda", FakeCuda)
+    monkeypatch.setattr(_tensorrt, "build_plan", build)
+    monkeypatch.setattr(FakeCuda, "calls", [])
+    monkeypatch.setattr(FakeCuda, "memory", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return builds
+
+
+def frames(count: int):
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def test_frames_go_to_the_device_and_answers_come_back(built, jetson_bundle):
+    with Classifier.open(jetson_bundle) as model:
+        assert model.info["engine"] == "tensorrt 10.3.0 GPU"
+        FakeCuda.calls.clear()
+        answers = model.infer(frames(3))
+        assert FakeCuda.calls == ["to_device", "execute", "to_host", "synchronize"] * 3
+        for frame, answer in zip(frames(3), answers, strict=True):
+            assert answer == pytest.approx(expected_probabilities(frame, 3))
+        turned = frames(1)[0][..., ::-1]
+        assert model(turned).probabilities == pytest.approx(expected_probabilities(frames(1), 3))
+
+
+def test_closing_frees_the_device_once(built, jetson_bundle):
+    with Classifier.open(jetson_bundle) as model:
+        assert len(FakeCuda.memory) == 2
+        model.close()
+        assert FakeCuda.memory == {}
+
+
+def test_the_engine_is_built_once_with_the_bundles_own_settings(built, jetson_bundle, tmp_path):
+    for _ in range(2):
+        with Classifier.open(jetson_bundle):
+            pass
+    onnx = (jetson_bundle / "model.onnx").read_bytes()
+    assert built == [{"onnx": onnx, "workspace_mb": 64}]
+    (cached,) = (tmp_path / "cache" / "edge-fgir").iterdir()
+    assert cached.suffix == ".plan"
+    assert cached.read_bytes() == b"plan 1"
+    assert stat.S_IMODE(cached.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("what", ["graph", "library", "driver", "gpu"])
+def test_another_graph_library_driver_or_gpu_builds_again(
+    built, what, jetson_bundle, tmp_path, monkeypatch
+):
+    with Classifier.open(jetson_bundle):
+        pass
+    path = jetson_bundle
+    if what == "graph":
+        path = make_bundle(tmp_path / "b.fgir", target="jetson", labels=tuple("abc"), size=32)
+        onnx = path / "model.onnx"
+        data = onnx.read_bytes().replace(b"colour_mean", b"COLOUR_MEAN")
+        path = make_bundle(tmp_path / "c.fgir", target="jetson", replaced={"model.onnx": data})
+    elif what == "library":
+        monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "10.4.0")
+    elif what == "driver":
+        monkeypatch.setattr(FakeCuda, "driver_version", lambda self: 13_010)
+    else:
+        monkeypatch.setattr(_tensorrt, "_gpu_name", lambda: "another Jetson")
+    with Classifier.open(path):
+        pass
+    assert len(built) == 2
+
+
+def test_a_bundle_is_never_written_to(built, jetson_bundle):
+    before = {p: p.stat().st_mtime_ns for p in jetson_bundle.rglob("*")}
+    with Classifier.open(jetson_bundle):
+        pass
+    assert {p: p.stat().st_mtime_ns for p in jetson_bundle.rglob("*")} == before
+
+
+def test_an_engine_that_cannot_be_loaded_is_an_error(built, jetson_bundle, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["tensorrt"],
+        "Runtime",
+        lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: None),
+    )
+    with pytest.raises(EdgeFgirError, match=r"TensorRT 10\.3\.0 cannot load the engine"):
+        Classifier.open(jetson_bundle)
+
+
+def test_a_run_that_fails_is_an_error(built, jetson_bundle, monkeypatch):
+    with Classifier.open(jetson_bundle) as model:
+        monkeypatch.setattr(FakeContext, "execute_async_v3", lambda self, stream: False)
+        with pytest.raises(EdgeFgirError, match="TensorRT could not run the engine"):
+            model(frames(1)[0])
+
+
+def test_without_cuda_it_says_so(built, jetson_bundle, monkeypatch):
+    from edge_fgir.runtime.engines import _cuda
+
+    def no_library(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(_tensorrt, "Cuda", _cuda.Cuda)
+    monkeypatch.setattr("ctypes.CDLL", no_library)
+    with pytest.raises(InputError, match=r"libcudart.* was not found; expected a Jetson.*doctor"):
+        Classifier.open(jetson_bundle)
+
+
+def test_absent_tensorrt_is_one_line_and_exit_2(run_cli, jetson_bundle, elpv_photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    done = run_cli("predict", jetson_bundle, elpv_photos[0])
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {jetson_bundle} is for target jetson; TensorRT is not ")
+    assert len(done.err.splitlines()) == 1
+    assert not Path(jetson_bundle / "cache").exists()

@@ -1,0 +1,166 @@
+"""Rooms and floors: who may import whom, and what a device never has to load."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edge_fgir
+
+pytestmark = pytest.mark.unit
+
+PACKAGE = Path(edge_fgir.__file__).parent
+ROOMS = {
+    "runtime": set(),
+    "benchmarking": {"runtime"},
+    "reporting": {"runtime", "benchmarking"},
+    "data": {"runtime", "benchmarking", "reporting"},
+    "models": {"runtime", "benchmarking", "reporting"},
+    "training": {"runtime", "benchmarking", "reporting", "data", "models"},
+    "exporting": {"runtime", "benchmarking", "reporting", "data", "models"},
+}
+ROOMS["cli"] = set(ROOMS)
+HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
+LIGHT_ROOMS = ("runtime", "benchmarking")
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((PACKAGE / room).rglob("*.py"))
+
+
+def imported(file: Path) -> set[str]:
+    """Return the dotted names of everything a file imports, anywhere in it."""
+    package = ".".join(file.relative_to(PACKAGE.parent).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*above, *filter(None, [node.module])]) if node.level else node.module
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms_of(names: set[str]) -> set[str]:
+    """Return the rooms (and the private modules of the root) that imported names lie in."""
+    parts = [name.split(".") for name in names]
+    return {part[1] for part in parts if part[0] == "edge_fgir" and len(part) > 1}
+
+
+def test_every_room_has_its_floor():
+    folders = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_rooms_below(room):
+    for file in modules(room):
+        above = (rooms_of(imported(file)) & set(ROOMS)) - ROOMS[room] - {room}
+        assert not above, f"{file.relative_to(PACKAGE)} imports {above}"
+
+
+def test_the_roots_private_modules_are_below_all_rooms():
+    for file in PACKAGE.glob("_*.py"):
+        if file.name != "__init__.py":
+            assert not rooms_of(imported(file)) & set(ROOMS), file.name
+
+
+@pytest.mark.parametrize("room", LIGHT_ROOMS)
+def test_light_rooms_name_no_heavy_library(room):
+    for file in modules(room):
+        heavy = {name.split(".")[0] for name in imported(file)} & set(HEAVY)
+        assert not heavy, f"{file.relative_to(PACKAGE)} imports {heavy}"
+
+
+def test_the_walk_sees_imports_of_every_kind(tmp_path):
+    file = PACKAGE / "runtime" / "engines" / "_openvino.py"
+    assert "edge_fgir.runtime.bundle.Bundle" in imported(file)
+    assert "openvino" in imported(file)  # inside a function
+    assert rooms_of(imported(PACKAGE / "cli" / "eval.py")) >= {"data", "models", "runtime"}
+    assert rooms_of({"edge_fgir.data.folder.x", "numpy", "edge_fgir.__version__"}) == {
+        "data",
+        "__version__",
+    }
+
+
+LOOK = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+
+
+def loaded_by(code: str, *arguments: object) -> set[str]:
+    """Run ``code`` in a fresh process and return the top-level modules that it loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{LOOK}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_next_to_nothing():
+    assert not loaded_by("import edge_fgir") & {"numpy", "PIL", "pydantic", "typer", *HEAVY}
+
+
+@pytest.mark.parametrize("name", ["Classifier", "Result", "InputError"])
+def test_its_public_names_are_there(name):
+    assert name in edge_fgir.__all__
+    assert getattr(edge_fgir, name).__name__ == name
+
+
+def test_every_public_name_is_there_and_no_other():
+    assert all(getattr(edge_fgir, name) for name in edge_fgir.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Detector'"):
+        _ = edge_fgir.Detector
+
+
+@pytest.mark.parametrize(
+    "module", ["edge_fgir.runtime", "edge_fgir.benchmarking", "edge_fgir.cli", "edge_fgir.data"]
+)
+def test_importing_a_light_room_loads_nothing_heavy(module):
+    engines = {"openvino", "onnxruntime", "tensorrt", "cv2"}
+    assert not loaded_by(f"import {module}") & {*HEAVY, *engines}
+
+
+def test_the_command_line_starts_without_numpy():
+    assert not loaded_by("import edge_fgir.cli") & {"numpy", "PIL"}
+
+
+RUN = """
+import contextlib, io, json, sys
+from edge_fgir.cli import main
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    try:
+        main(sys.argv[1:])
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+json.loads(out.getvalue())
+"""
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("command", ["doctor", "predict", "verify", "bench"])
+def test_commands_of_a_device_load_nothing_heavy(command, tiny_bundle, elpv_photos):
+    arguments = {
+        "doctor": [],
+        "predict": [tiny_bundle, elpv_photos[0]],
+        "verify": [tiny_bundle],
+        "bench": [tiny_bundle, "--seconds", "0.1"],
+    }[command]
+    loaded = loaded_by(RUN, command, *arguments, "--json")
+    assert not loaded & set(HEAVY)
+    assert ("openvino" in loaded) == (command != "doctor")
+
+
+@pytest.mark.export
+def test_a_device_needs_no_heavy_library_to_be_installed(tiny_bundle, elpv_photos):
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({HEAVY}))"
+    code = f"{hidden}\n{RUN}\nfor name in {HEAVY}: del sys.modules[name]"
+    assert "openvino" in loaded_by(code, "predict", tiny_bundle, elpv_photos[0], "--json")
