@@ -108,7 +108,7 @@ def load_state(
     for number, values in moments.items():
         for name, value in values.items():
             if value.shape == parameters[number].shape:
-                # Fused kernels walk memory: a moment must lie as its parameter (channels last) does.
+                # Fused kernels walk memory: a moment must lie as its parameter does.
                 values[name] = torch.empty_like(parameters[number]).copy_(value).detach()
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
