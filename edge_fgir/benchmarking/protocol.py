@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from edge_fgir._progress import progress
+
 _WINDOW = 50
 _STEADY = 0.01
 _MIN_WARMUP_S, _MAX_WARMUP_S = 1.0, 30.0
-_BLOCK = 25
+_ROUNDS = 20
 _BOOTSTRAP = 1000
 
 Call = Callable[[], object]
@@ -88,7 +91,7 @@ def warm_up(call: Call) -> bool:
 def measure(
     calls: Mapping[str, Call], *, seconds: float = 10.0, min_runs: int = 1000
 ) -> dict[str, Latency]:
-    """Measure several calls side by side, in alternating blocks, so that drift hits all alike.
+    """Measure several calls side by side, in 20 alternating turns, so that drift hits all alike.
 
     Args:
         calls: By name.
@@ -97,15 +100,23 @@ def measure(
     """
     steady = {name: warm_up(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    spent = dict.fromkeys(calls, 0.0)
-    while not all(spent[name] >= seconds and len(times[name]) >= min_runs for name in calls):
-        for name, call in calls.items():
-            # The first run of a block pays for what the other call left in the caches.
-            call()
-            block = [_timed(call) for _ in range(_BLOCK)]
-            times[name] += block
-            spent[name] += sum(block)
+    with progress("measuring", _ROUNDS * len(calls)) as meter:
+        for _ in range(_ROUNDS):
+            for name, call in calls.items():
+                # The first run of a turn pays for what the other call left in the caches.
+                call()
+                times[name] += _turn(call, seconds / _ROUNDS, math.ceil(min_runs / _ROUNDS))
+                meter.advance()
     return {name: Latency.of(times[name], steady=steady[name]) for name in calls}
+
+
+def _turn(call: Call, seconds: float, runs: int) -> list[float]:
+    times: list[float] = []
+    spent = 0.0
+    while spent < seconds or len(times) < runs:
+        times.append(_timed(call))
+        spent += times[-1]
+    return times
 
 
 def _timed(call: Call) -> float:

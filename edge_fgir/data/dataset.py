@@ -71,7 +71,7 @@ class DataSet:
         for split in SPLITS:
             for sample in self.splits.get(split, ()):
                 line = f"{split} {sample.path.name} {sample.path.stat().st_size} {sample.label}\n"
-                digest.update(line.encode())
+                digest.update(line.encode(errors="surrogateescape"))
         return DataInfo(name=self.name, licence=self.licence, hash=digest.hexdigest())
 
     def check(self) -> None:

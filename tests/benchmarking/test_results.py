@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import platform
+import re
+from importlib import import_module
+from importlib.metadata import version
+
+import pytest
+
+from edge_fgir import InputError, __version__
+from edge_fgir.benchmarking import KINDS, environment, read_result, write_result
+
+pytestmark = pytest.mark.unit
+
+# The package's function of the same name hides the module.
+MODULE = import_module("edge_fgir.benchmarking.environment")
+
+BODY = {"top1": 91.25, "classes": [{"name": "Blåmes", "top1": None}], "n": 3}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_is_read(kind, tmp_path):
+    path = tmp_path / "new" / "result.json"
+    write_result(path, kind, BODY)
+    found, value = read_result(path)
+    assert found == kind
+    assert {key: value[key] for key in BODY} == BODY
+    assert value["schema"] == f"edge-fgir/{kind}/1"
+    assert value["environment"]["python"] == platform.python_version()
+    assert [p.name for p in path.parent.iterdir()] == ["result.json"]
+
+
+def test_the_file_is_for_readers_too(tmp_path):
+    write_result(tmp_path / "a.json", "evaluation", BODY)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text.startswith('{\n  "schema": "edge-fgir/evaluation/1",\n  "top1": 91.25,\n')
+    assert "Blåmes" in text
+    assert text.endswith("}\n")
+
+
+def test_a_result_replaces_an_older_one(tmp_path):
+    for top1 in (1.0, 2.0):
+        write_result(tmp_path / "a.json", "evaluation", {"top1": top1})
+    assert read_result(tmp_path / "a.json")[1]["top1"] == 2.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_what_json_cannot_hold_leaves_the_old_file(value, tmp_path):
+    write_result(tmp_path / "a.json", "evaluation", {"top1": 1.0})
+    before = (tmp_path / "a.json").read_bytes()
+    with pytest.raises((ValueError, TypeError)):
+        write_result(tmp_path / "a.json", "evaluation", {"top1": value})
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", r"is not JSON \(.*\); expected a result file"),
+        (b"<html>", r"is not JSON \(.*\); expected a result file"),
+        (b'{"schema": ', r"is not JSON"),
+        (b"\xff\xfe\x00", r"is not JSON"),
+        (b"[]", r"has schema None; expected one of edge-fgir/evaluation/1, "),
+        (b"{}", r"has schema None"),
+        (b'"text"', r"has schema None"),
+        (b'{"schema": "edge-fgir/evaluation/2"}', r"has schema 'edge-fgir/evaluation/2'"),
+        (b'{"schema": "edge-fgir/bundle/1"}', r"has schema 'edge-fgir/bundle/1'"),
+        (b'{"schema": 1}', r"has schema 1"),
+    ],
+)
+def test_what_is_no_result_is_refused(data, message, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"^{re.escape(str(path))} {message}") as caught:
+        read_result(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["missing.json", "."])
+def test_a_file_that_cannot_be_read_is_refused(name, tmp_path):
+    with pytest.raises(InputError, match=r": .*; expected a result file"):
+        read_result(tmp_path / name)
+
+
+def test_the_environment_says_what_a_number_was_measured_on():
+    found = environment()
+    assert json.loads(json.dumps(found)) == found
+    assert found["machine"] == platform.machine()
+    assert found["cpus"] >= 1
+    assert found["processor"]
+    assert found["versions"]["edge-fgir"] == __version__
+    assert found["versions"]["numpy"] == version("numpy")
+    assert {"board", "memory_mb", "governor", "load_1min", "system"} <= set(found)
+
+
+def test_the_environment_of_another_machine(monkeypatch):
+    files = {
+        "/proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\nModel\t\t: Raspberry Pi 5 Model B\n",
+        "/proc/device-tree/model": "Raspberry Pi 5 Model B",
+        "/proc/meminfo": "MemTotal:        8245678 kB\nMemFree: 1 kB\n",
+        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand",
+    }
+    monkeypatch.setattr(MODULE, "_read", files.get)
+    found = environment()
+    assert found["processor"] == found["board"] == "Raspberry Pi 5 Model B"
+    assert found["memory_mb"] == 8052
+    assert found["governor"] == "ondemand"
+
+
+def test_a_machine_that_tells_nothing(monkeypatch):
+    monkeypatch.setattr(MODULE, "_read", lambda path: None)
+    found = environment()
+    assert found["board"] is found["memory_mb"] is found["governor"] is None
+    assert found["processor"]
