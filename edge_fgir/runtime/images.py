@@ -7,6 +7,7 @@ with the reason, unless the caller asks for the conversion that is written down 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 _PLAIN_MODES = ("RGB", "L")
 _ORIENTATION_TAG = 0x0112
 _BY_HAND = "convert the file"
+_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+_TAIL_BYTES = 32
 _CONVERT = "convert the file, or pass --convert to let edge-fgir do it"
 _MODE_NAMES = {
     "CMYK": "CMYK (print colours)",
@@ -93,17 +96,21 @@ def read_image(path: Path, *, convert: bool = False) -> Pixels:
 
 
 def check_image(path: Path, *, convert: bool = False) -> None:
-    """Check what the header of ``path`` tells, without decoding the pixels.
+    """Check the header and the end of ``path``; the pixels are decoded only on suspicion.
 
     Raises:
-        InputError: As :func:`read_image`, except for damage inside the pixel data.
+        InputError: As :func:`read_image`, except for damage in the middle of the pixel data.
     """
     try:
         with Image.open(path) as image:
             _check_header(image, path, convert)
+            end = _END_MARKS.get(image.format or "")
+        suspicious = end is None or end not in _tail(path)
     except InputError:
         raise
     except Exception:
+        suspicious = True
+    if suspicious:
         read_image(path, convert=convert)
 
 
@@ -129,6 +136,12 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
         return np.asarray(image.convert("RGB"))
     except ValueError as error:
         raise InputError(f"{source} is {image.mode}", "a grey or RGB image", _BY_HAND) from error
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(_TAIL_BYTES, path.stat().st_size), os.SEEK_END)
+        return file.read()
 
 
 def _check_header(image: Image.Image, path: Path, convert: bool) -> None:
@@ -164,7 +177,9 @@ def _check_plain(image: Image.Image, path: Path) -> None:
         raise InputError(f"{path} is {kind}", "8-bit grey or RGB", _CONVERT)
     if "transparency" in image.info:
         raise InputError(f"{path} is {_MODE_NAMES['RGBA']}", "8-bit grey or RGB", _CONVERT)
-    orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    # Pillow decodes a whole PNG to look for EXIF data behind its pixels.
+    hidden = image.format == "PNG" and "exif" not in image.info
+    orientation = 1 if hidden else image.getexif().get(_ORIENTATION_TAG, 1)
     if orientation != 1:
         raise InputError(
             f"{path} carries EXIF orientation {orientation} (stored turned or mirrored)",
