@@ -59,7 +59,7 @@ def _torch_call(run: Path) -> tuple[str, Callable[[], object]]:
     from edge_fgir.models.trained import load_trained
 
     trained, model = load_trained(run)
-    image = torch.zeros(1, 3, trained.preprocess.size, trained.preprocess.size)
+    image = torch.randn(1, 3, trained.preprocess.size, trained.preprocess.size)
 
     def call() -> object:
         with torch.inference_mode():

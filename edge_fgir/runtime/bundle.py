@@ -184,7 +184,10 @@ class Bundle:
                 )
             return self._store.read(name)
         except _ZIP_ERRORS as error:
-            raise InputError(f"{self.path}/{name}: {error}", "a readable file", _DAMAGED) from error
+            reason = str(error) or "it is cut off"
+            raise InputError(
+                f"{self.path}/{name}: {reason}", "a readable file", _DAMAGED
+            ) from error
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one listed file.
