@@ -33,7 +33,7 @@ import edge_fgir
 print(json.dumps([1e3 * (time.perf_counter() - start), "torch" in sys.modules]))
 """
 
-_DEVICE = """
+_DEVICE = r"""
 import json, re, sys
 from pathlib import Path
 import numpy as np

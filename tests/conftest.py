@@ -6,6 +6,8 @@ import ipaddress
 import json
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ from runs import make_folder, photos, teacher_run, tiny_run  # noqa: F401
 
 # The same examples on every machine, and no clock: a busy machine is no failure.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
+# For a long look: pytest --hypothesis-profile search
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("steady")
 
 
@@ -83,6 +87,18 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
         return Done(ended.value.code or 0, out, err)
 
     return run
+
+
+@pytest.fixture
+def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``bench`` warm up for a moment and take 100 runs instead of 1000."""
+    from edge_fgir.benchmarking import measure, protocol
+
+    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
+    monkeypatch.setattr(protocol, "_MAX_WARMUP_S", 0.05)
+    # The package's function of the same name hides the module.
+    module = import_module("edge_fgir.benchmarking.bench")
+    monkeypatch.setattr(module, "measure", partial(measure, min_runs=100))
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ class _Zip:
             raise InputError(f"{path}: {error}", "a bundle folder or zip", _DAMAGED) from error
         for entry in self._zip.infolist():
             # Stored, not deflated: an entry cannot grow beyond the file that carries it.
-            if entry.compress_type != zipfile.ZIP_STORED or entry.is_dir():
+            if entry.compress_type != zipfile.ZIP_STORED or entry.filename.endswith("/"):
                 raise InputError(
                     f"{path}: entry {entry.filename!r} is compressed or a folder",
                     "stored files only",

@@ -55,7 +55,7 @@ def opened(path: Path) -> dict[str, bytes]:
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        opened(path)
+        list(Bundle(path).check_files())
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert str(path) in text
@@ -329,6 +329,15 @@ def test_a_size_that_a_zip_only_claims_is_not_believed(tiny_bundle, tmp_path):
     assert "has 4294967280 bytes; expected 222 as sealed" in refusal(path)
 
 
+def test_an_entry_that_ends_after_its_zip_is_refused(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    directory = data.rindex(b"PK\x01\x02", 0, data.rindex(b"manifest.json"))
+    struct.pack_into("<II", data, directory + 20, len(data), len(data))
+    path.write_bytes(data)
+    assert "a.zip/manifest.json: it is cut off; expected a" in refusal(path)
+
+
 def test_a_zip_with_an_entry_twice_is_refused(tiny_bundle, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile itself warns of what we do
@@ -346,6 +355,12 @@ def test_a_zip_with_other_names_is_refused_and_unpacks_nothing(name, tiny_bundle
         path
     )
     assert snapshot(tmp_path) == before
+
+
+def test_a_zip_with_an_entry_without_a_name_is_refused(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip", added=(("nameless", b"x"),))
+    path.write_bytes(path.read_bytes().replace(b"nameless", b"\0ameless"))
+    assert "is not listed in the manifest" in refusal(path)
 
 
 def test_a_zip_with_a_folder_entry_is_refused(tiny_bundle, tmp_path):

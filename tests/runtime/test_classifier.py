@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -140,16 +141,15 @@ def test_unknown_is_a_score_below_the_threshold(openvino, color):
     assert result.score == result.probabilities.max()
 
 
-def test_a_threshold_that_is_just_met_is_known(tmp_path, tiny_bundle):
-    text = (tiny_bundle / "calibration.json").read_text()
-    for threshold, unknown in ((0.0, False), (1.0, True)):
-        data = text.replace('"unknown_threshold":0.5', f'"unknown_threshold":{threshold}')
-        assert data != text
-        path = make_bundle(
-            tmp_path / f"{threshold}.fgir", replaced={"calibration.json": data.encode()}
-        )
-        with Classifier.open(path) as model:
-            assert model(noise(32, 32)).is_unknown == unknown
+def test_a_threshold_that_is_just_met_is_known(openvino, tiny_bundle, tmp_path):
+    frame = plain((90, 120, 60))
+    score = openvino(frame).score
+    values = json.loads((tiny_bundle / "calibration.json").read_text())
+    for threshold, unknown in ((score, False), (np.nextafter(score, 1), True), (0.0, False)):
+        data = json.dumps({**values, "unknown_threshold": float(threshold)}).encode()
+        path = tmp_path / f"{threshold}.fgir"
+        with Classifier.open(make_bundle(path, replaced={"calibration.json": data})) as model:
+            assert model(frame).is_unknown == unknown
 
 
 def test_a_batch_is_answered_in_order_and_answers_do_not_share_memory(model):

@@ -16,6 +16,7 @@ import pytest
 from bundles import expected_probabilities, make_bundle
 
 from edge_fgir import Classifier, EdgeFgirError, GateError, InputError, _resources
+from edge_fgir.runtime import Bundle, open_engine
 from edge_fgir.runtime.engines import _tensorrt, tensorrt_build
 from edge_fgir.runtime.engines.tensorrt_build import build_plan
 
@@ -271,7 +272,9 @@ def built(monkeypatch, tmp_path) -> list[dict]:
 
 
 def frames(count: int):
-    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    """Frames of different colours, so that their answers differ."""
+    noise = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    return noise // np.array([(1, 4, 3), (4, 1, 2), (5, 3, 1)], np.uint8)[:count, None, None]
 
 
 def test_frames_go_to_the_device_and_answers_come_back(built, jetson_bundle):
@@ -282,8 +285,15 @@ def test_frames_go_to_the_device_and_answers_come_back(built, jetson_bundle):
         assert FakeCuda.calls == ["to_device", "execute", "to_host", "synchronize"] * 3
         for frame, answer in zip(frames(3), answers, strict=True):
             assert answer == pytest.approx(expected_probabilities(frame, 3))
+        assert answers.argmax(axis=1).tolist() == [0, 1, 2]
         turned = frames(1)[0][..., ::-1]
         assert model(turned).probabilities == pytest.approx(expected_probabilities(frames(1), 3))
+
+
+def test_the_images_of_a_batch_run_one_after_another(built, jetson_bundle):
+    answers = open_engine(Bundle(jetson_bundle)).infer(frames(3))
+    for frame, answer in zip(frames(3), answers, strict=True):
+        assert answer == pytest.approx(expected_probabilities(frame, 3))
 
 
 def test_closing_frees_the_device_once(built, jetson_bundle):
