@@ -72,6 +72,8 @@ def read_image(path: Path, *, convert: bool = False) -> Pixels:
         with Image.open(path) as image:
             _check_header(image, path, convert)
             image.load()
+            # A PNG may carry EXIF data behind its pixels.
+            _check_header(image, path, convert)
             return to_rgb(image, source=str(path))
     except InputError:
         raise

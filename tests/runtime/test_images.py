@@ -138,6 +138,17 @@ def mirrored_png(folder: Path) -> Path:
     return saved(folder / "mirrored.png", Image.fromarray(colors()), exif=turned(2))
 
 
+def turned_behind_the_pixels(folder: Path) -> Path:
+    """A PNG whose EXIF data follow the pixels, as some cameras and editors write it."""
+    path = saved(folder / "late.png", Image.fromarray(colors()), exif=turned(6))
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    last = data.index(b"IEND") - 4
+    path.write_bytes(data[:start] + data[end:last] + data[start:end] + data[last:])
+    return path
+
+
 def floats(folder: Path) -> Path:
     return saved(folder / "float.tif", Image.fromarray(colors()[..., 0].astype(np.float32)))
 
@@ -341,6 +352,12 @@ def test_the_rotation_flag_is_obeyed(orientation, tmp_path):
     path = saved(tmp_path / "a.png", Image.fromarray(colors()), exif=turned(orientation))
     assert f"carries EXIF orientation {orientation} " in refusal(path)
     assert np.array_equal(read_image(path, convert=True), TURNS[orientation](colors()))
+
+
+def test_a_rotation_flag_behind_the_pixels_is_found(tmp_path):
+    path = turned_behind_the_pixels(tmp_path)
+    assert "carries EXIF orientation 6 " in refusal(path)
+    assert np.array_equal(read_image(path, convert=True), TURNS[6](colors()))
 
 
 def test_alpha_is_laid_on_white(tmp_path):
