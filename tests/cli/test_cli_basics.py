@@ -417,6 +417,13 @@ def test_data_sample_copies_pictures(run_cli, tmp_path):
         assert copy.read_bytes() == original.read_bytes()
 
 
+def test_a_place_that_cannot_be_written_is_named(refused, data, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    text = refused("data", "sample", data, "--out", tmp_path / "file" / "out")
+    assert text.startswith(f"{tmp_path / 'file'}")
+    assert "Not a directory" in text or "File exists" in text
+
+
 @pytest.mark.parametrize("command", [["stats"], ["sample", "--out", "out"]])
 def test_data_that_is_missing(refused, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -517,6 +524,12 @@ def test_train_on_a_class_without_images(training, data):
     (data / "train" / "violet").mkdir()
     text = training()
     assert text.startswith(f"class folder {data / 'train' / 'violet'} holds no pictures; ")
+
+
+def test_train_on_a_truncated_image(training, data):
+    path = data / "train" / "red" / "0.png"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert training().startswith(f"{path} is broken or truncated ")
 
 
 def test_train_on_a_broken_image(training, data):
