@@ -34,8 +34,8 @@ def train(
 
     plan = read_recipe(recipe, set_ or [])
     pictures = open_data(data, convert=plan.data.convert)
-    typer.echo(f"data {pictures.name}: {pictures.licence}", err=True)
     summary = run(plan, pictures, out, resume=resume)
+    typer.echo(f"data {pictures.name}: {pictures.licence}", err=True)
     if json:
         print_json({key: value for key, value in summary.items() if key != "history"})
         return

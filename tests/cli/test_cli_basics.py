@@ -528,7 +528,7 @@ def test_train_on_a_class_without_images(training, data):
 
 def test_train_on_a_truncated_image(training, data):
     path = data / "train" / "red" / "0.png"
-    path.write_bytes(path.read_bytes()[:-20])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert training().startswith(f"{path} is broken or truncated ")
 
 
