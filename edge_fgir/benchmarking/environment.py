@@ -11,7 +11,10 @@ from typing import Any
 
 from edge_fgir import __version__
 
-_LIBRARIES = ("numpy", "pillow", "openvino", "onnxruntime", "tensorrt", "torch", "timm", "nncf")
+_LIBRARIES = (
+    *("numpy", "pillow", "openvino", "onnxruntime", "tensorrt"),
+    *("torch", "timm", "onnx", "nncf", "tensorrt-rtx-cu13"),
+)
 
 
 def environment() -> dict[str, Any]:
@@ -29,12 +32,13 @@ def environment() -> dict[str, Any]:
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {"edge-fgir": __version__, **_versions()},
+        "versions": library_versions(),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def library_versions() -> dict[str, str]:
+    """Return the versions of edge-fgir and of the libraries that matter, where installed."""
+    found = {"edge-fgir": __version__}
     for name in _LIBRARIES:
         try:
             found[name] = version(name)

@@ -7,22 +7,19 @@ import subprocess
 import tempfile
 import zipfile
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from edge_fgir import __version__
 from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
+from edge_fgir.benchmarking.environment import library_versions
 from edge_fgir.exporting.gates import ParityReport
 from edge_fgir.exporting.target import Target
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.runtime import Bundle, Classifier, Device, Golden, GoldenImage, Pixels, open_engine
 from edge_fgir.runtime.manifest import MANIFEST, InputSpec, Manifest, OutputSpec, Precision
-
-_LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt-rtx-cu13")
 
 
 def check_out(out: Path, *, as_zip: bool) -> None:
@@ -50,7 +47,7 @@ def describe(
     return {
         "name": trained.name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {"edge-fgir": __version__, **_versions()},
+        "versions": library_versions(),
         "source_commit": _source_commit(),
         "target": target.name,
         "runtime": target.runtime,
@@ -130,16 +127,6 @@ def _zipped(folder: Path) -> bytes:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             archive.write(path, path.relative_to(folder).as_posix())
     return buffer.getvalue()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _source_commit() -> str:

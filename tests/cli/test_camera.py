@@ -245,7 +245,13 @@ def test_what_a_camera_showed_before_it_was_unplugged_is_kept(
     assert reread(tmp_path / "out.mp4")[1]
 
 
-_MAIN = "from edge_fgir.cli import main; main()"
+# A shell starts its background jobs, these tests among them, deaf to Ctrl-C.
+_MAIN = """
+import signal
+from edge_fgir.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
 
 
 def _start(bundle: Path, *arguments: object) -> subprocess.Popen[str]:
