@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,15 +124,13 @@ def run_onnx(model: onnx.ModelProto, images: Pixels) -> Logits:
     return np.concatenate(outputs).astype(np.float32)
 
 
-class _quiet:  # noqa: N801
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
     """Keep a chatty library's logger at errors while the block runs."""
-
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
-
-    def __enter__(self) -> None:
-        self._level = self._logger.level
-        self._logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.setLevel(self._level)
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

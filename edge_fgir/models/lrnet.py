@@ -112,7 +112,6 @@ class LRNet(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.grad_checkpointing = False
         self.stem = nn.Sequential(*_conv_bn(in_chans, _STEM_WIDTH, 3, 2), nn.ReLU(inplace=True))
         make, expansion = _BLOCKS[config.block], _EXPANSION[config.block]
         total = sum(config.depths)

@@ -340,3 +340,18 @@ def test_a_library_that_is_not_installed(request, target, library, monkeypatch):
         match=rf'{library} is not installed; .*; run: pip install "edge-fgir\[{target}\]"',
     ):
         Classifier.open(path)
+
+
+def test_answers_stay_theirs_and_survive_a_wrong_batch(openvino):
+    size = openvino.image_size
+    red, blue = (np.zeros((1, size, size, 3), np.uint8) for _ in range(2))
+    red[..., 0], blue[..., 2] = 250, 250
+    first = openvino.infer(red)
+    kept = first.copy()
+    second = openvino.infer(blue)
+    assert np.array_equal(first, kept)
+    assert first.argmax() != second.argmax()
+    with pytest.raises(Exception, match=r"(?i)shape"):
+        openvino.infer(np.zeros((1, size + 1, size, 3), np.uint8))
+    assert np.array_equal(openvino.infer(red), kept)
+    assert np.array_equal(openvino.infer(blue), second)
