@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -60,9 +61,17 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def first_process() -> bool:
+    """Tell whether this is the process of a distributed run that speaks to the user."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Meter]:
     """Show the progress of ``total`` steps on stderr, with the time left, while the block runs."""
+    if not first_process():
+        yield Meter()
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _LineMeter(title, total)

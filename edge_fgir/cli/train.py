@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_fgir._progress import first_process
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 
 
@@ -35,6 +36,8 @@ def train(
     plan = read_recipe(recipe, set_ or [])
     pictures = open_data(data, convert=plan.data.convert)
     summary = run(plan, pictures, out, resume=resume)
+    if not first_process():
+        return
     typer.echo(f"data {pictures.name}: {pictures.licence}", err=True)
     if json:
         print_json({key: value for key, value in summary.items() if key != "history"})

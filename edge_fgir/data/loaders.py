@@ -1,12 +1,14 @@
 """Training batches: augmentation, sampling and their exact place in a run (torch).
 
 Every random choice depends only on (seed, epoch, picture), so a resumed run and a run with another
-number of workers see the same pixels.
+number of workers or processes see the same pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +24,23 @@ from edge_fgir.runtime import Pixels
 _CACHE_BYTES = 1 << 30
 
 
-class TrainImages(Dataset[tuple[Tensor, int]]):
-    """Augmented training pictures: (3, S, S) ``uint8`` and their label.
+class Key(NamedTuple):
+    """A picture under one draw of the augmentation."""
+
+    variant: int
+    index: int
+
+
+class Pictures(NamedTuple):
+    """A batch: (B, 3, S, S) ``uint8`` pixels, (B,) labels, (B,) places in the train split."""
+
+    pixels: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+class TrainImages(Dataset[tuple[Tensor, int, int]]):
+    """Augmented training pictures: (3, S, S) ``uint8``, their label and their place in the split.
 
     Resize to a square of ``resize`` pixels (bicubic, antialiased), random crop of ``size``,
     horizontal flip, optional TrivialAugmentWide (spec TGDA section 1.7). Resized pictures are kept
@@ -35,7 +52,7 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
         size: Side of the crop, pixels.
         resize: Side before the crop, pixels.
         trivial_augment: Apply TrivialAugmentWide.
-        seed: Seed of the run.
+        seed: Seed of the augmentation.
     """
 
     def __init__(
@@ -74,48 +91,96 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
-        epoch, index = key
+    def __getitem__(self, key: Key) -> tuple[Tensor, int, int]:
+        variant, index = key
         sample = self._samples[index]
         pixels = self._cache[index] if self._cache is not None else self._resized(sample)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_mix(self._seed, epoch, index))
-            return self._augment(Image.fromarray(pixels)), sample.label
+            torch.manual_seed(mixed_seed(self._seed, variant, index))
+            return self._augment(Image.fromarray(pixels)), sample.label, index
 
 
-def _mix(seed: int, epoch: int, index: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)[0])
+def mixed_seed(*parts: int) -> int:
+    """Return a 64-bit seed that depends on every part."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
-class _EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Shuffled whole batches of (epoch, index), from a given step of the epoch on."""
+@dataclass(frozen=True)
+class Schedule:
+    """Which pictures each step of a run sees.
 
-    def __init__(self, length: int, batch: int, seed: int, epoch: int, first_step: int) -> None:
-        order = torch.randperm(
-            length, generator=torch.Generator().manual_seed(_mix(seed, epoch, length))
-        ).tolist()
-        self._batches = [
-            [(epoch, index) for index in order[start : start + batch]]
-            for start in range(first_step * batch, length - batch + 1, batch)
-        ]
+    Attributes:
+        images: Pictures in the train split.
+        batch: Pictures in a step, over all processes.
+        seed: Of the order.
+        variants: Draws of the augmentation, taken in turn by epoch; 0: a new one every epoch.
+        rank: This process's number; it gets its share of every batch.
+        processes: Number of processes; divides ``batch``.
+    """
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self._batches)
+    images: int
+    batch: int
+    seed: int
+    variants: int = 0
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch; the last incomplete one is dropped."""
+        return self.images // self.batch
+
+    def variant(self, epoch: int) -> int:
+        """Return the draw of the augmentation that an epoch uses."""
+        return epoch % self.variants if self.variants else epoch
+
+    def epoch(self, number: int) -> list[list[Key]]:
+        """Return this process's share of each batch of an epoch."""
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, number, self.images))
+        order = torch.randperm(self.images, generator=generator).tolist()
+        variant, share = self.variant(number), self.batch // self.processes
+        starts = range(share * self.rank, self.steps_per_epoch * self.batch, self.batch)
+        return [[Key(variant, index) for index in order[i : i + share]] for i in starts]
+
+
+class _Batches(Sampler[list[Key]]):
+    """The batches of a schedule between two steps of the run."""
+
+    def __init__(self, schedule: Schedule, first: int, last: int) -> None:
+        self._schedule, self._first, self._last = schedule, first, last
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        length = self._schedule.steps_per_epoch
+        for epoch in range(self._first // length, -(-self._last // length)):
+            begin = epoch * length
+            yield from self._schedule.epoch(epoch)[max(self._first - begin, 0) : self._last - begin]
 
     def __len__(self) -> int:
-        return len(self._batches)
-
-
-def steps_per_epoch(images: int, batch: int) -> int:
-    """Return the number of whole batches in an epoch."""
-    return images // batch
+        return self._last - self._first
 
 
 def train_batches(
-    images: TrainImages, *, batch: int, seed: int, epoch: int, first_step: int, workers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of one epoch from ``first_step`` on: (B, 3, S, S) ``uint8`` and (B,)."""
-    sampler = _EpochSampler(len(images), batch, seed, epoch, first_step)
+    images: TrainImages, schedule: Schedule, *, first: int, last: int, workers: int
+) -> Iterator[Pictures]:
+    """Yield the batches of steps ``first`` to ``last - 1`` of a run.
+
+    The workers read ahead over the ends of epochs.
+    """
+    yield from _load(images, _Batches(schedule, first, last), workers)
+
+
+def all_images(images: TrainImages, variant: int, batch: int, workers: int) -> Iterator[Pictures]:
+    """Yield every picture once, in order, under one draw of the augmentation."""
+    keys = [Key(variant, index) for index in range(len(images))]
+    batches = [keys[i : i + batch] for i in range(0, len(keys), batch)]
+    yield from _load(images, batches, workers)
+
+
+def _load(
+    images: TrainImages, batches: Sampler | list[list[Key]], workers: int
+) -> Iterator[Pictures]:
     # A generator of its own: starting an iterator draws from it, not from the run's stream.
-    own = torch.Generator().manual_seed(seed)
-    yield from DataLoader(images, batch_sampler=sampler, num_workers=workers, generator=own)
+    own = torch.Generator().manual_seed(0)
+    loader = DataLoader(images, batch_sampler=batches, num_workers=workers, generator=own)
+    for pixels, labels, indices in loader:
+        yield Pictures(pixels, labels, indices)

@@ -51,7 +51,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     recipe: str,
 ) -> None:
-    """Write all tensors of a run and the random state.
+    """Write all tensors of a run. Random numbers depend on the step alone and need no state.
 
     Args:
         run: The run folder.
@@ -64,9 +64,6 @@ def save_state(
     for number, moments in optimizer.state_dict()["state"].items():
         for key, value in moments.items():
             tensors[f"optimizer/{number}/{key}"] = torch.as_tensor(value)
-    tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
     metadata = {"position": json.dumps(asdict(position)), "recipe": recipe}
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     write_atomic(run / STATE, save(own, metadata))
@@ -76,7 +73,7 @@ def save_state(
 def load_state(
     run: Path, parts: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, recipe: str
 ) -> tuple[Position, dict[str, dict[str, Tensor]]]:
-    """Read what :func:`save_state` wrote and set the optimiser and the random state.
+    """Read what :func:`save_state` wrote and set the optimiser.
 
     Returns:
         The position, and the tensors of each named part.
@@ -113,9 +110,6 @@ def load_state(
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )
-    torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random/cuda"])
     found = {
         part: {
             k.removeprefix(f"{part}/"): v for k, v in tensors.items() if k.startswith(f"{part}/")

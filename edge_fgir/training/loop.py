@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.tensorboard import SummaryWriter
 
@@ -23,16 +24,23 @@ from edge_fgir._progress import progress
 from edge_fgir.benchmarking import accuracy
 from edge_fgir.benchmarking.results import write_result
 from edge_fgir.data import DataSet, labels_of, prepared_images
-from edge_fgir.data.loaders import TrainImages, steps_per_epoch, train_batches
+from edge_fgir.data.loaders import Pictures, Schedule, TrainImages, mixed_seed, train_batches
 from edge_fgir.models import CAL
-from edge_fgir.models.inference import logits_of, normalized
-from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel, load_trained, read_labels
+from edge_fgir.models.inference import normalized
+from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.checkpoint import STATE, Position, load_state, save_state, save_weights
-from edge_fgir.training.methods import TGDA, CALTraining, CrossEntropy, Method, autocast
+from edge_fgir.training.elastic import Elastic
+from edge_fgir.training.guidance import Guide
+from edge_fgir.training.methods import TGDA, Batch, CALTraining, CrossEntropy, Method
+from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.pictures import save_views
-from edge_fgir.training.recipe import OptimizerSection, Recipe
+from edge_fgir.training.precision import autocast, resolve_precision
+from edge_fgir.training.processes import Processes, Step
+from edge_fgir.training.recipe import Recipe
+from edge_fgir.training.teacher_cache import CachedTeacher
+from edge_fgir.training.teachers import Teacher, train_fingerprint
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -40,10 +48,16 @@ SUMMARY = "summary.json"
 VIEWS = "pictures/views.png"
 
 _VIEW_COLUMNS = 6
+_CACHED_SEED = 0
+"""Students that share a teacher's answers share the draws of the augmentation they are about."""
+_LOOK_EVERY = 20
+"""On a GPU, looking at the loss waits for the step: it is looked at this often."""
 
 
 def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train by ``recipe`` and fill the run folder ``out``.
+
+    Under ``accelerate launch`` every process calls this; ``out`` must be one shared folder.
 
     Args:
         recipe: Every choice.
@@ -64,7 +78,7 @@ def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> 
         raise InputError(
             f"{out} is not empty", "a new folder", "add --resume to go on, or choose another --out"
         )
-    if steps_per_epoch(len(data.split("train")), recipe.batch_size) == 0:
+    if len(data.split("train")) < recipe.batch_size:
         raise InputError(
             f"train has {len(data.split('train'))} pictures",
             f"at least one batch of {recipe.batch_size}",
@@ -78,37 +92,48 @@ class _Training:
 
     def __init__(self, recipe: Recipe, data: DataSet, out: Path) -> None:
         self.recipe, self.data, self.out = recipe, data, out
+        self.processes = Processes()
+        self.device = self.processes.device
+        self.schedule = self._make_schedule()
         torch.manual_seed(recipe.seed)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.precision = _resolve_precision(recipe.precision, self.device)
-        teacher = self._load_teacher()
-        self.trained = self._describe(teacher[0] if teacher else None)
+        self.precision = resolve_precision(recipe.precision, self.device)
+        self.teacher = Teacher.find(recipe, data, self.device, self.precision)
+        self.trained = self._describe()
         model = self.trained.build(drop_path=recipe.model.drop_path, weights=recipe.model.weights)
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.method = self._make_method(teacher[1] if teacher else None)
+        self.model = self.processes.place(model)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         decay = recipe.optimizer.ema_decay
         self.ema = ModelEmaV3(self.model, decay=decay, use_warmup=True) if decay else None
-        self.train_samples = data.split("train")
-        self.epoch_steps = steps_per_epoch(len(self.train_samples), recipe.batch_size)
-        total = self.epoch_steps * recipe.epochs
+        total = self.schedule.steps_per_epoch * recipe.epochs
         self.scheduler = make_scheduler(self.optimizer, recipe.optimizer, total)
         self.position = Position(0, total, 0, 0, 0.0, 0.0)
+        self.waited = 0.0
+        self.writer: SummaryWriter | None = None
+        self.images = self._read_images()
+        self.guide = self._make_guide()
+        self.method = self._make_method()
+        self.step = self.processes.join(Step(self.model, self.method))
+        if recipe.compile:
+            self.model.compile()
 
-    def _load_teacher(self) -> tuple[TrainedModel, nn.Module] | None:
-        if self.recipe.teacher is None:
-            return None
-        run = Path(self.recipe.teacher.run)
-        description, teacher = load_trained(run)
-        if read_labels(run) != self.data.classes:
+    def _make_schedule(self) -> Schedule:
+        recipe, processes = self.recipe, self.processes
+        if recipe.batch_size % processes.count:
             raise InputError(
-                f"teacher {run} knows other classes than {self.data.name}",
-                "a teacher trained on this data",
+                f"batch_size {recipe.batch_size} on {processes.count} processes",
+                f"a multiple of {processes.count}",
             )
-        return description, teacher.to(self.device).to(memory_format=torch.channels_last)
+        return Schedule(
+            images=len(self.data.split("train")),
+            batch=recipe.batch_size,
+            seed=recipe.seed,
+            variants=recipe.teacher.cache_variants if recipe.teacher else 0,
+            rank=processes.rank,
+            processes=processes.count,
+        )
 
-    def _describe(self, teacher: TrainedModel | None) -> TrainedModel:
+    def _describe(self) -> TrainedModel:
         recipe = self.recipe
         # Both see the same pixels, so a student takes its teacher's normalisation.
         own = Normalization(mean=recipe.data.mean, std=recipe.data.std)
@@ -117,7 +142,7 @@ class _Training:
             architecture=recipe.model.name,
             attention_maps=recipe.model.attention_maps,
             num_classes=len(self.data.classes),
-            normalization=teacher.normalization if teacher else own,
+            normalization=self.teacher.described.normalization if self.teacher else own,
             preprocess=Preprocess(
                 size=recipe.eval.image_size,
                 kernel=recipe.eval.kernel,
@@ -127,67 +152,74 @@ class _Training:
             data=self.data.info,
         )
 
-    def _make_method(self, teacher: nn.Module | None) -> Method:
+    def _read_images(self) -> TrainImages:
         recipe = self.recipe
-        if isinstance(self.model, CAL):
-            return CALTraining(self.model)
-        if teacher is None or recipe.teacher is None:
-            return CrossEntropy(recipe.loss, recipe.eval.image_size)
-        return TGDA(
-            teacher,
-            recipe.teacher,
-            recipe.loss,
-            recipe.eval.image_size,
-            with_views=recipe.method == "tgda",
-        )
-
-    def run(self) -> dict[str, Any]:
-        recipe = self.recipe
-        images = TrainImages(
+        return TrainImages(
             self.data,
-            self.train_samples,
+            self.data.split("train"),
             size=recipe.data.view_size,
             resize=int(recipe.data.resize_ratio * recipe.data.view_size),
             trivial_augment=recipe.data.trivial_augment,
-            seed=recipe.seed,
+            seed=_CACHED_SEED if self.schedule.variants else recipe.seed,
         )
+
+    def _make_guide(self) -> Guide | None:
+        if self.teacher is None:
+            return None
+        fingerprint = train_fingerprint(self.data, self.recipe)
+        return self.teacher.guide(self.images, fingerprint, self.recipe.data.workers)
+
+    def _make_method(self) -> Method:
+        recipe, size = self.recipe, self.recipe.eval.image_size
+        if isinstance(self.model, CAL):
+            return CALTraining(self.model, recipe.views)
+        student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size)
+        if self.guide is not None and recipe.teacher is not None:
+            joint = recipe.teacher.joint_forward
+            student = TGDA(self.guide, recipe.loss, size, joint_forward=joint)
+        return Elastic(student, recipe.elastic) if recipe.elastic else student
+
+    def run(self) -> dict[str, Any]:
+        recipe = self.recipe
         validation = self.data.split("val")
         val_images = prepared_images(self.data, validation, self.trained.preprocess)
         val_labels = labels_of(validation)
         if (self.out / STATE).exists():
             self._resume()
-        write_atomic(self.out / CONFIG, recipe.dump())
-        self.trained.save(self.out, self.data.classes)
-        writer = SummaryWriter(str(self.out), purge_step=self.position.step)
+        self.processes.wait()
+        if self.processes.first:
+            write_atomic(self.out / CONFIG, recipe.dump())
+            self.trained.save(self.out, self.data.classes)
+        batches = train_batches(
+            self.images,
+            self.schedule,
+            first=self.position.step,
+            last=self.position.total,
+            workers=recipe.data.workers,
+        )
         metrics: dict[str, float] = {}
         while self.position.epoch < recipe.epochs:
             epoch = self.position.epoch
-            self._run_epoch(images, writer)
+            self._run_epoch(batches)
             if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
-                metrics = self._validate(val_images, val_labels, epoch, writer)
-        writer.close()
+                metrics = self._validate(val_images, val_labels, epoch)
         return self._finish(metrics)
 
-    def _run_epoch(self, images: TrainImages, writer: SummaryWriter) -> None:
-        recipe, start = self.recipe, self.position
-        batches = train_batches(
-            images,
-            batch=recipe.batch_size,
-            seed=recipe.seed,
-            epoch=start.epoch,
-            first_step=start.step_in_epoch,
-            workers=recipe.data.workers,
-        )
-        began, loss_sum = time.monotonic(), 0.0
+    def _run_epoch(self, batches: Iterator[Pictures]) -> None:
+        recipe, start, length = self.recipe, self.position, self.schedule.steps_per_epoch
         title = f"{recipe.name}: epoch {start.epoch + 1}/{recipe.epochs}"
-        left = self.epoch_steps - start.step_in_epoch
+        if isinstance(self.guide, CachedTeacher):
+            variant = self.schedule.variant(start.epoch)
+            self.guide.start(variant, f"{title}: asking the teacher")
+        began, loss_sum = time.monotonic(), 0.0
+        left = length - start.step_in_epoch
+        pending: list[Tensor] = []
         self.model.train()
         with progress(title, left) as meter:
-            for done, (pixels, labels) in enumerate(batches, 1):
-                loss = self._step(pixels.to(self.device), labels.to(self.device))
-                loss_sum += loss
+            for done, pictures in enumerate(self._timed(islice(batches, left)), 1):
+                pending.append(self._learn(pictures))
                 place = start.step_in_epoch + done
-                whole = place == self.epoch_steps
+                whole = place == length
                 self.position = replace(
                     start,
                     step=start.step + done,
@@ -195,29 +227,40 @@ class _Training:
                     step_in_epoch=0 if whole else place,
                     seconds=start.seconds + time.monotonic() - began,
                 )
-                meter.advance(note=f"loss {loss_sum / done:.3f}{self._time_left()}")
-                if whole or self.position.step % recipe.checkpoint_steps == 0:
+                due = whole or self.position.step % recipe.checkpoint_steps == 0
+                if due or self.device.type == "cpu" or len(pending) == _LOOK_EVERY:
+                    loss_sum += self._look_at(pending)
+                    meter.advance(len(pending), f"loss {loss_sum / done:.3f}{self._time_left()}")
+                    pending.clear()
+                if due:
                     self._save()
-        writer.add_scalar("train/loss", loss_sum / max(left, 1), self.position.step)
         self._log({"step": self.position.step, "epoch": start.epoch + 1, "loss": loss_sum / left})
+
+    def _timed(self, batches: Iterator[Pictures]) -> Iterator[Pictures]:
+        """Pass batches on and count the seconds that they were waited for."""
+        began = time.monotonic()
+        for batch in batches:
+            self.waited += time.monotonic() - began
+            yield batch
+            began = time.monotonic()
 
     def _time_left(self) -> str:
         place = self.position
         seconds = place.seconds / place.step * (place.total - place.step)
         return f", whole run {int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
-    def _step(self, pixels: Tensor, labels: Tensor) -> float:
-        if self.position.step == 0 and isinstance(self.method, TGDA):
-            self._picture_views(self.method, pixels)
+    def _learn(self, pictures: Pictures) -> Tensor:
+        """Take one optimiser step and return its loss."""
+        pixels = pictures.pixels.to(self.device, non_blocking=True)
+        labels = pictures.labels.to(self.device, non_blocking=True)
         images = normalized(pixels, self.trained.normalization)
+        batch = Batch(images, labels, pictures.indices)
+        # All randomness of a step follows from its number: a resumed run needs no generator state.
+        torch.manual_seed(mixed_seed(self.recipe.seed, self.position.step, self.processes.rank))
+        if self.position.step == 0 and self.processes.first:
+            self._picture_views(batch)
         with autocast(self.device, self.precision):
-            loss = self.method.loss(self.model, images, labels)
-        value = loss.detach().item()
-        if not math.isfinite(value):
-            raise EdgeFgirError(
-                f"{self.recipe.name}: the loss is {value} at step {self.position.step}; "
-                "lower optimizer.lr or use precision fp32, then run again with --resume"
-            )
+            loss: Tensor = self.step(batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -228,27 +271,42 @@ class _Training:
         self.scheduler.step_update(step)
         if self.ema is not None:
             self.ema.update(self.model, step=step)
-        return value
+        return loss.detach()
 
-    def _picture_views(self, method: TGDA, pixels: Tensor) -> None:
-        with torch.random.fork_rng(devices=[]):
-            images = normalized(pixels[:_VIEW_COLUMNS], self.trained.normalization)
-            _, augmented, _ = method.look(images)
-        if augmented is not None:
-            save_views(self.out / VIEWS, images, augmented, self.trained.normalization)
+    def _look_at(self, losses: list[Tensor]) -> float:
+        """Return the sum of the last steps' losses.
 
-    def _validate(
-        self, images: np.ndarray, labels: np.ndarray, epoch: int, writer: SummaryWriter
-    ) -> dict[str, float]:
+        Raises:
+            EdgeFgirError: One is not a number. It is looked for before every checkpoint, so that
+                the last one is good.
+        """
+        values: list[float] = self.processes.mean(torch.stack(losses).float()).tolist()
+        for step, value in enumerate(values, self.position.step - len(values) + 1):
+            if not math.isfinite(value):
+                raise EdgeFgirError(
+                    f"{self.recipe.name}: the loss is {value} at step {step}; lower optimizer.lr "
+                    "or use precision fp32, then run again with --resume"
+                )
+        return sum(values)
+
+    def _picture_views(self, batch: Batch) -> None:
+        if self.guide is None:
+            return
+        with torch.random.fork_rng():
+            images = batch.images[:_VIEW_COLUMNS]
+            guidance = self.guide.look(images, batch.indices[:_VIEW_COLUMNS])
+        if guidance.views is not None:
+            save_views(self.out / VIEWS, images, guidance.views, self.trained.normalization)
+
+    def _validate(self, images: np.ndarray, labels: np.ndarray, epoch: int) -> dict[str, float]:
         model = self.ema.module if self.ema is not None else self.model
-        logits = logits_of(model, images, self.trained.normalization, f"epoch {epoch + 1} val")
+        title = f"epoch {epoch + 1} val"
+        logits = self.processes.logits(model, images, self.trained.normalization, title)
         probabilities = torch.from_numpy(logits).softmax(1).numpy()
         metrics = {
             "val_top1": accuracy.top_k(probabilities, labels, 1),
             "val_macro": accuracy.macro(probabilities, labels),
         }
-        for name, value in metrics.items():
-            writer.add_scalar(name.replace("_", "/"), value, self.position.step)
         self.position = replace(self.position, best=max(self.position.best, metrics["val_top1"]))
         self._log({"step": self.position.step, "epoch": epoch + 1, **metrics})
         return metrics
@@ -262,7 +320,9 @@ class _Training:
         return parts
 
     def _save(self) -> None:
-        save_state(self.out, self.position, self._parts(), self.optimizer, self.recipe.dump())
+        if self.processes.first:
+            save_state(self.out, self.position, self._parts(), self.optimizer, self.recipe.dump())
+        self.processes.wait()
 
     def _resume(self) -> None:
         self.position, parts = load_state(
@@ -275,7 +335,8 @@ class _Training:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict({k: v.item() for k, v in parts["scaler"].items()})
         self.scheduler.step_update(self.position.step)
-        self._forget_after(self.position.step)
+        if self.processes.first:
+            self._forget_after(self.position.step)
 
     def _forget_after(self, step: int) -> None:
         """Drop metric lines the interrupted run wrote after its last saved state."""
@@ -285,17 +346,18 @@ class _Training:
             write_atomic(path, "".join(f"{line}\n" for line in lines))
 
     def _log(self, values: dict[str, float]) -> None:
+        """Write a line of metrics, and the same for TensorBoard."""
+        if not self.processes.first:
+            return
         with (self.out / METRICS).open("a") as file:
             file.write(json.dumps(values) + "\n")
-
-    def _views(self) -> list[str]:
-        teacher = self.recipe.teacher
-        return list(teacher.views) if teacher and self.recipe.method == "tgda" else []
+        if self.writer is None:
+            self.writer = SummaryWriter(str(self.out), purge_step=self.position.step)
+        for name in values.keys() - {"step", "epoch"}:
+            place = name.replace("_", "/") if name != "loss" else "train/loss"
+            self.writer.add_scalar(place, values[name], int(values["step"]))
 
     def _finish(self, metrics: dict[str, float]) -> dict[str, Any]:
-        save_weights(self.out / WEIGHTS, self.model)
-        if self.ema is not None:
-            save_weights(self.out / EMA, self.ema.module)
         body = {
             "name": self.recipe.name,
             "method": self.recipe.method,
@@ -304,48 +366,23 @@ class _Training:
             "steps": self.position.step,
             "epochs": self.recipe.epochs,
             "seconds": round(self.position.seconds, 1),
+            "waited_for_data": round(self.waited / max(self.position.seconds, 1e-9), 4),
             "device": str(self.device),
+            "processes": self.processes.count,
             "precision": self.precision,
-            "views": self._views(),
+            "views": list(self.guide.views) if self.guide else [],
             **metrics,
-            "history": [json.loads(ln) for ln in (self.out / METRICS).read_text().splitlines()],
         }
-        write_result(self.out / SUMMARY, "training", body)
+        if isinstance(self.guide, CachedTeacher):
+            body["teacher_cache"] = self.guide.cache.described()
+        if self.processes.first:
+            save_weights(self.out / WEIGHTS, self.model)
+            if self.ema is not None:
+                save_weights(self.out / EMA, self.ema.module)
+            lines = (self.out / METRICS).read_text().splitlines()
+            body["history"] = [json.loads(line) for line in lines]
+            write_result(self.out / SUMMARY, "training", body)
+        if self.writer is not None:
+            self.writer.close()
+        self.processes.wait()
         return body
-
-
-def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.Optimizer:
-    """Build the optimiser; biases and 1-D tensors are not decayed (timm's rule)."""
-    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "weight_decay": section.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    if section.name == "sgd":
-        return torch.optim.SGD(groups, lr=section.lr, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=section.lr, eps=1e-8, fused=True)
-
-
-def make_scheduler(
-    optimizer: torch.optim.Optimizer, section: OptimizerSection, total: int
-) -> CosineLRScheduler:
-    """Build the per-step cosine schedule; the warm-up counts inside it (spec TGDA section 1.8)."""
-    return CosineLRScheduler(
-        optimizer,
-        t_initial=total,
-        lr_min=section.min_lr,
-        warmup_t=section.warmup_steps,
-        warmup_lr_init=section.warmup_lr,
-        t_in_epochs=False,
-    )
-
-
-def _resolve_precision(wanted: str, device: torch.device) -> str:
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "fp16"
-    # Without bfloat16 instructions a CPU emulates it, several times slower than float32.
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "fp32"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, distributed
 
 
 def distillation(student: Tensor, teacher: Tensor, temperature: float, t2_scaling: bool) -> Tensor:
@@ -45,8 +45,20 @@ class FeatureCentres:
         self.values = self.values.to(embedding.device)
         centres = F.normalize(self.values[labels], dim=1)
         loss = (embedding - centres).square().sum(dim=1).mean()
-        step = self.momentum * (embedding.detach() - centres)
-        moved = self.values[labels] + step
+        self._move(of_all_processes(embedding.detach()), of_all_processes(labels))
+        return loss
+
+    def _move(self, embedding: Tensor, labels: Tensor) -> None:
+        centres = self.values[labels]
+        moved = centres + self.momentum * (embedding - F.normalize(centres, dim=1))
         for label, value in zip(labels.tolist(), moved, strict=True):
             self.values[label] = value
-        return loss
+
+
+def of_all_processes(part: Tensor) -> Tensor:
+    """Join every process's (B, ...) tensor in the order of their ranks; alone, return it."""
+    if not distributed.is_initialized():
+        return part
+    parts = [torch.empty_like(part) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, part.contiguous())
+    return torch.cat(parts)

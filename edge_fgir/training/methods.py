@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_fgir._errors import InputError
 from edge_fgir.models import CAL
-from edge_fgir.training import views
+from edge_fgir.training.guidance import Guide
 from edge_fgir.training.losses import FeatureCentres, distillation
-from edge_fgir.training.recipe import LossSection, TeacherSection, View
+from edge_fgir.training.recipe import LossSection, View
+from edge_fgir.training.views import draw_sight, make_views
+
+
+class Batch(NamedTuple):
+    """What a step learns from.
+
+    Attributes:
+        images: (B, 3, S, S) normalised pixels.
+        labels: (B,).
+        indices: (B,) places in the train split.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+class Outcome(NamedTuple):
+    """A step's loss, and what it showed the network.
+
+    Attributes:
+        loss: Scalar.
+        images: (N, 3, S, S), the batch and its views.
+        logits: (N, K) of the network.
+    """
+
+    loss: Tensor
+    images: Tensor
+    logits: Tensor
 
 
 class Method(Protocol):
     """Turns a batch into a loss."""
 
-    def loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the scalar loss of (B, 3, S, S) normalised pixels and (B,) labels."""
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the scalar loss."""
 
     def state(self) -> dict[str, Tensor]:
         """Return tensors a resumed run needs."""
@@ -30,16 +56,28 @@ class Method(Protocol):
         """Take those tensors back."""
 
 
+class StudentMethod(Method, Protocol):
+    """A method of a plain network, which elastic training can wrap."""
+
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
+        """Return the loss and what the network was shown."""
+
+
 class CrossEntropy:
     """Hard labels only."""
 
     def __init__(self, loss: LossSection, image_size: int) -> None:
         self._smoothing, self._size = loss.label_smoothing, image_size
 
-    def loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the cross-entropy of the raw view."""
-        logits = model(to_student_size(images, self._size))
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self._smoothing)
+        logits = model(to_student_size(batch.images, self._size)).float()
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self._smoothing)
+        return Outcome(loss, batch.images, logits)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the cross-entropy of the raw view."""
+        return self.outcome(model, batch).loss
 
     def state(self) -> dict[str, Tensor]:
         """Nothing to keep."""
@@ -50,30 +88,33 @@ class CrossEntropy:
 
 
 class CALTraining:
-    """The teacher's own training: raw, crop and drop views, counterfactual effect, centres.
+    """The teacher's own training: raw image and views, counterfactual effect, centres.
 
-    1/3 CE(raw) + 2/3 CE(views) + CE(effects) + centre loss (spec TGDA section 2.3).
+    With V views: 1/3 CE(raw) + V/3 CE(views) + (V + 1)/3 CE(effects) + centre loss (spec TGDA
+    sections 2.3 and 1.11).
     """
 
-    def __init__(self, model: CAL) -> None:
+    def __init__(self, model: CAL, views: tuple[View, ...]) -> None:
+        self._views = views
         self._centres = FeatureCentres(model.num_classes, model.head.in_features)
 
-    def loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the CAL loss."""
         assert isinstance(model, CAL)
+        images, labels, count = batch.images, batch.labels, len(self._views)
         raw = model.look(images, counterfactual=True)
         with torch.no_grad():
-            maps = views.sample_maps(raw.attention.detach(), 2)
-            augmented = torch.cat([_VIEWS[v](images, maps[:, i]) for i, v in enumerate(_VIEWS)])
-        seen = model.look(augmented, counterfactual=True)
-        twice = labels.repeat(len(_VIEWS))
+            sight = draw_sight(raw.attention.detach(), self._views)
+            views = make_views(images, sight, self._views)
+        seen = model.look(views, counterfactual=True)
+        again = labels.repeat(count)
         assert raw.effect is not None
         assert seen.effect is not None
         effect = torch.cat([raw.effect, seen.effect])
         return (
             F.cross_entropy(raw.logits, labels) / 3
-            + F.cross_entropy(seen.logits, twice) * 2 / 3
-            + F.cross_entropy(effect, torch.cat([labels, twice]))
+            + F.cross_entropy(seen.logits, again) * count / 3
+            + F.cross_entropy(effect, torch.cat([labels, again])) * (count + 1) / 3
             + self._centres.loss(raw.embedding, labels)
         )
 
@@ -94,85 +135,58 @@ class TGDA:
     view weigh 1/2; without views (plain KD) raw weighs 1.
 
     Args:
-        teacher: Frozen model; a :class:`CAL` where there are views.
-        section: Its mode and views.
+        guide: The teacher, or its replay.
         loss: Temperature, weights.
         image_size: The student's input side, pixels.
-
-    Raises:
-        InputError: Views are asked of a teacher without attention maps.
+        joint_forward: Show the student raw and views in one forward instead of two.
     """
 
     def __init__(
-        self,
-        teacher: nn.Module,
-        section: TeacherSection,
-        loss: LossSection,
-        image_size: int,
-        *,
-        with_views: bool,
+        self, guide: Guide, loss: LossSection, image_size: int, *, joint_forward: bool = False
     ) -> None:
-        self._views: tuple[View, ...] = section.views if with_views else ()
-        if self._views and not isinstance(teacher, CAL):
-            raise InputError(
-                f"teacher {section.run} has no attention maps",
-                "a CAL teacher for method tgda",
-                "train one with method cal, or use method kd",
-            )
-        self._teacher = teacher.requires_grad_(False)
-        # hybrid: running BatchNorm statistics, but maps are drawn as in training.
-        self._teacher.train(section.mode == "train")
-        self._draw_maps = section.mode != "eval"
-        self._loss, self._size = loss, image_size
+        self.guide = guide
+        self._loss, self._size, self._joint = loss, image_size, joint_forward
 
-    def loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the TGDA loss."""
-        raw_target, augmented, augmented_target = self.look(images)
-        raw = model(to_student_size(images, self._size)).float()
-        hard = F.cross_entropy(raw, labels, label_smoothing=self._loss.label_smoothing)
-        count = len(self._views)
-        soft = self._distill(raw, raw_target) * (0.5 if count else 1.0)
-        if augmented is not None and augmented_target is not None:
-            seen = model(to_student_size(augmented, self._size))
-            soft = soft + self._distill(seen, augmented_target) * (count / 2)
-        return hard + self._loss.kd_weight * soft
+        guidance = self.guide.look(batch.images, batch.indices)
+        images, soft_labels = [batch.images], [guidance.raw]
+        if guidance.views is not None and guidance.seen is not None:
+            images.append(guidance.views)
+            soft_labels.append(guidance.seen)
+        logits = self._logits(model, images)
+        smoothing = self._loss.label_smoothing
+        hard = F.cross_entropy(logits[0], batch.labels, label_smoothing=smoothing)
+        count = len(self.guide.views)
+        weights = (0.5, count / 2) if count else (1.0,)
+        soft = sum(
+            weight * self._distill(own, label)
+            for weight, own, label in zip(weights, logits, soft_labels, strict=True)
+        )
+        loss = hard + self._loss.kd_weight * soft
+        return Outcome(loss, torch.cat(images), torch.cat(logits))
 
-    @torch.no_grad()
-    def look(self, images: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return the teacher's raw logits (B, K), its views (nB, 3, S, S) and their logits."""
-        if not self._views:
-            return self._teacher(images), None, None
-        assert isinstance(self._teacher, CAL)
-        seen = self._teacher.look(images)
-        choose = views.sample_maps if self._draw_maps else views.mean_maps
-        maps = choose(seen.attention, len(self._views))
-        augmented = torch.cat([_VIEWS[v](images, maps[:, i]) for i, v in enumerate(self._views)])
-        return seen.logits, augmented, self._teacher(augmented)
+    def _logits(self, model: nn.Module, images: list[Tensor]) -> list[Tensor]:
+        sized = [to_student_size(part, self._size) for part in images]
+        if not self._joint:
+            return [model(part).float() for part in sized]
+        logits = model(torch.cat(sized)).float()
+        return list(logits.split([len(part) for part in sized]))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the TGDA loss."""
+        return self.outcome(model, batch).loss
 
     def _distill(self, student: Tensor, teacher: Tensor) -> Tensor:
         return distillation(student, teacher, self._loss.temperature, self._loss.kd_t2_scaling)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the teacher's buffers, which ``mode: train`` moves."""
-        return {f"teacher.{name}": value for name, value in self._teacher.named_buffers()}
+        """Return what the guide must keep."""
+        return self.guide.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take the teacher's buffers back."""
-        for name, buffer in self._teacher.named_buffers():
-            buffer.copy_(state[f"teacher.{name}"])
-
-
-def _crop(images: Tensor, maps: Tensor) -> Tensor:
-    theta = views.sample_theta(len(images), views.CROP_THETA, images.device)
-    return views.crop_view(images, maps, theta)
-
-
-def _drop(images: Tensor, maps: Tensor) -> Tensor:
-    theta = views.sample_theta(len(images), views.DROP_THETA, images.device)
-    return views.drop_view(images, maps, theta)
-
-
-_VIEWS = {"crop": _crop, "drop": _drop}
+        """Give it back to the guide."""
+        self.guide.load_state(state)
 
 
 def to_student_size(images: Tensor, size: int) -> Tensor:
@@ -180,11 +194,3 @@ def to_student_size(images: Tensor, size: int) -> Tensor:
     if images.shape[-1] == size:
         return images
     return F.interpolate(images, (size, size), mode="bicubic", align_corners=False)
-
-
-@contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """Compute in ``fp32``, ``bf16`` or ``fp16`` where that is safe."""
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
-        yield

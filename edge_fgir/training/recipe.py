@@ -15,7 +15,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.runtime.preprocess import Kernel
 
 Method = Literal["ce", "cal", "kd", "tgda"]
-View = Literal["crop", "drop"]
+View = Literal["crop", "drop", "mix"]
 
 
 class _Section(BaseModel):
@@ -91,14 +91,44 @@ class TeacherSection(_Section):
     """Whose soft labels and views the student learns from."""
 
     run: Annotated[str, Field(description="run folder of the teacher")]
+    cache_variants: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="draws of the augmentation whose teacher answers are kept on disk and "
+            "replayed, across epochs and students; 0: the teacher runs in every step",
+        ),
+    ] = 0
+    cache_folder: Annotated[
+        str, Field(description="where they are kept; empty: in the teacher's run folder")
+    ] = ""
+    first_maps: Annotated[
+        int, Field(ge=0, description="draw among the first so many attention maps; 0: all")
+    ] = 0
+    joint_forward: Annotated[
+        bool,
+        Field(
+            description="one student forward for raw and views together; BatchNorm sees them as "
+            "one batch"
+        ),
+    ] = False
     mode: Annotated[
         Literal["train", "eval", "hybrid"],
         Field(description="batch or running BatchNorm statistics x sampled or mean map (spec 1.6)"),
     ] = "hybrid"
-    views: Annotated[tuple[View, ...], Field(description="views the teacher makes")] = (
-        "crop",
-        "drop",
-    )
+
+
+class ElasticSection(_Section):
+    """Weights that stay good at several input sizes (sandwich rule, in-place distillation)."""
+
+    image_sizes: Annotated[
+        tuple[int, ...],
+        Field(min_length=2, description="input sides, pixels; the largest is eval.image_size"),
+    ]
+    random_sizes: Annotated[
+        int, Field(ge=0, description="sizes drawn in a step beside the largest and the smallest")
+    ] = 1
 
 
 class Recipe(_Section):
@@ -118,13 +148,18 @@ class Recipe(_Section):
             description="autocast; auto: fp16 on a GPU, bf16 on a CPU that computes it, else fp32"
         ),
     ] = "auto"
+    compile: Annotated[bool, Field(description="torch.compile the network; not for CAL")] = False
     checkpoint_steps: Annotated[int, Field(ge=1, description="save the state every N steps")] = 200
+    views: Annotated[
+        tuple[View, ...], Field(min_length=1, description="views of the methods cal and tgda")
+    ] = ("crop", "drop")
     model: ModelSection
     data: DataSection = DataSection()
     eval: EvalSection = EvalSection()
     optimizer: OptimizerSection = OptimizerSection()
     loss: LossSection = LossSection()
     teacher: TeacherSection | None = None
+    elastic: ElasticSection | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -135,6 +170,23 @@ class Recipe(_Section):
                 f"method {self.method} and model.attention_maps {self.model.attention_maps} "
                 "do not go together"
             )
+        if self.teacher is not None and self.teacher.cache_variants:
+            if self.teacher.mode == "train":
+                raise ValueError(
+                    "teacher.mode train answers differently in every batch and cannot be cached"
+                )
+            if self.method == "tgda" and "mix" in self.views:
+                raise ValueError("mix views depend on the batch and cannot be cached")
+        if self.compile and self.method == "cal":
+            raise ValueError("compile is not for method cal")
+        if self.elastic is not None:
+            if self.method == "cal":
+                raise ValueError("elastic is not for method cal")
+            if max(self.elastic.image_sizes) != self.eval.image_size:
+                raise ValueError(
+                    f"the largest of elastic.image_sizes is not eval.image_size "
+                    f"{self.eval.image_size}"
+                )
         return self
 
     def dump(self) -> str:

@@ -1,17 +1,74 @@
-"""Crop and drop views from attention maps (arXiv 2507.12157; spec TGDA sections 1.2-1.4)."""
+"""Crop, drop and mix views from attention maps (arXiv 2507.12157; spec TGDA 1.2-1.4 and 1.11).
+
+What a view shows is settled by one attention map and one threshold an image (:class:`Sight`).
+Making it from the image is another step, so a sight can be kept and made into pixels again later.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edge_fgir.training.recipe import View
+
 CROP_THETA = (0.4, 0.6)
 """Range of the crop threshold as a share of the map's peak."""
 DROP_THETA = (0.2, 0.5)
 """Range of the drop threshold as a share of the map's peak."""
+MIX_THETA = (0.6, 0.8)
+"""Range of the mix threshold as a share of the map's peak."""
 CROP_PADDING = 0.1
 """The crop box grows by this share of the image on each side."""
+
+
+class Sight(NamedTuple):
+    """What each image's views show.
+
+    Attributes:
+        maps: (B, V, h, w), the attention map behind each view.
+        theta: (B, V), its threshold as a share of the map's peak.
+    """
+
+    maps: Tensor
+    theta: Tensor
+
+    def compact(self) -> Sight:
+        """Round to what a cache stores: maps of peak one in ``float16``, ``float32`` thresholds.
+
+        A region depends only on the map's shape, not on its height.
+        """
+        peak = self.maps.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        return Sight((self.maps.float() / peak).half(), self.theta.float())
+
+
+def draw_sight(
+    attention: Tensor, views: Sequence[View], *, first_maps: int = 0, mean: bool = False
+) -> Sight:
+    """Choose a map and a threshold for every view.
+
+    Args:
+        attention: (B, M, h, w) of the teacher.
+        views: Which views, in order.
+        first_maps: Draw among so many maps only; 0: among all.
+        mean: Take the mean of the maps instead of drawing (a teacher in evaluation mode).
+    """
+    among = attention[:, :first_maps] if first_maps else attention
+    maps = mean_maps(attention, len(views)) if mean else sample_maps(among, len(views))
+    theta = [sample_theta(len(attention), _THETA[view], attention.device) for view in views]
+    return Sight(maps, torch.stack(theta, dim=1))
+
+
+def make_views(images: Tensor, sight: Sight, views: Sequence[View]) -> Tensor:
+    """Make the views: (B, 3, H, W) to (V * B, 3, H, W), view by view."""
+    made = []
+    for number, view in enumerate(views):
+        make = _MAKERS[view]
+        made.append(make(images, sight.maps[:, number].float(), sight.theta[:, number]))
+    return torch.cat(made)
 
 
 def map_probabilities(attention: Tensor) -> Tensor:
@@ -113,3 +170,46 @@ def drop_view(images: Tensor, maps: Tensor, theta: Tensor) -> Tensor:
     empty = maps.amax(dim=(1, 2)) <= 0
     keep = ~hot | empty[:, None, None]
     return images * keep[:, None]
+
+
+def mix_view(images: Tensor, maps: Tensor, theta: Tensor) -> Tensor:
+    """Put into each image's box what its partner's box shows: (B, 3, H, W).
+
+    Partners are the first and second, the third and fourth image, and so on; the last of an odd
+    number is left as it is.
+    """
+    height, width = images.shape[2:]
+    boxes = crop_boxes(hot_region(maps, theta, (height, width)), padding=0.0)
+    partner = torch.arange(len(images), device=images.device) ^ 1
+    partner[partner >= len(images)] = len(images) - 1
+    rows, in_rows = _from_box(boxes[:, 0::2], boxes[partner, 0::2], height)
+    columns, in_columns = _from_box(boxes[:, 1::2], boxes[partner, 1::2], width)
+    grid = torch.stack(
+        (columns[:, None, :].expand(-1, height, -1), rows[:, :, None].expand(-1, -1, width)), dim=3
+    )
+    content = F.grid_sample(
+        images[partner], grid.to(images.dtype), mode="bilinear", align_corners=True
+    )
+    inside = in_rows[:, :, None] & in_columns[:, None, :]
+    return torch.where(inside[:, None], content, images)
+
+
+def _from_box(own: Tensor, other: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Map positions in ``own`` spans (B, 2) linearly to ``other`` spans, ends to ends.
+
+    Returns:
+        (B, length) sampling positions in [-1, 1], and (B, length) whether a position is in ``own``.
+    """
+    places = torch.arange(length, device=own.device)[None]
+    start, end = own[:, :1], own[:, 1:]
+    share = (places - start) / (end - 1 - start).clamp(min=1)
+    target = other[:, :1] + share * (other[:, 1:] - 1 - other[:, :1])
+    return 2 * target / max(length - 1, 1) - 1, (places >= start) & (places < end)
+
+
+_THETA: dict[View, tuple[float, float]] = {
+    "crop": CROP_THETA,
+    "drop": DROP_THETA,
+    "mix": MIX_THETA,
+}
+_MAKERS = {"crop": crop_view, "drop": drop_view, "mix": mix_view}

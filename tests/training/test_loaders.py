@@ -1,10 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_fgir.data import open_data
-from edge_fgir.data.loaders import TrainImages, steps_per_epoch, train_batches
+from edge_fgir.data.loaders import Key, Schedule, TrainImages, all_images, train_batches
 
 pytestmark = pytest.mark.unit
 
@@ -16,34 +19,73 @@ def images(photos: Path, seed: int = 0, *, trivial_augment: bool = True) -> Trai
     )
 
 
-def batches(source: TrainImages, epoch: int, first_step: int = 0, workers: int = 0) -> list:
-    return list(
-        train_batches(source, batch=8, seed=3, epoch=epoch, first_step=first_step, workers=workers)
-    )
+SCHEDULE = Schedule(images=72, batch=8, seed=3)
+
+
+def batches(source: TrainImages, first: int, last: int, workers: int = 0, **changes: int) -> list:
+    schedule = replace(SCHEDULE, **changes)
+    return list(train_batches(source, schedule, first=first, last=last, workers=workers))
 
 
 def test_batches_are_uint8_and_whole(photos: Path) -> None:
-    found = batches(images(photos), 0)
-    assert len(found) == steps_per_epoch(72, 8) == 9
-    pixels, labels = found[0]
+    found = batches(images(photos), 0, 9)
+    assert len(found) == SCHEDULE.steps_per_epoch == 9
+    pixels, labels, indices = found[0]
     assert (pixels.shape, pixels.dtype, labels.shape) == ((8, 3, 32, 32), torch.uint8, (8,))
-    assert sorted(torch.cat([y for _, y in found]).tolist()) == [0] * 24 + [1] * 24 + [2] * 24
+    assert sorted(torch.cat([y for _, y, _ in found]).tolist()) == [0] * 24 + [1] * 24 + [2] * 24
+    assert sorted(torch.cat([i for _, _, i in found]).tolist()) == list(range(72))
+    assert len(indices) == 8
 
 
 def test_pixels_depend_on_seed_epoch_and_picture_alone(photos: Path) -> None:
     source = images(photos)
     state = torch.get_rng_state()
-    first = batches(source, 0)
+    first = batches(source, 0, 18)
     torch.rand(5)
-    again = batches(source, 0, first_step=4, workers=1)
-    assert all(torch.equal(a[0], b[0]) for a, b in zip(first[4:], again, strict=True))
-    assert not torch.equal(first[0][0], batches(source, 1)[0][0])
+    again = batches(source, 4, 18, workers=1)
+    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(first[4:], again, strict=True))
+    assert not torch.equal(first[0].pixels, first[9].pixels)
     torch.set_rng_state(state)
-    batches(source, 0)
+    batches(source, 0, 2)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_epoch_drops_the_incomplete_batch_and_shuffles_anew() -> None:
+    schedule = Schedule(images=75, batch=8, seed=0)
+    orders = [[key.index for keys in schedule.epoch(e) for key in keys] for e in range(2)]
+    assert all(len(order) == len(set(order)) == 72 for order in orders)
+    assert orders[0] != orders[1]
+    assert schedule.epoch(0) == Schedule(images=75, batch=8, seed=0).epoch(0)
+
+
+@given(st.integers(1, 60), st.integers(1, 4), st.integers(1, 5), st.integers(0, 9))
+def test_processes_share_every_batch_of_one(
+    images: int, share: int, processes: int, epoch: int
+) -> None:
+    batch = share * processes
+    whole = Schedule(images=images, batch=batch, seed=1).epoch(epoch)
+    parts = [
+        Schedule(images=images, batch=batch, seed=1, rank=rank, processes=processes).epoch(epoch)
+        for rank in range(processes)
+    ]
+    assert [[key for part in step for key in part] for step in zip(*parts, strict=True)] == whole
+
+
+def test_variants_take_turns() -> None:
+    schedule = Schedule(images=8, batch=8, seed=0, variants=3)
+    assert [schedule.epoch(e)[0][0].variant for e in range(5)] == [0, 1, 2, 0, 1]
+    assert [Schedule(8, 8, 0).epoch(e)[0][0].variant for e in range(3)] == [0, 1, 2]
+
+
+def test_all_images_come_in_order_with_the_incomplete_batch(photos: Path) -> None:
+    source = images(photos)
+    found = list(all_images(source, 5, 20, workers=0))
+    assert [len(part.labels) for part in found] == [20, 20, 20, 12]
+    assert torch.cat([part.indices for part in found]).tolist() == list(range(72))
+    assert torch.equal(found[0].pixels[3], source[Key(5, 3)][0])
 
 
 def test_flips_and_crops_vary(photos: Path) -> None:
     source = images(photos, trivial_augment=False)
-    views = {tuple(source[(epoch, 0)][0].flatten()[:50].tolist()) for epoch in range(12)}
+    views = {tuple(source[Key(epoch, 0)][0].flatten()[:50].tolist()) for epoch in range(12)}
     assert len(views) > 6

@@ -11,7 +11,7 @@ from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.models.trained import load_trained
 from edge_fgir.training import loop, read_recipe, train
-from edge_fgir.training.loop import make_optimizer, make_scheduler
+from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.recipe import OptimizerSection
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -59,19 +59,19 @@ def test_an_interrupted_run_resumes_bit_exactly(
     )
     fit(photos, tmp_path / "whole", recipe)
 
-    original = loop._Training._step
+    original = loop._Training._learn
     steps = []
 
-    def dies(self: object, *arguments: object) -> float:
+    def dies(self: object, *arguments: object) -> torch.Tensor:
         if len(steps) == stop_after:
             raise KeyboardInterrupt
         steps.append(1)
         return original(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop._Training, "_step", dies)
+    monkeypatch.setattr(loop._Training, "_learn", dies)
     with pytest.raises(KeyboardInterrupt):
         fit(photos, tmp_path / "parts", recipe)
-    monkeypatch.setattr(loop._Training, "_step", original)
+    monkeypatch.setattr(loop._Training, "_learn", original)
     fit(photos, tmp_path / "parts", recipe, resume=True)
 
     for name in ("weights.safetensors", "ema.safetensors"):
@@ -121,7 +121,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     monkeypatch.setattr(
         loop.CrossEntropy, "loss", lambda *a: torch.tensor(float("nan"), requires_grad=True)
     )
-    with pytest.raises(Exception, match=r"the loss is nan at step 0; lower optimizer\.lr"):
+    with pytest.raises(Exception, match=r"the loss is nan at step 1; lower optimizer\.lr"):
         fit(photos, tmp_path / "run", write_recipe(tmp_path / "r.yaml"))
 
 

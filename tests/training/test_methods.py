@@ -5,9 +5,10 @@ from torch import Tensor, nn
 
 from edge_fgir import InputError
 from edge_fgir.models import CAL, create_model
-from edge_fgir.training import methods
+from edge_fgir.training import guidance
+from edge_fgir.training.guidance import LiveTeacher
 from edge_fgir.training.losses import distillation
-from edge_fgir.training.methods import TGDA, CALTraining, to_student_size
+from edge_fgir.training.methods import TGDA, Batch, CALTraining, to_student_size
 from edge_fgir.training.recipe import LossSection, TeacherSection
 
 pytestmark = pytest.mark.unit
@@ -36,12 +37,12 @@ def make_teacher() -> CAL:
 def make_tgda(
     teacher: nn.Module, mode: str = "hybrid", views: tuple = ("crop", "drop"), **loss
 ) -> TGDA:
-    section = TeacherSection(run="teacher", mode=mode, views=views)
-    return TGDA(teacher, section, LossSection(**loss), 48, with_views=bool(views))
+    live = LiveTeacher(teacher, TeacherSection(run="teacher", mode=mode), views)
+    return TGDA(live, LossSection(**loss), 48)
 
 
-def batch() -> tuple[Tensor, Tensor]:
-    return torch.randn(3, 3, 64, 64), torch.tensor([0, 1, 3])
+def make_batch() -> Batch:
+    return Batch(torch.randn(3, 3, 64, 64), torch.tensor([0, 1, 3]), torch.arange(3))
 
 
 def test_one_step_is_two_teacher_and_two_student_forwards() -> None:
@@ -50,74 +51,103 @@ def test_one_step_is_two_teacher_and_two_student_forwards() -> None:
     teacher.backbone.stem.register_forward_hook(
         lambda m, i, o: forwards.append((len(o), torch.is_grad_enabled()))
     )
-    images, labels = batch()
-    make_tgda(teacher).loss(student, images, labels).backward()
+    make_tgda(teacher).loss(student, make_batch()).backward()
     assert forwards == [(3, False), (6, False)]
     assert [tuple(x.shape) for x in student.seen] == [(3, 3, 48, 48), (6, 3, 48, 48)]
     assert all(p.grad is None for p in teacher.parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters())
 
 
-def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view() -> None:
+def test_the_student_sees_the_teachers_own_views_resampled() -> None:
+    teacher, student, batch = make_teacher(), Recorder(), make_batch()
+    tgda = make_tgda(teacher)
+    torch.manual_seed(1)
+    tgda.loss(student, batch)
+    torch.manual_seed(1)
+    views = tgda.guide.look(batch.images, batch.indices).views
+    assert views is not None
+    assert torch.equal(student.seen[0], to_student_size(batch.images, 48))
+    assert torch.equal(student.seen[1], to_student_size(views, 48))
+
+
+def test_a_joint_forward_is_one_batch_with_the_same_loss_weights() -> None:
+    teacher, student, batch = make_teacher(), Recorder().eval(), make_batch()
+    live = make_tgda(teacher).guide
+    losses = []
+    for joint in (False, True):
+        student.seen.clear()
+        torch.manual_seed(1)
+        losses.append(TGDA(live, LossSection(), 48, joint_forward=joint).loss(student, batch))
+    assert [len(x) for x in student.seen] == [9]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("t2_scaling", [True, False])
+@pytest.mark.parametrize("views", [("crop",), ("crop", "drop"), ("crop", "drop", "mix")])
+def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view(
+    views: tuple, t2_scaling: bool
+) -> None:
     teacher, student = make_teacher(), create_model("lrnet14", 4).eval()
-    tgda = make_tgda(teacher, temperature=0.7, kd_weight=3.0, label_smoothing=0.1)
-    images, labels = batch()
+    loss = {"temperature": 0.7, "kd_weight": 3.0, "label_smoothing": 0.1}
+    tgda = make_tgda(teacher, views=views, kd_t2_scaling=t2_scaling, **loss)
+    batch = make_batch()
     torch.manual_seed(1)
-    found = tgda.loss(student, images, labels)
+    found = tgda.loss(student, batch)
     torch.manual_seed(1)
-    raw_target, augmented, target = tgda.look(images)
-    assert augmented is not None
-    assert target is not None
-    raw = student(to_student_size(images, 48))
-    seen = student(to_student_size(augmented, 48))
-    expected = F.cross_entropy(raw, labels, label_smoothing=0.1) + 3 * (
-        0.5 * distillation(raw, raw_target, 0.7, True) + distillation(seen, target, 0.7, True)
+    look = tgda.guide.look(batch.images, batch.indices)
+    assert look.views is not None
+    assert look.seen is not None
+    raw = student(to_student_size(batch.images, 48))
+    seen = student(to_student_size(look.views, 48))
+    expected = F.cross_entropy(raw, batch.labels, label_smoothing=0.1) + 3 * (
+        0.5 * distillation(raw, look.raw, 0.7, t2_scaling)
+        + len(views) / 2 * distillation(seen, look.seen, 0.7, t2_scaling)
     )
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_views_come_in_order_and_only_those_asked_for() -> None:
-    images, _ = batch()
-    _, both, _ = make_tgda(make_teacher()).look(images)
-    _, drop, target = make_tgda(make_teacher(), views=("drop",)).look(images)
-    assert both is not None
-    assert drop is not None
-    assert target is not None
-    assert len(both) == 6
-    assert len(drop) == len(target) == 3
-    unchanged = drop == images
-    assert ((drop == 0) | unchanged).all()
+    batch = make_batch()
+    both = make_tgda(make_teacher()).guide.look(batch.images, batch.indices)
+    drop = make_tgda(make_teacher(), views=("drop",)).guide.look(batch.images, batch.indices)
+    assert both.views is not None
+    assert drop.views is not None
+    assert drop.seen is not None
+    assert len(both.views) == 6
+    assert len(drop.views) == len(drop.seen) == 3
+    assert ((drop.views == 0) | (drop.views == batch.images)).all()
 
 
 def test_without_views_it_is_plain_distillation() -> None:
-    teacher, student = make_teacher(), create_model("lrnet14", 4).eval()
-    images, labels = batch()
+    teacher, student, batch = make_teacher(), create_model("lrnet14", 4).eval(), make_batch()
     tgda = make_tgda(teacher, views=(), label_smoothing=0.0)
-    raw = student(to_student_size(images, 48))
-    expected = F.cross_entropy(raw, labels) + distillation(raw, teacher(images), 0.7, True)
-    assert tgda.loss(student, images, labels).item() == pytest.approx(expected.item(), rel=1e-4)
+    raw = student(to_student_size(batch.images, 48))
+    hard = F.cross_entropy(raw, batch.labels)
+    expected = hard + distillation(raw, teacher(batch.images), 0.7, True)
+    assert tgda.loss(student, batch).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(("mode", "moves"), [("train", True), ("eval", False), ("hybrid", False)])
 def test_teacher_statistics_move_only_in_train_mode(mode: str, moves: bool) -> None:
     teacher = make_teacher()
     before = {k: v.clone() for k, v in teacher.named_buffers()}
-    make_tgda(teacher, mode).look(batch()[0])
+    make_tgda(teacher, mode).loss(create_model("lrnet14", 4), make_batch()).backward()
     changed = any(not torch.equal(v, before[k]) for k, v in teacher.named_buffers())
     assert changed == moves
+    assert all(p.grad is None for p in teacher.parameters())
 
 
 @pytest.mark.parametrize(("mode", "draws"), [("train", True), ("eval", False), ("hybrid", True)])
 def test_maps_are_drawn_except_in_eval_mode(
     mode: str, draws: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-    original = methods.views.sample_maps
+    means = []
+    original = guidance.draw_sight
     monkeypatch.setattr(
-        methods.views, "sample_maps", lambda a, n: calls.append(n) or original(a, n)
+        guidance, "draw_sight", lambda *a, **k: means.append(k["mean"]) or original(*a, **k)
     )
-    make_tgda(make_teacher(), mode).look(batch()[0])
-    assert bool(calls) == draws
+    make_tgda(make_teacher(), mode).loss(create_model("lrnet14", 4), make_batch())
+    assert means == [not draws]
 
 
 def test_views_of_a_teacher_without_maps_are_refused() -> None:
@@ -125,23 +155,24 @@ def test_views_of_a_teacher_without_maps_are_refused() -> None:
         make_tgda(create_model("lrnet14", 4))
 
 
-def test_cal_loss_has_the_papers_weights() -> None:
-    teacher = make_teacher().train()
-    images, labels = batch()
-    method = CALTraining(teacher)
+@pytest.mark.parametrize("views", [("crop", "drop"), ("crop", "drop", "mix")])
+def test_cal_loss_has_the_papers_weights(views: tuple) -> None:
+    teacher, batch = make_teacher().train(), make_batch()
+    method = CALTraining(teacher, views)
     looks: list = []
     original = teacher.look
     teacher.look = lambda x, **k: looks.append(original(x, **k)) or looks[-1]  # type: ignore[method-assign]
-    found = method.loss(teacher, images, labels)
+    found = method.loss(teacher, batch)
     raw, seen = looks
-    thrice = labels.repeat(3)
+    again = batch.labels.repeat(len(views))
+    effects = torch.cat([raw.effect, seen.effect])
     expected = (
-        F.cross_entropy(raw.logits, labels) / 3
-        + 2 * F.cross_entropy(seen.logits, thrice[3:]) / 3
-        + F.cross_entropy(torch.cat([raw.effect, seen.effect]), thrice)
+        F.cross_entropy(raw.logits, batch.labels) / 3
+        + F.cross_entropy(seen.logits, again) * len(views) / 3
+        + F.cross_entropy(effects, torch.cat([batch.labels, again])) * (len(views) + 1) / 3
         + raw.embedding.square().sum(1).mean()  # centres start at zero
     )
-    assert len(seen.logits) == 6
+    assert len(seen.logits) == 3 * len(views)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 

@@ -28,7 +28,10 @@ def test_defaults_are_the_papers() -> None:
         600,
     )
     assert recipe.teacher is not None
-    assert recipe.teacher.views == ("crop", "drop")
+    assert (recipe.teacher.mode, recipe.teacher.cache_variants) == ("hybrid", 0)
+    assert not recipe.teacher.joint_forward
+    assert recipe.views == ("crop", "drop")
+    assert recipe.elastic is None
 
 
 def test_a_dumped_recipe_reads_back(tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""Cross-entropy, distillation and TGDA at equal epochs, on real photographs, several seeds.
+
+    .venv/bin/python benchmarks/tgda.py --data ../shared/data/cub_100 --classes 30 --work runs/tgda
+
+trains the teacher once, then every cell of `CELLS` for every seed, and evaluates all of them on the test
+split. Finished runs are reused and interrupted ones resumed; start the script twice to use two cores.
+`--table` only reads what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from edge_fgir._files import write_json
+from edge_fgir.benchmarking import accuracy, environment
+from edge_fgir.data import DataSet, Sample, labels_of, open_data, prepared_images
+from edge_fgir.models import create_model, summarize
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.trained import TrainedModel, load_trained
+from edge_fgir.training import read_recipe, train
+from edge_fgir.training.loop import SUMMARY
+
+ROOT = Path(__file__).resolve().parents[1]
+EVALUATION = "test.json"
+
+PLAIN = ("method=ce", "teacher=null")
+CELLS: dict[str, tuple[str, ...]] = {
+    "ce": PLAIN,
+    "kd": ("method=kd",),
+    "tgda": (),
+    "tgda-live": ("teacher.cache_variants=0",),
+    "resnet18-ce": (*PLAIN, "model.name=resnet18"),
+    "resnet18-tgda": ("model.name=resnet18",),
+}
+"""What is compared: changes to the student's recipe."""
+
+
+def main() -> None:
+    """Train what is missing, print the table and write it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="folder with train and test")
+    parser.add_argument("--classes", type=int, default=0, help="only the first N classes")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the run folders")
+    parser.add_argument("--teacher", default="cub_100-teacher", help="recipe")
+    parser.add_argument("--student", default="cub_100-lrnet14-cpu", help="recipe")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--set", action="append", default=[], help="change to the student's recipe")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--out", type=Path, help="result file")
+    options = parser.parse_args()
+    data = first_classes(open_data(options.data), options.classes)
+    teacher = options.work / "teacher"
+    if not options.table:
+        run(options.teacher, [], data, teacher, wait=True)
+        for seed in options.seeds:
+            for cell in options.cells:
+                normalization = TrainedModel.read(teacher).normalization.model_dump()
+                changes = [
+                    f"teacher.run={teacher}",
+                    *(f"data.{key}={list(value)}" for key, value in normalization.items()),
+                    *options.set,
+                    *CELLS[cell],
+                    f"seed={seed}",
+                ]
+                run(options.student, changes, data, options.work / f"{cell}-{seed}")
+    body = table(options.work, data)
+    show(body)
+    if options.out:
+        write_json(options.out, {**body, "environment": environment()})
+
+
+def first_classes(data: DataSet, count: int) -> DataSet:
+    """Keep the first ``count`` classes; 0: all."""
+    if not count:
+        return data
+    splits: Any = {
+        split: tuple(Sample(s.path, s.label) for s in samples if s.label < count)
+        for split, samples in data.splits.items()
+    }
+    name = f"{data.name}, first {count} classes"
+    return DataSet(name, data.licence, data.classes[:count], splits, data.convert)
+
+
+def run(recipe: str, changes: list[str], data: DataSet, out: Path, *, wait: bool = False) -> None:
+    """Train and evaluate, unless that is done or another process is at it."""
+    with _claim(out.with_suffix(".lock"), wait=wait) as mine:
+        if not mine or (out / EVALUATION).exists():
+            return
+        train(read_recipe(recipe, changes), data, out, resume=True)
+        trained, model = load_trained(out)
+        samples = data.split("test")
+        images = prepared_images(data, samples, trained.preprocess)
+        logits = logits_of(model, images, trained.normalization, f"{out.name} test")
+        probabilities = torch.from_numpy(logits).softmax(1).numpy()
+        body = accuracy.evaluation(probabilities, labels_of(samples), data.classes)
+        kept = {key: body[key] for key in ("top1", "top5", "macro", "ece", "images")}
+        write_json(out / EVALUATION, kept)
+
+
+@contextmanager
+def _claim(path: Path, *, wait: bool) -> Iterator[bool]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def table(work: Path, data: DataSet) -> dict[str, Any]:
+    """Collect what is finished."""
+    runs = []
+    for path in sorted(work.glob(f"*/{EVALUATION}")):
+        summary = json.loads((path.parent / SUMMARY).read_text())
+        cell, _, seed = path.parent.name.rpartition("-")
+        runs.append(
+            {
+                "cell": cell or path.parent.name,
+                "seed": int(seed) if cell else None,
+                **json.loads(path.read_text()),
+                **{k: summary[k] for k in ("architecture", "epochs", "seconds", "device")},
+                "gmacs": _gmacs(path.parent),
+                "recipe": (path.parent / "config.yaml").read_text(),
+            }
+        )
+    cells = []
+    for cell in dict.fromkeys(run["cell"] for run in runs):
+        top1 = [run["top1"] for run in runs if run["cell"] == cell]
+        cells.append(
+            {
+                "cell": cell,
+                "seeds": len(top1),
+                "top1": mean(top1),
+                "sd": stdev(top1) if len(top1) > 1 else None,
+                "gmacs": next(run["gmacs"] for run in runs if run["cell"] == cell),
+            }
+        )
+    counts = {split: len(samples) for split, samples in data.splits.items()}
+    return {
+        "schema": "edge-fgir/benchmark/1",
+        "data": {"name": data.name, "classes": len(data.classes), **counts},
+        "cells": sorted(cells, key=lambda cell: float(cell["top1"] or 0)),
+        "runs": runs,
+    }
+
+
+def _gmacs(path: Path) -> float:
+    trained = TrainedModel.read(path)
+    size, classes = trained.preprocess.size, trained.num_classes
+    model = create_model(trained.architecture, classes, image_size=size, meta=True)
+    return summarize(model, trained.architecture, size, classes).gmacs
+
+
+def show(body: dict[str, Any]) -> None:
+    """Print the table."""
+    print(f"{body['data']['name']}: {body['data']['test']} test images")
+    print(f"{'':16}{'top-1 %':>9}{'sd':>7}{'seeds':>7}{'GMACs':>8}")
+    for cell in body["cells"]:
+        spread = "-" if cell["sd"] is None else f"{cell['sd']:.2f}"
+        print(
+            f"{cell['cell']:16}{cell['top1']:9.2f}{spread:>7}{cell['seeds']:7}{cell['gmacs']:8.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What a teacher tells a student about a batch (spec TGDA sections 1.2 and 1.6)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from edge_fgir._errors import InputError
+from edge_fgir.models import CAL
+from edge_fgir.training.precision import autocast
+from edge_fgir.training.recipe import TeacherSection, View
+from edge_fgir.training.views import Sight, draw_sight, make_views
+
+
+class Guidance(NamedTuple):
+    """Soft labels, and views with theirs.
+
+    Attributes:
+        raw: (B, K) logits of the images as they are.
+        views: (V * B, 3, S, S), view by view; None without views.
+        seen: (V * B, K) their logits; None without views.
+    """
+
+    raw: Tensor
+    views: Tensor | None
+    seen: Tensor | None
+
+
+class Guide(Protocol):
+    """Anything that guides a student: a teacher that runs, or the replay of one."""
+
+    views: tuple[View, ...]
+
+    def look(self, images: Tensor, indices: Tensor) -> Guidance:
+        """Return the guidance for (B, 3, S, S) normalised pixels of the pictures ``indices``."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return tensors a resumed run needs."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take those tensors back."""
+
+
+class LiveTeacher:
+    """A teacher that runs in every step: once on the batch, once on its views.
+
+    Args:
+        teacher: Frozen model; a :class:`CAL` where there are views.
+        section: Its mode.
+        views: Views it makes; none for plain distillation.
+        precision: What it computes in.
+
+    Raises:
+        InputError: Views are asked of a teacher without attention maps.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        section: TeacherSection,
+        views: tuple[View, ...],
+        precision: str = "fp32",
+    ) -> None:
+        if views and not isinstance(teacher, CAL):
+            raise InputError(
+                f"teacher {section.run} has no attention maps",
+                "a CAL teacher for method tgda",
+                "train one with method cal, or use method kd",
+            )
+        self.views = views
+        self._teacher = teacher.requires_grad_(False)
+        # hybrid: running BatchNorm statistics, but maps are drawn as in training.
+        self._teacher.train(section.mode == "train")
+        self._mean = section.mode == "eval"
+        self._first_maps = section.first_maps
+        self._precision = precision
+
+    def look(self, images: Tensor, indices: Tensor) -> Guidance:
+        """Run the teacher on the images and on the views it makes of them."""
+        return self.observe(images)[0]
+
+    @torch.no_grad()
+    def observe(self, images: Tensor, *, compact: bool = False) -> tuple[Guidance, Sight | None]:
+        """Return the guidance and the sight behind its views.
+
+        Args:
+            images: (B, 3, S, S) normalised pixels.
+            compact: Round the sight as a cache does before the views are made.
+        """
+        with autocast(images.device, self._precision):
+            return self._observe(images, compact)
+
+    def _observe(self, images: Tensor, compact: bool) -> tuple[Guidance, Sight | None]:
+        if not self.views:
+            return Guidance(self._teacher(images).float(), None, None), None
+        assert isinstance(self._teacher, CAL)
+        raw = self._teacher.look(images)
+        sight = draw_sight(raw.attention, self.views, first_maps=self._first_maps, mean=self._mean)
+        if compact:
+            sight = sight.compact()
+        views = make_views(images, sight, self.views)
+        return Guidance(raw.logits, views, self._teacher(views)), sight
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the teacher's buffers, which ``mode: train`` moves."""
+        return {f"teacher.{name}": value for name, value in self._teacher.named_buffers()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take the teacher's buffers back."""
+        for name, buffer in self._teacher.named_buffers():
+            buffer.copy_(state[f"teacher.{name}"])

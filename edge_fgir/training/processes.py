@@ -1,0 +1,89 @@
+"""The processes of a run: one, or several under ``accelerate launch`` or ``torchrun``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn
+
+from edge_fgir.models import CAL
+from edge_fgir.models.inference import logits_of
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.training.losses import of_all_processes
+from edge_fgir.training.methods import Batch, Method
+
+
+class Processes:
+    """Rank, device and what the processes do together.
+
+    The number format is the recipe's, so accelerate's own mixed precision stays off.
+    """
+
+    def __init__(self) -> None:
+        self._accelerator = Accelerator(mixed_precision="no")
+        self.rank: int = self._accelerator.process_index
+        self.count: int = self._accelerator.num_processes
+        self.first: bool = self.rank == 0
+        self.device: torch.device = self._accelerator.device
+
+    def wait(self) -> None:
+        """Go on when every process is here."""
+        self._accelerator.wait_for_everyone()
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a model to the device; on several GPUs BatchNorm sees the whole batch."""
+        model = model.to(self.device).to(memory_format=torch.channels_last)
+        if self.count > 1 and self.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return model
+
+    def join(self, step: Step) -> nn.Module:
+        """Average gradients over the processes."""
+        if self.count == 1:
+            return step
+        self._accelerator.ddp_handler = DistributedDataParallelKwargs(
+            # Copying BatchNorm statistics between two forwards would spoil the backward.
+            broadcast_buffers=False,
+            # CAL leaves out layers that some backbones have behind their features.
+            find_unused_parameters=isinstance(step.model, CAL),
+        )
+        joined: nn.Module = self._accelerator.prepare_model(step)
+        return joined
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of a tensor over the processes."""
+        return of_all_processes(value[None]).mean(dim=0) if self.count > 1 else value
+
+    def logits(
+        self, model: nn.Module, images: Pixels, normalization: Normalization, title: str
+    ) -> np.ndarray:
+        """Return logits (N, K) of (N, S, S, 3) pictures; each process computes its share."""
+        share = -(-len(images) // self.count)
+        places = np.arange(share * self.count) % len(images)
+        own = places.reshape(share, self.count)[:, self.rank]
+        logits = torch.from_numpy(logits_of(model, images[own], normalization, title))
+        together = of_all_processes(logits.to(self.device)).cpu()
+        ordered = together.unflatten(0, (self.count, share)).transpose(0, 1).flatten(0, 1)
+        result: np.ndarray = ordered[: len(images)].numpy()
+        return result
+
+
+class Step(nn.Module):
+    """Network and method as one module whose forward is the loss: what several GPUs share.
+
+    Args:
+        model: The network; the only part with parameters.
+        method: What is minimised.
+    """
+
+    def __init__(self, model: nn.Module, method: Method) -> None:
+        super().__init__()
+        self.model = model
+        self.method = method
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the loss."""
+        return self.method.loss(self.model, batch)

@@ -1,0 +1,136 @@
+"""Finding a student's guide: the teacher of its recipe, running or replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import sha256
+from edge_fgir.data import DataSet
+from edge_fgir.data.loaders import TrainImages, all_images
+from edge_fgir.models.inference import normalized
+from edge_fgir.models.trained import TrainedModel, load_trained, read_labels, weights_file
+from edge_fgir.training.guidance import Guide, LiveTeacher
+from edge_fgir.training.recipe import Recipe, TeacherSection, View
+from edge_fgir.training.teacher_cache import CachedTeacher, CacheSource, TeacherCache
+
+_CACHES = "cache"
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained model that a student is to learn from.
+
+    Attributes:
+        section: The recipe's wishes.
+        views: Views it is to make.
+        described: What it is.
+        device: Where it runs.
+        precision: What it computes in.
+    """
+
+    section: TeacherSection
+    views: tuple[View, ...]
+    described: TrainedModel
+    device: torch.device
+    precision: str
+
+    @classmethod
+    def find(
+        cls, recipe: Recipe, data: DataSet, device: torch.device, precision: str
+    ) -> Teacher | None:
+        """Return the recipe's teacher, or None if it has none.
+
+        Raises:
+            InputError: The run is not there, knows other classes or cannot make the views.
+        """
+        if recipe.teacher is None:
+            return None
+        run = Path(recipe.teacher.run)
+        described = TrainedModel.read(run)
+        if read_labels(run) != data.classes:
+            raise InputError(
+                f"teacher {run} knows other classes than {data.name}",
+                "a teacher trained on this data",
+            )
+        views = recipe.views if recipe.method == "tgda" else ()
+        if views and not described.attention_maps:
+            raise InputError(
+                f"teacher {run} has no attention maps",
+                "a CAL teacher for method tgda",
+                "train one with method cal, or use method kd",
+            )
+        return cls(recipe.teacher, views, described, device, precision)
+
+    def live(self) -> LiveTeacher:
+        """Load the teacher to run in every step."""
+        _, model = load_trained(Path(self.section.run))
+        placed = model.to(self.device).to(memory_format=torch.channels_last)
+        return LiveTeacher(placed, self.section, self.views, self.precision)
+
+    def guide(self, images: TrainImages, fingerprint: dict[str, Any], workers: int) -> Guide:
+        """Return the guide the recipe asks for.
+
+        Args:
+            images: The train split as the student sees it.
+            fingerprint: What ``images`` depend on.
+            workers: Loader processes while a cache is filled.
+        """
+        if not self.section.cache_variants:
+            return self.live()
+        source = CacheSource(
+            facts={**self._facts(), **fingerprint},
+            pictures=lambda variant: all_images(images, variant, _BATCH, workers),
+            prepare=lambda pixels: normalized(pixels.to(self.device), self.described.normalization),
+            teacher=_once(self.live),
+            count=len(images),
+        )
+        root = Path(self.section.cache_folder or Path(self.section.run) / _CACHES)
+        return CachedTeacher(TeacherCache(root, source), self.views, self.device)
+
+    def _facts(self) -> dict[str, Any]:
+        run = Path(self.section.run)
+        return {
+            "teacher": sha256(weights_file(run).read_bytes()),
+            "architecture": self.described.architecture,
+            "normalization": self.described.normalization.model_dump(mode="json"),
+            "mode": self.section.mode,
+            "first_maps": self.section.first_maps,
+            "views": list(self.views),
+            "precision": self.precision,
+        }
+
+
+def train_fingerprint(data: DataSet, recipe: Recipe) -> dict[str, Any]:
+    """Return what the augmented training pictures depend on: files, order, transforms."""
+    samples = data.split("train")
+    files = {sample.path: sample.path.stat() for sample in samples}
+    lines = [f"{path.name} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files.items()]
+    return {
+        "data": data.info.hash,
+        "files": sha256("\n".join(lines).encode(errors="surrogateescape")),
+        "pictures": len(samples),
+        "transform": recipe.data.model_dump(
+            mode="json", include={"view_size", "resize_ratio", "trivial_augment", "convert"}
+        ),
+        "torchvision": torchvision.__version__,
+    }
+
+
+def _once(make: Callable[[], LiveTeacher]) -> Callable[[], LiveTeacher]:
+    """Return a function that makes the teacher on its first call and keeps it."""
+    made: list[LiveTeacher] = []
+
+    def get() -> LiveTeacher:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get
