@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/tgda.py --data ../shared/data/cub_100 --classes 30 --work runs/tgda
 
-trains the teacher once, then every cell of `CELLS` for every seed, and evaluates all of them on the test
-split. Finished runs are reused and interrupted ones resumed; start the script twice to use two cores.
-`--table` only reads what is finished.
+trains the teacher once, then every cell of `CELLS` for every seed, and evaluates all of them on the
+test split. Finished runs are reused and interrupted ones resumed; start the script twice to use two
+cores. `--table` only reads what is finished.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,30 @@ Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 
 _ECE_BINS = 15
+_Z95 = 1.96
+_PAIRS, _EXAMPLES = 10, 3
 
 
 def top_k(probabilities: Floats, labels: Labels, k: int) -> float:
     """Return the share of images whose label is among the ``k`` most probable, percent."""
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float(100 * (best == labels[:, None]).any(axis=1).mean())
+
+
+def wilson_interval(share: float, images: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share that was counted on images.
+
+    Args:
+        share: What was counted, percent.
+        images: How many there were, at least one.
+
+    Returns:
+        Its ends, percent; never outside 0 and 100, unlike the normal interval (Wilson 1927).
+    """
+    p, z2 = share / 100, _Z95**2 / images
+    middle = (p + z2 / 2) / (1 + z2)
+    half = math.sqrt(max(p * (1 - p), 0.0) * z2 + z2**2 / 4) / (1 + z2)
+    return 100 * max(middle - half, 0.0), 100 * min(middle + half, 1.0)
 
 
 def per_class(probabilities: Floats, labels: Labels) -> list[float | None]:
@@ -56,11 +75,60 @@ def confusion(probabilities: Floats, labels: Labels) -> list[list[int]]:
     return table
 
 
+def confused_pairs(
+    probabilities: Floats, labels: Labels, classes: Sequence[str], limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the pairs of classes that are mixed up, most confusions first.
+
+    Args:
+        probabilities: (N, K).
+        labels: (N,).
+        classes: K names.
+        limit: At most so many pairs; None: every pair that was confused at all.
+
+    Returns:
+        For each pair: ``classes`` (two names), ``images`` of each, ``confused`` (how many of the
+        first were taken for the second, and the other way round), ``share`` of the two classes'
+        images that are such confusions, percent, ``mistakes`` (for each direction up to three,
+        those with the highest score in the wrong class) and ``references`` (of each class the image
+        recognised with the highest score, where one was). The last two name an image by its
+        ``index`` among the N, its ``truth``, the ``answer`` and that answer's ``score``. Pairs with
+        equally many confusions are ordered by ``share``.
+    """
+    table = np.array(confusion(probabilities, labels))
+    both = np.triu(table + table.T, 1)
+    images = table.sum(axis=1)
+    found = [(int(a), int(b)) for a, b in zip(*np.nonzero(both), strict=True)]
+    share = {(a, b): float(100 * both[a, b] / (images[a] + images[b])) for a, b in found}
+    found.sort(key=lambda pair: (-both[pair], -share[pair]))
+    answers, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
+
+    def best(truth: int, answer: int, count: int) -> list[dict[str, Any]]:
+        places = np.flatnonzero((labels == truth) & (answers == answer))
+        places = places[np.argsort(-scores[places], kind="stable")][:count]
+        names = {"truth": classes[truth], "answer": classes[answer]}
+        return [{"index": int(i), **names, "score": float(scores[i])} for i in places]
+
+    return [
+        {
+            "classes": [classes[a], classes[b]],
+            "images": [int(images[a]), int(images[b])],
+            "confused": [int(table[a, b]), int(table[b, a])],
+            "share": share[a, b],
+            "mistakes": best(a, b, _EXAMPLES) + best(b, a, _EXAMPLES),
+            "references": best(a, a, 1) + best(b, b, 1),
+        }
+        for a, b in found[:limit]
+    ]
+
+
 def evaluation(probabilities: Floats, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Return the body of an ``evaluation`` result."""
     by_class = per_class(probabilities, labels)
+    top1 = top_k(probabilities, labels, 1)
     return {
-        "top1": top_k(probabilities, labels, 1),
+        "top1": top1,
+        "top1_interval": list(wilson_interval(top1, len(labels))),
         "top5": top_k(probabilities, labels, 5),
         "macro": macro(probabilities, labels),
         "ece": expected_calibration_error(probabilities, labels),
@@ -70,4 +138,5 @@ def evaluation(probabilities: Floats, labels: Labels, classes: Sequence[str]) ->
             for i, name in enumerate(classes)
         ],
         "confusion": confusion(probabilities, labels),
+        "confused_pairs": confused_pairs(probabilities, labels, classes, _PAIRS),
     }

@@ -17,6 +17,9 @@ def export(
     data: Annotated[str, typer.Option(help="The run's data: calibration and gates need it.")],
     out: Annotated[Path, typer.Option(help="Bundle to write, X.fgir.")],
     precision: Annotated[str, typer.Option(help="auto, int8, fp16 or fp32.")] = "auto",
+    image_size: Annotated[
+        int | None, typer.Option(min=16, help="Input side, pixels; default: the run's own.")
+    ] = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
@@ -47,6 +50,7 @@ def export(
         open_data(data, convert=convert),
         out,
         precision=precision,
+        image_size=image_size,
         as_zip=zip_,
         tell=tell,
     )

@@ -39,16 +39,22 @@ def show(
     name: Annotated[str, typer.Argument(help="timm name, ours included.")],
     num_classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 1000,
     image_size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
+    attention_maps: Annotated[
+        int, typer.Option(min=0, help="Above 0: a CAL teacher with that many maps.")
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Count parameters, multiply-accumulates (one multiply-add is one) and tokens a block.
+    """Count parameters, multiply-accumulates and tokens a block, for one image.
 
     Example: `edge-fgir models show lrnet14 --num-classes 200 --image-size 128`
     """
     need("timm", "train", "models")
     from edge_fgir.models import create_model, summarize
+    from edge_fgir.models.arithmetic import CONVENTION
 
-    model = create_model(name, num_classes, image_size=image_size, meta=True)
+    model = create_model(
+        name, num_classes, attention_maps=attention_maps, image_size=image_size, meta=True
+    )
     summary = summarize(model, name, image_size, num_classes)
     if json:
         print_json(summary.to_dict())
@@ -57,5 +63,6 @@ def show(
         f"{name}: {summary.params:,} parameters, {summary.gmacs:.3f} GMACs at {image_size} px, "
         f"{num_classes} classes"
     )
+    typer.echo(f"  MACs: {CONVENTION}")
     for index, block in enumerate(summary.blocks):
         typer.echo(f"  block {index}: {block.attention_tokens} tokens, MLP {block.mlp_tokens}")

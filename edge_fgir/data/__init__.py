@@ -10,11 +10,15 @@ from edge_fgir.data.dataset import (
     Sample,
     Split,
     draw_by_class,
+    files_of,
     labels_of,
     prepared_images,
+    typical_images,
 )
 from edge_fgir.data.elpv import read_elpv
 from edge_fgir.data.folder import read_folder
+from edge_fgir.data.packing import pack
+from edge_fgir.data.shards import holds_shards, read_shards, shard_order
 from edge_fgir.data.split import stratified
 
 BUILT_IN = {"elpv": read_elpv}
@@ -24,11 +28,15 @@ BUILT_IN = {"elpv": read_elpv}
 def open_data(source: str, *, convert: bool = False) -> DataSet:
     """Open a data set by built-in name or folder, and check the header of every picture.
 
+    A folder holds pictures by class, or webdataset shards.
+
     Raises:
         InputError: It is missing, empty, or holds pictures that cannot be used.
     """
     if source in BUILT_IN and not Path(source).is_dir():
         return BUILT_IN[source]()
+    if holds_shards(Path(source)):
+        return read_shards(Path(source), convert=convert)
     data = read_folder(Path(source), convert=convert)
     data.check()
     return data
@@ -41,8 +49,12 @@ __all__ = [
     "Sample",
     "Split",
     "draw_by_class",
+    "files_of",
     "labels_of",
     "open_data",
+    "pack",
     "prepared_images",
+    "shard_order",
     "stratified",
+    "typical_images",
 ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
@@ -22,12 +23,68 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
+class Part(NamedTuple):
+    """The bytes of a larger file that are a picture."""
+
+    file: Path
+    offset: int
+    size: int
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One picture file and the index of its class."""
+    """One picture and the index of its class.
+
+    Attributes:
+        path: The picture's file; inside a shard, only a name for it: ``<shard>.tar/<member>``.
+        label: Index of the class.
+        part: Where a picture inside a shard lies.
+    """
 
     path: Path
     label: int
+    part: Part | None = None
+
+    @property
+    def file(self) -> Path:
+        """The file on disk that holds the picture: its own, or the shard."""
+        return self.path if self.part is None else self.part.file
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded picture."""
+        return self.path.stat().st_size if self.part is None else self.part.size
+
+    def read_bytes(self) -> bytes:
+        """Return the encoded picture.
+
+        Raises:
+            InputError: The shard is gone or was cut since it was indexed.
+        """
+        if self.part is None:
+            return self.path.read_bytes()
+        try:
+            with self.part.file.open("rb") as file:
+                file.seek(self.part.offset)
+                content = file.read(self.part.size)
+        except FileNotFoundError as error:
+            raise InputError(f"{self.part.file} is gone", "the shard that was there") from error
+        if len(content) != self.part.size:
+            raise InputError(
+                f"{self.part.file} was cut while in use", "the shard that was there", "start again"
+            )
+        return content
+
+
+@runtime_checkable
+class Table(Protocol):
+    """Samples kept as arrays, for sets too large for an object a picture."""
+
+    labels: npt.NDArray[np.int64]
+    files: Sequence[Path]
+
+    def entries(self) -> Iterator[tuple[str, int, int]]:
+        """Yield file name, bytes and label of each sample."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +97,18 @@ class DataSet:
         classes: Class names in the order of the labels.
         splits: Samples of each split.
         convert: Pictures that are not plain 8-bit RGB are converted instead of refused.
+        shard_sizes: For a split that lies in shards, the number of its samples in each shard, in
+            the order of the samples: what :func:`edge_fgir.data.shard_order` takes.
     """
 
     name: str
     licence: str
     classes: tuple[str, ...]
-    splits: dict[Split, tuple[Sample, ...]]
+    splits: Mapping[Split, Sequence[Sample]]
     convert: bool = False
+    shard_sizes: Mapping[Split, tuple[int, ...]] = field(default_factory=dict)
 
-    def split(self, name: Split) -> tuple[Sample, ...]:
+    def split(self, name: Split) -> Sequence[Sample]:
         """Return the samples of one split.
 
         Raises:
@@ -61,16 +121,17 @@ class DataSet:
 
     def counts(self, name: Split) -> list[int]:
         """Return the number of pictures of each class in one split."""
-        counted = Counter(sample.label for sample in self.splits.get(name, ()))
-        return [counted[label] for label in range(len(self.classes))]
+        labels = labels_of(self.splits.get(name, ()))
+        counted: list[int] = np.bincount(labels, minlength=len(self.classes)).tolist()
+        return counted
 
     @cached_property
     def info(self) -> DataInfo:
         """Name, licence and a hash over file names, sizes, labels and splits."""
         digest = hashlib.sha256("\n".join(self.classes).encode())
         for split in SPLITS:
-            for sample in self.splits.get(split, ()):
-                line = f"{split} {sample.path.name} {sample.path.stat().st_size} {sample.label}\n"
+            for name, size, label in _entries(self.splits.get(split, ())):
+                line = f"{split} {name} {size} {label}\n"
                 digest.update(line.encode(errors="surrogateescape"))
         return DataInfo(name=self.name, licence=self.licence, hash=digest.hexdigest())
 
@@ -86,23 +147,38 @@ class DataSet:
             for problem in pool.map(self._problem, samples):
                 if problem is not None:
                     problems.append(problem)
-        if len(problems) > 1:
-            raise InputError(
-                f"{len(problems)} of {len(samples)} pictures cannot be used, {problems[0]}"
-            )
-        if problems:
-            raise problems[0]
+        refuse(problems, len(samples))
 
     def _problem(self, sample: Sample) -> InputError | None:
         try:
-            check_image(sample.path, convert=self.convert)
+            check_image(sample.path, convert=self.convert, file=_content(sample))
         except InputError as error:
             return error
         return None
 
     def read(self, sample: Sample) -> Pixels:
         """Decode one picture, (H, W, 3) ``uint8`` RGB."""
-        return read_image(sample.path, convert=self.convert)
+        return read_image(sample.path, convert=self.convert, file=_content(sample))
+
+
+def _content(sample: Sample) -> io.BytesIO | None:
+    return None if sample.part is None else io.BytesIO(sample.read_bytes())
+
+
+def refuse(problems: Sequence[InputError], pictures: int) -> None:
+    """Raise the first of the problems found in a number of pictures, if any, as one error."""
+    if len(problems) > 1:
+        raise InputError(f"{len(problems)} of {pictures} pictures cannot be used, {problems[0]}")
+    if problems:
+        raise problems[0]
+
+
+def _entries(samples: Sequence[Sample]) -> Iterator[tuple[str, int, int]]:
+    if isinstance(samples, Table):
+        yield from samples.entries()
+        return
+    for sample in samples:
+        yield sample.path.name, sample.size, sample.label
 
 
 def prepared_images(data: DataSet, samples: Sequence[Sample], preprocess: Preprocess) -> Pixels:
@@ -117,20 +193,32 @@ def prepared_images(data: DataSet, samples: Sequence[Sample], preprocess: Prepro
     return pixels
 
 
-def labels_of(samples: Iterable[Sample]) -> np.ndarray:
+def labels_of(samples: Iterable[Sample]) -> npt.NDArray[np.int64]:
     """Return the labels of samples, (N,) ``int64``."""
+    if isinstance(samples, Table):
+        return samples.labels
     return np.fromiter((sample.label for sample in samples), np.int64)
+
+
+def files_of(samples: Iterable[Sample]) -> list[Path]:
+    """Return the files on disk that hold the samples, each once, in order."""
+    if isinstance(samples, Table):
+        return list(samples.files)
+    return list(dict.fromkeys(sample.file for sample in samples))
 
 
 def draw_by_class(samples: Sequence[Sample], count: int) -> list[Sample]:
     """Draw up to ``count`` samples, seeded, one class after another, so that each is present."""
-    order = np.random.default_rng(0).permutation(len(samples)).tolist()
-    by_class: dict[int, list[Sample]] = {}
-    for position in order:
-        by_class.setdefault(samples[position].label, []).append(samples[position])
-    drawn: list[Sample] = []
-    while len(drawn) < min(count, len(samples)):
-        for label in sorted(by_class):
-            if by_class[label] and len(drawn) < count:
-                drawn.append(by_class[label].pop())
-    return drawn
+    labels = labels_of(samples)
+    order = np.random.default_rng(0).permutation(len(samples))
+    # Class after class; within a class from the end of the order, as a pile is dealt from its top.
+    order = order[::-1][np.argsort(labels[order[::-1]], kind="stable")]
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    rounds = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    drawn = order[np.argsort(rounds, kind="stable")][:count]
+    return [samples[position] for position in drawn.tolist()]
+
+
+def typical_images(data: DataSet, preprocess: Preprocess, count: int = 512) -> Pixels:
+    """Return training pictures of every class as the device would see them, (N, S, S, 3)."""
+    return prepared_images(data, draw_by_class(data.split("train"), count), preprocess)

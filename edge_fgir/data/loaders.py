@@ -19,6 +19,7 @@ from torchvision.transforms import v2
 
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import DataSet, Sample
+from edge_fgir.data.shards import shard_order
 from edge_fgir.runtime import Pixels
 
 _CACHE_BYTES = 1 << 30
@@ -28,7 +29,7 @@ class Key(NamedTuple):
     """A picture under one draw of the augmentation."""
 
     variant: int
-    index: int
+    place: int
 
 
 class Pictures(NamedTuple):
@@ -116,6 +117,8 @@ class Schedule:
         variants: Draws of the augmentation, taken in turn by epoch; 0: a new one every epoch.
         rank: This process's number; it gets its share of every batch.
         processes: Number of processes; divides ``batch``.
+        shards: Pictures in each shard; empty: they lie in files of their own. A process reads its
+            own shards, so its batches are not those of another number of processes.
     """
 
     images: int
@@ -124,6 +127,7 @@ class Schedule:
     variants: int = 0
     rank: int = 0
     processes: int = 1
+    shards: tuple[int, ...] = ()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -136,11 +140,15 @@ class Schedule:
 
     def epoch(self, number: int) -> list[list[Key]]:
         """Return this process's share of each batch of an epoch."""
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, number, self.images))
-        order = torch.randperm(self.images, generator=generator).tolist()
         variant, share = self.variant(number), self.batch // self.processes
-        starts = range(share * self.rank, self.steps_per_epoch * self.batch, self.batch)
-        return [[Key(variant, index) for index in order[i : i + share]] for i in starts]
+        if self.shards:
+            order = shard_order(self.shards, self.seed, number, self.rank, self.processes).tolist()
+            starts = range(0, self.steps_per_epoch * share, share)
+        else:
+            generator = torch.Generator().manual_seed(mixed_seed(self.seed, number, self.images))
+            order = torch.randperm(self.images, generator=generator).tolist()
+            starts = range(share * self.rank, self.steps_per_epoch * self.batch, self.batch)
+        return [[Key(variant, place) for place in order[i : i + share]] for i in starts]
 
 
 class _Batches(Sampler[list[Key]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ class Validation:
 
     images: Pixels
     labels: npt.NDArray[np.int64]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
 
     @classmethod
     def of(cls, data: DataSet, preprocess: Preprocess) -> Validation:

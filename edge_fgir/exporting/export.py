@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.special import softmax
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.benchmarking.accuracy import evaluation
-from edge_fgir.data import DataSet, draw_by_class
+from edge_fgir.data import DataSet, draw_by_class, typical_images
 from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.calibration import (
     Validation,
@@ -24,7 +25,7 @@ from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import TrainedModel, load_trained, read_labels
+from edge_fgir.models.trained import TrainedModel, load_at_size, read_labels
 from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.manifest import Precision
 
@@ -53,6 +54,7 @@ def export(
     out: Path,
     *,
     precision: str = "auto",
+    image_size: int | None = None,
     as_zip: bool = False,
     tell: Callable[[Stage], None] = lambda stage: None,
 ) -> Bundle:
@@ -64,6 +66,8 @@ def export(
         data: The run's data set: calibration images come from train, all choices from val.
         out: Bundle to write.
         precision: ``auto`` or one the target offers.
+        image_size: Side of the input, pixels; None: the run's own. BatchNorm statistics are
+            measured again for another one.
         as_zip: Write one uncompressed zip instead of a folder.
         tell: Called with each measured stage.
 
@@ -73,8 +77,8 @@ def export(
     """
     chosen = resolve_precision(target, precision)
     check_out(out, as_zip=as_zip)
-    trained, model = load_trained(run)
-    _check_same_data(run, trained, data)
+    _check_same_data(run, data)
+    trained, model = load_at_size(run, image_size, partial(typical_images, data))
     validation = Validation.of(data, trained.preprocess)
     reference = logits_of(model, validation.images, trained.normalization, "torch")
     parity = ParityReport(reference, validation.labels, target.gates)
@@ -115,8 +119,9 @@ def export(
     return bundle
 
 
-def _check_same_data(run: Path, trained: TrainedModel, data: DataSet) -> None:
+def _check_same_data(run: Path, data: DataSet) -> None:
     if read_labels(run) != data.classes:
+        trained = TrainedModel.read(run)
         raise InputError(
             f"run {run} knows other classes than data {data.name}",
             f"the data it was trained on ({trained.data.name})",

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from timm.layers import Attention, Mlp
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from edge_fgir._errors import InputError
+
+CONVENTION = (
+    "convolutions, linear layers and attention's matrix products; one multiply-add is one; "
+    "normalisation and activations are not counted"
+)
+"""What a multiply-accumulate is here."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,8 @@ class BlockTokens:
 class ModelSummary:
     """What ``edge-fgir models show`` prints.
 
-    ``gmacs`` counts convolutions, linear layers and attention's matrix products for one image, one
-    multiply-add as one.
+    ``gmacs`` is counted for one image as :data:`CONVENTION` says; ``blocks`` lists transformer
+    blocks whose tokens can be read off, in the order they run.
     """
 
     name: str
@@ -48,31 +57,41 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     """Count ``model`` for one (1, 3, image_size, image_size) image.
 
     Build it under ``torch.device("meta")`` and nothing is computed or allocated.
+
+    Raises:
+        InputError: The model does not take images of that size.
     """
-    attention: list[int] = []
-    mlp: list[int] = []
-    handles = []
-    for module in model.modules():
-        into = attention if isinstance(module, Attention) else mlp
-        if isinstance(module, Attention | Mlp):
-            handles.append(module.register_forward_pre_hook(_recorder(into)))
+    seen: list[tuple[type[nn.Module], int]] = []
+    handles = [
+        module.register_forward_pre_hook(_recorder(kind, seen))
+        for module in model.modules()
+        for kind in (Attention, Mlp)
+        if isinstance(module, kind)
+    ]
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, 3, image_size, image_size, device=device))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(f"{name} does not take {image_size} px: {error}") from error
     finally:
         model.train(training)
         for handle in handles:
             handle.remove()
-    blocks = [BlockTokens(a, m) for a, m in zip(attention, mlp, strict=True)]
+    # An MLP without attention before it, as in a ConvNeXt, is no transformer block.
+    blocks = [
+        BlockTokens(attention, mlp)
+        for (first, attention), (second, mlp) in pairwise(seen)
+        if (first, second) == (Attention, Mlp)
+    ]
     macs = counter.get_total_flops() / 2
     return ModelSummary(name, count_params(model), macs / 1e9, image_size, num_classes, blocks)
 
 
-def _recorder(counts: list[int]) -> Any:
+def _recorder(kind: type[nn.Module], seen: list[tuple[type[nn.Module], int]]) -> Any:
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        counts.append(inputs[0].shape[1])
+        seen.append((kind, inputs[0].shape[1]))
 
     return record

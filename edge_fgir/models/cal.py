@@ -7,16 +7,22 @@ what TGDA crops and drops.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_fgir._errors import InputError
+from edge_fgir.models.features import spatial_maps
+from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
+
+FULL_CROPS = ((0.3, 0.1), (0.2, 0.1), (0.1, 0.05))
+"""Threshold (share of the map's peak) and padding (share of the side) of full inference's crops."""
 
 _SCALE = 100.0
 _EPS = 1e-6
+_PROBE_SIZE = 64
 
 
 class CALOutput(NamedTuple):
@@ -50,18 +56,26 @@ class CAL(nn.Module):
     """A backbone with attention pooling instead of average pooling.
 
     Args:
-        backbone: A timm model whose ``forward_features`` returns (B, C, h, w).
+        backbone: A timm model whose ``forward_features`` returns maps or a square of tokens.
         num_classes: Number of classes K.
         attention_maps: Number of maps M.
+        image_size: Input side of ``backbone``, pixels; needed only where it was built for one size
+            that is not its default.
 
     Raises:
-        InputError: The backbone gives no feature maps.
+        InputError: The backbone gives neither maps nor a square grid of tokens.
     """
 
-    def __init__(self, backbone: nn.Module, num_classes: int, attention_maps: int = 32) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        attention_maps: int = 32,
+        image_size: int | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        channels = _feature_channels(backbone)
+        channels = _feature_channels(backbone, image_size or _default_size(backbone))
         self.num_classes = num_classes
         self.attention = nn.Sequential(
             nn.Conv2d(channels, attention_maps, 1, bias=False),
@@ -82,8 +96,8 @@ class CAL(nn.Module):
             counterfactual: Also compute ``effect``. Its attention is U(0, 2) in training mode and
                 one in evaluation mode.
         """
-        features = self.backbone.forward_features(x)  # type: ignore[operator]
-        with torch.autocast(x.device.type, enabled=False):
+        features = spatial_maps(self.backbone, self.backbone.forward_features(x))  # type: ignore[operator]
+        with _full_precision(x.device.type):
             features = features.float()
             attention = self.attention(features)
             embedding = bilinear_attention_pool(features, attention)
@@ -97,18 +111,45 @@ class CAL(nn.Module):
         return CALOutput(logits, attention, embedding, effect)
 
 
-def _feature_channels(backbone: nn.Module) -> int:
-    """Return C of ``forward_features``; timm's ``num_features`` may be another layer's."""
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """Leave autocast, which the meta device (counting) does not have."""
+    known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if known else nullcontext()
+
+
+def full_inference(model: CAL, images: Tensor) -> Tensor:
+    """Return logits (B, K) of CAL's multi-crop inference: 8 forwards (spec TGDA section 2.4).
+
+    The image, its mirror, and three crops of each around its mean attention map; all are averaged.
+
+    Args:
+        model: In evaluation mode.
+        images: (B, 3, S, S) normalised pixels.
+    """
+    size = (images.shape[2], images.shape[3])
+    logits = []
+    for view in (images, images.flip(3)):
+        seen = model.look(view)
+        logits.append(seen.logits)
+        maps = seen.attention.mean(dim=1)
+        for share, padding in FULL_CROPS:
+            hot = hot_region(maps, maps.new_full((len(maps),), share), size)
+            logits.append(model(crop_and_resize(view, crop_boxes(hot, padding))))
+    return torch.stack(logits).mean(dim=0)
+
+
+def _default_size(backbone: nn.Module) -> int:
+    """Return the input side that timm builds ``backbone`` for, or a small one where any will do."""
+    cfg = getattr(backbone, "pretrained_cfg", None) or {}
+    return int(cfg["input_size"][-1]) if cfg.get("fixed_input_size") else _PROBE_SIZE
+
+
+def _feature_channels(backbone: nn.Module, size: int) -> int:
+    """Return C of the feature maps; timm's ``num_features`` may be another layer's."""
     training = backbone.training
     backbone.eval()
     with torch.no_grad():
-        probe = torch.zeros(1, 3, 64, 64, device=next(backbone.parameters()).device)
-        features = backbone.forward_features(probe)  # type: ignore[operator]
+        probe = torch.zeros(1, 3, size, size, device=next(backbone.parameters()).device)
+        maps = spatial_maps(backbone, backbone.forward_features(probe))  # type: ignore[operator]
     backbone.train(training)
-    if features.ndim != 4:
-        raise InputError(
-            f"{type(backbone).__name__} gives features of shape {tuple(features.shape)}",
-            "spatial maps (B, C, h, w) for CAL",
-            "choose a convolutional backbone",
-        )
-    return int(features.shape[1])
+    return int(maps.shape[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,6 +24,15 @@ def normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
+def normalized_batches(
+    images: Pixels, normalization: Normalization, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield (N, S, S, 3) ``uint8`` pictures as normalised (B, 3, S, S) on ``device``."""
+    for start in range(0, len(images), _BATCH):
+        batch = torch.from_numpy(images[start : start + _BATCH]).permute(0, 3, 1, 2)
+        yield normalized(batch.to(device), normalization)
+
+
 @torch.inference_mode()
 def logits_of(
     model: nn.Module, images: Pixels, normalization: Normalization, title: str
@@ -32,9 +43,8 @@ def logits_of(
     model.eval()
     logits = []
     with progress(title, len(images)) as meter:
-        for start in range(0, len(images), _BATCH):
-            batch = torch.from_numpy(images[start : start + _BATCH]).permute(0, 3, 1, 2).to(device)
-            logits.append(model(normalized(batch, normalization)).float().cpu())
+        for batch in normalized_batches(images, normalization, device):
+            logits.append(model(batch).float().cpu())
             meter.advance(len(batch))
     model.train(training)
     result: npt.NDArray[np.float32] = torch.cat(logits).numpy()

@@ -2,38 +2,59 @@
 
 A ResNet reaches stride 4 before its first block. An LRNet keeps the detail: one strided 3x3 stem
 convolution, a stage at stride 2, and four strided stages, without pooling before the global mean.
+The ``d`` form has a deeper stem and pools on its shortcuts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from timm.layers import DropPath
 from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
-_STEM_WIDTH = 32
+_STEM = ((32, 2),)
+_DEEP_STEM = ((18, 2), (18, 1), (32, 1))
 _WIDTHS = (64, 64, 128, 256, 512)
 _STRIDES = (1, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
 class LRNetConfig:
-    """Block type and the number of blocks in each of the five stages."""
+    """Block type and the number of blocks in each of the five stages.
+
+    ``deep``: three stem convolutions, and strided shortcuts that pool and then convolve (``d``).
+    """
 
     block: Literal["basic", "bottleneck"]
     depths: tuple[int, int, int, int, int]
+    deep: bool = False
 
 
-CONFIGS: dict[str, LRNetConfig] = {
+_PAPER = {
     "lrnet14": LRNetConfig("basic", (1, 2, 1, 1, 1)),
     "lrnet18": LRNetConfig("basic", (2, 2, 2, 1, 1)),
     "lrnet26": LRNetConfig("bottleneck", (2, 2, 2, 1, 1)),
     "lrnet50": LRNetConfig("bottleneck", (3, 3, 3, 4, 3)),
 }
-"""The paper's four models; the number counts weighted layers on the main path."""
+
+CONFIGS: dict[str, LRNetConfig] = {
+    **_PAPER,
+    "lrnet24": LRNetConfig("basic", (2, 2, 2, 3, 2)),
+    "lrnet28": LRNetConfig("basic", (2, 2, 2, 4, 3)),
+    "lrnet34": LRNetConfig("basic", (3, 3, 3, 4, 3)),
+    "lrnet35": LRNetConfig("bottleneck", (2, 2, 2, 3, 2)),
+    "lrnet74": LRNetConfig("bottleneck", (3, 3, 3, 12, 3)),
+    "lrnet80": LRNetConfig("bottleneck", (2, 2, 2, 18, 2)),
+    "lrnet101": LRNetConfig("bottleneck", (4, 4, 4, 17, 4)),
+    **{f"{name}d": replace(config, deep=True) for name, config in _PAPER.items()},
+}
+"""The paper's four models, its code's other sizes, and the deep-stem form of the four.
+
+The number counts weighted layers on the main path (of the plain stem).
+"""
 
 
 def _conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -41,18 +62,32 @@ def _conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn
     return [conv, nn.BatchNorm2d(outputs)]
 
 
+def _stem(inputs: int, deep: bool) -> nn.Sequential:
+    layers = []
+    for width, stride in _DEEP_STEM if deep else _STEM:
+        layers += [*_conv_bn(inputs, width, 3, stride), nn.ReLU(inplace=True)]
+        inputs = width
+    return nn.Sequential(*layers)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, pooled: bool) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    if stride == 1 or not pooled:
+        return nn.Sequential(*_conv_bn(inputs, outputs, 1, stride))
+    # Rounded up, as the strided convolution beside it does.
+    pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+    return nn.Sequential(pool, *_conv_bn(inputs, outputs, 1))
+
+
 class _Residual(nn.Module):
     """``relu(shortcut(x) + drop_path(residual(x)))``; the last BatchNorm's gamma starts at zero."""
 
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, drop_path: float, residual: nn.Sequential
-    ) -> None:
+    def __init__(self, residual: nn.Sequential, shortcut: nn.Module, drop_path: float) -> None:
         super().__init__()
         self.residual = residual
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(*_conv_bn(inputs, outputs, 1, stride))
+        self.shortcut = shortcut
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,28 +100,23 @@ class _Residual(nn.Module):
         nn.init.zeros_(last.weight)
 
 
-def _basic(inputs: int, width: int, stride: int, drop_path: float) -> _Residual:
-    layers = [
-        *_conv_bn(inputs, width, 3, stride),
-        nn.ReLU(inplace=True),
-        *_conv_bn(width, width, 3),
-    ]
-    return _Residual(inputs, width, stride, drop_path, nn.Sequential(*layers))
+def _basic(inputs: int, width: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        *_conv_bn(inputs, width, 3, stride), nn.ReLU(inplace=True), *_conv_bn(width, width, 3)
+    )
 
 
-def _bottleneck(inputs: int, width: int, stride: int, drop_path: float) -> _Residual:
-    outputs = width * _EXPANSION["bottleneck"]
-    layers = [
+def _bottleneck(inputs: int, width: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
         *_conv_bn(inputs, width, 1),
         nn.ReLU(inplace=True),
         *_conv_bn(width, width, 3, stride),
         nn.ReLU(inplace=True),
-        *_conv_bn(width, outputs, 1),
-    ]
-    return _Residual(inputs, outputs, stride, drop_path, nn.Sequential(*layers))
+        *_conv_bn(width, width * _EXPANSION["bottleneck"], 1),
+    )
 
 
-_BLOCKS: dict[str, Callable[[int, int, int, float], _Residual]] = {
+_BLOCKS: dict[str, Callable[[int, int, int], nn.Sequential]] = {
     "basic": _basic,
     "bottleneck": _bottleneck,
 }
@@ -112,16 +142,18 @@ class LRNet(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.stem = nn.Sequential(*_conv_bn(in_chans, _STEM_WIDTH, 3, 2), nn.ReLU(inplace=True))
+        self.stem = _stem(in_chans, config.deep)
         make, expansion = _BLOCKS[config.block], _EXPANSION[config.block]
         total = sum(config.depths)
         rates = [drop_path_rate * index / max(total - 1, 1) for index in range(total)]
-        inputs, stages = _STEM_WIDTH, []
-        for depth, width, stride in zip(config.depths, _WIDTHS, _STRIDES, strict=True):
-            blocks = []
-            for index in range(depth):
-                blocks.append(make(inputs, width, stride if index == 0 else 1, rates.pop(0)))
-                inputs = width * expansion
+        inputs, stages = _STEM[-1][0], []
+        for depth, width, first in zip(config.depths, _WIDTHS, _STRIDES, strict=True):
+            outputs, blocks = width * expansion, []
+            for stride in (first, *[1] * (depth - 1)):
+                residual = make(inputs, width, stride)
+                shortcut = _shortcut(inputs, outputs, stride, config.deep)
+                blocks.append(_Residual(residual, shortcut, rates.pop(0)))
+                inputs = outputs
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
         self.num_features = self.head_hidden_size = inputs
@@ -182,30 +214,14 @@ def _cfg() -> dict[str, Any]:
 default_cfgs = {name: _cfg() for name in CONFIGS}
 
 
-def _create(name: str, pretrained: bool, **kwargs: Any) -> LRNet:
-    model: LRNet = build_model_with_cfg(LRNet, name, pretrained, config=CONFIGS[name], **kwargs)
-    return model
+def _register(name: str) -> None:
+    def create(pretrained: bool = False, **kwargs: Any) -> LRNet:
+        model: LRNet = build_model_with_cfg(LRNet, name, pretrained, config=CONFIGS[name], **kwargs)
+        return model
+
+    create.__name__ = name
+    register_model(create)
 
 
-@register_model  # type: ignore[untyped-decorator]
-def lrnet14(pretrained: bool = False, **kwargs: Any) -> LRNet:
-    """LRN14: 1-2-1-1-1 basic blocks, 5.14 M parameters and 0.570 GMACs at 128 px (200 classes)."""
-    return _create("lrnet14", pretrained, **kwargs)
-
-
-@register_model  # type: ignore[untyped-decorator]
-def lrnet18(pretrained: bool = False, **kwargs: Any) -> LRNet:
-    """LRN18: 2-2-2-1-1 basic blocks, 5.51 M parameters and 0.947 GMACs at 128 px (200 classes)."""
-    return _create("lrnet18", pretrained, **kwargs)
-
-
-@register_model  # type: ignore[untyped-decorator]
-def lrnet26(pretrained: bool = False, **kwargs: Any) -> LRNet:
-    """LRN26: 2-2-2-1-1 bottlenecks, 8.96 M parameters and 1.246 GMACs at 128 px (200 classes)."""
-    return _create("lrnet26", pretrained, **kwargs)
-
-
-@register_model  # type: ignore[untyped-decorator]
-def lrnet50(pretrained: bool = False, **kwargs: Any) -> LRNet:
-    """LRN50: 3-3-3-4-3 bottlenecks, 21.66 M parameters and 2.030 GMACs at 128 px (200 classes)."""
-    return _create("lrnet50", pretrained, **kwargs)
+for _name in CONFIGS:
+    _register(_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,8 @@ from torch import nn
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
 from edge_fgir.models import create_model
-from edge_fgir.runtime import Preprocess
+from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.runtime import Pixels, Preprocess
 from edge_fgir.runtime.manifest import DataInfo, Normalization
 
 DESCRIPTION = "model.json"
@@ -29,10 +31,16 @@ class TrainedModel(BaseModel):
 
     name: Annotated[str, Field(description="the recipe's name")]
     architecture: Annotated[str, Field(description="timm name")]
+    options: Annotated[
+        dict[str, bool | int | float | str], Field(description="the architecture's own options")
+    ] = {}
     attention_maps: Annotated[int, Field(ge=0, description="above 0: a CAL teacher")] = 0
     num_classes: Annotated[int, Field(ge=2)]
     normalization: Normalization
     preprocess: Preprocess
+    elastic_sizes: Annotated[
+        tuple[int, ...], Field(description="input sides it was trained for at once; none: one")
+    ] = ()
     data: DataInfo
 
     def save(self, run: Path, labels: tuple[str, ...]) -> None:
@@ -61,8 +69,15 @@ class TrainedModel(BaseModel):
             where = ".".join(str(part) for part in first["loc"])
             raise InputError(f"{path}: {where}: {first['msg']}", "a run of this version") from error
 
-    def build(self, *, drop_path: float = 0.0, weights: str = "random") -> nn.Module:
-        """Build the network."""
+    def at_size(self, image_size: int) -> TrainedModel:
+        """Return the description of the same model fed with pictures of another size."""
+        preprocess = self.preprocess.model_copy(update={"size": image_size})
+        return self.model_copy(update={"preprocess": preprocess})
+
+    def build(
+        self, *, drop_path: float = 0.0, weights: str = "random", meta: bool = False
+    ) -> nn.Module:
+        """Build the network; ``meta`` allocates nothing."""
         return create_model(
             self.architecture,
             self.num_classes,
@@ -70,6 +85,8 @@ class TrainedModel(BaseModel):
             attention_maps=self.attention_maps,
             weights=weights,
             image_size=self.preprocess.size,
+            options=self.options,
+            meta=meta,
         )
 
 
@@ -91,6 +108,35 @@ def weights_file(run: Path) -> Path:
             f"{run} has no {WEIGHTS}", "a finished training", "run: edge-fgir train ... --resume"
         )
     return path
+
+
+def load_at_size(
+    run: Path, image_size: int | None, train_images: Callable[[Preprocess], Pixels]
+) -> tuple[TrainedModel, nn.Module]:
+    """Load a run's model for pictures of ``image_size`` (None: the run's own), in evaluation mode.
+
+    BatchNorm statistics are measured again where the size, or that of an elastic run, needs it.
+
+    Args:
+        run: A finished run folder.
+        image_size: Side of the input, pixels.
+        train_images: Returns training pictures under a preprocessing, (N, S, S, 3).
+
+    Raises:
+        InputError: ``run`` cannot be loaded, or the architecture refuses the size.
+    """
+    described = TrainedModel.read(run)
+    size = image_size or described.preprocess.size
+    if size == described.preprocess.size and not described.elastic_sizes:
+        return load_trained(run)
+    trained = described.at_size(size)
+    if described.attention_maps:
+        _, model = load_trained(run)
+    else:
+        # Loading by weights file lets timm resize position embeddings.
+        model = trained.build(weights=str(weights_file(run))).eval()
+    reestimate(model, train_images(trained.preprocess), trained.normalization)
+    return trained, model
 
 
 def load_trained(run: Path) -> tuple[TrainedModel, nn.Module]:

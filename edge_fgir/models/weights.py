@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import timm
-import torch
+from safetensors import SafetensorError
+from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError, MissingExtraError
@@ -16,27 +19,60 @@ LITE0 = "efficientnet-lite0"
 (Apache-2.0 upstream). They expect mean = std = 0.5."""
 
 
+_UNREADABLE = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    ValueError,
+)
+"""What reading a damaged or foreign file has been seen to raise."""
+
+
 def load_weights(model: nn.Module, source: str) -> None:
     """Fill a timm ``model`` from ``efficientnet-lite0`` or the path of a state dict.
 
-    The classifier keeps its initial values where the file's has another size or it has none.
+    A file may be what timm offers for download, a torchvision ``.pth``, or a checkpoint that holds
+    its weights under ``state_dict`` or ``model``. The classifier keeps its initial values where the
+    file's has another size or it has none; position embeddings are resized as timm does it.
 
     Raises:
-        InputError: The file is missing, or its tensors do not fit the model.
+        InputError: The file is missing or damaged, or its tensors do not fit the model.
     """
-    state = _lite0() if source == LITE0 else _read(Path(source))
-    classifier = str(getattr(model, "pretrained_cfg", {}).get("classifier", "head"))
+    try:
+        state = _lite0() if source == LITE0 else _adapted(_read(Path(source)), model)
+    except (AssertionError, AttributeError, LookupError, RuntimeError, ValueError) as error:
+        raise _misfit(source, model, f"{type(error).__name__}: {error}") from error
     own = model.state_dict()
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    strays = [k for k in {*own} ^ {*fits} | {*state} - {*fits} if not k.startswith(classifier)]
+    strays = [k for k in {*own} ^ {*fits} | {*state} - {*fits} if not _in_classifier(k, model)]
     if strays:
         name = min(strays)
         kind = "missing or of another shape" if name in own else "not in the model"
-        raise InputError(
-            f"weights {source} do not fit {type(model).__name__}: {name} is {kind}",
-            "a state dict of the same architecture",
-        )
+        raise _misfit(source, model, f"{name} is {kind}")
     model.load_state_dict(fits, strict=False)
+
+
+def _misfit(source: str, model: nn.Module, reason: str) -> InputError:
+    return InputError(
+        f"weights {source} do not fit {type(model).__name__}: {reason}",
+        "a state dict of the same architecture",
+    )
+
+
+def _in_classifier(key: str, model: nn.Module) -> bool:
+    layers = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or "head"
+    layers = (layers,) if isinstance(layers, str) else layers  # distilled models have two
+    return any(key.startswith(f"{layer}.") for layer in layers)
+
+
+def _adapted(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Rename and resize tensors as timm does for its own downloads of this architecture."""
+    adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    adapted: dict[str, Tensor] = adapt(state, model) if adapt else state
+    return adapted
 
 
 def _lite0() -> dict[str, Tensor]:
@@ -53,10 +89,18 @@ def _lite0() -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist", "a .safetensors or .pth state dict")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state: dict[str, Tensor] = load_file(path)
-        return state
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
+    except _UNREADABLE as error:
+        reason = str(error).split(". ")[0] or type(error).__name__
+        raise _unusable(path, reason) from error
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise _unusable(path, "it holds other things than named tensors")
     return state
+
+
+def _unusable(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"weights file {path} cannot be read as weights ({reason})",
+        "a .safetensors or .pth state dict of tensors alone, as code is never run from a file",
+    )

@@ -20,9 +20,11 @@ from edge_fgir.reporting.documents import (
     Prediction,
     Predictions,
     Subject,
+    Teachers,
     Training,
     read_document,
 )
+from edge_fgir.reporting.mixups import Mixups, make_mixups
 from edge_fgir.reporting.outcome import headline, outcome
 from edge_fgir.reporting.pictures import embed, find_picture
 from edge_fgir.reporting.rows import Row, make_rows
@@ -117,7 +119,9 @@ class Report:
         written: When the first and the last result were written.
         rows: The main table.
         comparisons: Evaluations that saw the same images, group by group.
+        mixups: The pairs of classes that each first evaluation confuses, where it names them.
         latencies: Measurements.
+        rankings: Candidate teachers.
         runs: Trainings.
         galleries: Predictions.
         machines: Where all this was found.
@@ -131,7 +135,9 @@ class Report:
     written: tuple[datetime, datetime]
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
+    mixups: tuple[Mixups, ...]
     latencies: tuple[Latency, ...]
+    rankings: tuple[Teachers, ...]
     runs: tuple[Run, ...]
     galleries: tuple[Gallery, ...]
     machines: tuple[Machine, ...]
@@ -161,6 +167,7 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
     written = sorted(document.body.environment.date for document in documents)
     runs = tuple(_run(one.body, one.path) for one in documents if isinstance(one.body, Training))
     galleries = tuple(_galleries(documents, {c.name for one in evaluations for c in one.classes}))
+    comparisons = make_comparisons(rows)
     return Report(
         title=title or _default_title(data),
         outcome=outcome(rows, [run.training for run in runs], [g.subject for g in galleries]),
@@ -168,8 +175,10 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
         data=data,
         written=(written[0], written[-1]),
         rows=rows,
-        comparisons=make_comparisons(rows),
+        comparisons=comparisons,
+        mixups=make_mixups(comparisons),
         latencies=tuple(latencies),
+        rankings=tuple(_all(documents, Teachers)),
         runs=runs,
         galleries=galleries,
         machines=_machines(documents),
@@ -189,7 +198,8 @@ def _all(documents: Iterable[Document], kind: type[_B]) -> list[_B]:
 def _data(documents: Iterable[Document]) -> list[DataInfo]:
     # What was tested on comes before what was trained on.
     tested = [body.data for body in _all(documents, Evaluation)]
-    return tested + [body.data for body in _all(documents, Training)]
+    learned = [body.data for body in _all(documents, Training)]
+    return tested + learned + [body.data for body in _all(documents, Teachers)]
 
 
 def _run(training: Training, path: Path) -> Run:

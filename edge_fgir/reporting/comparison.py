@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge_fgir.benchmarking.accuracy import wilson_interval
 from edge_fgir.reporting.documents import ClassAccuracy, Evaluation
 from edge_fgir.reporting.rows import Row
 
@@ -13,7 +13,7 @@ MAX_CLASSES = 30
 """Of more classes only the best and the weakest are drawn, and no confusion table."""
 
 _PAIRS = 8
-_Z95 = 1.96
+_HALF = 50.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class Comparison:
     @property
     def margin(self) -> float:
         """Half of the 95 % interval of the first top-1 (Wilson), points."""
-        n, p = self.first.images, self.first.top1 / 100
-        spread = math.sqrt(max(p * (1 - p), 0) / n + _Z95**2 / (4 * n**2))
-        return 100 * _Z95 / (1 + _Z95**2 / n) * spread
+        low, high = wilson_interval(self.first.top1, self.first.images)
+        return (high - low) / 2
 
     @property
     def largest(self) -> ClassAccuracy:
@@ -64,14 +63,23 @@ class Comparison:
         )
 
     @property
-    def shown(self) -> tuple[int, ...]:
-        """Classes worth drawing, in their own order."""
+    def tested(self) -> tuple[int, ...]:
+        """Classes that have images, those the first evaluation recognises least at the front."""
         known = [i for i, one in enumerate(self.first.classes) if one.top1 is not None]
-        if len(known) <= MAX_CLASSES:
-            return tuple(known)
-        ranked = sorted(known, key=lambda i: self.first.classes[i].top1 or 0.0)
+        return tuple(sorted(known, key=lambda i: self.first.classes[i].top1 or 0.0))
+
+    @property
+    def below_half(self) -> int:
+        """How many classes the first evaluation recognises less than every other time."""
+        return sum((self.first.classes[i].top1 or 0.0) < _HALF for i in self.tested)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """Classes worth drawing, the weakest first."""
+        if len(self.tested) <= MAX_CLASSES:
+            return self.tested
         half = MAX_CLASSES // 2
-        return tuple(sorted({*ranked[:half], *ranked[-half:]}))
+        return (*self.tested[:half], *self.tested[-half:])
 
     @property
     def has_table(self) -> bool:

@@ -69,6 +69,34 @@ class ClassAccuracy(_Part):
     top1: FiniteFloat | None
 
 
+class Look(_Part):
+    """One image of the split, by its place there, and what it was taken for."""
+
+    index: int
+    truth: str
+    answer: str
+    score: FiniteFloat
+
+
+class ConfusedPair(_Part):
+    """Two classes that are mixed up; ``confused``: first for second, second for first."""
+
+    classes: tuple[str, str]
+    images: tuple[int, int]
+    confused: tuple[int, int]
+    share: FiniteFloat
+    mistakes: tuple[Look, ...]
+    references: tuple[Look, ...]
+
+
+class SplitPicture(_Part):
+    """A small picture of one image of the split, as a data address."""
+
+    index: int
+    file: str
+    picture: str
+
+
 class Evaluation(Subject):
     """An ``evaluation`` result, accuracies in percent."""
 
@@ -82,6 +110,8 @@ class Evaluation(Subject):
     images: int = Field(gt=0)
     classes: tuple[ClassAccuracy, ...] = Field(min_length=1)
     confusion: tuple[tuple[int, ...], ...]
+    confused_pairs: tuple[ConfusedPair, ...] = ()
+    pictures: tuple[SplitPicture, ...] = ()
 
     @model_validator(mode="after")
     def _square(self) -> Evaluation:
@@ -191,10 +221,42 @@ class Training(Body):
         return f"training of {self.name}"
 
 
+class Teacher(_Part):
+    """A candidate of ``edge-fgir rank-teachers``; ``tac`` and ``skipped`` in percent."""
+
+    rank: int
+    run: str
+    architecture: str
+    method: str
+    r12: FiniteFloat | None
+    skipped: FiniteFloat
+    tac: FiniteFloat
+    ssp: FiniteFloat | None
+    images: int
+
+
+class Teachers(Body):
+    """A ``teachers`` result: candidates in rank order."""
+
+    data: DataInfo
+    teachers: tuple[Teacher, ...]
+
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        return f"ranking of {len(self.teachers)} teachers"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How they were trained: more than one way makes the ranking doubtful."""
+        return tuple(sorted({one.method for one in self.teachers}))
+
+
 _KINDS: dict[str, type[Body]] = {
     "evaluation": Evaluation,
     "latency": Latency,
     "predictions": Predictions,
+    "teachers": Teachers,
     "training": Training,
 }
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from edge_fgir._errors import InputError
-from edge_fgir.runtime import read_image
+from edge_fgir.runtime import Pixels, read_image
+
+THUMBNAIL = 96
+"""Side of a picture inside a result file, pixels."""
 
 _QUALITY = 88
+_ADDRESS = "data:image/jpeg;base64,"
 
 
 def find_picture(name: str, result: Path) -> Path | None:
@@ -39,7 +45,48 @@ def embed(path: Path, side: int) -> str | None:
         image = Image.fromarray(read_image(path, convert=True))
     except InputError:
         return None
+    return _encode(image, side)
+
+
+def embed_again(address: str, side: int) -> str | None:
+    """Return a picture that :func:`embed` put into a result, decoded and encoded anew like a file.
+
+    None where it is anything but a JPEG picture of at most ``side`` pixels.
+    """
+    if not address.startswith(_ADDRESS):
+        return None
+    try:
+        data = base64.b64decode(address.removeprefix(_ADDRESS), validate=True)
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            if max(image.size) > side:
+                return None
+            return _encode(image.convert("RGB"), side)
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def thumbnails(
+    pairs: Iterable[Mapping[str, Any]], read: Callable[[int], tuple[str, Pixels]]
+) -> list[dict[str, str | int]]:
+    """Return the pictures that confused pairs speak of, small, for a result file.
+
+    Args:
+        pairs: ``confused_pairs`` of an evaluation.
+        read: From an image's ``index`` to its file name and its (H, W, 3) ``uint8`` RGB pixels.
+
+    Returns:
+        By ``index``: ``file`` and ``picture``, a data address.
+    """
+    named = {look["index"] for one in pairs for look in (*one["references"], *one["mistakes"])}
+    found = ((index, *read(index)) for index in sorted(named))
+    return [
+        {"index": index, "file": file, "picture": _encode(Image.fromarray(pixels), THUMBNAIL)}
+        for index, file, pixels in found
+    ]
+
+
+def _encode(image: Image.Image, side: int) -> str:
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _ADDRESS + base64.b64encode(buffer.getvalue()).decode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -56,20 +57,21 @@ def pictures_below(folder: Path) -> list[Path]:
     )
 
 
-def read_image(path: Path, *, convert: bool = False) -> Pixels:
+def read_image(path: Path, *, convert: bool = False, file: IO[bytes] | None = None) -> Pixels:
     """Read one picture as (H, W, 3) ``uint8`` RGB.
 
     Args:
         path: The file.
         convert: Turn it upright (EXIF), lay transparency on white, expand palettes, scale 16 bits
             to 8, and turn CMYK into RGB, instead of refusing.
+        file: The content, seekable, where ``path`` only names it: a picture inside a tar, say.
 
     Raises:
         InputError: The file is missing, broken, truncated, smaller than 8 px on a side, larger than
             Pillow's decompression limit, or not plain 8-bit grey or RGB and ``convert`` is off.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if file is None else file) as image:
             _check_header(image, path, convert)
             image.load()
             # A PNG may carry EXIF data behind its pixels.
@@ -97,23 +99,25 @@ def read_image(path: Path, *, convert: bool = False) -> Pixels:
         ) from error
 
 
-def check_image(path: Path, *, convert: bool = False) -> None:
-    """Check the header and the end of ``path``; the pixels are decoded only on suspicion.
+def check_image(path: Path, *, convert: bool = False, file: IO[bytes] | None = None) -> None:
+    """Check the header and the end of a picture; the pixels are decoded only on suspicion.
+
+    The arguments are those of :func:`read_image`.
 
     Raises:
         InputError: As :func:`read_image`, except for damage in the middle of the pixel data.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if file is None else file) as image:
             _check_header(image, path, convert)
             end = _END_MARKS.get(image.format or "")
-        suspicious = end is None or end not in _tail(path)
+        suspicious = end is None or end not in _tail(path, file)
     except InputError:
         raise
     except Exception:
         suspicious = True
     if suspicious:
-        read_image(path, convert=convert)
+        read_image(path, convert=convert, file=file)
 
 
 def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
@@ -140,10 +144,12 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
         raise InputError(f"{source} is {image.mode}", "a grey or RGB image", _BY_HAND) from error
 
 
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-min(_TAIL_BYTES, path.stat().st_size), os.SEEK_END)
-        return file.read()
+def _tail(path: Path, file: IO[bytes] | None) -> bytes:
+    if file is None:
+        with path.open("rb") as opened:
+            return _tail(path, opened)
+    file.seek(-min(_TAIL_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    return file.read()
 
 
 def _check_header(image: Image.Image, path: Path, convert: bool) -> None:

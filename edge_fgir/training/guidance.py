@@ -7,8 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from edge_fgir._errors import InputError
-from edge_fgir.models import CAL
+from edge_fgir.models import CAL, class_activation_maps
 from edge_fgir.training.precision import autocast
 from edge_fgir.training.recipe import TeacherSection, View
 from edge_fgir.training.views import Sight, draw_sight, make_views
@@ -47,13 +46,11 @@ class LiveTeacher:
     """A teacher that runs in every step: once on the batch, once on its views.
 
     Args:
-        teacher: Frozen model; a :class:`CAL` where there are views.
+        teacher: Frozen model. A :class:`CAL` makes views by its attention, a plain one by the class
+            activation map of what it predicts (spec TGDA section 2.5).
         section: Its mode.
         views: Views it makes; none for plain distillation.
         precision: What it computes in.
-
-    Raises:
-        InputError: Views are asked of a teacher without attention maps.
     """
 
     def __init__(
@@ -63,12 +60,6 @@ class LiveTeacher:
         views: tuple[View, ...],
         precision: str = "fp32",
     ) -> None:
-        if views and not isinstance(teacher, CAL):
-            raise InputError(
-                f"teacher {section.run} has no attention maps",
-                "a CAL teacher for method tgda",
-                "train one with method cal, or use method kd",
-            )
         self.views = views
         self._teacher = teacher.requires_grad_(False)
         # hybrid: running BatchNorm statistics, but maps are drawn as in training.
@@ -95,13 +86,13 @@ class LiveTeacher:
     def _observe(self, images: Tensor, compact: bool) -> tuple[Guidance, Sight | None]:
         if not self.views:
             return Guidance(self._teacher(images).float(), None, None), None
-        assert isinstance(self._teacher, CAL)
-        raw = self._teacher.look(images)
-        sight = draw_sight(raw.attention, self.views, first_maps=self._first_maps, mean=self._mean)
+        logits, attention = _attend(self._teacher, images)
+        sight = draw_sight(attention, self.views, first_maps=self._first_maps, mean=self._mean)
         if compact:
             sight = sight.compact()
         views = make_views(images, sight, self.views)
-        return Guidance(raw.logits, views, self._teacher(views)), sight
+        seen = self._teacher(views)
+        return Guidance(logits.float(), views, seen.float()), sight
 
     def state(self) -> dict[str, Tensor]:
         """Return the teacher's buffers, which ``mode: train`` moves."""
@@ -111,3 +102,12 @@ class LiveTeacher:
         """Take the teacher's buffers back."""
         for name, buffer in self._teacher.named_buffers():
             buffer.copy_(state[f"teacher.{name}"])
+
+
+def _attend(teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits (B, K) and attention (B, M, h, w); M is 1 for a plain model."""
+    if isinstance(teacher, CAL):
+        look = teacher.look(images)
+        return look.logits, look.attention
+    logits, maps = class_activation_maps(teacher, images)
+    return logits, maps[:, None]

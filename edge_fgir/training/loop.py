@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor
@@ -21,9 +20,8 @@ from torch.utils.tensorboard import SummaryWriter
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import write_atomic
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking import accuracy
 from edge_fgir.benchmarking.results import write_result
-from edge_fgir.data import DataSet, labels_of, prepared_images
+from edge_fgir.data import DataSet
 from edge_fgir.data.loaders import Pictures, Schedule, TrainImages, mixed_seed, train_batches
 from edge_fgir.models import CAL
 from edge_fgir.models.inference import normalized
@@ -32,6 +30,7 @@ from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.checkpoint import STATE, Position, load_state, save_state, save_weights
 from edge_fgir.training.elastic import Elastic
+from edge_fgir.training.examination import Examination
 from edge_fgir.training.guidance import Guide
 from edge_fgir.training.methods import TGDA, Batch, CALTraining, CrossEntropy, Method
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
@@ -131,6 +130,7 @@ class _Training:
             variants=recipe.teacher.cache_variants if recipe.teacher else 0,
             rank=processes.rank,
             processes=processes.count,
+            shards=self.data.shard_sizes.get("train", ()),
         )
 
     def _describe(self) -> TrainedModel:
@@ -140,6 +140,7 @@ class _Training:
         return TrainedModel(
             name=recipe.name,
             architecture=recipe.model.name,
+            options=recipe.model.options,
             attention_maps=recipe.model.attention_maps,
             num_classes=len(self.data.classes),
             normalization=self.teacher.described.normalization if self.teacher else own,
@@ -149,6 +150,7 @@ class _Training:
                 antialias=recipe.eval.antialias,
                 crop_fraction=recipe.eval.crop_fraction,
             ),
+            elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
             data=self.data.info,
         )
 
@@ -181,9 +183,7 @@ class _Training:
 
     def run(self) -> dict[str, Any]:
         recipe = self.recipe
-        validation = self.data.split("val")
-        val_images = prepared_images(self.data, validation, self.trained.preprocess)
-        val_labels = labels_of(validation)
+        examination = Examination(self.trained, self.data, self.processes)
         if (self.out / STATE).exists():
             self._resume()
         self.processes.wait()
@@ -202,7 +202,7 @@ class _Training:
             epoch = self.position.epoch
             self._run_epoch(batches)
             if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
-                metrics = self._validate(val_images, val_labels, epoch)
+                metrics = self._validate(examination, epoch)
         return self._finish(metrics)
 
     def _run_epoch(self, batches: Iterator[Pictures]) -> None:
@@ -298,15 +298,9 @@ class _Training:
         if guidance.views is not None:
             save_views(self.out / VIEWS, images, guidance.views, self.trained.normalization)
 
-    def _validate(self, images: np.ndarray, labels: np.ndarray, epoch: int) -> dict[str, float]:
+    def _validate(self, examination: Examination, epoch: int) -> dict[str, float]:
         model = self.ema.module if self.ema is not None else self.model
-        title = f"epoch {epoch + 1} val"
-        logits = self.processes.logits(model, images, self.trained.normalization, title)
-        probabilities = torch.from_numpy(logits).softmax(1).numpy()
-        metrics = {
-            "val_top1": accuracy.top_k(probabilities, labels, 1),
-            "val_macro": accuracy.macro(probabilities, labels),
-        }
+        metrics = examination.metrics(model, f"epoch {epoch + 1} val")
         self.position = replace(self.position, best=max(self.position.best, metrics["val_top1"]))
         self._log({"step": self.position.step, "epoch": epoch + 1, **metrics})
         return metrics

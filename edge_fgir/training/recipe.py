@@ -29,6 +29,10 @@ class ModelSection(_Section):
     weights: Annotated[
         str, Field(description="random, timm, efficientnet-lite0 or a state dict file")
     ] = "random"
+    options: Annotated[
+        dict[str, bool | int | float | str],
+        Field(description="the architecture's own options, such as token_select of a ViTFS"),
+    ] = {}
     drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth rate")] = 0.0
     attention_maps: Annotated[int, Field(ge=0, le=512, description="CAL maps; 0: no CAL")] = 0
 

@@ -12,8 +12,9 @@ import torchvision
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
-from edge_fgir.data import DataSet
+from edge_fgir.data import DataSet, files_of
 from edge_fgir.data.loaders import TrainImages, all_images
+from edge_fgir.models import class_activation_maps
 from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import TrainedModel, load_trained, read_labels, weights_file
 from edge_fgir.training.guidance import Guide, LiveTeacher
@@ -62,11 +63,7 @@ class Teacher:
             )
         views = recipe.views if recipe.method == "tgda" else ()
         if views and not described.attention_maps:
-            raise InputError(
-                f"teacher {run} has no attention maps",
-                "a CAL teacher for method tgda",
-                "train one with method cal, or use method kd",
-            )
+            _check_maps(described, run)
         return cls(recipe.teacher, views, described, device, precision)
 
     def live(self) -> LiveTeacher:
@@ -111,8 +108,8 @@ class Teacher:
 def train_fingerprint(data: DataSet, recipe: Recipe) -> dict[str, Any]:
     """Return what the augmented training pictures depend on: files, order, transforms."""
     samples = data.split("train")
-    files = {sample.path: sample.path.stat() for sample in samples}
-    lines = [f"{path.name} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files.items()]
+    files = {file: file.stat() for file in files_of(samples)}
+    lines = [f"{file.name} {stat.st_size} {stat.st_mtime_ns}" for file, stat in files.items()]
     return {
         "data": data.info.hash,
         "files": sha256("\n".join(lines).encode(errors="surrogateescape")),
@@ -134,3 +131,17 @@ def _once(make: Callable[[], LiveTeacher]) -> Callable[[], LiveTeacher]:
         return made[0]
 
     return get
+
+
+def _check_maps(described: TrainedModel, run: Path) -> None:
+    """Raise InputError unless a plain teacher gives class activation maps; nothing is computed."""
+    size = described.preprocess.size
+    model = described.build(meta=True).eval()
+    try:
+        class_activation_maps(model, torch.zeros(1, 3, size, size, device="meta"))
+    except InputError as error:
+        raise InputError(
+            f"teacher {run} cannot make views: {error}",
+            "a CAL teacher for method tgda",
+            "train one with method cal, or use method kd",
+        ) from error

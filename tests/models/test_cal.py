@@ -2,8 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from edge_fgir import InputError
-from edge_fgir.models import CAL, bilinear_attention_pool, count_params, create_model
+from edge_fgir.models import (
+    CAL,
+    bilinear_attention_pool,
+    count_params,
+    create_model,
+    full_inference,
+)
+from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
 
 pytestmark = pytest.mark.unit
 
@@ -59,6 +65,62 @@ def test_counterfactual_is_random_in_training_and_fixed_in_evaluation(cal: CAL) 
         assert not torch.allclose(first, second)
 
 
-def test_a_backbone_without_feature_maps_is_refused() -> None:
-    with pytest.raises(InputError, match=r"spatial maps"):
-        create_model("vit_tiny_patch16_224", 5, attention_maps=4, image_size=64)
+def record_forwards(cal: CAL, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Return the inputs of the backbone's forwards, filled as they happen."""
+    inputs: list[torch.Tensor] = []
+    forward = cal.backbone.forward_features
+
+    def recorded(x: torch.Tensor) -> torch.Tensor:
+        inputs.append(x)
+        return forward(x)
+
+    monkeypatch.setattr(cal.backbone, "forward_features", recorded)
+    return inputs
+
+
+def test_full_inference_is_eight_forwards_averaged(
+    cal: CAL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cal.eval()
+    x = torch.rand(2, 3, 64, 64)
+    inputs = record_forwards(cal, monkeypatch)
+    with torch.no_grad():
+        found = full_inference(cal, x)
+        assert len(inputs) == 8
+        views = list(inputs)
+        for start, view in ((0, x), (4, x.flip(3))):
+            assert torch.equal(views[start], view)
+            maps = cal.look(view).attention.mean(1)
+            triples = zip((0.3, 0.2, 0.1), (0.1, 0.1, 0.05), strict=True)
+            for index, (theta, padding) in enumerate(triples, start + 1):
+                hot = hot_region(maps, torch.full((2,), theta), (64, 64))
+                crop = crop_and_resize(view, crop_boxes(hot, padding))
+                assert torch.equal(views[index], crop)
+        expected = torch.stack([cal(view) for view in views]).mean(0)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_a_single_forward_is_there_too(cal: CAL, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = record_forwards(cal.eval(), monkeypatch)
+    cal(torch.rand(1, 3, 64, 64))
+    assert len(inputs) == 1
+
+
+def test_counterfactual_attention_is_uniform_up_to_two(
+    cal: CAL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pooled = []
+
+    def pool(features: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+        pooled.append(attention)
+        return bilinear_attention_pool(features, attention)
+
+    monkeypatch.setattr("edge_fgir.models.cal.bilinear_attention_pool", pool)
+    torch.manual_seed(0)
+    cal.train().look(torch.rand(8, 3, 128, 128), counterfactual=True)
+    fake = pooled[1]
+    assert fake.shape == pooled[0].shape == (8, 4, 4, 4)
+    assert fake.min() >= 0
+    assert 1.98 < fake.max() < 2
+    assert fake.mean().item() == pytest.approx(1, abs=0.05)
+    assert fake.std().item() == pytest.approx(3**-0.5, abs=0.03)

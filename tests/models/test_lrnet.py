@@ -6,32 +6,35 @@ import torch
 import yaml
 from torch import nn
 
-from edge_fgir.models import OWN_MODELS, count_params, create_model, summarize
+from edge_fgir.models import count_params, create_model, summarize
+from edge_fgir.models.lrnet import CONFIGS
 
 pytestmark = pytest.mark.unit
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "lrnets.yaml").read_text())
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("classes", [100, 196, 200])
-def test_parameter_counts_are_the_papers(name: str, classes: int) -> None:
-    model = create_model(name, classes, meta=True)
-    assert count_params(model) == GOLDEN[name]["params"][classes]
+def golden(figure: str) -> list[tuple[str, int, float]]:
+    """Return (model, classes or pixels, figure) for all that the specification gives."""
+    return [(name, key, value) for name in GOLDEN for key, value in GOLDEN[name][figure].items()]
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("size", [128, 224, 448])
-def test_macs_are_the_papers(name: str, size: int) -> None:
+@pytest.mark.parametrize(("name", "classes", "params"), golden("params"))
+def test_parameter_counts_are_the_papers(name: str, classes: int, params: int) -> None:
+    assert count_params(create_model(name, classes, meta=True)) == params
+
+
+@pytest.mark.parametrize(("name", "size", "gmacs"), golden("gmacs"))
+def test_macs_are_the_papers(name: str, size: int, gmacs: float) -> None:
     summary = summarize(create_model(name, 200, meta=True), name, size, 200)
-    assert summary.gmacs == pytest.approx(GOLDEN[name]["gmacs"][size], rel=0.002)
+    assert summary.gmacs == pytest.approx(gmacs, rel=0.002)
 
 
 def test_every_own_model_has_golden_figures() -> None:
-    assert set(OWN_MODELS) == set(GOLDEN)
+    assert set(CONFIGS) == set(GOLDEN)
 
 
-@pytest.mark.parametrize("name", OWN_MODELS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_feature_maps_halve_without_pooling(name: str) -> None:
     model = create_model(name, 10, meta=True)
     sides = []
@@ -40,10 +43,12 @@ def test_feature_maps_halve_without_pooling(name: str) -> None:
         stage.register_forward_hook(lambda m, i, o: sides.append(o.shape[-1]))
     model(torch.zeros(1, 3, 128, 128, device="meta"))
     assert sides == [64, 64, 32, 16, 8, 4]
-    assert not any(isinstance(m, nn.MaxPool2d | nn.AvgPool2d) for m in model.modules())
+    assert not any(isinstance(m, nn.MaxPool2d | nn.AvgPool2d) for m in model.stem.modules())
+    pools = [m for m in model.stages.modules() if isinstance(m, nn.MaxPool2d | nn.AvgPool2d)]
+    assert len(pools) == (4 if name.endswith("d") else 0)
 
 
-@pytest.mark.parametrize("name", OWN_MODELS)
+@pytest.mark.parametrize("name", ["lrnet14", "lrnet26", "lrnet14d", "lrnet26d"])
 def test_blocks_start_as_their_shortcut(name: str) -> None:
     model = create_model(name, 10).eval()
     x = torch.rand(1, 3, 64, 64)
@@ -59,6 +64,18 @@ def test_stochastic_depth_grows_linearly_on_the_residual_branch() -> None:
     model = create_model("lrnet26", 10, drop_path=0.1)
     rates = [getattr(b.drop_path, "drop_prob", 0.0) for stage in model.stages for b in stage]
     assert rates == pytest.approx([0.1 * i / 7 for i in range(8)])
+
+
+def test_deep_stem_halves_once_in_three_convolutions_and_shortcuts_pool_first() -> None:
+    model = create_model("lrnet14d", 10).eval()
+    convs = [m for m in model.stem if isinstance(m, nn.Conv2d)]
+    assert [(c.out_channels, c.stride[0]) for c in convs] == [(18, 2), (18, 1), (32, 1)]
+    shortcut = model.stages[1][0].shortcut
+    x = torch.rand(1, 64, 6, 6)
+    pooled = nn.functional.avg_pool2d(x, 2)
+    with torch.no_grad():
+        assert torch.allclose(shortcut(x), shortcut[2](shortcut[1](pooled)))
+        assert model(torch.rand(1, 3, 72, 72)).shape == (1, 10)  # maps of odd sides: 9, 5, 3
 
 
 def test_timm_knows_the_models() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,5 +47,90 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_and_an_unknown_model_are_named() -> None:
     with pytest.raises(InputError, match=r"nowhere\.safetensors does not exist"):
         create_model("lrnet14", 10, weights="nowhere.safetensors")
-    with pytest.raises(InputError, match=r"unknown model 'lrnet15'.*lrnet14"):
+    with pytest.raises(InputError, match=r"unknown model 'lrnet15'.*such as lrnet"):
         create_model("lrnet15", 10)
+
+
+@pytest.mark.parametrize("nesting", [None, "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_checkpoints_of_other_trainers_load(
+    tmp_path: Path, nesting: str | None, prefix: str
+) -> None:
+    source = create_model("lrnet14", 3)
+    state = {f"{prefix}{key}": value for key, value in source.state_dict().items()}
+    torch.save({nesting: state, "epoch": 3} if nesting else state, tmp_path / "w.pth")
+    model = create_model("lrnet14", 3, weights=str(tmp_path / "w.pth"))
+    assert all(
+        torch.equal(model.state_dict()[key], value) for key, value in source.state_dict().items()
+    )
+
+
+def test_position_embeddings_fit_another_size(tmp_path: Path) -> None:
+    small = {"depth": 1, "embed_dim": 48}
+    source = create_model("vit_tiny_patch16_224", 5, image_size=32, options=small)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    model = create_model(
+        "vit_tiny_patch16_224",
+        5,
+        image_size=64,
+        options=small,
+        weights=str(tmp_path / "w.safetensors"),
+    )
+    assert model.pos_embed.shape == (1, 17, 48)
+    assert torch.equal(model.pos_embed[:, 0], source.pos_embed[:, 0])
+    assert torch.equal(model.blocks[0].mlp.fc1.weight, source.blocks[0].mlp.fc1.weight)
+
+
+def test_both_heads_of_a_distilled_model_may_differ(tmp_path: Path) -> None:
+    small = {"depth": 1, "embed_dim": 48, "img_size": 32}
+    source = create_model("deit_tiny_distilled_patch16_224", 7, options=small)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    path = str(tmp_path / "w.safetensors")
+    model = create_model("deit_tiny_distilled_patch16_224", 5, options=small, weights=path)
+    assert torch.equal(model.dist_token, source.dist_token)
+    assert model.head_dist.out_features == 5
+
+
+class _Attack:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("pwned"),))
+
+
+def _truncated(path: Path) -> None:
+    torch.save(create_model("lrnet14", 3).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("text.pth", lambda path: path.write_text("no weights")),
+        ("empty.pth", lambda path: path.write_bytes(b"")),
+        ("truncated.pth", _truncated),
+        ("code.pth", lambda path: torch.save({"state_dict": _Attack()}, path)),
+        ("model.pth", lambda path: torch.save(torch.nn.Linear(2, 2), path)),
+        ("tensor.pth", lambda path: torch.save(torch.zeros(2), path)),
+        ("list.pth", lambda path: torch.save([torch.zeros(2)], path)),
+        ("numbers.pth", lambda path: torch.save({"epoch": 3}, path)),
+        ("nothing.pth", lambda path: torch.save({}, path)),
+        ("text.safetensors", lambda path: path.write_text("no weights")),
+        ("empty.safetensors", lambda path: path.write_bytes(b"")),
+    ],
+)
+def test_files_without_readable_weights_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, make: Callable[[Path], object]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / name)
+    with pytest.raises(InputError) as caught:
+        create_model("lrnet14", 3, weights=str(tmp_path / name))
+    assert f"{name} cannot be read as weights (" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_weights_that_timm_cannot_adapt_are_refused(tmp_path: Path, name: str) -> None:
+    save_file(create_model("lrnet14", 3).state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="do not fit"):
+        create_model(name, 3, weights=str(tmp_path / "w.safetensors"))

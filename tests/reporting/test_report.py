@@ -4,7 +4,7 @@ import io
 import json
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +15,8 @@ from PIL import Image
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir.benchmarking import write_result
 from edge_fgir.reporting import write_report
+from edge_fgir.reporting.pictures import THUMBNAIL, embed, embed_again, thumbnails
+from edge_fgir.runtime import read_image
 
 pytestmark = pytest.mark.unit
 
@@ -317,6 +319,141 @@ def test_every_class_is_drawn_with_its_images(page):
     blind = evaluation("torch", (9, 0)), evaluation("openvino", (9, 0))
     section = page(*(("evaluation", body) for body in blind)).sections["Accuracy by class"]
     assert "Never recognised by any model: robin." in section
+
+
+def test_the_weakest_class_comes_first_and_weak_ones_are_counted(page):
+    section = page(OPENVINO, TORCH).sections["Accuracy by class"]
+    assert section.index("robin 10 images") < section.index("wren 10 images")
+    assert "It recognises 0 of 2 classes less than 50 % of the time" in section
+    assert "macro 79.8 %, where every class counts alike, against top-1 80.0 %" in section
+    half = page(("evaluation", evaluation("torch", (5, 4)))).sections["Accuracy by class"]
+    assert "It recognises 1 of 2 classes less than 50 % of the time" in half
+
+
+def confused(names=CLASSES):
+    """Wren and robin: 1 wren of 10 taken for a robin, 3 robins for a wren."""
+
+    def look(index: int, truth: int, answer: int, score: float):
+        names_ = {"truth": names[truth], "answer": names[answer]}
+        return {"index": index, **names_, "score": score}
+
+    return {
+        "classes": list(names),
+        "images": [10, 10],
+        "confused": [1, 3],
+        "share": 20.0,
+        "mistakes": [look(0, 0, 1, 0.91), look(2, 1, 0, 0.82), look(3, 1, 0, 0.73)],
+        "references": [look(1, 0, 0, 0.99)],
+    }
+
+
+def with_pairs(photos, names=CLASSES):
+    pairs = [confused(names)]
+    small = thumbnails(pairs, lambda index: (photos[index].name, read_image(photos[index])))
+    extra = {"confused_pairs": pairs, "pictures": small}
+    return ("evaluation", evaluation("torch", (9, 7), names, **extra))
+
+
+def test_confused_pairs_with_their_pictures(page, photos):
+    found = page(with_pairs(photos))
+    section = found.sections["Most confused pairs"]
+    assert "Which classes torch fp32 mixes up on the 20 test images of birds." in section
+    assert "wren ↔ robin 4 of 20 images, 20.0 %" in section
+    wren, robin = section.split("wren taken for robin: 1 of 10")[1].split(
+        "robin taken for wren: 3 of 10"
+    )
+    assert " ".join(wren.split()) == "wren 99 % robin 91 %"
+    # No robin is there to compare with; two of the three mistakes are shown.
+    assert " ".join(robin.split()) == "wren 82 % wren 73 %"
+    assert len(found.images) == 4
+    for address in found.images:
+        image = Image.open(io.BytesIO(b64decode(address.partition(",")[2])))
+        assert image.size == (96, 64)
+
+
+def test_pictures_of_the_pairs_come_from_the_result_alone(page, photos):
+    body = with_pairs(photos)
+    for file in photos:
+        file.unlink()
+    assert len(page(body).images) == 4
+
+
+def test_pairs_without_pictures_are_still_named(page, photos):
+    kind, body = with_pairs(photos)
+    found = page((kind, {**body, "pictures": []}))
+    assert found.images == []
+    assert "wren ↔ robin" in found.sections["Most confused pairs"]
+    assert found.sections["Most confused pairs"].count("no picture") == 4
+
+
+def test_no_pairs_no_section(page):
+    assert "Most confused pairs" not in page(TORCH).sections
+
+
+def jpeg(size: tuple[int, int]) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", size).save(buffer, "JPEG")
+    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "https://example.org/a.jpg",
+        "javascript:alert(1)",
+        "data:image/svg+xml;base64,PHN2Zy8+",
+        'data:image/jpeg;base64,"><script>alert(1)</script>',
+        "data:image/jpeg;base64,",
+        "data:image/jpeg;base64,PHN2Zy8+",
+        "data:image/jpeg;base64," + "A" * 400,
+        "data:image/jpeg;base64,é",
+        jpeg((9, 9))[:-40],
+        jpeg((THUMBNAIL + 1, 9)),
+    ],
+)
+def test_only_small_pictures_enter_the_page(page, photos, address):
+    assert embed_again(address, THUMBNAIL) is None
+    kind, body = with_pairs(photos)
+    body = {**body, "pictures": [{"index": 0, "file": "x", "picture": address}]}
+    found = page((kind, body))
+    assert found.images == []
+    assert "alert" not in found.html
+    assert "example.org" not in found.html
+
+
+def test_a_picture_is_encoded_anew(photos):
+    address = embed(photos[0], THUMBNAIL)
+    head, _, text = address.partition(",")
+    smuggled = b64encode(b64decode(text) + EVIL.encode()).decode()
+    again = embed_again(f"{head},{smuggled}", THUMBNAIL)
+    assert again.startswith(head)
+    assert EVIL.encode() not in b64decode(again.partition(",")[2])
+
+
+def test_names_in_pairs_are_inert(page, photos):
+    names = (EVIL, '"><img src=https://example.org/x>')
+    found = page(with_pairs(photos, names))
+    assert f"{EVIL} ↔ " in found.sections["Most confused pairs"]
+    assert not [tag for tag, _ in found.tags if tag == "script"]
+    assert all(address.startswith("data:image/jpeg;base64,") for address in found.images)
+    assert len(found.images) == 4
+
+
+def test_a_ranking_of_teachers(page):
+    first = {"rank": 1, "run": "runs/a", "architecture": "lrnet14", "method": "cal", "r12": 1.2345}
+    first |= {"skipped": 0.0, "tac": 71.25, "ssp": 0.0213, "images": 99}
+    second = {**first, "rank": 2, "run": "runs/b", "r12": None, "ssp": None, "skipped": 100.0}
+    body = {"data": DATA, "teachers": [first, second]}
+    found = page(("teachers", body))
+    figures = ["cal", "1.234", "0.0 %", "71.2 %", "0.0213", "99"]
+    assert found.row("runs/a") == ["runs/a lrnet14", *figures]
+    assert found.row("runs/b")[2:] == ["–", "100.0 %", "71.2 %", "–", "99"]
+    assert "birds, CC0-1.0" in found.text
+    assert "same strategy" not in found.text
+    second["method"] = "ce"
+    section = page(("teachers", body)).sections["Choice of teacher"]
+    assert "different methods (cal, ce): compare only teachers trained with the same" in section
 
 
 def test_confusion_of_torch(page):

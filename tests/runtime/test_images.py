@@ -4,6 +4,7 @@ import io
 import struct
 import warnings
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -297,6 +298,23 @@ def test_bad_files_are_refused_whatever_is_asked_for(make, convert, tmp_path):
 def test_header_and_end_tell(make, convert, tmp_path):
     path = make(tmp_path)
     assert refusal(path, convert=convert, read=check_image) == refusal(path, convert=convert)
+
+
+@pytest.mark.parametrize("read", [read_image, check_image])
+@pytest.mark.parametrize("make", [*ODD, *(make for make in BAD if make not in (missing, a_folder))])
+def test_content_without_a_file_is_judged_like_the_file(make, read, tmp_path):
+    path = make(tmp_path)
+    wanted, content = refusal(path, read=read), io.BytesIO(path.read_bytes())
+    path.unlink()
+    assert refusal(path, read=partial(read, file=content)) == wanted
+
+
+def test_content_without_a_file_has_the_same_pixels(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(colors()))
+    content = io.BytesIO(path.read_bytes())
+    path.unlink()
+    assert check_image(path, file=content) is None
+    assert np.array_equal(read_image(path, file=content), colors())
 
 
 def test_damage_inside_needs_the_pixels(tmp_path):

@@ -52,7 +52,7 @@ def test_pixels_depend_on_seed_epoch_and_picture_alone(photos: Path) -> None:
 
 def test_an_epoch_drops_the_incomplete_batch_and_shuffles_anew() -> None:
     schedule = Schedule(images=75, batch=8, seed=0)
-    orders = [[key.index for keys in schedule.epoch(e) for key in keys] for e in range(2)]
+    orders = [[key.place for keys in schedule.epoch(e) for key in keys] for e in range(2)]
     assert all(len(order) == len(set(order)) == 72 for order in orders)
     assert orders[0] != orders[1]
     assert schedule.epoch(0) == Schedule(images=75, batch=8, seed=0).epoch(0)
@@ -69,6 +69,33 @@ def test_processes_share_every_batch_of_one(
         for rank in range(processes)
     ]
     assert [[key for part in step for key in part] for step in zip(*parts, strict=True)] == whole
+
+
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=8),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(0, 5),
+)
+def test_shards_are_dealt_to_processes(
+    shards: list[int], share: int, processes: int, epoch: int
+) -> None:
+    images = sum(shards)
+    ranks = [
+        Schedule(
+            images=images,
+            batch=share * processes,
+            seed=1,
+            rank=rank,
+            processes=processes,
+            shards=tuple(shards),
+        )
+        for rank in range(processes)
+    ]
+    steps = [schedule.epoch(epoch) for schedule in ranks]
+    assert all(len(part) == ranks[0].steps_per_epoch for part in steps)
+    seen = [key.place for part in steps for keys in part for key in keys]
+    assert len(seen) == len(set(seen)) == ranks[0].steps_per_epoch * share * processes
 
 
 def test_variants_take_turns() -> None:

@@ -8,7 +8,7 @@ from runs import CLASSES, write_recipe
 from safetensors.torch import load_file
 
 from edge_fgir import InputError
-from edge_fgir.data import open_data
+from edge_fgir.data import open_data, pack
 from edge_fgir.models.trained import load_trained
 from edge_fgir.training import loop, read_recipe, train
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
@@ -77,6 +77,34 @@ def test_an_interrupted_run_resumes_bit_exactly(
     for name in ("weights.safetensors", "ema.safetensors"):
         whole, parts = (load_file(tmp_path / run / name) for run in ("whole", "parts"))
         assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_shards_are_learned_from_and_resumed_like_folders(
+    photos: Path, tmp_path: Path, teacher_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tmp_path / "shards"
+    pack(open_data(str(photos)), shards, shard_bytes=50_000)
+    recipe = write_recipe(
+        tmp_path / "r.yaml",
+        **SMALL,
+        method="tgda",
+        teacher={"run": str(teacher_run), "cache_variants": 2},
+    )
+    fit(shards, tmp_path / "whole", recipe)
+    learn = loop._Training._learn
+
+    def dies(self: loop._Training, *arguments: object) -> torch.Tensor:
+        if self.position.step == 12:
+            raise KeyboardInterrupt
+        return learn(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop._Training, "_learn", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(shards, tmp_path / "parts", recipe)
+    monkeypatch.setattr(loop._Training, "_learn", learn)
+    fit(shards, tmp_path / "parts", recipe, resume=True)
+    whole, parts = (load_file(tmp_path / run / "weights.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
 def test_a_finished_run_is_left_as_it_is(photos: Path, tiny_run: Path, tmp_path: Path) -> None:

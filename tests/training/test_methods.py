@@ -3,8 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_fgir import InputError
-from edge_fgir.models import CAL, create_model
+from edge_fgir.models import CAL, class_activation_maps, create_model
 from edge_fgir.training import guidance
 from edge_fgir.training.guidance import LiveTeacher
 from edge_fgir.training.losses import distillation
@@ -150,9 +149,17 @@ def test_maps_are_drawn_except_in_eval_mode(
     assert means == [not draws]
 
 
-def test_views_of_a_teacher_without_maps_are_refused() -> None:
-    with pytest.raises(InputError, match="no attention maps"):
-        make_tgda(create_model("lrnet14", 4))
+def test_a_plain_teacher_makes_views_by_what_it_predicts() -> None:
+    teacher, batch = create_model("lrnet14", 4).eval(), make_batch()
+    look = make_tgda(teacher, "eval", views=("drop",)).guide.look(batch.images, batch.indices)
+    with torch.no_grad():
+        logits, maps = class_activation_maps(teacher, batch.images)
+    assert torch.allclose(look.raw, logits)
+    assert look.views is not None
+    dropped = (look.views == 0).all(dim=1)
+    peaks = F.interpolate(maps[:, None], (64, 64), mode="bilinear", align_corners=True)[:, 0]
+    for hidden, peak in zip(dropped, peaks, strict=True):
+        assert peak[hidden].min() > peak[~hidden].max() - 1e-6
 
 
 @pytest.mark.parametrize("views", [("crop", "drop"), ("crop", "drop", "mix")])

@@ -1,0 +1,40 @@
+"""BatchNorm statistics for the setting a model is used in.
+
+Statistics belong to an input size: a network trained at several has a mixture that fits none. They
+are measured again on training images, as for slimmable networks (arXiv 1903.05134).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from edge_fgir._progress import progress
+from edge_fgir.models.inference import normalized_batches
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Normalization
+
+
+@torch.inference_mode()
+def reestimate(model: nn.Module, images: Pixels, normalization: Normalization) -> None:
+    """Replace all running statistics by their mean over batches of ``images``, (N, S, S, 3).
+
+    Everything else is in evaluation mode, so that neither dropout nor stochastic depth is in them.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    training = model.training
+    model.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    device = next(model.parameters()).device
+    with progress("BatchNorm statistics", len(images)) as meter:
+        for batch in normalized_batches(images, normalization, device):
+            model(batch)
+            meter.advance(len(batch))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train(training)

@@ -1,0 +1,58 @@
+"""Validation during a run: as the device will see the pictures, at every size of an elastic run."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from edge_fgir.benchmarking import accuracy
+from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
+from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.training.processes import Processes
+
+
+class Examination:
+    """The validation split, read once.
+
+    Args:
+        trained: What the model will be fed.
+        data: Its pictures.
+        processes: They share the work.
+    """
+
+    def __init__(self, trained: TrainedModel, data: DataSet, processes: Processes) -> None:
+        self._processes = processes
+        samples = data.split("val")
+        self._labels = labels_of(samples)
+        own = trained.preprocess.size
+        sizes = sorted(trained.elastic_sizes, reverse=True) or [own]
+        self._described = [trained.at_size(size) for size in sizes]
+        self._images = [
+            prepared_images(data, samples, described.preprocess) for described in self._described
+        ]
+        self._typical = [
+            typical_images(data, described.preprocess)
+            for described in self._described
+            if trained.elastic_sizes
+        ]
+
+    def metrics(self, model: nn.Module, title: str) -> dict[str, float]:
+        """Return ``val_top1``, ``val_macro`` and for smaller sizes ``val_top1_<size>``, percent."""
+        found: dict[str, float] = {}
+        for number, described in enumerate(self._described):
+            if self._typical:
+                model = deepcopy(model)
+                reestimate(model, self._typical[number], described.normalization)
+            images = self._images[number]
+            logits = self._processes.logits(model, images, described.normalization, title)
+            probabilities = torch.from_numpy(logits).softmax(1).numpy()
+            top1 = accuracy.top_k(probabilities, self._labels, 1)
+            if number:
+                found[f"val_top1_{described.preprocess.size}"] = top1
+            else:
+                found["val_top1"] = top1
+                found["val_macro"] = accuracy.macro(probabilities, self._labels)
+        return found

@@ -1,0 +1,218 @@
+"""Choosing a teacher before any student is trained: Ratio 1-2 (arXiv 2605.15689).
+
+The metric, its use and what is reported beside it: spec TGDA section 6. The paper measures during a
+student's training; here every teacher looks once at the raw training pictures under its own
+recipe's augmentation, in evaluation mode (running BatchNorm statistics, no stochastic depth), so
+that the figure does not depend on the batches and a second call repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from edge_fgir._errors import InputError
+from edge_fgir._progress import progress
+from edge_fgir.benchmarking import accuracy
+from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
+from edge_fgir.data.loaders import TrainImages
+from edge_fgir.models import CAL
+from edge_fgir.models.inference import logits_of, normalized
+from edge_fgir.models.trained import TrainedModel, load_trained, read_labels, weights_file
+from edge_fgir.training.loop import CONFIG
+from edge_fgir.training.methods import to_student_size
+from edge_fgir.training.recipe import Recipe, read_recipe
+
+EPSILON = 1e-6
+"""A second logit up to this makes no ratio: the sample is skipped."""
+
+SSP_CLASSES = 4
+"""Classes that SSP needs: it is about the 2nd to the 4th largest output."""
+
+_BATCH = 32
+
+
+def ratio_1_2(logits: Tensor) -> tuple[float | None, float]:
+    """Return Ratio 1-2: how far the largest logit stands above the second (lower: better teacher).
+
+    The logits are taken as they are: no softmax, no temperature. Scaling all of them by a positive
+    number changes nothing, adding a number does.
+
+    Args:
+        logits: (N, K) raw outputs, K at least 2.
+
+    Returns:
+        The mean of z(1) / z(2) over the samples whose z(2) is above :data:`EPSILON` (None where
+        there is none), and the share of the other, skipped samples, percent.
+    """
+    top = logits.double().topk(2, dim=1).values
+    usable = top[:, 1] > EPSILON
+    kept = top[usable]
+    skipped = 100 * (1 - len(kept) / len(top))
+    return (float((kept[:, 0] / kept[:, 1]).mean()) if len(kept) else None), skipped
+
+
+def secondary_soft_probability_spread(logits: Tensor) -> float | None:
+    """Return SSP: unbiased deviation of the 2nd to 4th largest softmax output, mean over samples.
+
+    Args:
+        logits: (N, K) raw outputs.
+
+    Returns:
+        The mean; None below four classes, where there is no 4th largest.
+    """
+    if logits.shape[1] < SSP_CLASSES:
+        return None
+    top = logits.double().softmax(1).topk(SSP_CLASSES, dim=1).values
+    return float(top[:, 1:].std(dim=1, correction=1).mean())
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A teacher and its figures.
+
+    Attributes:
+        run: Run folder.
+        name: The recipe's name.
+        architecture: timm name of the network (of a CAL teacher, its backbone).
+        method: How it was trained.
+        r12: Ratio 1-2; None where every sample was skipped.
+        skipped: Share of training pictures without a ratio, percent.
+        tac: Teacher accuracy: top-1 on the validation split, percent.
+        ssp: See :func:`secondary_soft_probability_spread`; on the pictures of ``r12``.
+        images: Training pictures that were looked at.
+    """
+
+    run: str
+    name: str
+    architecture: str
+    method: str
+    r12: float | None
+    skipped: float
+    tac: float
+    ssp: float | None
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def rank_teachers(
+    runs: Sequence[Path], data: DataSet, images: int | None = None
+) -> list[Candidate]:
+    """Measure candidate teachers and rank them, lowest Ratio 1-2 first.
+
+    Args:
+        runs: Run folders; one given twice counts once.
+        data: What they were trained on: ratios on train, accuracy on val.
+        images: Look at so many training pictures, drawn at random (seeded, the same for all);
+            None: at all of them.
+
+    Raises:
+        InputError: One of them is no finished run, or knows other classes than the data.
+    """
+    plans = {run: _plan(run, data) for run in runs}
+    samples = _draw(data.split("train"), images)
+    found = [_measure(run, plan, data, samples) for run, plan in plans.items()]
+    return sorted(found, key=lambda one: (one.r12 is None, one.r12 or 0.0))
+
+
+def _plan(run: Path, data: DataSet) -> Recipe:
+    """Return the recipe of a run that can be measured on ``data``."""
+    if read_labels(run) != data.classes:
+        raise InputError(
+            f"{run} knows other classes than {data.name}", "teachers trained on this data"
+        )
+    weights_file(run)
+    if not (run / CONFIG).is_file():
+        raise InputError(f"{run} has no {CONFIG}", "the run folder as trained")
+    return read_recipe(str(run / CONFIG))
+
+
+def _draw(samples: Sequence[Sample], count: int | None) -> list[Sample]:
+    # Not class by class: the ratio is a mean over the split as it is.
+    order = np.random.default_rng(0).permutation(len(samples))
+    return [samples[place] for place in np.sort(order[:count]).tolist()]
+
+
+def _measure(run: Path, plan: Recipe, data: DataSet, samples: Sequence[Sample]) -> Candidate:
+    trained, model = load_trained(run)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).to(memory_format=torch.channels_last)
+    logits = training_logits(model, trained, plan, data, samples, title=f"{run} on train")
+    validation = data.split("val")
+    answers = logits_of(
+        model,
+        prepared_images(data, validation, trained.preprocess),
+        trained.normalization,
+        f"{run} on val",
+    )
+    r12, skipped = ratio_1_2(logits)
+    return Candidate(
+        run=str(run),
+        name=trained.name,
+        architecture=trained.architecture,
+        method=plan.method,
+        r12=r12,
+        skipped=skipped,
+        tac=accuracy.top_k(answers, labels_of(validation), 1),
+        ssp=secondary_soft_probability_spread(logits),
+        images=len(samples),
+    )
+
+
+@torch.inference_mode()
+def training_logits(
+    model: nn.Module,
+    trained: TrainedModel,
+    plan: Recipe,
+    data: DataSet,
+    samples: Sequence[Sample],
+    *,
+    title: str,
+) -> Tensor:
+    """Return logits (N, K) of training pictures as ``model`` met them in its own training.
+
+    One draw of the recipe's augmentation; the raw view alone. A CAL teacher sees the view size,
+    any other network its input size.
+
+    Args:
+        model: In evaluation mode.
+        trained: Its description.
+        plan: Its recipe.
+        data: Where the pictures come from.
+        samples: Which of them.
+        title: Of the progress.
+    """
+    pictures = TrainImages(
+        data,
+        samples,
+        size=plan.data.view_size,
+        resize=int(plan.data.resize_ratio * plan.data.view_size),
+        trivial_augment=plan.data.trivial_augment,
+        seed=0,
+    )
+    logits = []
+    with progress(title, len(samples)) as meter:
+        for pixels in _batches(pictures, plan.data.workers):
+            images = normalized(pixels.to(next(model.parameters()).device), trained.normalization)
+            if not isinstance(model, CAL):
+                images = to_student_size(images, trained.preprocess.size)
+            logits.append(model(images).float().cpu())
+            meter.advance(len(pixels))
+    return torch.cat(logits)
+
+
+def _batches(pictures: TrainImages, workers: int) -> Iterator[Tensor]:
+    keys = [(0, index) for index in range(len(pictures))]
+    batches = [keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH)]
+    for pixels, *_ in DataLoader(pictures, batch_sampler=batches, num_workers=workers):
+        yield pixels
