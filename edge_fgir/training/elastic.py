@@ -31,8 +31,8 @@ class Elastic:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the method's loss at the largest size, plus every other size's distance to it."""
-        loss, images, logits = self.method.outcome(model, batch)
-        target = logits.detach()
+        loss, parts, logits = self.method.outcome(model, batch)
+        images, target = torch.cat(parts), torch.cat(logits).detach()
         for size in self._sizes():
             seen = model(to_student_size(images, size))
             loss = loss + distillation(seen, target, temperature=1.0, t2_scaling=False)

@@ -34,13 +34,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         loss: Scalar.
-        images: (N, 3, S, S), the batch and its views.
-        logits: (N, K) of the network.
+        images: The batch (B, 3, S, S), and with a teacher its views (V * B, 3, S, S).
+        logits: What the network said of each.
     """
 
     loss: Tensor
-    images: Tensor
-    logits: Tensor
+    images: list[Tensor]
+    logits: list[Tensor]
 
 
 class Method(Protocol):
@@ -73,7 +73,7 @@ class CrossEntropy:
         """Return the cross-entropy of the raw view."""
         logits = model(to_student_size(batch.images, self._size)).float()
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=self._smoothing)
-        return Outcome(loss, batch.images, logits)
+        return Outcome(loss, [batch.images], [logits])
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the cross-entropy of the raw view."""
@@ -164,7 +164,7 @@ class TGDA:
             for weight, own, label in zip(weights, logits, soft_labels, strict=True)
         )
         loss = hard + self._loss.kd_weight * soft
-        return Outcome(loss, torch.cat(images), torch.cat(logits))
+        return Outcome(loss, images, logits)
 
     def _logits(self, model: nn.Module, images: list[Tensor]) -> list[Tensor]:
         sized = [to_student_size(part, self._size) for part in images]

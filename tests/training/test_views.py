@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_fgir.models.regions import crop_boxes, hot_region
 from edge_fgir.training import views
 
 pytestmark = pytest.mark.unit
@@ -126,3 +127,60 @@ def test_ranges_are_the_papers() -> None:
     assert views.CROP_THETA == (0.4, 0.6)
     assert views.DROP_THETA == (0.2, 0.5)
     assert views.CROP_PADDING == 0.1
+
+
+# Rows and columns of a 7 x 7 map that are hot, of each image.
+SPOTS = ((0, 2, 1, 3), (2, 6, 3, 5), (1, 3, 1, 6), (4, 7, 0, 2), (0, 7, 5, 7), (3, 5, 2, 5))
+
+
+def mixed(count: int, size: int = 56) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images, their mix views and the images' boxes (B, 4)."""
+    torch.manual_seed(0)
+    images, maps = torch.rand(count, 3, size, size), torch.zeros(count, 7, 7)
+    for own, (top, bottom, left, right) in zip(maps, SPOTS, strict=False):
+        own[top:bottom, left:right] = 1.0
+    theta = views.sample_theta(count, views.MIX_THETA, torch.device("cpu"))
+    boxes = crop_boxes(hot_region(maps, theta, (size, size)), padding=0.0)
+    return images, views.mix_view(images, maps, theta), boxes
+
+
+def test_mix_view_puts_the_partners_box_into_ones_own() -> None:
+    images, found, boxes = mixed(6)
+    for number, (top, left, bottom, right) in enumerate(boxes.tolist()):
+        partner = number ^ 1
+        y0, x0, y1, x1 = boxes[partner].tolist()
+        content = F.interpolate(
+            images[partner, None, :, y0:y1, x0:x1],
+            (bottom - top, right - left),
+            mode="bilinear",
+            align_corners=True,
+        )[0]
+        assert (bottom - top, right - left) != (y1 - y0, x1 - x0)
+        inside = torch.zeros(56, 56, dtype=torch.bool)
+        inside[top:bottom, left:right] = True
+        seen = found[number, :, top:bottom, left:right]
+        assert torch.allclose(seen, content, atol=1e-4)
+        assert torch.equal(found[number][:, ~inside], images[number][:, ~inside])
+
+
+def test_the_last_image_of_an_odd_batch_is_left_as_it_is() -> None:
+    images, found, _ = mixed(5)
+    assert torch.allclose(found[4], images[4], atol=1e-4)
+    assert not torch.allclose(found[3], images[3], atol=1e-2)
+
+
+def test_all_zero_maps_mix_the_partners_whole_image_in() -> None:
+    images = torch.rand(2, 3, 28, 28)
+    found = views.mix_view(images, torch.zeros(2, 7, 7), torch.tensor([0.6, 0.8]))
+    # The authors' box ends before its last row and column when nothing is added around it.
+    inner = (..., slice(0, -1), slice(0, -1))
+    assert torch.allclose(found[inner], images.flip(0)[inner], atol=1e-4)
+    assert torch.equal(found[..., -1, :], images[..., -1, :])
+
+
+def test_mix_theta_is_the_papers_and_drawn_for_its_view() -> None:
+    assert views.MIX_THETA == (0.6, 0.8)
+    theta = views.draw_sight(torch.rand(3000, 2, 2, 2), ("drop", "mix")).theta
+    for column, bounds in zip(theta.T, (views.DROP_THETA, views.MIX_THETA), strict=True):
+        assert bounds[0] <= column.min() < bounds[0] + 0.01
+        assert bounds[1] - 0.01 < column.max() <= bounds[1]

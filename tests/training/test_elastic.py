@@ -1,0 +1,178 @@
+"""One step at several sizes: what is added to the method's loss, and what it teaches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from runs import RECIPE, write_recipe
+from torch import Tensor, nn
+
+from edge_fgir import InputError
+from edge_fgir.data import open_data
+from edge_fgir.data.loaders import mixed_seed
+from edge_fgir.training import read_recipe, train
+from edge_fgir.training.elastic import Elastic
+from edge_fgir.training.guidance import Guidance
+from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome, to_student_size
+from edge_fgir.training.recipe import ElasticSection, LossSection, View
+
+pytestmark = pytest.mark.unit
+
+SIZES = (24, 16, 32, 20, 28)
+
+
+class Net(nn.Module):
+    """A network for any size that remembers which it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.seen: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.shape[-1])
+        return self.conv(x).tanh().mean(dim=(2, 3)) * 5
+
+
+class Told:
+    """A guide with fixed answers."""
+
+    views: tuple[View, ...] = ("crop",)
+
+    def look(self, images: Tensor, indices: Tensor) -> Guidance:
+        return Guidance(torch.ones(len(images), 4), images.flip(3), torch.eye(4)[indices])
+
+    def state(self) -> dict[str, Tensor]:
+        return {"told": torch.ones(1)}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        self.loaded = state
+
+
+def make_batch() -> Batch:
+    torch.manual_seed(0)
+    return Batch(torch.randn(3, 3, 40, 40), torch.tensor([0, 1, 3]), torch.arange(3))
+
+
+def section(sizes: Sequence[int] = SIZES, random_sizes: int = 1) -> ElasticSection:
+    return ElasticSection(image_sizes=tuple(sizes), random_sizes=random_sizes)
+
+
+def kl(model: nn.Module, images: Tensor, size: int, target: Tensor) -> Tensor:
+    """KL(target || answer at ``size``), mean over the images."""
+    answer = model(to_student_size(images, size)).log_softmax(1)
+    return (target.softmax(1) * (target.log_softmax(1) - answer)).sum(1).mean()
+
+
+@pytest.mark.parametrize("random_sizes", [0, 1, 3, 9])
+def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_sizes: int) -> None:
+    model, batch = Net(), make_batch()
+    elastic = Elastic(CrossEntropy(LossSection(), 32), section(random_sizes=random_sizes))
+    found = elastic.loss(model, batch)
+    largest, smallest, *drawn = model.seen
+    assert (largest, smallest) == (32, 16)
+    assert len(drawn) == len(set(drawn)) == min(random_sizes, 3)
+    assert set(drawn) <= {20, 24, 28}
+    logits = model(to_student_size(batch.images, 32))
+    wanted = F.cross_entropy(logits, batch.labels, label_smoothing=0.1)
+    for size in (16, *drawn):
+        wanted = wanted + kl(model, batch.images, size, logits.detach())
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_views_are_learned_at_every_size() -> None:
+    model, batch = Net(), make_batch()
+    tgda = TGDA(Told(), LossSection(), 32)
+    elastic = Elastic(tgda, section((16, 32)))
+    images = torch.cat([batch.images, batch.images.flip(3)])
+    target = model(to_student_size(images, 32))
+    wanted = tgda.loss(model, batch) + kl(model, images, 16, target)
+    assert elastic.loss(model, batch).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+class Leaf:
+    """A method whose answers are a parameter, to see what reaches it."""
+
+    def __init__(self) -> None:
+        self.logits = torch.randn(3, 4, requires_grad=True)
+
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
+        return Outcome(self.logits.sum(), batch.images, self.logits)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.outcome(model, batch).loss
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Nothing."""
+
+
+def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
+    method, model = Leaf(), Net()
+    Elastic(method, section()).loss(model, make_batch()).backward()
+    assert method.logits.grad is not None
+    assert torch.equal(method.logits.grad, torch.ones(3, 4))
+    assert model.conv.weight.grad is not None
+    assert model.conv.weight.grad.abs().sum() > 0
+
+
+def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
+    model, batch = Net(), make_batch()
+    elastic = Elastic(CrossEntropy(LossSection(), 32), section())
+
+    def drawn(step: int) -> int:
+        model.seen.clear()
+        torch.manual_seed(mixed_seed(0, step, 0))
+        elastic.loss(model, batch)
+        return model.seen[2]
+
+    sizes = [drawn(step) for step in range(30)]
+    assert set(sizes) == {20, 24, 28}
+    assert [drawn(step) for step in range(30)] == sizes
+
+
+def test_the_methods_state_is_kept() -> None:
+    guide = Told()
+    elastic = Elastic(TGDA(guide, LossSection(), 32), section())
+    assert elastic.state() == {"told": torch.ones(1)}
+    elastic.load_state({"told": torch.zeros(1)})
+    assert guide.loaded == {"told": torch.zeros(1)}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["elastic.image_sizes=[16, 24]"], r"largest of elastic\.image_sizes is not .* 32"),
+        (["elastic.image_sizes=[16, 40]"], r"largest of elastic\.image_sizes is not .* 32"),
+        (["elastic.image_sizes=[32]"], r"elastic\.image_sizes: "),
+        (["elastic.image_sizes=[0, 32]"], r"elastic\.image_sizes"),
+        (["elastic.image_sizes=[32, 32]"], r"elastic"),
+        (["elastic.random_sizes=-1"], r"elastic\.random_sizes: "),
+        (["method=cal", "model.attention_maps=4"], r"elastic is not for method cal"),
+    ],
+)
+def test_recipes_that_cannot_be_are_refused(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    path = write_recipe(tmp_path / "r.yaml", elastic={"image_sizes": [16, 32]})
+    assert read_recipe(str(path)).elastic == section((16, 32))
+    with pytest.raises(InputError, match=message) as caught:
+        read_recipe(str(path), overrides)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_an_elastic_run_trains(photos: Path, tmp_path: Path) -> None:
+    path = write_recipe(
+        tmp_path / "r.yaml",
+        epochs=1,
+        batch_size=24,
+        elastic={"image_sizes": [16, 24, 32]},
+        optimizer={**RECIPE["optimizer"], "ema_decay": 0.9},
+    )
+    summary = train(read_recipe(str(path)), open_data(str(photos)), tmp_path / "run")
+    assert summary["steps"] == 3

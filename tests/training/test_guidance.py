@@ -1,0 +1,83 @@
+"""What a teacher tells about a batch: which maps it draws among, and what a cache would keep."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from edge_fgir.models import CAL, create_model
+from edge_fgir.models.regions import hot_region
+from edge_fgir.training.guidance import LiveTeacher
+from edge_fgir.training.recipe import TeacherSection, View
+from edge_fgir.training.views import Sight, draw_sight, make_views
+
+pytestmark = pytest.mark.unit
+
+VIEWS: tuple[View, ...] = ("crop", "drop")
+
+
+def numbered_maps(batch: int, count: int) -> Tensor:
+    """(batch, count, 2, 2) maps; map n is n + 1 everywhere."""
+    return torch.arange(1.0, count + 1)[None, :, None, None].expand(batch, count, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("first_maps", "drawn"), [(0, {1, 2, 3, 4}), (2, {1, 2}), (9, {1, 2, 3, 4})]
+)
+def test_maps_are_drawn_among_the_first(first_maps: int, drawn: set[int]) -> None:
+    torch.manual_seed(0)
+    sight = draw_sight(numbered_maps(200, 4), VIEWS, first_maps=first_maps)
+    assert set(sight.maps.unique().tolist()) == drawn
+
+
+def make_teacher() -> CAL:
+    torch.manual_seed(0)
+    teacher = create_model("lrnet14", 3, attention_maps=4)
+    assert isinstance(teacher, CAL)
+    return teacher.eval()
+
+
+def test_a_teacher_draws_among_the_maps_of_its_section() -> None:
+    teacher, images = make_teacher(), torch.randn(5, 3, 64, 64)
+    with torch.no_grad():
+        first = teacher.look(images).attention[:, :1]
+    live = LiveTeacher(teacher, TeacherSection(run="teacher", first_maps=1), VIEWS)
+    _, sight = live.observe(images)
+    assert sight is not None
+    assert first.sum() > 0
+    assert torch.equal(sight.maps, first.expand(-1, 2, -1, -1))
+
+
+def test_compact_views_are_those_of_the_rounded_sight() -> None:
+    images = torch.randn(5, 3, 64, 64)
+    live = LiveTeacher(make_teacher(), TeacherSection(run="teacher"), VIEWS)
+    torch.manual_seed(1)
+    guidance, sight = live.observe(images, compact=True)
+    torch.manual_seed(1)
+    _, exact = live.observe(images)
+    assert sight is not None
+    assert exact is not None
+    assert guidance.views is not None
+    assert (sight.maps.dtype, sight.theta.dtype) == (torch.float16, torch.float32)
+    assert torch.equal(sight.maps, exact.compact().maps)
+    assert torch.equal(sight.theta, exact.theta)
+    assert torch.equal(guidance.views, make_views(images, sight, VIEWS))
+
+
+@pytest.mark.parametrize("scale", [2.0**-30, 1.0, 2.0**20])
+def test_compact_keeps_the_region_whatever_the_height(scale: float) -> None:
+    torch.manual_seed(0)
+    maps, theta = torch.rand(8, 2, 7, 7), torch.rand(8, 2) * 0.4 + 0.2
+    compact = Sight(maps * scale, theta).compact()
+    assert torch.equal(compact.maps, Sight(maps, theta).compact().maps)
+    assert (compact.maps.amax(dim=(2, 3)) == 1).all()
+    for view in range(2):
+        kept, exact = (
+            hot_region(m[:, view].float(), theta[:, view], (448, 448)) for m in (compact.maps, maps)
+        )
+        # Rounding to eleven bits moves a border by a fraction of a pixel.
+        assert (kept != exact).float().mean() < 5e-3
+
+
+def test_compact_leaves_an_empty_map_empty() -> None:
+    compact = Sight(torch.zeros(2, 1, 3, 3), torch.full((2, 1), 0.5)).compact()
+    assert torch.equal(compact.maps, torch.zeros(2, 1, 3, 3, dtype=torch.float16))

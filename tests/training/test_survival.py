@@ -1,0 +1,281 @@
+"""Runs that are killed, run out of disk or lose their numbers, and go on as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from runs import write_recipe
+from safetensors.torch import load_file
+from torch import Tensor
+
+from edge_fgir import InputError
+from edge_fgir._errors import EdgeFgirError
+from edge_fgir.data import open_data
+from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training.checkpoint import POSITION, STATE
+from edge_fgir.training.methods import CrossEntropy
+
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
+
+PLAN: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": 24,
+    "checkpoint_steps": 2,
+    "model": {"name": "lrnet14", "drop_path": 0.2},
+    "optimizer": {"lr": 0.002, "warmup_steps": 2, "ema_decay": 0.9},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute here as the killed processes do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def fit(recipe: Path, photos: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    return train(read_recipe(str(recipe)), open_data(str(photos)), out, resume=resume)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    names = {path.name for path in one.glob("*.safetensors")} - {STATE}
+    assert names == {path.name for path in other.glob("*.safetensors")} - {STATE}
+    for name in names:
+        first, second = load_file(one / name), load_file(other / name)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def step_of(run: Path) -> int:
+    path = run / POSITION
+    return json.loads(path.read_text())["step"] if path.exists() else 0
+
+
+def kill_at(step: int, recipe: Path, photos: Path, out: Path) -> None:
+    """Train in a process of its own and kill it as soon as it has saved ``step``."""
+    command = [sys.executable, "-m", "edge_fgir", "train", recipe, "--data", photos, "--out", out]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*map(str, command), "--resume"], env=environment) as process:
+        while step_of(out) < step:
+            assert process.poll() is None
+            os.sched_yield()
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "summary.json").exists()
+
+
+@pytest.mark.parametrize("variants", [0, 2])
+def test_a_killed_run_resumes_bit_exactly(
+    photos: Path, teacher_run: Path, tmp_path: Path, variants: int
+) -> None:
+    teacher = {
+        "run": str(teacher_run),
+        "cache_variants": variants,
+        "cache_folder": str(tmp_path / "cache"),
+    }
+    recipe = write_recipe(
+        tmp_path / "r.yaml",
+        **PLAN,
+        method="tgda",
+        teacher=teacher,
+        data={"view_size": 32, "resize_ratio": 1.2, "trivial_augment": True, "workers": 1},
+    )
+    for step in (2, 6):
+        kill_at(step, recipe, photos, tmp_path / "parts")
+    assert fit(recipe, photos, tmp_path / "parts", resume=True)["steps"] == 12
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    fit(recipe, photos, tmp_path / "whole")
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, train_: Callable[[], Any]) -> None:
+    """Run ``train_`` and interrupt it before it learns ``step``."""
+    original = loop._Training._learn
+
+    def learn(self: Any, *arguments: Any) -> Tensor:
+        if self.position.step == step - 1:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "_learn", learn)
+        with pytest.raises(KeyboardInterrupt):
+            train_()
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_the_last_state_whole(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: Callable[..., Any]
+) -> None:
+    recipe, run = write_recipe(tmp_path / "r.yaml", **PLAN), tmp_path / "run"
+    fit(recipe, photos, tmp_path / "whole")
+    stop_at(4, monkeypatch, lambda: fit(recipe, photos, run))
+    state, position = (run / STATE).read_bytes(), (run / POSITION).read_bytes()
+    with largest_file(len(state) // 2):
+        done = run_cli("train", recipe, "--data", photos, "--out", run, "--resume")
+    assert done.code == 2
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert done.err.splitlines()[-1] == errors[0]
+    assert "File too large" in errors[0]
+    assert (run / STATE).read_bytes() == state
+    assert (run / POSITION).read_bytes() == position
+    assert not list(run.glob(".*"))
+    fit(recipe, photos, run, resume=True)
+    assert_same_weights(tmp_path / "whole", run)
+
+
+def lose_numbers(
+    monkeypatch: pytest.MonkeyPatch, step: int, spoil: Callable[[Tensor], Tensor]
+) -> None:
+    """Pass the loss of ``step`` through ``spoil``."""
+    original, calls = CrossEntropy.loss, [0]
+
+    def loss(self: CrossEntropy, *arguments: Any) -> Tensor:
+        calls[0] += 1
+        value = original(self, *arguments)
+        return spoil(value) if calls[0] == step else value
+
+    monkeypatch.setattr(CrossEntropy, "loss", loss)
+
+
+def spoiled_loss(loss: Tensor) -> Tensor:
+    return loss * float("nan")
+
+
+def spoiled_gradient(loss: Tensor) -> Tensor:
+    spoiled = loss + 0
+    spoiled.register_hook(lambda gradient: gradient * float("nan"))
+    return spoiled
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step", "saved"),
+    # A gradient spoils the weights of its own step, the loss only that of the next.
+    [
+        (spoiled_loss, 5, 4),
+        (spoiled_loss, 6, 4),
+        (spoiled_gradient, 5, 4),
+        (spoiled_gradient, 4, 2),
+    ],
+)
+def test_lost_numbers_are_never_saved(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Tensor], Tensor],
+    step: int,
+    saved: int,
+) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 3})
+    fit(recipe, photos, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        lose_numbers(patch, step, spoil)
+        with pytest.raises(EdgeFgirError, match=r"at step \d; lower optimizer.lr") as caught:
+            fit(recipe, photos, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    if spoil is spoiled_loss:
+        assert f"the loss is nan at step {step};" in str(caught.value)
+    tensors = load_file(tmp_path / "run" / STATE)
+    assert all(value.isfinite().all() for value in tensors.values())
+    assert step_of(tmp_path / "run") == saved
+    fit(recipe, photos, tmp_path / "run", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_learning_rate_far_too_high_is_said(photos: Path, tmp_path: Path) -> None:
+    plan = {**PLAN, "checkpoint_steps": 1, "optimizer": {"lr": 1e30, "warmup_steps": 0}}
+    recipe = write_recipe(tmp_path / "r.yaml", **plan)
+    with pytest.raises(EdgeFgirError, match=r"at step \d+; lower optimizer.lr"):
+        fit(recipe, photos, tmp_path / "run")
+    state = tmp_path / "run" / STATE
+    if state.exists():
+        assert all(value.isfinite().all() for value in load_file(state).values())
+
+
+def test_a_run_stopped_before_its_last_validation_still_reports_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 1}), tmp_path / "run"
+    whole = fit(recipe, photos, tmp_path / "whole")
+
+    def dies(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "_validate", dies)
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe, photos, run)
+    assert step_of(run) == 3
+    summary = fit(recipe, photos, run, resume=True)
+    assert summary["val_top1"] == whole["val_top1"]
+    assert "val_top1" in summary["history"][-1]
+
+
+def test_a_half_written_line_of_metrics_is_no_obstacle(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 2}), tmp_path / "run"
+    stop_at(5, monkeypatch, lambda: fit(recipe, photos, run))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "epo')
+    summary = fit(recipe, photos, run, resume=True)
+    assert [line["step"] for line in summary["history"] if "loss" in line] == [3, 6]
+
+
+def odd_picture(photos: Path, root: Path, pixels: np.ndarray) -> Path:
+    """Copy the photos and put one of another kind among them."""
+    shutil.copytree(photos, root)
+    path = root / "train" / "red_leaf" / "010.png"
+    assert path.exists()
+    Image.fromarray(pixels).save(path)
+    return root
+
+
+def test_a_grey_picture_is_learned_from(photos: Path, tmp_path: Path) -> None:
+    grey = odd_picture(photos, tmp_path / "data", np.full((40, 56), 90, np.uint8))
+    recipe = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 1})
+    assert fit(recipe, grey, tmp_path / "run")["steps"] == 3
+
+
+@pytest.mark.parametrize("convert", [False, True])
+def test_a_tiny_picture_is_refused_before_anything_is_written(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any], convert: bool
+) -> None:
+    tiny = odd_picture(photos, tmp_path / "data", np.full((3, 5, 3), 90, np.uint8))
+    recipe, run = write_recipe(tmp_path / "r.yaml", **PLAN), tmp_path / "run"
+    with pytest.raises(InputError, match=r"010\.png is 5 x 3 pixels; expected at least 8 x 8"):
+        open_data(str(tiny))
+    options = ("--set", "data.convert=true") if convert else ()
+    done = run_cli("train", recipe, "--data", tiny, "--out", run, *options)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith("error: ")
+    assert "010.png is 5 x 3 pixels" in line
+    assert not run.exists()
