@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from timm.layers import DropPath
-from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
+
+from edge_fgir.models.registration import register_family
 
 _STEM = ((32, 2),)
 _DEEP_STEM = ((18, 2), (18, 1), (32, 1))
@@ -196,32 +197,6 @@ class LRNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def _cfg() -> dict[str, Any]:
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, 128, 128),
-        "pool_size": (4, 4),
-        "crop_pct": 1.0,
-        "interpolation": "bilinear",
-        "mean": (0.485, 0.456, 0.406),
-        "std": (0.229, 0.224, 0.225),
-        "first_conv": "stem.0",
-        "classifier": "head",
-    }
-
-
-default_cfgs = {name: _cfg() for name in CONFIGS}
-
-
-def _register(name: str) -> None:
-    def create(pretrained: bool = False, **kwargs: Any) -> LRNet:
-        model: LRNet = build_model_with_cfg(LRNet, name, pretrained, config=CONFIGS[name], **kwargs)
-        return model
-
-    create.__name__ = name
-    register_model(create)
-
-
-for _name in CONFIGS:
-    _register(_name)
+register_family(
+    LRNet, CONFIGS, input_size=(3, 128, 128), pool_size=(4, 4), interpolation="bilinear"
+)

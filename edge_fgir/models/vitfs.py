@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from timm.layers import Attention, DropPath, LayerScale, Mlp, to_2tuple
-from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
+from edge_fgir.models.registration import register_family
 
 Norm = Literal["batch", "layer"]
 TokenSelect = Literal["patches", "first_s"]
@@ -222,33 +222,11 @@ def _patches(side: int) -> int:
     return side // PATCH
 
 
-def _cfg() -> dict[str, Any]:
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "fixed_input_size": True,
-        "pool_size": None,
-        "crop_pct": 1.0,
-        "interpolation": "bicubic",
-        "mean": (0.485, 0.456, 0.406),
-        "std": (0.229, 0.224, 0.225),
-        "first_conv": "stem.0",
-        "classifier": "head",
-    }
-
-
-default_cfgs = {name: _cfg() for name in CONFIGS}
-
-
-def _register(name: str) -> None:
-    def create(pretrained: bool = False, **kwargs: Any) -> ViTFS:
-        model: ViTFS = build_model_with_cfg(ViTFS, name, pretrained, config=CONFIGS[name], **kwargs)
-        return model
-
-    create.__name__ = name
-    register_model(create)
-
-
-for _name in CONFIGS:
-    _register(_name)
+register_family(
+    ViTFS,
+    CONFIGS,
+    input_size=(3, 224, 224),
+    fixed_input_size=True,
+    pool_size=None,
+    interpolation="bicubic",
+)
