@@ -29,6 +29,7 @@ class Position:
         step_in_epoch: Its place there.
         seconds: Time spent so far.
         best: Best validation top-1 so far, percent.
+        epoch_loss: Sum of the losses of this epoch's steps so far.
     """
 
     step: int
@@ -37,6 +38,7 @@ class Position:
     step_in_epoch: int
     seconds: float
     best: float
+    epoch_loss: float = 0.0
 
 
 def save_weights(path: Path, model: nn.Module) -> None:

@@ -203,6 +203,9 @@ class _Training:
             self._run_epoch(batches)
             if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
                 metrics = self._validate(examination, epoch)
+        if not metrics:
+            # Interrupted between the last checkpoint and the last validation.
+            metrics = self._validate(examination, recipe.epochs - 1)
         return self._finish(metrics)
 
     def _run_epoch(self, batches: Iterator[Pictures]) -> None:
@@ -211,7 +214,7 @@ class _Training:
         if isinstance(self.guide, CachedTeacher):
             variant = self.schedule.variant(start.epoch)
             self.guide.start(variant, f"{title}: asking the teacher")
-        began, loss_sum = time.monotonic(), 0.0
+        began, loss_sum = time.monotonic(), start.epoch_loss
         left = length - start.step_in_epoch
         pending: list[Tensor] = []
         self.model.train()
@@ -230,11 +233,13 @@ class _Training:
                 due = whole or self.position.step % recipe.checkpoint_steps == 0
                 if due or self.device.type == "cpu" or len(pending) == _LOOK_EVERY:
                     loss_sum += self._look_at(pending)
-                    meter.advance(len(pending), f"loss {loss_sum / done:.3f}{self._time_left()}")
+                    meter.advance(len(pending), f"loss {loss_sum / place:.3f}{self._time_left()}")
                     pending.clear()
                 if due:
+                    self.position = replace(self.position, epoch_loss=0.0 if whole else loss_sum)
                     self._save()
-        self._log({"step": self.position.step, "epoch": start.epoch + 1, "loss": loss_sum / left})
+        loss = loss_sum / length
+        self._log({"step": self.position.step, "epoch": start.epoch + 1, "loss": loss})
 
     def _timed(self, batches: Iterator[Pictures]) -> Iterator[Pictures]:
         """Pass batches on and count the seconds that they were waited for."""
@@ -314,9 +319,20 @@ class _Training:
         return parts
 
     def _save(self) -> None:
+        self._check_weights()
         if self.processes.first:
             save_state(self.out, self.position, self._parts(), self.optimizer, self.recipe.dump())
         self.processes.wait()
+
+    def _check_weights(self) -> None:
+        """Raise EdgeFgirError if a weight is not a number: a good loss can have a bad gradient."""
+        values = self.model.state_dict().values()
+        good = torch.stack([value.isfinite().all() for value in values]).all()
+        if self.processes.mean(good.float()) < 1:
+            raise EdgeFgirError(
+                f"{self.recipe.name}: weights are not finite at step {self.position.step}; lower "
+                "optimizer.lr or use precision fp32, then run again with --resume"
+            )
 
     def _resume(self) -> None:
         self.position, parts = load_state(
@@ -331,12 +347,14 @@ class _Training:
         self.scheduler.step_update(self.position.step)
         if self.processes.first:
             self._forget_after(self.position.step)
+            for draft in self.out.glob(f".{STATE}.*"):
+                draft.unlink()  # of a run that was killed while it saved
 
     def _forget_after(self, step: int) -> None:
         """Drop metric lines the interrupted run wrote after its last saved state."""
         path = self.out / METRICS
         if path.exists():
-            lines = [ln for ln in path.read_text().splitlines() if json.loads(ln)["step"] <= step]
+            lines = [ln for ln in path.read_text().splitlines() if _step_of(ln) <= step]
             write_atomic(path, "".join(f"{line}\n" for line in lines))
 
     def _log(self, values: dict[str, float]) -> None:
@@ -380,3 +398,11 @@ class _Training:
             self.writer.close()
         self.processes.wait()
         return body
+
+
+def _step_of(line: str) -> float:
+    """Return a metric line's step; a line that a crash cut off comes after every step."""
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:
+        return math.inf

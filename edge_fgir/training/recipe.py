@@ -127,7 +127,7 @@ class ElasticSection(_Section):
     """Weights that stay good at several input sizes (sandwich rule, in-place distillation)."""
 
     image_sizes: Annotated[
-        tuple[int, ...],
+        tuple[Annotated[int, Field(ge=16, le=2048)], ...],
         Field(min_length=2, description="input sides, pixels; the largest is eval.image_size"),
     ]
     random_sizes: Annotated[
@@ -186,6 +186,8 @@ class Recipe(_Section):
         if self.elastic is not None:
             if self.method == "cal":
                 raise ValueError("elastic is not for method cal")
+            if len(set(self.elastic.image_sizes)) < len(self.elastic.image_sizes):
+                raise ValueError("elastic.image_sizes names a size twice")
             if max(self.elastic.image_sizes) != self.eval.image_size:
                 raise ValueError(
                     f"the largest of elastic.image_sizes is not eval.image_size "

@@ -122,9 +122,9 @@ class TeacherCache:
 
     @torch.inference_mode()
     def _ask(self, number: int, title: str) -> dict[str, Tensor]:
-        teacher = self._source.teacher()
         parts: dict[str, list[Tensor]] = {}
         with progress(title, self._source.count) as meter, torch.random.fork_rng():
+            teacher = self._source.teacher()
             torch.manual_seed(mixed_seed(number))
             for pixels, _, _ in self._source.pictures(number):
                 images = self._source.prepare(pixels)

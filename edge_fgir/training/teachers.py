@@ -97,6 +97,7 @@ class Teacher:
         return {
             "teacher": sha256(weights_file(run).read_bytes()),
             "architecture": self.described.architecture,
+            "options": self.described.options,
             "normalization": self.described.normalization.model_dump(mode="json"),
             "mode": self.section.mode,
             "first_maps": self.section.first_maps,

@@ -1,6 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
 
@@ -29,6 +31,26 @@ def test_box_is_the_hot_region_padded_and_clipped(padding: float, expected: list
     hot = torch.zeros(1, 50, 60, dtype=torch.bool)
     hot[0, 10, 21] = hot[0, 24, 30] = hot[0, 15, 39] = True
     assert crop_boxes(hot, padding).tolist() == [expected]
+
+
+@given(
+    st.tuples(st.integers(0, 59), st.integers(0, 59)),
+    st.tuples(st.integers(0, 59), st.integers(0, 59)),
+)
+def test_crop_box_follows_the_authors_integer_rule(a: tuple[int, int], b: tuple[int, int]) -> None:
+    (top, bottom), (left, right) = sorted((a[0], b[0])), sorted((a[1], b[1]))
+    hot = torch.zeros(1, 60, 60, dtype=torch.bool)
+    hot[0, top : bottom + 1, left : right + 1] = True
+    expected = [
+        max(int(top - 0.1 * 60), 0),
+        max(int(left - 0.1 * 60), 0),
+        min(int(bottom + 0.1 * 60), 60),
+        min(int(right + 0.1 * 60), 60),
+    ]
+    box = crop_boxes(hot)[0].tolist()
+    assert box == expected
+    assert box[0] < box[2]
+    assert box[1] < box[3]
 
 
 def test_crop_is_a_slice_stretched() -> None:

@@ -99,7 +99,7 @@ class Leaf:
         self.logits = torch.randn(3, 4, requires_grad=True)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        return Outcome(self.logits.sum(), batch.images, self.logits)
+        return Outcome(self.logits.sum(), [batch.images], [self.logits])
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         return self.outcome(model, batch).loss

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
+from edge_fgir.models import regions
 from edge_fgir.models.regions import crop_boxes, hot_region
 from edge_fgir.training import views
 
@@ -15,55 +14,6 @@ def peak(h: int = 7, w: int = 7, row: int = 3, column: int = 4) -> torch.Tensor:
     maps = torch.zeros(1, h, w)
     maps[0, row, column] = 1.0
     return maps
-
-
-def test_hot_region_reaches_the_threshold_on_the_low_resolution_peak() -> None:
-    maps = torch.rand(3, 5, 5)
-    theta = torch.tensor([0.4, 0.5, 0.6])
-    up = F.interpolate(maps[:, None], (40, 40), mode="bilinear", align_corners=True)[:, 0]
-    expected = up >= (theta * maps.flatten(1).max(1).values)[:, None, None]
-    assert torch.equal(views.hot_region(maps, theta, (40, 40)), expected)
-
-
-def test_crop_box_is_the_region_grown_by_a_tenth_on_each_side() -> None:
-    hot = torch.zeros(1, 100, 200, dtype=torch.bool)
-    hot[0, 30:41, 50:101] = True
-    assert views.crop_boxes(hot).tolist() == [[20, 30, 50, 120]]
-
-
-def test_crop_box_is_clipped_to_the_image() -> None:
-    hot = torch.ones(1, 64, 64, dtype=torch.bool)
-    assert views.crop_boxes(hot).tolist() == [[0, 0, 64, 64]]
-
-
-@given(
-    st.tuples(st.integers(0, 59), st.integers(0, 59)),
-    st.tuples(st.integers(0, 59), st.integers(0, 59)),
-)
-def test_crop_box_follows_the_authors_integer_rule(a: tuple[int, int], b: tuple[int, int]) -> None:
-    (top, bottom), (left, right) = sorted((a[0], b[0])), sorted((a[1], b[1]))
-    hot = torch.zeros(1, 60, 60, dtype=torch.bool)
-    hot[0, top : bottom + 1, left : right + 1] = True
-    expected = [
-        max(int(top - 0.1 * 60), 0),
-        max(int(left - 0.1 * 60), 0),
-        min(int(bottom + 0.1 * 60), 60),
-        min(int(right + 0.1 * 60), 60),
-    ]
-    box = views.crop_boxes(hot)[0].tolist()
-    assert box == expected
-    assert box[0] < box[2]
-    assert box[1] < box[3]
-
-
-def test_crop_and_resize_equals_slicing_and_interpolating() -> None:
-    images = torch.rand(3, 3, 50, 40)
-    boxes = torch.tensor([[0, 0, 50, 40], [10, 5, 31, 38], [20, 20, 25, 22]])
-    found = views.crop_and_resize(images, boxes)
-    for image, (top, left, bottom, right), view in zip(images, boxes.tolist(), found, strict=True):
-        part = image[None, :, top:bottom, left:right]
-        expected = F.interpolate(part, (50, 40), mode="bilinear", align_corners=True)[0]
-        assert torch.allclose(view, expected, atol=1e-4)
 
 
 def test_drop_view_blanks_exactly_the_hot_region() -> None:
@@ -126,7 +76,7 @@ def test_theta_is_drawn_per_image_within_its_range(bounds: tuple[float, float]) 
 def test_ranges_are_the_papers() -> None:
     assert views.CROP_THETA == (0.4, 0.6)
     assert views.DROP_THETA == (0.2, 0.5)
-    assert views.CROP_PADDING == 0.1
+    assert regions.CROP_PADDING == 0.1
 
 
 # Rows and columns of a 7 x 7 map that are hot, of each image.
