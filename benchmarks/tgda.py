@@ -4,7 +4,7 @@
 
 trains the teacher once, then every cell of `CELLS` for every seed, and evaluates all of them on the
 test split. Finished runs are reused and interrupted ones resumed; start the script twice to use two
-cores. `--table` only reads what is finished.
+cores. Runs that the result file already holds count as finished. `--table` trains nothing.
 """
 
 from __future__ import annotations
@@ -60,12 +60,18 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--out", type=Path, help="result file")
     options = parser.parse_args()
+    known = (
+        json.loads(options.out.read_text())["runs"] if options.out and options.out.exists() else []
+    )
+    done = {(run["cell"], run["seed"]) for run in known}
     data = first_classes(open_data(options.data), options.classes)
     teacher = options.work / "teacher"
     if not options.table:
         run(options.teacher, [], data, teacher, wait=True)
         for seed in options.seeds:
             for cell in options.cells:
+                if (cell, seed) in done:
+                    continue
                 normalization = TrainedModel.read(teacher).normalization.model_dump()
                 changes = [
                     f"teacher.run={teacher}",
@@ -75,7 +81,7 @@ def main() -> None:
                     f"seed={seed}",
                 ]
                 run(options.student, changes, data, options.work / f"{cell}-{seed}")
-    body = table(options.work, data)
+    body = table(known, options.work, data)
     show(body)
     if options.out:
         write_json(options.out, {**body, "environment": environment()})
@@ -121,22 +127,11 @@ def _claim(path: Path, *, wait: bool) -> Iterator[bool]:
         yield True
 
 
-def table(work: Path, data: DataSet) -> dict[str, Any]:
-    """Collect what is finished."""
-    runs = []
-    for path in sorted(work.glob(f"*/{EVALUATION}")):
-        summary = json.loads((path.parent / SUMMARY).read_text())
-        cell, _, seed = path.parent.name.rpartition("-")
-        runs.append(
-            {
-                "cell": cell or path.parent.name,
-                "seed": int(seed) if cell else None,
-                **json.loads(path.read_text()),
-                **{k: summary[k] for k in ("architecture", "epochs", "seconds", "device")},
-                "gmacs": _gmacs(path.parent),
-                "recipe": (path.parent / "config.yaml").read_text(),
-            }
-        )
+def table(known: list[dict[str, Any]], work: Path, data: DataSet) -> dict[str, Any]:
+    """Collect what is finished: earlier runs, and those in the folder ``work``."""
+    runs = finished(work)
+    new = {(run["cell"], run["seed"]) for run in runs}
+    runs = [run for run in known if (run["cell"], run["seed"]) not in new] + runs
     cells = []
     for cell in dict.fromkeys(run["cell"] for run in runs):
         top1 = [run["top1"] for run in runs if run["cell"] == cell]
@@ -156,6 +151,25 @@ def table(work: Path, data: DataSet) -> dict[str, Any]:
         "cells": sorted(cells, key=lambda cell: float(cell["top1"] or 0)),
         "runs": runs,
     }
+
+
+def finished(work: Path) -> list[dict[str, Any]]:
+    """Return the finished runs below a folder."""
+    runs = []
+    for path in sorted(work.glob(f"*/{EVALUATION}")):
+        summary = json.loads((path.parent / SUMMARY).read_text())
+        cell, _, seed = path.parent.name.rpartition("-")
+        runs.append(
+            {
+                "cell": cell or path.parent.name,
+                "seed": int(seed) if cell else None,
+                **json.loads(path.read_text()),
+                **{k: summary[k] for k in ("architecture", "epochs", "seconds", "device")},
+                "gmacs": _gmacs(path.parent),
+                "recipe": (path.parent / "config.yaml").read_text(),
+            }
+        )
+    return runs
 
 
 def _gmacs(path: Path) -> float:
