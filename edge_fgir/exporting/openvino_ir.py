@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edge_fgir._offline import refuse_telemetry
 from edge_fgir.exporting.graph import OUTPUT, Head, Logits
 from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.engines import openvino_core
 
 
 def to_ir(model: onnx.ModelProto) -> Any:
     """Read an ONNX graph into an ``openvino.Model``."""
-    refuse_telemetry()
-    import openvino as ov
-
-    return ov.Core().read_model(model.SerializeToString())
+    return openvino_core().read_model(model.SerializeToString())
 
 
 def quantize_ir(model: Any, images: Pixels) -> Any:
@@ -29,7 +26,7 @@ def quantize_ir(model: Any, images: Pixels) -> Any:
     Ranges are the true minimum and maximum. NNCF's default averages the images' ranges and clips;
     on an LRNet-14 that left four times the error in the logits (0.44 against 0.09 rms).
     """
-    refuse_telemetry()
+    openvino_core()  # before NNCF makes cores of its own, which come and go
     # Importing NNCF makes torch look for a CUDA compiler and complain that there is no GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     import nncf
@@ -50,9 +47,7 @@ def quantize_ir(model: Any, images: Pixels) -> Any:
 
 def run_ir(model: Any, images: Pixels) -> Logits:
     """Run a graph on (N, S, S, 3) pixels: (N, K) of its output."""
-    import openvino as ov
-
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     outputs = [compiled(image[None])[0] for image in images]
     return np.concatenate(outputs).astype(np.float32)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -355,3 +356,17 @@ def test_answers_stay_theirs_and_survive_a_wrong_batch(openvino):
         openvino.infer(np.zeros((1, size + 1, size, 3), np.uint8))
     assert np.array_equal(openvino.infer(red), kept)
     assert np.array_equal(openvino.infer(blue), second)
+
+
+def test_signals_are_survived_after_classifiers_are_closed_in_any_order(tiny_bundle: Path) -> None:
+    code = (
+        "import gc, os, signal, sys\n"
+        "from edge_fgir import Classifier\n"
+        "first, second = (Classifier.open(sys.argv[1]) for _ in range(2))\n"
+        "first.close(); del first; gc.collect()\n"
+        "second.close(); del second; gc.collect()\n"
+        "signal.signal(signal.SIGUSR1, lambda number, frame: print('heard'))\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tiny_bundle], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

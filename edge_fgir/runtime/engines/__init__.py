@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.engines._openvino_core import openvino_core
 from edge_fgir.runtime.engines._shared import Probabilities
 from edge_fgir.runtime.preprocess import Pixels
 
@@ -65,4 +66,4 @@ def open_engine(bundle: Bundle, device: Device = "auto") -> Engine:
     return TensorRtEngine(bundle)
 
 
-__all__ = ["Device", "Engine", "Probabilities", "open_engine"]
+__all__ = ["Device", "Engine", "Probabilities", "open_engine", "openvino_core"]

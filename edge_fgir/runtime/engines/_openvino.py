@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from edge_fgir._errors import InputError, MissingExtraError
-from edge_fgir._offline import refuse_telemetry
 from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.engines._openvino_core import openvino_core
 from edge_fgir.runtime.engines._shared import Probabilities, unloadable
 from edge_fgir.runtime.preprocess import Pixels
 
@@ -17,12 +18,10 @@ class OpenVinoEngine:
     """One infer request, tuned for latency."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
-        refuse_telemetry()
         try:
-            import openvino as ov
+            core = openvino_core()
         except ImportError as error:
             raise MissingExtraError("openvino", "openvino", f"opening {bundle.path}") from error
-        core = ov.Core()
         if not any(name.split(".")[0] == device for name in core.available_devices):
             raise InputError(
                 f"OpenVINO sees no {device} here",
@@ -48,7 +47,7 @@ class OpenVinoEngine:
         ):
             tensors = (self._request.get_input_tensor(0), self._request.get_output_tensor(0))
             self._buffers = (tensors[0].data, tensors[1].data)
-        self.description = f"openvino {ov.__version__.split('-')[0]} {device}"
+        self.description = f"openvino {version('openvino')} {device}"
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities."""
