@@ -150,7 +150,10 @@ def test_maps_are_drawn_except_in_eval_mode(
 
 
 def test_a_plain_teacher_makes_views_by_what_it_predicts() -> None:
+    torch.manual_seed(0)
     teacher, batch = create_model("lrnet14", 4).eval(), make_batch()
+    with torch.no_grad():
+        teacher.get_classifier().weight.abs_()  # evidence for every class, somewhere
     look = make_tgda(teacher, "eval", views=("drop",)).guide.look(batch.images, batch.indices)
     with torch.no_grad():
         logits, maps = class_activation_maps(teacher, batch.images)
@@ -158,6 +161,7 @@ def test_a_plain_teacher_makes_views_by_what_it_predicts() -> None:
     assert look.views is not None
     dropped = (look.views == 0).all(dim=1)
     peaks = F.interpolate(maps[:, None], (64, 64), mode="bilinear", align_corners=True)[:, 0]
+    assert dropped.flatten(1).any(dim=1).all()
     for hidden, peak in zip(dropped, peaks, strict=True):
         assert peak[hidden].min() > peak[~hidden].max() - 1e-6
 
