@@ -10,6 +10,7 @@ import typer
 
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import KeepRateOption, device_choice, keep_rate_choice
 
 _SHOWN_PAIRS = 3
 _BATCH = 32
@@ -28,6 +29,7 @@ def evaluate(
         int | None,
         typer.Option(min=16, help="For a run: input side, pixels; default: the run's own."),
     ] = None,
+    keep_rate: KeepRateOption = None,
     full: Annotated[
         bool,
         typer.Option("--full", help="A CAL teacher's full inference, 8 forwards."),
@@ -54,18 +56,26 @@ def evaluate(
     bundle = model.is_file() or (model / MANIFEST).exists()
     if full and bundle:
         raise _not_full(f"{model} is a bundle")
-    if image_size and bundle:
-        raise InputError(
-            f"--image-size: {model} is a bundle, whose size is fixed",
-            "a run folder",
-            "export another bundle with --image-size",
-        )
+    for option, value in (("--image-size", image_size), ("--keep-rate", keep_rate)):
+        if value and bundle:
+            raise InputError(
+                f"{option}: {model} is a bundle, in which it is fixed",
+                "a run folder",
+                f"export another bundle with {option}",
+            )
     pictures = open_data(data, convert=convert)
     samples = pictures.split(split)
     probabilities, subject = (
         _of_bundle(model, device, pictures, samples)
         if bundle
-        else _of_run(model, pictures, samples, full=full, image_size=image_size)
+        else _of_run(
+            model,
+            pictures,
+            samples,
+            full=full,
+            image_size=image_size,
+            keep_rate=keep_rate_choice(keep_rate),
+        )
     )
     body = {
         **subject,
@@ -110,7 +120,6 @@ def _of_bundle(path: Path, device: str, pictures: Any, samples: Any) -> tuple[An
     import numpy as np
 
     from edge_fgir._progress import progress
-    from edge_fgir.cli._choices import device_choice
     from edge_fgir.data import prepared_images
     from edge_fgir.runtime import Classifier
 
@@ -129,20 +138,28 @@ def _of_bundle(path: Path, device: str, pictures: Any, samples: Any) -> tuple[An
 
 
 def _of_run(
-    path: Path, pictures: Any, samples: Any, *, full: bool, image_size: int | None
+    path: Path,
+    pictures: Any,
+    samples: Any,
+    *,
+    full: bool,
+    image_size: int | None,
+    keep_rate: float | tuple[float, ...] | None,
 ) -> tuple[Any, dict[str, Any]]:
     need("torch", "train", "evaluating a run folder")
     import torch
 
     from edge_fgir.data import prepared_images, typical_images
     from edge_fgir.models.inference import logits_of
-    from edge_fgir.models.trained import load_at_size, read_labels, weights_file
+    from edge_fgir.models.trained import load_at, read_labels, weights_file
 
     if read_labels(path) != pictures.classes:
         raise InputError(
             f"{path} knows other classes than {pictures.name}", "the data it was trained on"
         )
-    trained, model = load_at_size(path, image_size, partial(typical_images, pictures))
+    trained, model = load_at(
+        path, partial(typical_images, pictures), image_size=image_size, keep_rate=keep_rate
+    )
     if full and not trained.attention_maps:
         raise _not_full(f"{path} is no CAL teacher")
     images = prepared_images(pictures, samples, trained.preprocess)

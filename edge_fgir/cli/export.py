@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import KeepRateOption, keep_rate_choice
 
 
 @app.command()
@@ -20,6 +21,7 @@ def export(
     image_size: Annotated[
         int | None, typer.Option(min=16, help="Input side, pixels; default: the run's own.")
     ] = None,
+    keep_rate: KeepRateOption = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
@@ -51,6 +53,7 @@ def export(
         out,
         precision=precision,
         image_size=image_size,
+        keep_rate=keep_rate_choice(keep_rate),
         as_zip=zip_,
         tell=tell,
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import KeepRateOption, keep_rate_choice
+
+if TYPE_CHECKING:
+    from edge_fgir.models.reduction import Reduction
 
 _group = typer.Typer(help="Networks: names, parameters, multiply-accumulates, tokens.")
 app.add_typer(_group, name="models", no_args_is_help=True)
@@ -42,18 +46,34 @@ def show(
     attention_maps: Annotated[
         int, typer.Option(min=0, help="Above 0: a CAL teacher with that many maps.")
     ] = 0,
+    reduction: Annotated[
+        str | None, typer.Option(help="Token reduction of a vision transformer: evit, topk, ...")
+    ] = None,
+    keep_rate: KeepRateOption = None,
+    cla: Annotated[bool, typer.Option("--cla", help="Cross-layer aggregation head.")] = False,
+    clc: Annotated[bool, typer.Option("--clc", help="Cross-layer cache, one token.")] = False,
+    clca: Annotated[bool, typer.Option("--clca", help="Both.")] = False,
+    reference_counts: Annotated[
+        bool, typer.Option("--reference-counts", help="Let a stage keep no token at all.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Count parameters, multiply-accumulates and tokens a block, for one image.
 
     Example: `edge-fgir models show lrnet14 --num-classes 200 --image-size 128`
+    Example: `edge-fgir models show vit_base_patch16_224 --reduction evit --keep-rate 0.5 --clca`
     """
     need("timm", "train", "models")
     from edge_fgir.models import create_model, summarize
     from edge_fgir.models.arithmetic import CONVENTION
 
     model = create_model(
-        name, num_classes, attention_maps=attention_maps, image_size=image_size, meta=True
+        name,
+        num_classes,
+        attention_maps=attention_maps,
+        image_size=image_size,
+        reduction=_reduction(reduction, keep_rate, cla or clca, clc or clca, reference_counts),
+        meta=True,
     )
     summary = summarize(model, name, image_size, num_classes)
     if json:
@@ -66,3 +86,20 @@ def show(
     typer.echo(f"  MACs: {CONVENTION}")
     for index, block in enumerate(summary.blocks):
         typer.echo(f"  block {index}: {block.attention_tokens} tokens, MLP {block.mlp_tokens}")
+
+
+def _reduction(
+    method: str | None, keep_rate: str | None, cla: bool, clc: bool, reference_counts: bool
+) -> Reduction | None:
+    from edge_fgir.models.reduction import Reduction
+
+    rate = keep_rate_choice(keep_rate)
+    if method is None and rate is None and not (cla or clc):
+        return None
+    return Reduction.checked(
+        method=method or "none",
+        keep_rate=1.0 if rate is None else rate,
+        cla=cla,
+        clr_tokens=int(clc),
+        reference_counts=reference_counts,
+    )

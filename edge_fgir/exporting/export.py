@@ -25,7 +25,8 @@ from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import TrainedModel, load_at_size, read_labels
+from edge_fgir.models.reduction import KeepRate, ReducedViT
+from edge_fgir.models.trained import TrainedModel, load_at, read_labels
 from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.manifest import Precision
 
@@ -55,6 +56,7 @@ def export(
     *,
     precision: str = "auto",
     image_size: int | None = None,
+    keep_rate: KeepRate | None = None,
     as_zip: bool = False,
     tell: Callable[[Stage], None] = lambda stage: None,
 ) -> Bundle:
@@ -68,6 +70,7 @@ def export(
         precision: ``auto`` or one the target offers.
         image_size: Side of the input, pixels; None: the run's own. BatchNorm statistics are
             measured again for another one.
+        keep_rate: Share of the tokens that a stage keeps; None: the run's own.
         as_zip: Write one uncompressed zip instead of a folder.
         tell: Called with each measured stage.
 
@@ -78,7 +81,11 @@ def export(
     chosen = resolve_precision(target, precision)
     check_out(out, as_zip=as_zip)
     _check_same_data(run, data)
-    trained, model = load_at_size(run, image_size, partial(typical_images, data))
+    trained, model = load_at(
+        run, partial(typical_images, data), image_size=image_size, keep_rate=keep_rate
+    )
+    if isinstance(model, ReducedViT):
+        model.fold()
     validation = Validation.of(data, trained.preprocess)
     reference = logits_of(model, validation.images, trained.normalization, "torch")
     parity = ParityReport(reference, validation.labels, target.gates)

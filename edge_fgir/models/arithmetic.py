@@ -63,7 +63,10 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     """
     seen: list[tuple[type[nn.Module], int]] = []
     handles = [
-        module.register_forward_pre_hook(_recorder(kind, seen))
+        # Token reduction calls an attention's layers and not itself.
+        (module.qkv if kind is Attention else module).register_forward_pre_hook(
+            _recorder(kind, seen)
+        )
         for module in model.modules()
         for kind in (Attention, Mlp)
         if isinstance(module, kind)

@@ -7,7 +7,6 @@ what TGDA crops and drops.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_fgir.models.features import spatial_maps
+from edge_fgir.models.full_precision import full_precision
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
 
 FULL_CROPS = ((0.3, 0.1), (0.2, 0.1), (0.1, 0.05))
@@ -97,7 +97,7 @@ class CAL(nn.Module):
                 one in evaluation mode.
         """
         features = spatial_maps(self.backbone, self.backbone.forward_features(x))  # type: ignore[operator]
-        with _full_precision(x.device.type):
+        with full_precision(x.device):
             features = features.float()
             attention = self.attention(features)
             embedding = bilinear_attention_pool(features, attention)
@@ -109,12 +109,6 @@ class CAL(nn.Module):
                 pooled = bilinear_attention_pool(features, fake)
                 effect = logits - self.head(_SCALE * pooled)
         return CALOutput(logits, attention, embedding, effect)
-
-
-def _full_precision(device: str) -> AbstractContextManager[object]:
-    """Leave autocast, which the meta device (counting) does not have."""
-    known = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if known else nullcontext()
 
 
 def full_inference(model: CAL, images: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.models.cal import CAL
-from edge_fgir.models.weights import load_weights
+from edge_fgir.models.reduction import Reduction, make_reduced
+from edge_fgir.models.weights import load_weights, read_state
 
 
 def create_model(
@@ -25,6 +26,7 @@ def create_model(
     weights: str = "random",
     image_size: int | None = None,
     options: Mapping[str, Any] | None = None,
+    reduction: Reduction | None = None,
     meta: bool = False,
 ) -> nn.Module:
     """Build a model by its timm name.
@@ -37,11 +39,15 @@ def create_model(
         weights: ``random``, ``timm`` (timm downloads them), ``efficientnet-lite0`` or a file.
         image_size: Input side, pixels; only models of fixed size (ViTs) need it.
         options: More of the architecture's own options, such as ``token_select`` of a ViTFS.
+        reduction: Token reduction and CLCA of a vision transformer.
         meta: Allocate nothing: for counting.
 
     Raises:
-        InputError: The name or an option is unknown, or the weights are out of reach or do not fit.
+        InputError: The name or an option is unknown, the weights are out of reach or do not fit, or
+            the model cannot be reduced so.
     """
+    if reduction is not None and attention_maps:
+        raise InputError("a CAL teacher with token reduction", "one or the other")
     cfg = _pretrained_cfg(name)
     built: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     if image_size and cfg is not None and cfg.fixed_input_size:
@@ -54,8 +60,14 @@ def create_model(
         )
     with torch.device("meta" if meta else "cpu"):
         backbone = _build(name, download, num_classes if not attention_maps else 0, built)
-    if weights not in ("random", "timm") and not meta:
-        load_weights(backbone, weights)
+    _check_patches(backbone, name)
+    given = None if meta or weights in ("random", "timm") else weights
+    if reduction is not None:
+        state = read_state(given) if given else None
+        with torch.device("meta" if meta else "cpu"):
+            return make_reduced(backbone, reduction, num_classes, state, weights)
+    if given:
+        load_weights(backbone, given)
     if not attention_maps:
         return backbone
     with torch.device("meta" if meta else "cpu"):
@@ -78,6 +90,18 @@ def _pretrained_cfg(name: str) -> Any:
         raise InputError(
             f"unknown weights tag in {name!r}", f"one of {', '.join(tagged) or 'none'}"
         ) from error
+
+
+def _check_patches(model: Any, name: str) -> None:
+    """Raise InputError if patches do not fill the picture: timm would leave out its edge."""
+    embed = getattr(model, "patch_embed", None)
+    side, patch = (getattr(embed, key, None) for key in ("img_size", "patch_size"))
+    if not side or not patch or getattr(embed, "dynamic_img_pad", False) or side[0] % patch[0] == 0:
+        return
+    near = max(round(side[0] / patch[0]), 1) * patch[0]
+    raise InputError(
+        f"an image side of {side[0]} px for {name}", f"a multiple of {patch[0]}, such as {near}"
+    )
 
 
 def _build(name: str, download: bool, num_classes: int, built: Mapping[str, Any]) -> nn.Module:

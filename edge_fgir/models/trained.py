@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
@@ -15,6 +15,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
 from edge_fgir.models import create_model
 from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.models.reduction import KeepRate, Reduction
 from edge_fgir.runtime import Pixels, Preprocess
 from edge_fgir.runtime.manifest import DataInfo, Normalization
 
@@ -35,13 +36,22 @@ class TrainedModel(BaseModel):
         dict[str, bool | int | float | str], Field(description="the architecture's own options")
     ] = {}
     attention_maps: Annotated[int, Field(ge=0, description="above 0: a CAL teacher")] = 0
+    reduction: Annotated[Reduction | None, Field(description="token reduction and CLCA")] = None
     num_classes: Annotated[int, Field(ge=2)]
     normalization: Normalization
     preprocess: Preprocess
     elastic_sizes: Annotated[
         tuple[int, ...], Field(description="input sides it was trained for at once; none: one")
     ] = ()
+    elastic_keep_rates: Annotated[
+        tuple[float, ...], Field(description="keep rates it was trained for at once; none: one")
+    ] = ()
     data: DataInfo
+
+    @property
+    def elastic(self) -> bool:
+        """Whether it was trained for several settings at once."""
+        return bool(self.elastic_sizes or self.elastic_keep_rates)
 
     def save(self, run: Path, labels: tuple[str, ...]) -> None:
         """Write ``model.json`` and ``labels.txt``."""
@@ -69,10 +79,27 @@ class TrainedModel(BaseModel):
             where = ".".join(str(part) for part in first["loc"])
             raise InputError(f"{path}: {where}: {first['msg']}", "a run of this version") from error
 
-    def at_size(self, image_size: int) -> TrainedModel:
-        """Return the description of the same model fed with pictures of another size."""
-        preprocess = self.preprocess.model_copy(update={"size": image_size})
-        return self.model_copy(update={"preprocess": preprocess})
+    def at(
+        self, *, image_size: int | None = None, keep_rate: KeepRate | None = None
+    ) -> TrainedModel:
+        """Return the description of the same model at another input size or keep rate.
+
+        Raises:
+            InputError: The model's weights do not serve another keep rate.
+        """
+        changes: dict[str, Any] = {}
+        if image_size is not None:
+            if self.reduction is not None:
+                self.reduction.check_size(image_size, self.preprocess.size)
+            changes["preprocess"] = self.preprocess.model_copy(update={"size": image_size})
+        if keep_rate is not None:
+            if self.reduction is None:
+                raise InputError(
+                    f"a keep rate for {self.name}, a model without token reduction",
+                    "one trained with model.reduction in its recipe",
+                )
+            changes["reduction"] = self.reduction.at(keep_rate)
+        return self.model_copy(update=changes)
 
     def build(
         self, *, drop_path: float = 0.0, weights: str = "random", meta: bool = False
@@ -86,6 +113,7 @@ class TrainedModel(BaseModel):
             weights=weights,
             image_size=self.preprocess.size,
             options=self.options,
+            reduction=self.reduction,
             meta=meta,
         )
 
@@ -110,26 +138,30 @@ def weights_file(run: Path) -> Path:
     return path
 
 
-def load_at_size(
-    run: Path, image_size: int | None, train_images: Callable[[Preprocess], Pixels]
+def load_at(
+    run: Path,
+    train_images: Callable[[Preprocess], Pixels],
+    *,
+    image_size: int | None = None,
+    keep_rate: KeepRate | None = None,
 ) -> tuple[TrainedModel, nn.Module]:
-    """Load a run's model for pictures of ``image_size`` (None: the run's own), in evaluation mode.
+    """Load a run's model for another input size or keep rate (None: its own), in evaluation mode.
 
-    BatchNorm statistics are measured again where the size, or that of an elastic run, needs it.
+    BatchNorm statistics are measured again where the setting, or an elastic run, needs it.
 
     Args:
         run: A finished run folder.
-        image_size: Side of the input, pixels.
         train_images: Returns training pictures under a preprocessing, (N, S, S, 3).
+        image_size: Side of the input, pixels.
+        keep_rate: Share of the tokens that a stage keeps, or one a stage.
 
     Raises:
-        InputError: ``run`` cannot be loaded, or the architecture refuses the size.
+        InputError: ``run`` cannot be loaded, or the model does not take the setting.
     """
     described = TrainedModel.read(run)
-    size = image_size or described.preprocess.size
-    if size == described.preprocess.size and not described.elastic_sizes:
+    trained = described.at(image_size=image_size, keep_rate=keep_rate)
+    if trained == described and not described.elastic:
         return load_trained(run)
-    trained = described.at_size(size)
     if described.attention_maps:
         _, model = load_trained(run)
     else:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Literal, get_args
 
 import torch
-from timm.layers import Attention, DropPath, LayerScale, Mlp, to_2tuple
+from timm.layers import to_2tuple
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
@@ -75,23 +76,16 @@ _NORMS: dict[Norm, Callable[[int], nn.Module]] = {
 }
 
 
-class _Block(nn.Module):
+def _block(dim: int, norm: Norm, drop_path: float) -> Block:
     """Pre-norm attention and MLP, each scaled and with stochastic depth."""
-
-    def __init__(self, dim: int, norm: Norm, drop_path: float) -> None:
-        super().__init__()
-        self.norm1 = _NORMS[norm](dim)
-        self.attn = Attention(dim, num_heads=dim // _HEAD_DIM, qkv_bias=True)
-        self.ls1 = LayerScale(dim, _LAYER_SCALE)
-        self.norm2 = _NORMS[norm](dim)
-        self.mlp = Mlp(dim, 4 * dim)
-        self.ls2 = LayerScale(dim, _LAYER_SCALE)
-        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.ls1(self.attn(self.norm1(x))))
-        y: Tensor = x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
-        return y
+    return Block(
+        dim,
+        num_heads=dim // _HEAD_DIM,
+        qkv_bias=True,
+        init_values=_LAYER_SCALE,
+        drop_path=drop_path,
+        norm_layer=_NORMS[norm],
+    )
 
 
 def _stem(in_chans: int, dim: int) -> nn.Sequential:
@@ -150,7 +144,7 @@ class ViTFS(nn.Module):
         self.register_buffer("positions", sin2d(*self.grid, dim), persistent=False)
         self.registers = nn.Parameter(torch.empty(1, registers, dim))
         rates = [drop_path_rate * index / (_DEPTH - 1) for index in range(_DEPTH)]
-        self.blocks = nn.Sequential(*(_Block(dim, config.norm, rate) for rate in rates))
+        self.blocks = nn.Sequential(*(_block(dim, config.norm, rate) for rate in rates))
         self.norm = _NORMS[config.norm](dim)
         self.head: nn.Module = self._make_head(num_classes)
         self._init_weights()
@@ -183,16 +177,21 @@ class ViTFS(nn.Module):
         code = sin2d(height, width, self.num_features, self.positions.device)
         return code.to(self.positions.dtype)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Return the selected tokens, normalised: (B, s, C) for s = H W / 256, row-major."""
+    def embed(self, x: Tensor) -> Tensor:
+        """Return registers and patches as the first block sees them, (B, R + s, C)."""
         height, width = _patches(x.shape[2]), _patches(x.shape[3])
         patches = self.stem(x).flatten(2).transpose(1, 2) + self._code(height, width)
         registers = self.registers.expand(x.shape[0], -1, -1)
-        tokens = self.blocks(torch.cat((registers, patches), dim=1))
+        return torch.cat((registers, patches), dim=1)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return the selected tokens, normalised: (B, s, C) for s = H W / 256, row-major."""
+        tokens = self.blocks(self.embed(x))
+        registers = self.registers.shape[1]
         if self.token_select == "patches":
-            kept = tokens[:, self.registers.shape[1] :]
+            kept = tokens[:, registers:]
         else:
-            kept = tokens[:, : height * width]
+            kept = tokens[:, : tokens.shape[1] - registers]
         features: Tensor = self.norm(kept)
         return features
 

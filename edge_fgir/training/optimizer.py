@@ -12,9 +12,16 @@ from edge_fgir.training.recipe import OptimizerSection
 
 
 def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.Optimizer:
-    """Build the optimiser; biases and 1-D tensors are not decayed (timm's rule)."""
-    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    """Build the optimiser.
+
+    Not decayed are biases, 1-D tensors and what the model names itself, such as position embeddings
+    (timm's rule).
+    """
+    own: Any = getattr(model, "no_weight_decay", set)
+    named = own()
+    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    weights = [p for name, p in learned if p.ndim > 1 and name not in named]
+    others = [p for name, p in learned if p.ndim <= 1 or name in named]
     groups: list[dict[str, Any]] = [
         {"params": weights, "weight_decay": section.weight_decay},
         {"params": others, "weight_decay": 0.0},

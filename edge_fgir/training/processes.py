@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edge_fgir.models import CAL
 from edge_fgir.models.inference import logits_of
+from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.losses import of_all_processes
@@ -85,5 +86,7 @@ class Step(nn.Module):
         self.method = method
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the loss."""
-        return self.method.loss(self.model, batch)
+        """Return the loss, and what the network itself adds to it."""
+        loss = self.method.loss(self.model, batch)
+        penalty = self.model.take_penalty() if isinstance(self.model, ReducedViT) else None
+        return loss if penalty is None else loss + penalty

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
+from edge_fgir.models.reduction import WEIGHTLESS, Reduction
 from edge_fgir.runtime.preprocess import Kernel
 
 Method = Literal["ce", "cal", "kd", "tgda"]
@@ -35,6 +36,9 @@ class ModelSection(_Section):
     ] = {}
     drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth rate")] = 0.0
     attention_maps: Annotated[int, Field(ge=0, le=512, description="CAL maps; 0: no CAL")] = 0
+    reduction: Annotated[
+        Reduction | None, Field(description="token reduction and CLCA of a vision transformer")
+    ] = None
 
 
 class DataSection(_Section):
@@ -124,15 +128,48 @@ class TeacherSection(_Section):
 
 
 class ElasticSection(_Section):
-    """Weights that stay good at several input sizes (sandwich rule, in-place distillation)."""
+    """Weights that stay good at several settings (sandwich rule, in-place distillation)."""
 
     image_sizes: Annotated[
         tuple[Annotated[int, Field(ge=16, le=2048)], ...],
-        Field(min_length=2, description="input sides, pixels; the largest is eval.image_size"),
-    ]
-    random_sizes: Annotated[
-        int, Field(ge=0, description="sizes drawn in a step beside the largest and the smallest")
+        Field(description="input sides, pixels; the largest is eval.image_size; empty: that alone"),
+    ] = ()
+    keep_rates: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...],
+        Field(
+            description="of token reduction; the largest is model.reduction.keep_rate; empty: that "
+            "alone"
+        ),
+    ] = ()
+    random_settings: Annotated[
+        int, Field(ge=0, description="settings drawn in a step beside the largest and the smallest")
     ] = 1
+
+    def check(self, image_size: int, reduction: Reduction | None) -> None:
+        """Raise ValueError, or InputError, unless the settings fit a model of this input size."""
+        for name, values in (("image_sizes", self.image_sizes), ("keep_rates", self.keep_rates)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"elastic.{name} names one twice")
+        if len(self.image_sizes) < 2 and len(self.keep_rates) < 2:
+            raise ValueError("elastic needs two or more image_sizes or keep_rates")
+        if self.image_sizes and max(self.image_sizes) != image_size:
+            raise ValueError(
+                f"the largest of elastic.image_sizes is not eval.image_size {image_size}"
+            )
+        if not self.keep_rates:
+            return
+        if reduction is None or reduction.method not in WEIGHTLESS:
+            raise ValueError(
+                "elastic.keep_rates needs model.reduction.method, one of "
+                + ", ".join(sorted(WEIGHTLESS))
+            )
+        if max(self.keep_rates) != reduction.keep_rate:
+            raise ValueError(
+                "the largest of elastic.keep_rates is not model.reduction.keep_rate "
+                f"{reduction.keep_rate}"
+            )
+        for rate in self.keep_rates:
+            reduction.at(rate)
 
 
 class Recipe(_Section):
@@ -186,13 +223,7 @@ class Recipe(_Section):
         if self.elastic is not None:
             if self.method == "cal":
                 raise ValueError("elastic is not for method cal")
-            if len(set(self.elastic.image_sizes)) < len(self.elastic.image_sizes):
-                raise ValueError("elastic.image_sizes names a size twice")
-            if max(self.elastic.image_sizes) != self.eval.image_size:
-                raise ValueError(
-                    f"the largest of elastic.image_sizes is not eval.image_size "
-                    f"{self.eval.image_size}"
-                )
+            self.elastic.check(self.eval.image_size, self.model.reduction)
         return self
 
     def dump(self) -> str:

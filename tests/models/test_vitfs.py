@@ -155,10 +155,11 @@ def test_block_is_prenorm_with_scaled_branches() -> None:
 def test_stochastic_depth_is_in_the_blocks_alone_and_grows_linearly() -> None:
     torch.manual_seed(0)
     model = create_model("vitfs_nano", 5, drop_path=0.11, image_size=32)
-    rates = [getattr(block.drop_path, "drop_prob", 0.0) for block in model.blocks]
+    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in model.blocks]
     assert rates == pytest.approx([0.01 * i for i in range(DEPTH)])
     inside = sum(type(m).__name__ == "DropPath" for m in model.blocks.modules())
-    assert inside == sum(type(m).__name__ == "DropPath" for m in model.modules()) == DEPTH - 1
+    assert inside == sum(type(m).__name__ == "DropPath" for m in model.modules())
+    assert inside == 2 * (DEPTH - 1)
 
 
 def test_initial_values() -> None:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import mixed_seed
+from edge_fgir.models import create_model
+from edge_fgir.models.reduction import ReducedViT, Reduction, make_schedule
 from edge_fgir.training import read_recipe, train
-from edge_fgir.training.elastic import Elastic
+from edge_fgir.training.elastic import Elastic, settings_of
 from edge_fgir.training.guidance import Guidance
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome, to_student_size
 from edge_fgir.training.recipe import ElasticSection, LossSection, View
@@ -56,8 +58,8 @@ def make_batch() -> Batch:
     return Batch(torch.randn(3, 3, 40, 40), torch.tensor([0, 1, 3]), torch.arange(3))
 
 
-def section(sizes: Sequence[int] = SIZES, random_sizes: int = 1) -> ElasticSection:
-    return ElasticSection(image_sizes=tuple(sizes), random_sizes=random_sizes)
+def section(sizes: Sequence[int] = SIZES, random_settings: int = 1) -> ElasticSection:
+    return ElasticSection(image_sizes=tuple(sizes), random_settings=random_settings)
 
 
 def kl(model: nn.Module, images: Tensor, size: int, target: Tensor) -> Tensor:
@@ -66,14 +68,14 @@ def kl(model: nn.Module, images: Tensor, size: int, target: Tensor) -> Tensor:
     return (target.softmax(1) * (target.log_softmax(1) - answer)).sum(1).mean()
 
 
-@pytest.mark.parametrize("random_sizes", [0, 1, 3, 9])
-def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_sizes: int) -> None:
+@pytest.mark.parametrize("random_settings", [0, 1, 3, 9])
+def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_settings: int) -> None:
     model, batch = Net(), make_batch()
-    elastic = Elastic(CrossEntropy(LossSection(), 32), section(random_sizes=random_sizes))
+    elastic = Elastic(CrossEntropy(LossSection(), 32), section(random_settings=random_settings), 32)
     found = elastic.loss(model, batch)
     largest, smallest, *drawn = model.seen
     assert (largest, smallest) == (32, 16)
-    assert len(drawn) == len(set(drawn)) == min(random_sizes, 3)
+    assert len(drawn) == len(set(drawn)) == min(random_settings, 3)
     assert set(drawn) <= {20, 24, 28}
     logits = model(to_student_size(batch.images, 32))
     wanted = F.cross_entropy(logits, batch.labels, label_smoothing=0.1)
@@ -85,7 +87,7 @@ def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_siz
 def test_views_are_learned_at_every_size() -> None:
     model, batch = Net(), make_batch()
     tgda = TGDA(Told(), LossSection(), 32)
-    elastic = Elastic(tgda, section((16, 32)))
+    elastic = Elastic(tgda, section((16, 32)), 32)
     images = torch.cat([batch.images, batch.images.flip(3)])
     target = model(to_student_size(images, 32))
     wanted = tgda.loss(model, batch) + kl(model, images, 16, target)
@@ -113,7 +115,7 @@ class Leaf:
 
 def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
     method, model = Leaf(), Net()
-    Elastic(method, section()).loss(model, make_batch()).backward()
+    Elastic(method, section(), 32).loss(model, make_batch()).backward()
     assert method.logits.grad is not None
     assert torch.equal(method.logits.grad, torch.ones(3, 4))
     assert model.conv.weight.grad is not None
@@ -122,7 +124,7 @@ def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
 
 def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
     model, batch = Net(), make_batch()
-    elastic = Elastic(CrossEntropy(LossSection(), 32), section())
+    elastic = Elastic(CrossEntropy(LossSection(), 32), section(), 32)
 
     def drawn(step: int) -> int:
         model.seen.clear()
@@ -137,7 +139,7 @@ def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
 
 def test_the_methods_state_is_kept() -> None:
     guide = Told()
-    elastic = Elastic(TGDA(guide, LossSection(), 32), section())
+    elastic = Elastic(TGDA(guide, LossSection(), 32), section(), 32)
     assert elastic.state() == {"told": torch.ones(1)}
     elastic.load_state({"told": torch.zeros(1)})
     assert guide.loaded == {"told": torch.zeros(1)}
@@ -148,10 +150,10 @@ def test_the_methods_state_is_kept() -> None:
     [
         (["elastic.image_sizes=[16, 24]"], r"largest of elastic\.image_sizes is not .* 32"),
         (["elastic.image_sizes=[16, 40]"], r"largest of elastic\.image_sizes is not .* 32"),
-        (["elastic.image_sizes=[32]"], r"elastic\.image_sizes: "),
+        (["elastic.image_sizes=[32]"], r"two or more image_sizes or keep_rates"),
         (["elastic.image_sizes=[0, 32]"], r"elastic\.image_sizes"),
         (["elastic.image_sizes=[32, 32]"], r"elastic"),
-        (["elastic.random_sizes=-1"], r"elastic\.random_sizes: "),
+        (["elastic.random_settings=-1"], r"elastic\.random_settings: "),
         (["method=cal", "model.attention_maps=4"], r"elastic is not for method cal"),
     ],
 )
@@ -176,3 +178,55 @@ def test_an_elastic_run_trains(photos: Path, tmp_path: Path) -> None:
     )
     summary = train(read_recipe(str(path)), open_data(str(photos)), tmp_path / "run")
     assert summary["steps"] == 3
+
+
+def reduced() -> ReducedViT:
+    torch.manual_seed(0)
+    reduction = Reduction(method="evit", keep_rate=1.0, cla=True, clr_tokens=1)
+    model = create_model("vitfs_nano", 4, image_size=32, reduction=reduction)
+    assert isinstance(model, ReducedViT)
+    return model
+
+
+def test_keep_rates_are_settings_too() -> None:
+    elastic = ElasticSection(keep_rates=(1.0, 0.25, 0.5), image_sizes=(64, 32), random_settings=9)
+    found = settings_of(elastic.image_sizes, elastic.keep_rates, 64)
+    assert found[0] == (64, 1.0)
+    assert found[-1] == (32, 0.25)
+    assert set(found) == {(s, r) for s in (64, 32) for r in (1.0, 0.5, 0.25)}
+    assert settings_of((), (), 48) == [(48, None)]
+
+
+def test_a_model_learns_to_answer_at_fewer_tokens_as_it_does_at_all() -> None:
+    model = reduced()
+    seen: list[int] = []
+    model.backbone.blocks[11].mlp.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1]))
+    section = ElasticSection(keep_rates=(1.0, 0.25, 0.5), random_settings=1)
+    Elastic(CrossEntropy(LossSection(), 64), section, 64).loss(model, make_batch()).backward()
+    tokens = [model.reduction.at(r) for r in (1.0, 0.25, 0.5)]
+    counts = [make_schedule(t, 16, prefix=4, depth=12).blocks[11].mlp for t in tokens]
+    assert seen == counts
+    assert model.reduction.keep_rate == 1.0
+    assert model.clr.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["elastic.keep_rates=[0.5, 0.25]"], r"largest of elastic\.keep_rates is not .* 1\.0"),
+        (["elastic.keep_rates=[1, 1]"], r"names one twice"),
+        (["elastic.keep_rates=[1, 0]"], r"elastic\.keep_rates"),
+        (["model.reduction.method=sit"], r"one of ats, evit, tome, topk"),
+        (["model.reduction=null"], r"one of ats, evit, tome, topk"),
+        (["model.reduction.method=tome"], r"nearest: 0\.5"),
+    ],
+)
+def test_keep_rates_that_cannot_be_are_refused(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    model = {"name": "vitfs_nano", "reduction": {"method": "evit"}}
+    path = write_recipe(tmp_path / "r.yaml", model=model, elastic={"keep_rates": [1, 0.25]})
+    read_recipe(str(path))
+    with pytest.raises(InputError, match=message) as caught:
+        read_recipe(str(path), overrides)
+    assert "\n" not in str(caught.value)

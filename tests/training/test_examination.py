@@ -9,7 +9,7 @@ from runs import write_recipe
 
 from edge_fgir.data import open_data, prepared_images, typical_images
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import load_at_size, load_trained
+from edge_fgir.models.trained import load_at, load_trained
 from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -44,7 +44,7 @@ def test_evaluation_finds_what_the_run_saw(
 
 def test_statistics_of_another_size_are_measured_again(photos: Path, elastic_run: Path) -> None:
     data = open_data(str(photos))
-    trained, model = load_at_size(elastic_run, 16, lambda p: typical_images(data, p))
+    trained, model = load_at(elastic_run, lambda p: typical_images(data, p), image_size=16)
     _, as_saved = load_trained(elastic_run)
     assert trained.preprocess.size == 16
     pairs = zip(model.named_buffers(), as_saved.named_buffers(), strict=True)
@@ -57,7 +57,7 @@ def test_a_plain_run_at_its_own_size_needs_no_training_images(tiny_run: Path) ->
     def fail(preprocess: object) -> np.ndarray:
         raise AssertionError
 
-    trained, model = load_at_size(tiny_run, None, fail)
+    trained, model = load_at(tiny_run, fail)
     assert trained.preprocess.size == 32
     expected = load_trained(tiny_run)[1].state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
@@ -76,7 +76,7 @@ def test_a_bundle_of_another_size_answers_as_torch_does(
     )  # fmt: skip
     assert done.code == 0, done.err
     data = open_data(str(photos))
-    trained, model = load_at_size(elastic_run, 24, lambda p: typical_images(data, p))
+    trained, model = load_at(elastic_run, lambda p: typical_images(data, p), image_size=24)
     images = prepared_images(data, data.split("test"), trained.preprocess)
     logits = logits_of(model, images, trained.normalization, "torch")
     with Classifier.open(out) as classifier:
@@ -85,4 +85,4 @@ def test_a_bundle_of_another_size_answers_as_torch_does(
     assert (found.argmax(1) == logits.argmax(1)).all()
     refused = run_cli("eval", out, "--data", photos, "--image-size", 24)
     assert refused.code == 2
-    assert "whose size is fixed" in refused.err
+    assert "in which it is fixed" in refused.err

@@ -1,0 +1,110 @@
+"""Weights for a reduced transformer: our own run's, the authors', or the bare backbone's."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+from edge_fgir._errors import InputError
+from edge_fgir.models.reduction.options import Reduction
+from edge_fgir.models.reduction.vit import ReducedViT
+from edge_fgir.models.weights import load_state
+
+_BACKBONE = "backbone."
+_AUTHORS = ("ifa_head.", "clr", "score_predictor.", "cluster_layers.")
+_CLA = {"0": "norm_in", "1": "depthwise", "2": "norm_out", "4": "pointwise"}
+_STAGE = re.compile(r"(?:score_predictor|cluster_layers)\.(\d+)\.(.+)")
+_PREDICTOR = {"in_conv": "project", "out_conv": "decide"}
+
+
+def make_reduced(
+    backbone: nn.Module,
+    reduction: Reduction,
+    num_classes: int,
+    state: dict[str, Tensor] | None,
+    source: str,
+) -> ReducedViT:
+    """Build a reduced transformer around ``backbone`` and fill it.
+
+    Args:
+        backbone: A timm transformer or ViTFS.
+        reduction: The settings.
+        num_classes: Size of the output.
+        state: Weights of a :class:`ReducedViT`, of the authors' code (github.com/arkel23/CLCA), or
+            of the bare backbone; None: ``backbone`` has what it shall have.
+        source: Where they come from, for messages.
+
+    Raises:
+        InputError: The weights do not fit.
+    """
+    if state is None:
+        return ReducedViT(backbone, reduction, num_classes)
+    if not _has(state, _BACKBONE) and _has(state, _AUTHORS):
+        state = from_authors(state, reduction)
+    if not _has(state, _BACKBONE):
+        load_state(backbone, state, source)
+        return ReducedViT(backbone, reduction, num_classes)
+    model = ReducedViT(backbone, reduction, num_classes)
+    _load_whole(model, state, source)
+    return model
+
+
+def _has(state: dict[str, Tensor], prefixes: str | tuple[str, ...]) -> bool:
+    return any(key.startswith(prefixes) for key in state)
+
+
+def _load_whole(model: ReducedViT, state: dict[str, Tensor], source: str) -> None:
+    inner = {k.removeprefix(_BACKBONE): v for k, v in state.items() if k.startswith(_BACKBONE)}
+    rest = {k: v for k, v in state.items() if not k.startswith(_BACKBONE)}
+    own = {k: v for k, v in model.state_dict().items() if not k.startswith(_BACKBONE)}
+    strange = sorted(own.keys() ^ rest.keys()) or sorted(
+        key for key in own if own[key].shape != rest[key].shape
+    )
+    if strange:
+        raise InputError(
+            f"weights {source} do not fit this token reduction: {strange[0]}",
+            "weights trained with the same method, CLA and CLC"
+            " (those of sit and patchmerger fit one keep rate and input size)",
+        )
+    load_state(model.backbone, inner, source)
+    model.load_state_dict(rest, strict=False)
+
+
+def from_authors(state: dict[str, Tensor], reduction: Reduction) -> dict[str, Tensor]:
+    """Rename a state dict of the authors' code to ours (spec CLCA sections 2.6, 3 and 7.10).
+
+    Their dead 1000-way ``head`` is left out where there is a CLA head; the last rows of the
+    position table, which belong to the cache's tokens, become a parameter of their own.
+    """
+    found: dict[str, Tensor] = {}
+    cla = _has(state, "ifa_head.")
+    for key, value in state.items():
+        stage = _STAGE.fullmatch(key)
+        if key.startswith("ifa_head.0."):
+            layer, name = key.removeprefix("ifa_head.0.").split(".", 1)
+            flat = layer == "4" and name == "weight"
+            found[f"cla.{_CLA[layer]}.{name}"] = value.squeeze(-1) if flat else value
+        elif stage is not None:
+            first, _, rest = stage[2].partition(".")
+            name = f"{_PREDICTOR.get(first, first)}.{rest}" if rest else first
+            found[f"reducers.{reduction.blocks[int(stage[1])]}.{name}"] = value
+        elif key == "clr":
+            found["clr"] = value
+        elif not (cla and key.startswith(("head.", "norm."))):
+            found[f"{_BACKBONE}{key}"] = value
+    positions, clr = state.get("pos_embed"), state.get("clr")
+    if positions is not None and clr is not None and _has_rows_for_cache(positions, clr):
+        table, rows = positions.split([positions.shape[1] - clr.shape[1], clr.shape[1]], dim=1)
+        found[f"{_BACKBONE}pos_embed"], found["clr_positions"] = table, rows
+    return {key: torch.as_tensor(value) for key, value in found.items()}
+
+
+def _has_rows_for_cache(positions: Tensor, clr: Tensor) -> bool:
+    """Whether a position table covers prefix and cache tokens: its patches alone make a square."""
+
+    def square(count: int) -> bool:
+        return count > 0 and round(count**0.5) ** 2 == count
+
+    return square(positions.shape[1] - 1 - clr.shape[1]) and not square(positions.shape[1])

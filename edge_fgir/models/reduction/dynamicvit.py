@@ -1,0 +1,63 @@
+"""DynamicViT (arXiv 2106.02034): learn which tokens to keep (spec CLCA section 1.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.tokens import Tokens, take
+
+RATIO_WEIGHT = 2.0
+"""Weight of the ratio loss beside the classification loss."""
+
+
+class DynamicViT(Reducer):
+    """A small predictor decides. In training dropped tokens are masked, in evaluation removed.
+
+    Args:
+        layout: What stands in front of the patches.
+        dim: Channels of a token.
+        share: Share of the tokens that shall be left after this stage.
+    """
+
+    def __init__(self, layout: Layout, dim: int, share: float) -> None:
+        super().__init__(layout)
+        self.share = share
+        self.project = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU())
+        self.decide = nn.Sequential(
+            nn.Linear(dim, dim // 2),
+            nn.GELU(),
+            nn.Linear(dim // 2, dim // 4),
+            nn.GELU(),
+            nn.Linear(dim // 4, 2),
+            nn.LogSoftmax(dim=-1),
+        )
+        self.penalties: list[Tensor] = []
+        """Squared distance of the kept share from its target, of each forward in training."""
+
+    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
+        """Return the tokens that the whole block sees."""
+        prefix = self.layout.prefix
+        kept = tokens.x.new_ones(*tokens.x.shape[:2], 1) if tokens.kept is None else tokens.kept
+        decisions = self.predict(tokens.x[:, prefix:], kept[:, prefix:])
+        if self.training:
+            drawn = functional.gumbel_softmax(decisions.float(), hard=True)[..., :1]
+            now = drawn.to(kept.dtype) * kept[:, prefix:]
+            self.penalties.append(((now.mean(dim=1) - self.share) ** 2).mean())
+            return replace(tokens, kept=torch.cat((kept[:, :prefix], now), dim=1))
+        best = decisions[..., 0].topk(stage.kept - prefix, dim=1).indices
+        x = torch.cat((tokens.x[:, :prefix], take(tokens.x[:, prefix:], best)), dim=1)
+        return replace(tokens, x=x, kept=x.new_ones(*x.shape[:2], 1))
+
+    def predict(self, x: Tensor, kept: Tensor) -> Tensor:
+        """Return log-probabilities (keep, drop) of tokens ``x`` (B, n, D), shape (B, n, 2)."""
+        own, shared = self.project(x).chunk(2, dim=-1)
+        # The authors add the constant to the quotient, not to the divisor.
+        mean = (shared * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True) + 1e-6
+        answer: Tensor = self.decide(torch.cat((own, mean.expand_as(own)), dim=-1))
+        return answer

@@ -1,0 +1,41 @@
+"""EViT (arXiv 2202.07800) and Top-K: keep what the class token attends to (spec CLCA 1.1, 1.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from timm.models.vision_transformer import Block
+
+from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.tokens import Tokens, attend, take
+
+
+class EViT(Reducer):
+    """Keep the best-attended tokens, in the order of their scores.
+
+    Args:
+        layout: What stands in front of the patches.
+        fuse: Sum the others, weighted by their scores, into one more token. Top-K does not.
+    """
+
+    def __init__(self, layout: Layout, *, fuse: bool) -> None:
+        super().__init__(layout)
+        self.fuse = fuse
+
+    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+        """Return the tokens that the block's MLP sees."""
+        after, seen = attend(block, tokens)
+        if stage.kept == stage.tokens:
+            return after
+        prefix = self.layout.prefix
+        local = after.x[:, prefix:]
+        scores = seen.scores(None, class_token=self.layout.class_token)[:, prefix:]
+        best = scores.topk(stage.kept - prefix - self.fuse, dim=1)
+        kept = take(local, best.indices)
+        parts = [after.x[:, :prefix], kept]
+        if self.fuse:
+            # All minus kept: the others' own index would cost a sort or a scatter.
+            parts.append(scores[:, None] @ local - best.values[:, None] @ kept)
+        return replace(after, x=torch.cat(parts, dim=1))

@@ -1,0 +1,141 @@
+"""How a vision transformer's tokens are reduced: declared once."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_fgir._errors import InputError
+
+Method = Literal[
+    "none", "evit", "topk", "tome", "ats", "dynamicvit", "sit", "patchmerger", "dpcknn"
+]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""The seven methods of arXiv 2501.00243, Top-K, and none (for CLA or CLC alone)."""
+
+FIXED: frozenset[Method] = frozenset({"sit", "patchmerger"})
+"""Methods whose weights fit one input size and one keep rate."""
+
+WEIGHTLESS: frozenset[Method] = frozenset({"evit", "topk", "tome", "ats"})
+"""Methods without weights of their own: any model takes them, at any keep rate."""
+
+LEAST_RATE = 0.1
+"""The smallest keep rate of the paper's grid."""
+
+TOME_LEAST = 0.5
+"""ToMe merges pairs: a stage keeps at least half of its tokens."""
+
+
+KeepRate = float | tuple[float, ...]
+"""Of every stage, or one a stage."""
+
+
+class Reduction(BaseModel):
+    """Token reduction and CLCA (arXiv 2501.00243; spec CLCA sections 1 to 3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Annotated[Method, Field(description="what becomes of the other tokens")] = "evit"
+    keep_rate: Annotated[
+        KeepRate,
+        Field(
+            description="share of the tokens a stage keeps, above 0, at most 1; a list: one a stage"
+        ),
+    ] = 1.0
+    blocks: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...],
+        Field(min_length=1, description="blocks that reduce, counted from 0"),
+    ] = (3, 6, 9)
+    cla: Annotated[
+        bool, Field(description="classify the class tokens of all stages together (CLA)")
+    ] = False
+    clr_tokens: Annotated[
+        int,
+        Field(ge=0, le=16, description="learnable tokens of the cross-layer cache (CLC); 0: none"),
+    ] = 0
+    reference_counts: Annotated[
+        bool,
+        Field(description="allow a stage to keep no token at all, as the authors' code does"),
+    ] = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Reduction:
+        if list(self.blocks) != sorted(set(self.blocks)):
+            raise ValueError(f"blocks {list(self.blocks)} are not in ascending order")
+        if isinstance(self.keep_rate, tuple) and len(self.keep_rate) != len(self.blocks):
+            raise ValueError(
+                f"keep_rate has {len(self.keep_rate)} values for {len(self.blocks)} blocks that "
+                "reduce; give one number or one a block"
+            )
+        for rate in self.rates:
+            if not 0 < rate <= 1:  # not a number fails, too
+                near = 1 if rate > 1 else LEAST_RATE
+                raise ValueError(
+                    f"keep_rate {rate:g} is not above 0 and at most 1; nearest: {near}"
+                )
+        if self.method == "none" and any(rate < 1 for rate in self.rates):
+            raise ValueError("keep_rate below 1 needs a method, such as evit")
+        if self.method == "tome" and not self.reference_counts and min(self.rates) < TOME_LEAST:
+            raise ValueError(
+                f"tome merges pairs, so a stage keeps at least half of its tokens: keep_rate "
+                f"{min(self.rates):g}; nearest: {TOME_LEAST:g}"
+            )
+        return self
+
+    @classmethod
+    def checked(cls, **values: Any) -> Reduction:
+        """Return settings from plain values.
+
+        Raises:
+            InputError: They break a rule, which is named.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"][:1])
+            message = first["msg"].removeprefix("Value error, ")
+            found = f"token reduction: {where + ': ' if where else ''}{message}"
+            raise InputError(found, "legal settings") from error
+
+    def at(self, keep_rate: KeepRate) -> Reduction:
+        """Return the settings of the same weights at another keep rate.
+
+        Raises:
+            InputError: The weights serve one keep rate alone, or the rate is not legal.
+        """
+        if self.method in FIXED and keep_rate != self.keep_rate:
+            raise InputError(
+                f"keep_rate {keep_rate} for weights of {self.method} at {self.keep_rate}",
+                f"{self.keep_rate}: the weights of {self.method} fit one keep rate",
+            )
+        return self.checked(**{**self.model_dump(), "keep_rate": keep_rate})
+
+    def check_size(self, image_size: int, trained: int) -> None:
+        """Raise InputError if weights trained at one input side do not serve another, pixels."""
+        if self.method in FIXED and image_size != trained:
+            raise InputError(
+                f"{image_size} px for weights of {self.method} at {trained} px",
+                f"{trained}: the weights of {self.method} fit one input size",
+            )
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The keep rate of each stage."""
+        if isinstance(self.keep_rate, tuple):
+            return self.keep_rate
+        return (self.keep_rate,) * len(self.blocks)
+
+    @property
+    def reduces(self) -> bool:
+        """Whether any stage may drop a token."""
+        return any(rate < 1 for rate in self.rates)
+
+    def share_left(self, stage: int) -> float:
+        """Return the share of the patches that is left after ``stage`` (counted from 0)."""
+        if isinstance(self.keep_rate, tuple):
+            return math.prod(self.keep_rate[: stage + 1])
+        # As the authors compute it: a power rounds differently from a product.
+        return float(self.keep_rate ** (stage + 1))

@@ -1,0 +1,45 @@
+"""ToMe (arXiv 2210.09461): merge the most similar pairs (spec CLCA section 1.3)."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.vision_transformer import Block
+from torch.nn import functional
+
+from edge_fgir.models.reduction.reducer import Reducer
+from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.tokens import Tokens, attend, take
+
+
+class ToMe(Reducer):
+    """Every other token looks for its most similar partner; the closest pairs become their mean."""
+
+    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+        """Return the tokens that the block's MLP sees."""
+        after, seen = attend(block, tokens)
+        merges = stage.tokens - stage.kept
+        if not merges:
+            return after
+        prefix = self.layout.prefix
+        with torch.no_grad():
+            metric = functional.normalize(seen.k.mean(dim=1)[:, prefix:], dim=-1)
+            # The first patch belongs to the partners: with a class token in front of it, as ToMe's
+            # own count from the class token has it.
+            likeness, partner = (metric[:, 1::2] @ metric[:, ::2].transpose(1, 2)).max(dim=2)
+            order = likeness.topk(likeness.shape[1], dim=1).indices
+            source = order[:, :merges]
+            rest = -(-order[:, merges:]).topk(order.shape[1] - merges, dim=1).values
+            partners = partner.gather(1, source)
+            count = metric[:, ::2].shape[1]
+            # A product with zeros and ones: scatter-add is slow or missing on some runtimes.
+            assigned = torch.arange(count, device=partners.device)[:, None] == partners[:, None]
+            assigned = assigned.to(after.x.dtype)
+        sizes = after.x.new_ones(*after.x.shape[:2], 1) if after.sizes is None else after.sizes
+        local, weights = after.x[:, prefix:], sizes[:, prefix:]
+        movers, mover_weights = local[:, 1::2], weights[:, 1::2]
+        moved = take(mover_weights, source)
+        sums = weights[:, ::2] + assigned @ moved
+        weighted = local[:, ::2] * weights[:, ::2] + assigned @ (take(movers, source) * moved)
+        x = (after.x[:, :prefix], take(movers, rest), weighted / sums)
+        z = (sizes[:, :prefix], take(mover_weights, rest), sums)
+        return Tokens(torch.cat(x, dim=1), sizes=torch.cat(z, dim=1))

@@ -1,0 +1,262 @@
+"""A vision transformer whose tokens become fewer on the way (arXiv 2501.00243)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from timm.layers import Attention
+from timm.models.vision_transformer import (
+    Block,
+    VisionTransformer,
+    init_weights_vit_timm,
+)
+from torch import Tensor, nn
+
+from edge_fgir._errors import InputError
+from edge_fgir.models.reduction.ats import ATS
+from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
+from edge_fgir.models.reduction.dpcknn import DPCKNN
+from edge_fgir.models.reduction.dynamicvit import RATIO_WEIGHT, DynamicViT
+from edge_fgir.models.reduction.evit import EViT
+from edge_fgir.models.reduction.options import FIXED, WEIGHTLESS, KeepRate, Reduction
+from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.schedule import Schedule, Stage, make_schedule
+from edge_fgir.models.reduction.soft import PatchMerger, SiT
+from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.models.reduction.tome import ToMe
+from edge_fgir.models.vitfs import ViTFS
+
+_POSITION_STD = 0.02
+
+
+class ReducedViT(nn.Module):
+    """A timm ``VisionTransformer`` or :class:`ViTFS` with token reduction, CLA and CLC.
+
+    The backbone's blocks are run one by one; at the reducing blocks a :class:`Reducer` takes the
+    place of the attention half. Without a class token (ViTFS; ours, not the paper's) a token's
+    score is the attention it receives from all tokens on average; CLA takes the mean of the patches
+    and the cache's tokens start as a register.
+
+    Args:
+        backbone: The transformer, its weights loaded, with the head that is kept unless there is
+            CLA.
+        reduction: The settings.
+        num_classes: Size of the CLA head; elsewhere the backbone has its own.
+
+    Raises:
+        InputError: The backbone cannot be reduced, or the settings do not fit it.
+    """
+
+    def __init__(self, backbone: nn.Module, reduction: Reduction, num_classes: int) -> None:
+        super().__init__()
+        self.layout = _layout(backbone)
+        transformer: Any = backbone
+        self.backbone = transformer
+        self.reduction = reduction
+        self.num_classes = num_classes
+        self.class_token_only = False
+        dim: int = self.backbone.embed_dim
+        self.num_features: int = dim
+        self.patches = patches_of(backbone)
+        """Np of the usual input, which fixes the weights of SiT and PatchMerger."""
+        schedule = self.schedule(self.patches)
+        self.reducers = nn.ModuleDict(
+            {
+                str(stage.block): self._reducer(number, stage, dim)
+                for number, stage in enumerate(schedule.stages)
+                if reduction.reduces or reduction.method in WEIGHTLESS
+            }
+        )
+        self.reducers.apply(init_weights_vit_timm)
+        self.cla: CLAHead | FoldedCLA | None = None
+        if reduction.cla:
+            self.cla = CLAHead(dim, len(reduction.blocks) + 1, num_classes)
+            self.backbone.norm = nn.Identity()
+            self.backbone.reset_classifier(0)
+        if reduction.clr_tokens:
+            self._add_cache_tokens(reduction.clr_tokens)
+
+    def _reducer(self, number: int, stage: Stage, dim: int) -> Reducer:
+        method, layout = self.reduction.method, self.layout
+        clusters = stage.kept - layout.prefix
+        if method == "tome":
+            return ToMe(layout)
+        if method == "ats":
+            return ATS(layout)
+        if method == "dynamicvit":
+            return DynamicViT(layout, dim, self.reduction.share_left(number))
+        if method == "sit":
+            return SiT(layout, dim, clusters)
+        if method == "patchmerger":
+            return PatchMerger(layout, dim, clusters)
+        if method == "dpcknn":
+            return DPCKNN(layout, dim)
+        return EViT(layout, fuse=method == "evit")
+
+    def _add_cache_tokens(self, count: int) -> None:
+        first = self.backbone.cls_token if self.layout.class_token else self.backbone.registers
+        self.clr = nn.Parameter(first.detach()[:, :1].repeat(1, count, 1))
+        self.clr_positions: nn.Parameter | None = None
+        if self.layout.class_token and not self.backbone.no_embed_class:
+            # Apart from the backbone's table, which timm resizes for other inputs.
+            positions = torch.randn_like(self.clr) * _POSITION_STD
+            self.clr_positions = nn.Parameter(positions)
+
+    def schedule(self, patches: int) -> Schedule:
+        """Return the tokens of every block for an input of so many patches."""
+        return make_schedule(
+            self.reduction, patches, prefix=self.layout.prefix, depth=len(self.backbone.blocks)
+        )
+
+    @contextmanager
+    def keeping(self, keep_rate: KeepRate) -> Iterator[None]:
+        """Reduce at another keep rate while the block runs."""
+        before = self.reduction
+        self.reduction = before.at(keep_rate)
+        try:
+            yield
+        finally:
+            self.reduction = before
+
+    def no_weight_decay(self) -> set[str]:
+        """Name parameters without weight decay beyond timm's rule."""
+        own = {"clr", "clr_positions"}
+        return own | {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
+
+    def embed(self, images: Tensor) -> tuple[Tokens, int]:
+        """Return the sequence that the first block sees, and the number of patches in it."""
+        backbone = self.backbone
+        if isinstance(backbone, ViTFS):
+            x = backbone.embed(images)
+        else:
+            x = backbone._pos_embed(backbone.patch_embed(images))
+        patches = x.shape[1] - self.layout.prefix
+        if self.reduction.clr_tokens:
+            clr = self.clr if self.clr_positions is None else self.clr + self.clr_positions
+            x = torch.cat((x, clr.expand(len(x), -1, -1)), dim=1)
+        if not isinstance(backbone, ViTFS):
+            x = backbone.norm_pre(x)
+        if self.reduction.method in FIXED and patches != self.patches:
+            raise InputError(
+                f"{patches} patches for a {self.reduction.method} model of {self.patches}",
+                "the input size that it was trained for",
+            )
+        return Tokens(x), patches
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, num_classes) of normalised pixels (B, 3, H, W)."""
+        tokens, patches = self.embed(images)
+        schedule = self.schedule(patches)
+        clr, prefix = self.reduction.clr_tokens, self.layout.prefix
+        # In the first group the cache's own tokens are not pooled.
+        pooled = tokens.x.shape[1] - clr
+        cache: list[Tensor] = []
+        depths: list[Tensor] = []
+        last = len(schedule.blocks) - 1
+        for index, plan in enumerate(schedule.blocks):
+            tokens = self._block(index, tokens, schedule.stage(index))
+            if plan.recovered:
+                pooled = tokens.x.shape[1]
+                tokens = tokens.append(torch.cat(cache, dim=1))
+                cache = []
+            if plan.caches:
+                cache += [tokens.mean(prefix, pooled), tokens.x[:, -clr:]]
+            if self.cla is not None and (index in self.reduction.blocks or index == last):
+                depths.append(self._summary(tokens))
+        if self.cla is not None:
+            logits: Tensor = self.cla(torch.stack(depths, dim=2))
+            return logits
+        return self._classify(tokens)
+
+    def _block(self, index: int, tokens: Tokens, stage: Stage | None) -> Tokens:
+        block: Block = self.backbone.blocks[index]
+        if stage is not None and self.reduction.reduces:
+            tokens = self.reducers[str(index)](block, tokens, stage)
+        else:
+            last = index == len(self.backbone.blocks) - 1
+            tokens, _ = attend(block, tokens, 1 if last and self.class_token_only else None)
+        x = tokens.x + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens.x))))
+        return replace(tokens, x=x)
+
+    def _summary(self, tokens: Tokens) -> Tensor:
+        """Return what CLA takes of a depth, (B, D)."""
+        if self.layout.class_token:
+            return tokens.x[:, 0]
+        return tokens.mean(self.layout.prefix, tokens.x.shape[1])[:, 0]
+
+    def _classify(self, tokens: Tokens) -> Tensor:
+        backbone, prefix = self.backbone, self.layout.prefix
+        if self.layout.class_token:
+            logits: Tensor = backbone.forward_head(backbone.norm(tokens.x[:, :prefix]))
+            return logits
+        real = None if tokens.real is None else tokens.real[:, prefix:]
+        local = Tokens(backbone.norm(tokens.x[:, prefix:]), real=real)
+        logits = backbone.head(local.mean(0, local.x.shape[1])[:, 0])
+        return logits
+
+    def take_penalty(self) -> Tensor | None:
+        """Return what the method adds to the loss since the last call, if anything.
+
+        The mean over stages and forwards (spec CLCA section 1.5).
+        """
+        reducers = [one for one in self.reducers.values() if isinstance(one, DynamicViT)]
+        penalties = [penalty for one in reducers for penalty in one.penalties]
+        for one in reducers:
+            one.penalties = []
+        return RATIO_WEIGHT * torch.stack(penalties).mean() if penalties else None
+
+    def fold(self, *, class_token_only: bool = True) -> None:
+        """Take the form for export, exact in evaluation: CLA's norms are folded.
+
+        Args:
+            class_token_only: In the last block only the class token asks and goes on, as no other
+                token is read after it (ours; spec CLCA section 8.4).
+        """
+        self.class_token_only = class_token_only and self.layout.class_token
+        if isinstance(self.cla, CLAHead):
+            self.cla = FoldedCLA(self.cla)
+
+
+def patches_of(backbone: Any) -> int:
+    """Return Np, the patches of a transformer's usual input."""
+    if isinstance(backbone, ViTFS):
+        return backbone.grid[0] * backbone.grid[1]
+    patches: int = backbone.patch_embed.num_patches
+    return patches
+
+
+def _layout(backbone: nn.Module) -> Layout:
+    """Return what stands in front of the patches.
+
+    Raises:
+        InputError: Tokens of this backbone cannot be reduced.
+    """
+    name = type(backbone).__name__
+    if isinstance(backbone, ViTFS):
+        if backbone.token_select != "patches":
+            raise InputError(
+                f"token_select {backbone.token_select} with token reduction", "patches"
+            )
+        return Layout(prefix=backbone.registers.shape[1], class_token=False)
+    if not isinstance(backbone, VisionTransformer):
+        raise InputError(
+            f"{name} with token reduction", "a timm VisionTransformer, such as vit_base_patch16_224"
+        )
+    if not all(type(b) is Block and type(b.attn) is Attention for b in backbone.blocks):
+        raise InputError(
+            f"a {name} of {type(backbone.blocks[0]).__name__} blocks", "timm's plain blocks"
+        )
+    if backbone.cls_token is None or backbone.global_pool != "token":
+        raise InputError(
+            f"a {name} that does not classify its class token", "one with a class token"
+        )
+    if backbone.num_prefix_tokens != 1:
+        raise InputError(
+            f"a {name} with {backbone.num_prefix_tokens} tokens in front of the patches",
+            "a class token alone, no register or distillation tokens",
+        )
+    return Layout(prefix=1, class_token=True)

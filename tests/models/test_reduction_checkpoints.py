@@ -1,0 +1,108 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edge_fgir import InputError
+from edge_fgir.models import create_model
+from edge_fgir.models.reduction import METHODS, Reduction
+
+pytestmark = pytest.mark.unit
+
+NAME = "vit_tiny_patch16_224"
+REDUCING = [method for method in METHODS if method != "none"]
+
+
+def reduced(
+    reduction: Reduction, weights: str = "random", size: int = 64, seed: int = 0, name: str = NAME
+) -> Any:
+    torch.manual_seed(seed)
+    return create_model(name, 7, image_size=size, reduction=reduction, weights=weights).eval()
+
+
+def settings(method: str, clca: bool = True) -> Reduction:
+    return Reduction(method=method, keep_rate=0.5, cla=clca, clr_tokens=int(clca))
+
+
+def as_the_authors_name_it(model: Any) -> dict[str, Tensor]:
+    """Return a state dict as the authors' code saves it, dead head included."""
+    state: dict[str, Tensor] = {}
+    layers = {"norm_in": "0", "depthwise": "1", "norm_out": "2", "pointwise": "4"}
+    for key, value in model.state_dict().items():
+        first, _, rest = key.partition(".")
+        if first == "backbone":
+            state[rest] = value
+        elif first == "cla":
+            layer, name = rest.split(".")
+            conv = layer == "pointwise" and name == "weight"
+            state[f"ifa_head.0.{layers[layer]}.{name}"] = value[..., None] if conv else value
+        elif first == "reducers":
+            block, name = rest.split(".", 1)
+            stage = {"3": 0, "6": 1, "9": 2}[block]
+            name = name.replace("project.", "in_conv.").replace("decide.", "out_conv.")
+            group = "score_predictor" if "conv" in name else "cluster_layers"
+            state[f"{group}.{stage}.{name}"] = value
+        elif first == "clr":
+            state["clr"] = value
+    if "clr_positions" in model.state_dict():
+        state["pos_embed"] = torch.cat((state["pos_embed"], model.clr_positions), dim=1)
+    if model.cla is not None:
+        state["head.weight"], state["head.bias"] = torch.randn(1000, 192), torch.randn(1000)
+    return state
+
+
+@pytest.mark.parametrize("clca", [False, True])
+@pytest.mark.parametrize("method", REDUCING)
+def test_the_authors_state_dicts_load(tmp_path: Path, method: str, clca: bool) -> None:
+    trained = reduced(settings(method, clca))
+    state = as_the_authors_name_it(trained)
+    path = tmp_path / "last.pth"
+    torch.save({"state_dict": state, "epoch": 49}, path)
+    loaded = reduced(settings(method, clca), weights=str(path), seed=1)
+    pictures = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(pictures), trained(pictures), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["evit", "tome", "dynamicvit", "dpcknn"])
+def test_weights_serve_another_size_and_keep_rate(tmp_path: Path, method: str) -> None:
+    trained = reduced(settings(method))
+    save_file(trained.state_dict(), tmp_path / "weights.safetensors")
+    other = settings(method).at(0.7)
+    loaded = reduced(other, weights=str(tmp_path / "weights.safetensors"), size=96, seed=1)
+    assert torch.equal(loaded.cla.depthwise.weight, trained.cla.depthwise.weight)
+    assert torch.equal(loaded.clr, trained.clr)
+    with torch.inference_mode():
+        assert loaded(torch.randn(2, 3, 96, 96)).isfinite().all()
+
+
+def test_a_bare_backbones_weights_load_and_start_the_cache(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    plain = create_model(NAME, 7, image_size=64)
+    torch.nn.init.normal_(plain.cls_token)
+    save_file(plain.state_dict(), tmp_path / "plain.safetensors")
+    model = reduced(settings("evit"), weights=str(tmp_path / "plain.safetensors"))
+    assert torch.equal(model.backbone.blocks[5].mlp.fc1.weight, plain.blocks[5].mlp.fc1.weight)
+    assert torch.equal(model.clr, plain.cls_token)
+
+
+def test_weights_of_other_settings_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file(reduced(settings("evit")).state_dict(), path)
+    with pytest.raises(InputError, match="do not fit this token reduction: cla"):
+        reduced(settings("evit", clca=False), weights=str(path))
+    save_file(reduced(settings("sit")).state_dict(), path)
+    with pytest.raises(InputError, match=r"token reduction: reducers\.3"):
+        reduced(Reduction(method="sit", keep_rate=0.7, cla=True, clr_tokens=1), weights=str(path))
+
+
+def test_soft_merging_serves_one_setting() -> None:
+    with pytest.raises(InputError, match="the weights of sit fit one keep rate"):
+        settings("sit").at(0.7)
+    with pytest.raises(InputError, match="the weights of patchmerger fit one input size"):
+        settings("patchmerger").check_size(96, 64)
+    with pytest.raises(InputError, match="36 patches for a sit model of 16"):
+        reduced(settings("sit"), name="vitfs_nano")(torch.randn(1, 3, 96, 96))

@@ -1,0 +1,69 @@
+"""Token reduction from a recipe to a bundle."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from runs import RECIPE, write_recipe
+
+from edge_fgir.data import open_data
+from edge_fgir.models.reduction import ReducedViT
+from edge_fgir.models.trained import load_trained
+from edge_fgir.training import read_recipe, train
+
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
+
+REDUCTION = {"method": "evit", "keep_rate": 1.0, "cla": True, "clr_tokens": 1}
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reduced")
+    recipe = write_recipe(
+        folder / "r.yaml",
+        epochs=2,
+        model={"name": "vitfs_nano", "reduction": REDUCTION},
+        elastic={"keep_rates": [1.0, 0.7, 0.5]},
+        optimizer={**RECIPE["optimizer"], "ema_decay": 0.9},
+    )
+    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
+    return folder / "run"
+
+
+def test_it_is_learned_and_watched_at_every_keep_rate(run: Path) -> None:
+    trained, model = load_trained(run)
+    assert isinstance(model, ReducedViT)
+    assert trained.elastic_keep_rates == (1.0, 0.7, 0.5)
+    last = (run / "metrics.jsonl").read_text()
+    assert "val_top1_32_0.5" in last
+
+
+def test_it_is_evaluated_at_another_keep_rate(run_cli: Callable, photos: Path, run: Path) -> None:
+    done = run_cli("eval", run, "--data", photos, "--keep-rate", "0.5", "--json")
+    assert done.code == 0, done.err
+    wrong = run_cli("eval", run, "--data", photos, "--keep-rate", "1.5")
+    assert wrong.code == 2
+    assert "nearest: 1" in wrong.err
+    assert wrong.err.count("\n") == 1
+
+
+@pytest.mark.export
+def test_it_is_exported_at_another_keep_rate(
+    run_cli: Callable, photos: Path, run: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "x.fgir"
+    arguments = ("--target", "arm", "--precision", "fp32", "--keep-rate", "0.5")
+    done = run_cli("export", run, *arguments, "--data", photos, "--out", bundle, "--json")
+    assert done.code == 0, done.err
+    answer = run_cli("eval", bundle, "--data", photos, "--json")
+    torch = run_cli("eval", run, "--data", photos, "--keep-rate", "0.5", "--json")
+    assert answer.json["top1"] == pytest.approx(torch.json["top1"], abs=0.01)
+    refused = run_cli("eval", bundle, "--data", photos, "--keep-rate", "0.7")
+    assert refused.code == 2
+    assert "export another bundle with --keep-rate" in refused.err
+
+
+def test_a_keep_rate_needs_token_reduction(run_cli: Callable, photos: Path, tiny_run: Path) -> None:
+    done = run_cli("eval", tiny_run, "--data", photos, "--keep-rate", "0.5")
+    assert done.code == 2
+    assert "a model without token reduction" in done.err
