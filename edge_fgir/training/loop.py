@@ -104,8 +104,9 @@ class _Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         decay = recipe.optimizer.ema_decay
         self.ema = ModelEmaV3(self.model, decay=decay, use_warmup=True) if decay else None
-        total = self.schedule.steps_per_epoch * recipe.epochs
-        self.scheduler = make_scheduler(self.optimizer, recipe.optimizer, total)
+        steps = self.schedule.steps_per_epoch
+        total = steps * recipe.epochs
+        self.scheduler = make_scheduler(self.optimizer, recipe.optimizer, recipe.epochs, steps)
         self.position = Position(0, total, 0, 0, 0.0, 0.0)
         self.waited = 0.0
         self.writer: SummaryWriter | None = None
@@ -271,7 +272,8 @@ class _Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip_norm)
+        if self.recipe.optimizer.clip_norm:
+            clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         step = self.position.step + 1

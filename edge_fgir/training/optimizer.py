@@ -32,14 +32,17 @@ def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.O
 
 
 def make_scheduler(
-    optimizer: torch.optim.Optimizer, section: OptimizerSection, total: int
+    optimizer: torch.optim.Optimizer, section: OptimizerSection, epochs: int, steps_per_epoch: int
 ) -> CosineLRScheduler:
-    """Build the per-step cosine schedule; the warm-up counts inside it (spec TGDA section 1.8)."""
+    """Build the per-step cosine schedule; the warm-up counts inside it (spec TGDA section 1.8).
+
+    The cool-down follows it, at the lowest rate (spec CLCA section 4).
+    """
     return CosineLRScheduler(
         optimizer,
-        t_initial=total,
+        t_initial=(epochs - section.cooldown_epochs) * steps_per_epoch,
         lr_min=section.min_lr,
-        warmup_t=section.warmup_steps,
+        warmup_t=section.warmup_steps + section.warmup_epochs * steps_per_epoch,
         warmup_lr_init=section.warmup_lr,
         t_in_epochs=False,
     )

@@ -80,9 +80,13 @@ class OptimizerSection(_Section):
     lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 5e-4
     weight_decay: Annotated[float, Field(ge=0, description="none on biases and 1-D tensors")] = 0.05
     warmup_steps: Annotated[int, Field(ge=0, description="linear warm-up, steps")] = 500
+    warmup_epochs: Annotated[int, Field(ge=0, description="and so many epochs more")] = 0
+    cooldown_epochs: Annotated[
+        int, Field(ge=0, description="last epochs, at min_lr, behind the cosine")
+    ] = 0
     warmup_lr: Annotated[float, Field(ge=0, description="first learning rate")] = 1e-6
     min_lr: Annotated[float, Field(ge=0, description="last learning rate")] = 1e-5
-    clip_norm: Annotated[float, Field(gt=0, description="global gradient norm bound")] = 1.0
+    clip_norm: Annotated[float, Field(ge=0, description="gradient norm bound; 0: none")] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1, description="weight averaging; 0: none")] = 0.0
 
 
@@ -218,6 +222,11 @@ class Recipe(_Section):
                 )
             if self.method == "tgda" and "mix" in self.views:
                 raise ValueError("mix views depend on the batch and cannot be cached")
+        if self.optimizer.warmup_epochs + self.optimizer.cooldown_epochs >= self.epochs:
+            raise ValueError(
+                f"{self.optimizer.warmup_epochs} epochs of warm-up and "
+                f"{self.optimizer.cooldown_epochs} of cool-down leave none of {self.epochs}"
+            )
         if self.compile and self.method == "cal":
             raise ValueError("compile is not for method cal")
         if self.elastic is not None:

@@ -442,14 +442,17 @@ def test_cache_tokens_start_as_the_class_token() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"keep_rate": 0.0}, "keep_rate 0 is not above 0 and at most 1; nearest: 0.1"),
-        ({"keep_rate": 1.5}, "keep_rate 1.5 is not above 0 and at most 1; nearest: 1"),
-        ({"keep_rate": float("nan")}, "keep_rate nan is not above 0"),
-        ({"keep_rate": (0.5, 0.5)}, "keep_rate has 2 values for 3 blocks"),
-        ({"method": "tome", "keep_rate": 0.25}, "keep_rate 0.25; nearest: 0.5"),
-        ({"method": "none", "keep_rate": 0.5}, "needs a method"),
-        ({"blocks": (6, 3)}, "not in ascending order"),
-        ({"method": "nothing"}, "method"),
+        ({"keep_rate": 0.0}, r"keep_rate 0; expected above 0 and at most 1; the nearest is 0\.1"),
+        ({"keep_rate": 1.5}, r"keep_rate 1\.5; expected above 0 and at most 1; the nearest is 1$"),
+        ({"keep_rate": float("nan")}, "keep_rate nan; expected above 0"),
+        (
+            {"keep_rate": (0.5, 0.5)},
+            "2 keep rates for 3 blocks that reduce; expected one number, or 3",
+        ),
+        ({"method": "tome", "keep_rate": 0.25}, r"keep_rate 0\.25 for tome.*the nearest is 0\.5"),
+        ({"method": "none", "keep_rate": 0.5}, "expected a method, such as evit"),
+        ({"blocks": (6, 3)}, "different blocks in ascending order"),
+        ({"method": "nothing"}, "method 'nothing'; expected 'none', 'evit'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(values: dict[str, Any], said: str) -> None:
@@ -486,3 +489,27 @@ def test_a_block_that_does_not_exist_is_refused() -> None:
 def test_patches_fill_the_picture(name: str) -> None:
     with pytest.raises(InputError, match=r"230 px.*a multiple of 16, such as 224"):
         create_model(name, 5, image_size=230, reduction=Reduction(keep_rate=0.5), meta=True)
+
+
+PAPERS = {
+    "vit_base_patch16_224.orig_in21k": 1,
+    "deit_base_patch16_224.fb_in1k": 1,
+    "deit3_base_patch16_224.fb_in1k": 0,
+    "deit3_base_patch16_224.fb_in22k_ft_in1k": 0,
+    "vit_base_patch16_224_miil.in21k": 1,
+    "vit_base_patch16_224.dino": 1,
+    "vit_base_patch16_224.mae": 1,
+    "vit_base_patch16_clip_224.laion2b": 1,
+}
+"""The paper's backbones by timm tag, and whether the position table covers the class token; the
+ninth, MoCo v3, has no tag: it is a ViT-B/16 from a file."""
+
+
+@pytest.mark.parametrize("size", [224, 448])
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_papers_backbones_can_be_reduced(name: str, size: int) -> None:
+    reduction = settings("evit", 0.5, True)
+    model = create_model(name, 200, image_size=size, reduction=reduction, meta=True)
+    found = summarize(model, name, size, 200)
+    assert found.gmacs == pytest.approx(golden("macs", "evit", size, 0.5, True), rel=1e-3)
+    assert (model.clr_positions is not None) == bool(PAPERS[name])

@@ -218,7 +218,7 @@ def test_a_model_learns_to_answer_at_fewer_tokens_as_it_does_at_all() -> None:
         (["elastic.keep_rates=[1, 0]"], r"elastic\.keep_rates"),
         (["model.reduction.method=sit"], r"one of ats, evit, tome, topk"),
         (["model.reduction=null"], r"one of ats, evit, tome, topk"),
-        (["model.reduction.method=tome"], r"nearest: 0\.5"),
+        (["model.reduction.method=tome"], r"the nearest is 0\.5"),
     ],
 )
 def test_keep_rates_that_cannot_be_are_refused(

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from edge_fgir import InputError
 from edge_fgir.data import open_data, pack
+from edge_fgir.models import create_model
 from edge_fgir.models.trained import load_trained
 from edge_fgir.training import loop, read_recipe, train
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
@@ -157,7 +158,7 @@ def test_schedule_is_cosine_with_the_warm_up_inside() -> None:
     section = OptimizerSection(lr=5e-4, warmup_steps=500)
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(model, section)
-    scheduler = make_scheduler(optimizer, section, 10_000)
+    scheduler = make_scheduler(optimizer, section, 100, 100)
 
     def rate(step: int) -> float:
         scheduler.step_update(step)
@@ -168,6 +169,29 @@ def test_schedule_is_cosine_with_the_warm_up_inside() -> None:
     cosine = 1e-5 + 0.5 * (5e-4 - 1e-5) * (1 + torch.cos(torch.tensor(torch.pi * 0.05)).item())
     assert rate(500) == pytest.approx(cosine, rel=1e-4)
     assert rate(9_999) == pytest.approx(1e-5, rel=1e-2)
+
+
+def test_warm_up_and_cool_down_in_epochs() -> None:
+    section = OptimizerSection(lr=1e-4, warmup_steps=0, warmup_epochs=2, cooldown_epochs=5)
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), section)
+    scheduler = make_scheduler(optimizer, section, 50, 7)
+
+    def rate(epoch: float) -> float:
+        scheduler.step_update(round(7 * epoch))
+        return float(optimizer.param_groups[0]["lr"])
+
+    assert rate(0) == pytest.approx(1e-6)
+    assert rate(1) == pytest.approx((1e-6 + 1e-4) / 2, rel=1e-2)
+    assert rate(22.5) == pytest.approx((1e-4 + 1e-5) / 2, rel=0.02)
+    assert [rate(epoch) for epoch in (45, 46, 49.8)] == pytest.approx([1e-5] * 3)
+
+
+def test_what_a_model_names_is_not_decayed() -> None:
+    model = create_model("vit_tiny_patch16_224", 3, image_size=32)
+    weights, others = make_optimizer(model, OptimizerSection()).param_groups
+    kept = {id(p) for p in others["params"]}
+    assert {id(model.pos_embed), id(model.cls_token)} <= kept
+    assert all(p.ndim > 1 for p in weights["params"])
 
 
 def test_biases_and_norms_are_not_decayed() -> None:

@@ -43,7 +43,7 @@ def test_it_is_evaluated_at_another_keep_rate(run_cli: Callable, photos: Path, r
     assert done.code == 0, done.err
     wrong = run_cli("eval", run, "--data", photos, "--keep-rate", "1.5")
     assert wrong.code == 2
-    assert "nearest: 1" in wrong.err
+    assert "the nearest is 1" in wrong.err
     assert wrong.err.count("\n") == 1
 
 

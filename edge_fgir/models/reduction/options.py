@@ -32,6 +32,14 @@ KeepRate = float | tuple[float, ...]
 """Of every stage, or one a stage."""
 
 
+class _RuleError(ValueError):
+    """A broken rule between settings."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"{found}; expected {expected}")
+        self.found, self.expected = found, expected
+
+
 class Reduction(BaseModel):
     """Token reduction and CLCA (arXiv 2501.00243; spec CLCA sections 1 to 3)."""
 
@@ -63,24 +71,24 @@ class Reduction(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Reduction:
         if list(self.blocks) != sorted(set(self.blocks)):
-            raise ValueError(f"blocks {list(self.blocks)} are not in ascending order")
+            raise _RuleError(f"blocks {list(self.blocks)}", "different blocks in ascending order")
         if isinstance(self.keep_rate, tuple) and len(self.keep_rate) != len(self.blocks):
-            raise ValueError(
-                f"keep_rate has {len(self.keep_rate)} values for {len(self.blocks)} blocks that "
-                "reduce; give one number or one a block"
+            raise _RuleError(
+                f"{len(self.keep_rate)} keep rates for {len(self.blocks)} blocks that reduce",
+                f"one number, or {len(self.blocks)}",
             )
         for rate in self.rates:
             if not 0 < rate <= 1:  # not a number fails, too
                 near = 1 if rate > 1 else LEAST_RATE
-                raise ValueError(
-                    f"keep_rate {rate:g} is not above 0 and at most 1; nearest: {near}"
+                raise _RuleError(
+                    f"keep_rate {rate:g}", f"above 0 and at most 1; the nearest is {near}"
                 )
-        if self.method == "none" and any(rate < 1 for rate in self.rates):
-            raise ValueError("keep_rate below 1 needs a method, such as evit")
+        if self.method == "none" and self.reduces:
+            raise _RuleError("keep_rate below 1 with method none", "a method, such as evit")
         if self.method == "tome" and not self.reference_counts and min(self.rates) < TOME_LEAST:
-            raise ValueError(
-                f"tome merges pairs, so a stage keeps at least half of its tokens: keep_rate "
-                f"{min(self.rates):g}; nearest: {TOME_LEAST:g}"
+            raise _RuleError(
+                f"keep_rate {min(self.rates):g} for tome, which merges pairs",
+                f"at least half of the tokens a stage; the nearest is {TOME_LEAST:g}",
             )
         return self
 
@@ -95,10 +103,14 @@ class Reduction(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
+            rule = first.get("ctx", {}).get("error")
+            if isinstance(rule, _RuleError):
+                raise InputError(f"token reduction: {rule.found}", rule.expected) from error
             where = ".".join(str(part) for part in first["loc"][:1])
-            message = first["msg"].removeprefix("Value error, ")
-            found = f"token reduction: {where + ': ' if where else ''}{message}"
-            raise InputError(found, "legal settings") from error
+            raise InputError(
+                f"token reduction: {where} {first['input']!r}",
+                first["msg"].removeprefix("Input should be "),
+            ) from error
 
     def at(self, keep_rate: KeepRate) -> Reduction:
         """Return the settings of the same weights at another keep rate.
