@@ -1,0 +1,240 @@
+"""What token reduction gives on this machine's CPU: measured speed-up beside the ratio of MACs.
+
+    .venv/bin/python benchmarks/token_reduction.py
+
+on a machine that does nothing else (about half an hour). Every network is exported (float32, batch
+1, fixed shapes) with random weights: speed does not depend on them. Per network and runtime, all
+settings take turns in one run; the value is the ratio of their median latencies. `--quick` only
+shows that it works.
+
+The reducer's own share is found by replacing it with one that keeps the first tokens: as many of
+them, chosen by nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from timm.models.vision_transformer import Block
+
+from edge_fgir._files import write_json
+from edge_fgir.benchmarking import environment, measure
+from edge_fgir.exporting.graph import INPUT, to_onnx
+from edge_fgir.models import create_model, summarize
+from edge_fgir.models.reduction import ReducedViT, Reduction
+from edge_fgir.models.reduction.reducer import Reducer
+from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.runtime.engines import openvino_core
+from edge_fgir.runtime.manifest import Normalization
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "token_reduction.json"
+NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+CLASSES = 200
+RATES = (0.9, 0.7, 0.5, 0.25, 0.1)
+LEAST_SHARE = {0.9: 0.92, 0.7: 0.92, 0.5: 0.92, 0.25: 0.88, 0.1: 0.88}
+"""Measured speed-up / ratio of MACs that is to be reached, by keep rate."""
+MOST_CLCA, MOST_REDUCER = 4.0, 2.0
+"""Percent of the latency."""
+
+_MIN_RUNS = 40
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A transformer at one input size."""
+
+    name: str
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.size} px"
+
+
+NETWORKS = (
+    Network("vit_base_patch16_224", 224),
+    Network("vit_base_patch16_224", 448),
+    Network("vitfs_tiny", 224),
+)
+QUICK = (Network("vitfs_nano", 96),)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is done to a network's tokens."""
+
+    keep_rate: float
+    clca: bool = False
+    blind: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"EViT {self.keep_rate:g}" if self.keep_rate < 1 else "all tokens"]
+        parts += ["CLCA"] * self.clca + ["blind"] * self.blind
+        return ", ".join(parts)
+
+
+WHOLE = Setting(1.0)
+SETTINGS = (
+    WHOLE,
+    *(Setting(rate) for rate in RATES),
+    *(Setting(rate, clca=True) for rate in (1.0, 0.7, 0.5)),
+    *(Setting(rate, blind=True) for rate in (0.7, 0.5)),
+)
+
+
+class Blind(Reducer):
+    """Keeps the first tokens: what reduction costs when choosing is free."""
+
+    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+        """Return the tokens that the block's MLP sees."""
+        return Tokens(attend(block, tokens)[0].x[:, : stage.kept])
+
+
+def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
+    """Return the exported graph and its GMACs."""
+    torch.manual_seed(0)
+    reduction = Reduction(
+        method="evit",
+        keep_rate=setting.keep_rate,
+        cla=setting.clca,
+        clr_tokens=int(setting.clca),
+    )
+    model = create_model(network.name, CLASSES, image_size=network.size, reduction=reduction).eval()
+    assert isinstance(model, ReducedViT)
+    if setting.blind:
+        for block in model.reducers:
+            model.reducers[block] = Blind(model.layout)
+    # As the MACs are counted: every token goes through the last block.
+    model.fold(class_token_only=False)
+    gmacs = summarize(model, str(network), network.size, CLASSES).gmacs
+    return to_onnx(model, NORMALIZATION, network.size, opset=18), gmacs
+
+
+def in_openvino(graph: onnx.ModelProto, image: np.ndarray) -> Run:
+    """Return one inference in OpenVINO, float32."""
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    core = openvino_core()
+    request = core.compile_model(
+        core.read_model(graph.SerializeToString()), "CPU", hints
+    ).create_infer_request()
+    return lambda: request.infer([image], share_inputs=True)
+
+
+def in_onnxruntime(graph: onnx.ModelProto, image: np.ndarray) -> Run:
+    """Return one inference in ONNX Runtime."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {INPUT: image})
+
+
+RUNTIMES: dict[str, Callable[[onnx.ModelProto, np.ndarray], Run]] = {
+    "OpenVINO": in_openvino,
+    "ONNX Runtime": in_onnxruntime,
+}
+
+
+def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
+    """Measure every setting of a network in both runtimes."""
+    image = np.random.default_rng(0).integers(
+        0, 256, (1, network.size, network.size, 3), dtype=np.uint8
+    )
+    graphs = {setting: build(network, setting) for setting in SETTINGS}
+    for runtime, load in RUNTIMES.items():
+        calls = {str(s): load(graph, image) for s, (graph, _) in graphs.items()}
+        found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS)
+        p50 = {s: found[str(s)].p50_ms for s in SETTINGS}
+        gmacs = {s: graphs[s][1] for s in SETTINGS}
+        for setting in SETTINGS:
+            plain = Setting(setting.keep_rate)
+            mac_ratio, speed_up = gmacs[WHOLE] / gmacs[setting], p50[WHOLE] / p50[setting]
+            common: dict[str, Any] = {
+                "network": str(network),
+                "runtime": runtime,
+                "setting": str(setting),
+                "gmacs": round(gmacs[setting], 4),
+                "p50_ms": round(p50[setting], 3),
+                "mac_ratio": round(mac_ratio, 3),
+                "speed_up": round(speed_up, 3),
+            }
+            if setting.clca:
+                extra = 100 * (p50[setting] / p50[plain] - 1)
+                macs = 100 * (gmacs[setting] / gmacs[plain] - 1)
+                yield {
+                    **common,
+                    **judged("extra latency, %", extra, f"<= {MOST_CLCA:g}", extra <= MOST_CLCA),
+                    "extra_macs_percent": round(macs, 2),
+                }
+            elif setting.blind:
+                share = 100 * (1 - p50[setting] / p50[plain])
+                yield {
+                    **common,
+                    **judged("reducer, %", share, f"< {MOST_REDUCER:g}", share < MOST_REDUCER),
+                }
+            elif setting != WHOLE:
+                share = speed_up / mac_ratio
+                least = LEAST_SHARE[setting.keep_rate]
+                yield {
+                    **common,
+                    **judged("speed-up / MAC ratio", share, f">= {least:g}", share >= least),
+                }
+            else:
+                yield common
+
+
+def judged(what: str, value: float, bound: str, ok: bool) -> dict[str, Any]:
+    """Return what a row is measured by."""
+    return {"what": what, "value": round(value, 3), "bound": bound, "ok": bool(ok)}
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the table."""
+    for row in rows:
+        verdict = ""
+        if "what" in row:
+            mark = "ok" if row["ok"] else "MISSED"
+            verdict = f"{row['what']:22} {row['value']:8.3f} {row['bound']:>8} {mark}"
+        print(
+            f"{row['network']:30} {row['runtime']:13} {row['setting']:20} "
+            f"{row['gmacs']:8.3f} GMACs {row['p50_ms']:9.2f} ms "
+            f"{row['mac_ratio']:6.2f} x MACs {row['speed_up']:6.2f} x time  {verdict}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each setting")
+    parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
+    parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
+    arguments = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for network in QUICK if arguments.quick else NETWORKS:
+        found = list(rows_of(network, 0.2 if arguments.quick else arguments.seconds))
+        show(found)
+        rows += found
+    out = arguments.out or (None if arguments.quick else RESULT)
+    if out:
+        body = {"schema": "edge-fgir/benchmark/1", "rows": rows, "environment": environment()}
+        write_json(out, body)
+
+
+if __name__ == "__main__":
+    main()
