@@ -22,6 +22,12 @@ def export(
         int | None, typer.Option(min=16, help="Input side, pixels; default: the run's own.")
     ] = None,
     keep_rate: KeepRateOption = None,
+    fixed_samples: Annotated[
+        bool,
+        typer.Option(
+            "--fixed-samples", help="For ats: always compute the most tokens it may keep."
+        ),
+    ] = False,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
@@ -54,6 +60,7 @@ def export(
         precision=precision,
         image_size=image_size,
         keep_rate=keep_rate_choice(keep_rate),
+        fixed_samples=fixed_samples,
         as_zip=zip_,
         tell=tell,
     )

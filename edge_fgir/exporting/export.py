@@ -57,6 +57,7 @@ def export(
     precision: str = "auto",
     image_size: int | None = None,
     keep_rate: KeepRate | None = None,
+    fixed_samples: bool = False,
     as_zip: bool = False,
     tell: Callable[[Stage], None] = lambda stage: None,
 ) -> Bundle:
@@ -71,6 +72,7 @@ def export(
         image_size: Side of the input, pixels; None: the run's own. BatchNorm statistics are
             measured again for another one.
         keep_rate: Share of the tokens that a stage keeps; None: the run's own.
+        fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.
         as_zip: Write one uncompressed zip instead of a folder.
         tell: Called with each measured stage.
 
@@ -85,6 +87,7 @@ def export(
         run, partial(typical_images, data), image_size=image_size, keep_rate=keep_rate
     )
     if isinstance(model, ReducedViT):
+        _check_fixed_shapes(model, fixed_samples)
         model.fold()
     validation = Validation.of(data, trained.preprocess)
     reference = logits_of(model, validation.images, trained.normalization, "torch")
@@ -124,6 +127,15 @@ def export(
     bundle = write_bundle(out, contents, fields, golden, parity, validation.images, as_zip=as_zip)
     tell(parity.stages[-1])
     return bundle
+
+
+def _check_fixed_shapes(model: ReducedViT, fixed_samples: bool) -> None:
+    if model.reduction.method == "ats" and model.reduction.reduces and not fixed_samples:
+        raise InputError(
+            "token reduction ats keeps what a picture needs, and a graph has one shape",
+            "another method, such as evit",
+            "or add --fixed-samples: the most tokens are computed for every picture",
+        )
 
 
 def _check_same_data(run: Path, data: DataSet) -> None:

@@ -1,5 +1,7 @@
 """Token reduction from a recipe to a bundle."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,3 +69,20 @@ def test_a_keep_rate_needs_token_reduction(run_cli: Callable, photos: Path, tiny
     done = run_cli("eval", tiny_run, "--data", photos, "--keep-rate", "0.5")
     assert done.code == 2
     assert "a model without token reduction" in done.err
+
+
+@pytest.mark.export
+def test_ats_is_exported_only_as_what_it_costs(
+    run_cli: Callable, photos: Path, run: Path, tmp_path: Path
+) -> None:
+    ats = tmp_path / "ats"
+    shutil.copytree(run, ats)
+    described = json.loads((ats / "model.json").read_text())
+    described["reduction"].update(method="ats", keep_rate=0.5)
+    (ats / "model.json").write_text(json.dumps(described))
+    arguments = ("export", ats, "--target", "arm", "--precision", "fp32", "--data", photos)
+    refused = run_cli(*arguments, "--out", tmp_path / "x.fgir")
+    assert refused.code == 2
+    assert "add --fixed-samples" in refused.err
+    done = run_cli(*arguments, "--fixed-samples", "--out", tmp_path / "x.fgir")
+    assert done.code == 0, done.err
