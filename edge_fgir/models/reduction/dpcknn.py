@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir.models.full_precision import full_precision
-from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import DPCKNN_NEIGHBOURS, Stage
 from edge_fgir.models.reduction.tokens import Tokens, take
 

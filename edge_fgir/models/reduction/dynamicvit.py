@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens, take
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from timm.models.vision_transformer import Block
 
-from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens, attend, take
 

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from timm.models.vision_transformer import Block
 from torch import nn
 
+from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens, attend
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What stands in front of the patches.
-
-    Attributes:
-        prefix: Tokens that are never dropped.
-        class_token: Whether the first of them is a class token.
-    """
-
-    prefix: int
-    class_token: bool
 
 
 class Reducer(nn.Module):

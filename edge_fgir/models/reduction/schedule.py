@@ -78,12 +78,13 @@ def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int
         depth: Number of blocks.
 
     Raises:
-        InputError: A block does not exist, or a stage would keep no token.
+        InputError: A block does not exist, or is the last.
     """
     last = max(reduction.blocks)
-    if last >= depth:
+    if last > depth - 2:
         raise InputError(
-            f"a reduction at block {last}", f"blocks 1 to {depth - 1}: this model has {depth}"
+            f"a reduction at block {last} of {depth}",
+            f"blocks 1 to {depth - 2}: after the last block nothing is read but the class token",
         )
     clc = reduction.clr_tokens > 0
     # The last recovery is before the last block: tokens appended after it would meet no attention.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens
 

@@ -8,12 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from timm.layers import Attention
-from timm.models.vision_transformer import (
-    Block,
-    VisionTransformer,
-    init_weights_vit_timm,
-)
+from timm.models.vision_transformer import Block, init_weights_vit_timm
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
@@ -22,8 +17,9 @@ from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
 from edge_fgir.models.reduction.dpcknn import DPCKNN
 from edge_fgir.models.reduction.dynamicvit import RATIO_WEIGHT, DynamicViT
 from edge_fgir.models.reduction.evit import EViT
+from edge_fgir.models.reduction.layout import layout_of, patches_of
 from edge_fgir.models.reduction.options import FIXED, WEIGHTLESS, KeepRate, Reduction
-from edge_fgir.models.reduction.reducer import Layout, Reducer
+from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Schedule, Stage, make_schedule
 from edge_fgir.models.reduction.soft import PatchMerger, SiT
 from edge_fgir.models.reduction.tokens import Tokens, attend
@@ -53,7 +49,7 @@ class ReducedViT(nn.Module):
 
     def __init__(self, backbone: nn.Module, reduction: Reduction, num_classes: int) -> None:
         super().__init__()
-        self.layout = _layout(backbone)
+        self.layout = layout_of(backbone)
         transformer: Any = backbone
         self.backbone = transformer
         self.reduction = reduction
@@ -219,44 +215,3 @@ class ReducedViT(nn.Module):
         self.class_token_only = class_token_only and self.layout.class_token
         if isinstance(self.cla, CLAHead):
             self.cla = FoldedCLA(self.cla)
-
-
-def patches_of(backbone: Any) -> int:
-    """Return Np, the patches of a transformer's usual input."""
-    if isinstance(backbone, ViTFS):
-        return backbone.grid[0] * backbone.grid[1]
-    patches: int = backbone.patch_embed.num_patches
-    return patches
-
-
-def _layout(backbone: nn.Module) -> Layout:
-    """Return what stands in front of the patches.
-
-    Raises:
-        InputError: Tokens of this backbone cannot be reduced.
-    """
-    name = type(backbone).__name__
-    if isinstance(backbone, ViTFS):
-        if backbone.token_select != "patches":
-            raise InputError(
-                f"token_select {backbone.token_select} with token reduction", "patches"
-            )
-        return Layout(prefix=backbone.registers.shape[1], class_token=False)
-    if not isinstance(backbone, VisionTransformer):
-        raise InputError(
-            f"{name} with token reduction", "a timm VisionTransformer, such as vit_base_patch16_224"
-        )
-    if not all(type(b) is Block and type(b.attn) is Attention for b in backbone.blocks):
-        raise InputError(
-            f"a {name} of {type(backbone.blocks[0]).__name__} blocks", "timm's plain blocks"
-        )
-    if backbone.cls_token is None or backbone.global_pool != "token":
-        raise InputError(
-            f"a {name} that does not classify its class token", "one with a class token"
-        )
-    if backbone.num_prefix_tokens != 1:
-        raise InputError(
-            f"a {name} with {backbone.num_prefix_tokens} tokens in front of the patches",
-            "a class token alone, no register or distillation tokens",
-        )
-    return Layout(prefix=1, class_token=True)
