@@ -13,6 +13,7 @@ from edge_fgir.cli import (
     rank,
     recipes,
     report,
+    sweep,
     train,
     verify,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "rank",
     "recipes",
     "report",
+    "sweep",
     "train",
     "verify",
 ]

@@ -176,6 +176,7 @@ def _of_run(
         "engine": f"torch {torch.__version__} eager CPU{', 8 forwards' if full else ''}",
         "cal_teacher": trained.attention_maps > 0,
         "image_size": trained.preprocess.size,
+        "reduction": trained.reduction and trained.reduction.model_dump(mode="json"),
         "model_bytes": weights_file(path).stat().st_size,
     }
     return torch.from_numpy(logits).softmax(1).numpy(), subject

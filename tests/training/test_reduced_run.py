@@ -43,6 +43,7 @@ def test_it_is_learned_and_watched_at_every_keep_rate(run: Path) -> None:
 def test_it_is_evaluated_at_another_keep_rate(run_cli: Callable, photos: Path, run: Path) -> None:
     done = run_cli("eval", run, "--data", photos, "--keep-rate", "0.5", "--json")
     assert done.code == 0, done.err
+    assert done.json["reduction"]["keep_rate"] == 0.5
     wrong = run_cli("eval", run, "--data", photos, "--keep-rate", "1.5")
     assert wrong.code == 2
     assert "the nearest is 1" in wrong.err
