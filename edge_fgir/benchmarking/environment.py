@@ -13,7 +13,7 @@ from edge_fgir import __version__
 
 _LIBRARIES = (
     *("numpy", "pillow", "openvino", "onnxruntime", "tensorrt"),
-    *("torch", "timm", "onnx", "nncf", "tensorrt-rtx-cu13"),
+    *("torch", "timm", "onnx", "nncf", "tensorrt-rtx-cu13", "ray"),
 )
 
 

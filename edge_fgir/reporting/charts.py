@@ -7,8 +7,9 @@ the page's style sheet.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.etree import ElementTree
 
 SERIES = 6
@@ -22,6 +23,9 @@ _TAIL = 2.0
 _LINE_WIDTH, _LINE_HEIGHT = 220, 124
 _LEFT, _RIGHT, _TOP, _BOTTOM = 32, 8, 20, 24
 _DOTS = 30
+_FIELD_WIDTH, _FIELD_HEIGHT = 500, 330
+_FIELD_LEFT, _FIELD_RIGHT, _FIELD_TOP, _FIELD_BOTTOM = 44, 16, 26, 42
+_LETTER, _LETTERS, _TEXT_HEIGHT, _DOT = 6.0, 30, 13.0, 4.5
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,122 @@ def _place(
     x = _LEFT + across * (_LINE_WIDTH - _LEFT - _RIGHT)
     y = _LINE_HEIGHT - _BOTTOM - up * (_LINE_HEIGHT - _TOP - _BOTTOM)
     return round(x, 2), round(y, 2)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a scatter chart.
+
+    Attributes:
+        x: Across.
+        y: Up.
+        label: Written beside it.
+        short: Written where there is no room for ``label``.
+        tip: Shown when the pointer rests on it.
+        spread: Half the length of a line through it, upwards and downwards.
+        line: Whether the line goes through it.
+    """
+
+    x: float
+    y: float
+    label: str
+    short: str
+    tip: str
+    spread: float
+    line: bool
+
+
+def scatter_chart(points: Sequence[Point], *, title: str, across: str, up: str) -> str:
+    """Draw points, and a line through those that belong to it.
+
+    Args:
+        points: At least one, those of the line from left to right.
+        title: Read out in place of the picture.
+        across: Written at the horizontal axis.
+        up: Written at the vertical axis.
+    """
+    xs = nice_ticks(min(p.x for p in points), max(p.x for p in points))
+    ys = nice_ticks(min(p.y - p.spread for p in points), max(p.y + p.spread for p in points))
+    right, bottom = _FIELD_WIDTH - _FIELD_RIGHT, _FIELD_HEIGHT - _FIELD_BOTTOM
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        to_right = (x - xs[0]) / (xs[-1] - xs[0]) * (right - _FIELD_LEFT)
+        upwards = (y - ys[0]) / (ys[-1] - ys[0]) * (bottom - _FIELD_TOP)
+        return round(_FIELD_LEFT + to_right, 2), round(bottom - upwards, 2)
+
+    svg = _svg(title, viewBox=f"0 0 {_FIELD_WIDTH} {_FIELD_HEIGHT}")
+    for tick in xs:
+        x = place(tick, ys[0])[0]
+        _add(svg, "line", "grid", x1=x, x2=x, y1=_FIELD_TOP, y2=bottom)
+        _text(svg, "tick", f"{tick:g}", x=x, y=bottom + 16, text_anchor="middle")
+    for tick in ys:
+        y = place(xs[0], tick)[1]
+        _add(svg, "line", "grid", x1=_FIELD_LEFT, x2=right, y1=y, y2=y)
+        _text(svg, "tick", f"{tick:g}", x=_FIELD_LEFT - 8, y=y + 4, text_anchor="end")
+    _text(svg, "tick", across, x=right, y=_FIELD_HEIGHT - 8, text_anchor="end")
+    _text(svg, "tick", up, x=0, y=12)
+    line = [place(p.x, p.y) for p in points if p.line]
+    _add(svg, "polyline", "curve", points=" ".join(f"{x},{y}" for x, y in line))
+    for point in points:
+        part = _add(svg, "g")
+        _text(part, None, point.tip, tag="title")
+        x, y = place(point.x, point.y)
+        if point.spread:
+            low, high = (place(point.x, point.y + way * point.spread)[1] for way in (-1, 1))
+            _add(part, "line", "tail", x1=x, x2=x, y1=low, y2=high)
+        _add(part, "circle", "dot" if point.line else "dot off", cx=x, cy=y, r=_DOT)
+    taken = [_box_around(*place(p.x, p.y)) for p in points]
+    taken += [_box_around(*step) for pair in pairwise(line) for step in _steps(*pair)]
+    for point in sorted(points, key=lambda p: not p.line):
+        _label_point(svg, point, place(point.x, point.y), taken)
+    return _dump(svg)
+
+
+_Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+def _box_around(x: float, y: float) -> _Box:
+    return (x - _DOT, y - _DOT, x + _DOT, y + _DOT)
+
+
+def _steps(start: tuple[float, float], end: tuple[float, float]) -> Iterator[tuple[float, float]]:
+    """Yield places along a line, close enough that no text fits between two."""
+    count = math.ceil(math.dist(start, end) / _TEXT_HEIGHT)
+    for step in range(1, count):
+        share = step / count
+        yield start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
+
+
+def _label_point(
+    svg: ElementTree.Element, point: Point, place: tuple[float, float], taken: list[_Box]
+) -> None:
+    """Write a point's label where nothing else is; nowhere, if there is no such place."""
+    label = point.label
+    if len(label) > _LETTERS:
+        label = label[: _LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    x, y = place
+    for text in (label, point.short):
+        width = _LETTER * len(text)
+        for anchor, left, middle in (
+            ("start", x + 8, y),
+            ("end", x - 8 - width, y),
+            ("middle", x - width / 2, y - 13),
+            ("middle", x - width / 2, y + 14),
+        ):
+            box = (left, middle - _TEXT_HEIGHT / 2, left + width, middle + _TEXT_HEIGHT / 2)
+            inside = box[0] >= _FIELD_LEFT - 8 and box[2] <= _FIELD_WIDTH and box[1] >= 14
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                at = {"start": left, "end": left + width, "middle": x}[anchor]
+                _text(
+                    svg, "value", text, x=round(at, 2), y=round(middle + 4, 2), text_anchor=anchor
+                )
+                return
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:

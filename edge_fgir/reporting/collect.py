@@ -20,6 +20,7 @@ from edge_fgir.reporting.documents import (
     Prediction,
     Predictions,
     Subject,
+    Sweep,
     Teachers,
     Training,
     read_document,
@@ -28,6 +29,7 @@ from edge_fgir.reporting.mixups import Mixups, make_mixups
 from edge_fgir.reporting.outcome import headline, outcome
 from edge_fgir.reporting.pictures import embed, find_picture
 from edge_fgir.reporting.rows import Row, make_rows
+from edge_fgir.reporting.sweeps import Trial, make_trials
 from edge_fgir.runtime.manifest import DataInfo
 
 VIEWS = "pictures/views.png"
@@ -120,6 +122,7 @@ class Report:
         rows: The main table.
         comparisons: Evaluations that saw the same images, group by group.
         mixups: The pairs of classes that each first evaluation confuses, where it names them.
+        trials: Sweeps, data set by data set.
         latencies: Measurements.
         rankings: Candidate teachers.
         runs: Trainings.
@@ -136,6 +139,7 @@ class Report:
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     mixups: tuple[Mixups, ...]
+    trials: tuple[Trial, ...]
     latencies: tuple[Latency, ...]
     rankings: tuple[Teachers, ...]
     runs: tuple[Run, ...]
@@ -168,15 +172,19 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
     runs = tuple(_run(one.body, one.path) for one in documents if isinstance(one.body, Training))
     galleries = tuple(_galleries(documents, {c.name for one in evaluations for c in one.classes}))
     comparisons = make_comparisons(rows)
+    trials = make_trials(_all(documents, Sweep))
     return Report(
         title=title or _default_title(data),
-        outcome=outcome(rows, [run.training for run in runs], [g.subject for g in galleries]),
+        outcome=outcome(
+            rows, trials, [run.training for run in runs], [g.subject for g in galleries]
+        ),
         headline=headline(rows),
         data=data,
         written=(written[0], written[-1]),
         rows=rows,
         comparisons=comparisons,
         mixups=make_mixups(comparisons),
+        trials=trials,
         latencies=tuple(latencies),
         rankings=tuple(_all(documents, Teachers)),
         runs=runs,
@@ -199,7 +207,8 @@ def _data(documents: Iterable[Document]) -> list[DataInfo]:
     # What was tested on comes before what was trained on.
     tested = [body.data for body in _all(documents, Evaluation)]
     learned = [body.data for body in _all(documents, Training)]
-    return tested + learned + [body.data for body in _all(documents, Teachers)]
+    tried = [data for body in _all(documents, Sweep) for data in body.data]
+    return tested + tried + learned + [body.data for body in _all(documents, Teachers)]
 
 
 def _run(training: Training, path: Path) -> Run:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import read_result
@@ -252,10 +261,65 @@ class Teachers(Body):
         return tuple(sorted({one.method for one in self.teachers}))
 
 
+class SweepGroup(_Part):
+    """One setting of a sweep over its seeds, accuracies in percent; None where nothing is known."""
+
+    data: str
+    changes: dict[str, JsonValue]
+    n: int
+    failed: int = 0
+    top1: FiniteFloat | None
+    sd: FiniteFloat | None = None
+    macro: FiniteFloat | None = None
+    params: int | None = None
+    gmacs: FiniteFloat | None = None
+    ms: FiniteFloat | None = None
+    ms_note: str | None = None
+
+
+class SweepCell(_Part):
+    """One training of a sweep."""
+
+    cell: str
+    data: str
+    changes: dict[str, JsonValue]
+    seed: int
+    status: Literal["finished", "failed"]
+    reason: str = ""
+    seconds: FiniteFloat = 0.0
+
+
+class Sweep(Body):
+    """A ``sweep`` result."""
+
+    name: str
+    recipe: str
+    split: str
+    data: tuple[DataInfo, ...]
+    groups: tuple[SweepGroup, ...]
+    cells: tuple[SweepCell, ...]
+
+    @property
+    def use(self) -> str:
+        """What this result says of what, for a list."""
+        return f"sweep {self.name}"
+
+    @property
+    def failed(self) -> tuple[SweepCell, ...]:
+        """Cells without a result."""
+        return tuple(cell for cell in self.cells if cell.status == "failed")
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all cells, one after another."""
+        return sum(cell.seconds for cell in self.cells)
+
+
 _KINDS: dict[str, type[Body]] = {
     "evaluation": Evaluation,
     "latency": Latency,
     "predictions": Predictions,
+    "sweep": Sweep,
     "teachers": Teachers,
     "training": Training,
 }

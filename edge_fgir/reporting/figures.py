@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_fgir.reporting.charts import SERIES, Bar, Group, bar_chart, line_chart
+from edge_fgir.reporting.charts import (
+    SERIES,
+    Bar,
+    Group,
+    Point,
+    bar_chart,
+    line_chart,
+    scatter_chart,
+)
 from edge_fgir.reporting.comparison import Comparison
 from edge_fgir.reporting.documents import Latency, Percentiles, Training
 from edge_fgir.reporting.rows import replay_note
+from edge_fgir.reporting.sweeps import Setting, Trial, front
 from edge_fgir.reporting.units import milliseconds, percent
 
 _FRAME, _NETWORK, _RIVAL = 1, 2, 0
@@ -121,3 +130,40 @@ def accuracy_chart(training: Training) -> str:
     points = [(one.epoch, one.val_top1) for one in training.history if one.val_top1 is not None]
     title = "Validation top-1 by epoch, percent"
     return line_chart(points, title=title, digits=1) if len(points) > 1 else ""
+
+
+def macs_chart(trial: Trial) -> str:
+    """Draw top-1 against multiply-accumulates; '' where nothing is known."""
+    return _pareto_chart(trial, {one.number: one.group.gmacs for one in trial.settings}, "GMACs")
+
+
+def milliseconds_chart(trial: Trial) -> str:
+    """Draw top-1 against measured milliseconds; '' where nothing was measured."""
+    return _pareto_chart(trial, {one.number: one.group.ms for one in trial.settings}, "ms")
+
+
+def _pareto_chart(trial: Trial, costs: dict[int, float | None], unit: str) -> str:
+    known = [
+        (cost, one.group.top1, one)
+        for one in trial.settings
+        if (cost := costs[one.number]) is not None and one.group.top1 is not None
+    ]
+    known.sort(key=lambda found: found[0])
+    if not known:
+        return ""
+    best = front([(cost, top1) for cost, top1, _ in known])
+    points = [
+        _pareto_point(one, cost, top1, unit, on_front=place in best)
+        for place, (cost, top1, one) in enumerate(known)
+    ]
+    title = f"Top-1 of each setting against {unit}; a line through those that no other beats"
+    return scatter_chart(points, title=title, across=unit, up="top-1 %")
+
+
+def _pareto_point(
+    setting: Setting, cost: float, top1: float, unit: str, *, on_front: bool
+) -> Point:
+    spread = setting.group.sd or 0.0
+    deviation = f" \N{PLUS-MINUS SIGN} {spread:.1f}" if spread else ""
+    tip = f"{setting.number}: {setting.changes}: {top1:.1f}{deviation} %, {cost:.3g} {unit}"
+    return Point(cost, top1, setting.name, f"#{setting.number}", tip, spread, on_front)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edge_fgir.reporting.documents import Subject, Training
 from edge_fgir.reporting.rows import Row
+from edge_fgir.reporting.sweeps import Setting, Trial
 from edge_fgir.reporting.units import milliseconds, percent, times
 
 
@@ -20,7 +21,10 @@ def headline(rows: Sequence[Row]) -> Row | None:
 
 
 def outcome(
-    rows: Sequence[Row], trainings: Sequence[Training], predicted: Sequence[Subject]
+    rows: Sequence[Row],
+    trials: Sequence[Trial],
+    trainings: Sequence[Training],
+    predicted: Sequence[Subject],
 ) -> str:
     """Say in one sentence what came out."""
     best = headline(rows)
@@ -31,11 +35,21 @@ def outcome(
             found = row.evaluation
             images = f"{found.images} {found.split} images of {found.data.name}"
             return f"{row.title}: {percent(found.top1)} top-1 on {images}"
+    for trial in trials:
+        if trial.best is not None:
+            return _best_of(trial, trial.best)
     for training in reversed(trainings):
         if training.val_top1 is not None:
             reached = f"{percent(training.val_top1)} validation top-1"
             return f"{training.name}: {reached} after {training.epochs} epochs"
     return f"Pictures classified by {predicted[0].title}" if predicted else ""
+
+
+def _best_of(trial: Trial, best: Setting) -> str:
+    found = best.group
+    reached = f"{percent(found.top1 or 0.0)} top-1 on {trial.data}"
+    seeds = f", mean of {found.n} seeds" if found.n > 1 else ""
+    return f"Best of {len(trial.settings)} settings: {best.name}, {reached}{seeds}"
 
 
 def _facts(row: Row) -> list[str]:

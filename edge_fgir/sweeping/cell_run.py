@@ -1,0 +1,133 @@
+"""One cell on one worker: train, evaluate, write the result; go on where an earlier try stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge_fgir._errors import EdgeFgirError, InputError
+from edge_fgir._files import write_atomic, write_json
+from edge_fgir.benchmarking.accuracy import evaluation
+from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
+from edge_fgir.models import summarize
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.trained import load_at
+from edge_fgir.sweeping.cells import Cell
+from edge_fgir.training import train
+
+RESULT = "result.json"
+ERROR = "error.txt"
+"""In a failed cell's run folder: the traceback."""
+
+_ACCURACIES = ("top1", "top5", "macro", "ece", "images")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended.
+
+    Attributes:
+        cell: Which.
+        result: What its ``result.json`` says; None if it failed.
+        reason: Why it failed, one line.
+    """
+
+    cell: Cell
+    result: dict[str, Any] | None
+    reason: str = ""
+
+
+def finished(cell: Cell, out: Path) -> dict[str, Any] | None:
+    """Return the result of a cell that has been trained and evaluated on its split, or None."""
+    try:
+        result: dict[str, Any] = json.loads((cell.run(out) / RESULT).read_bytes())
+    except FileNotFoundError:
+        return None
+    return result if result["split"] == cell.split else None
+
+
+def attempt(cell: Cell, out: Path) -> Outcome:
+    """Run a cell; an error of its own is its outcome and leaves the others alone."""
+    error_file = cell.run(out) / ERROR
+    try:
+        result = run_cell(cell, out)
+    except Exception as error:
+        write_atomic(error_file, traceback.format_exc())
+        return Outcome(cell, None, reason_of(error))
+    error_file.unlink(missing_ok=True)
+    return Outcome(cell, result)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error as one line."""
+    if isinstance(error, EdgeFgirError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
+    """Train a cell and evaluate it, unless that is done, and return its result.
+
+    Raises:
+        EdgeFgirError: The training cannot begin or lost its numbers.
+    """
+    run = cell.run(out)
+    run.mkdir(parents=True, exist_ok=True)
+    with _alone(run.with_suffix(".lock")):
+        done = finished(cell, out)
+        if done is not None:
+            return done
+        data = open_data(cell.source, convert=cell.recipe.data.convert)
+        if data.info.hash != cell.data.hash:
+            raise InputError(
+                f"{cell.source} holds other pictures than when the sweep began",
+                "the same folder for all machines, unchanged",
+            )
+        summary = train(cell.recipe, data, run, resume=True)
+        result = {
+            "split": cell.split,
+            **_evaluated(run, data, cell, summary["device"]),
+            **{key: summary[key] for key in ("seconds", "device", "precision")},
+        }
+        write_json(run / RESULT, result)
+        return result
+
+
+def _evaluated(run: Path, data: DataSet, cell: Cell, device: str) -> dict[str, Any]:
+    trained, model = load_at(run, partial(typical_images, data))
+    samples = data.split(cell.split)
+    images = prepared_images(data, samples, trained.preprocess)
+    logits = logits_of(model.to(device), images, trained.normalization, f"{cell.split} images")
+    probabilities = torch.from_numpy(logits).softmax(1).numpy()
+    found = evaluation(probabilities, labels_of(samples), data.classes)
+    size, classes = trained.preprocess.size, trained.num_classes
+    counted = summarize(trained.build(meta=True), trained.architecture, size, classes)
+    return {
+        **{key: found[key] for key in _ACCURACIES},
+        "params": counted.params,
+        "gmacs": counted.gmacs,
+        "architecture": trained.architecture,
+        "image_size": size,
+    }
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process: a worker may outlive the sweep that began it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Loader processes inherited the file; closing ours alone would keep the lock.
+            fcntl.flock(file, fcntl.LOCK_UN)

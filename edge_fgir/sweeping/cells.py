@@ -1,0 +1,193 @@
+"""Cells: the trainings of a sweep, each found again by what it depends on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import JsonValue
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import sha256
+from edge_fgir.data import BUILT_IN, Split, open_data
+from edge_fgir.models import create_model
+from edge_fgir.models.trained import weights_file
+from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.sweeping.sweep import Changes, Sweep
+from edge_fgir.training import Recipe, read_recipe
+from edge_fgir.training.recipe import DataSection
+from edge_fgir.training.teachers import train_fingerprint
+
+CELLS = "cells"
+
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its evaluation.
+
+    Attributes:
+        key: Content hash of recipe, data and the weights that it starts or learns from.
+        source: Its data: an absolute folder or a built-in name.
+        data: What that is.
+        seed: Of the training.
+        changes: What sets it apart from cells of other settings.
+        recipe: Every choice; paths are absolute, as a worker has a working folder of its own.
+        split: What is evaluated on; the training does not depend on it.
+    """
+
+    key: str
+    source: str
+    data: DataInfo
+    seed: int
+    changes: Changes
+    recipe: Recipe
+    split: Split
+
+    @property
+    def label(self) -> str:
+        """What sets it apart, for people."""
+        return f"{self.data.name}: {changes_text(self.changes)}, seed {self.seed}"
+
+    def run(self, out: Path) -> Path:
+        """Return its run folder in the folder of a sweep."""
+        return out / CELLS / self.key
+
+
+def changes_text(changes: Mapping[str, JsonValue]) -> str:
+    """Return changes as ``key=value, key=value``."""
+    return ", ".join(f"{key}={_yaml(value)}" for key, value in changes.items()) or "as the recipe"
+
+
+def make_cells(sweep: Sweep, folder: Path) -> tuple[Cell, ...]:
+    """Return all cells of a sweep; every recipe, data set, teacher and network is looked at.
+
+    Args:
+        sweep: What to train.
+        folder: Where the sweep file lies.
+
+    Raises:
+        InputError: A cell cannot be trained, or two are the same.
+    """
+    materials = _Materials()
+    cells: dict[str, Cell] = {}
+    for name in sweep.data:
+        source = _source(name, folder)
+        for changes in sweep.changes():
+            for seed in sweep.seeds:
+                label = f"sweep {sweep.name}, cell {name}: {changes_text(changes)}, seed {seed}"
+                try:
+                    recipe = _read(sweep, folder, {**changes, "seed": seed})
+                    data = materials.data(source, recipe.data.convert)
+                    for split in ("train", "val", sweep.split):
+                        data.split(split)
+                    materials.check_network(recipe, len(data.classes))
+                    key = materials.key(source, recipe)
+                except InputError as error:
+                    raise InputError(f"{label}: {error}") from error
+                if key in cells:
+                    same = cells[key]
+                    raise InputError(f"{label} is the same training as {same.label}", "it once")
+                cells[key] = Cell(key, source, data.info, seed, changes, recipe, sweep.split)
+    return _told_apart(tuple(cells.values()))
+
+
+class _Materials:
+    """What many cells share, looked at once."""
+
+    def __init__(self) -> None:
+        self.data = cache(lambda source, convert: open_data(source, convert=convert))
+        self._digest = cache(lambda path: sha256(path.read_bytes()))
+        self._fingerprints: dict[tuple[str, DataSection], dict[str, Any]] = {}
+        self._networks: set[tuple[str, int, int]] = set()
+
+    def check_network(self, recipe: Recipe, classes: int) -> None:
+        """Raise InputError if the network cannot be built; nothing is allocated."""
+        model, size = recipe.model, recipe.eval.image_size
+        network = (model.model_dump_json(), size, classes)
+        if network in self._networks:
+            return
+        create_model(
+            model.name,
+            classes,
+            attention_maps=model.attention_maps,
+            image_size=size,
+            options=model.options,
+            reduction=model.reduction,
+            meta=True,
+        )
+        self._networks.add(network)
+
+    def key(self, source: str, recipe: Recipe) -> str:
+        """Return the content hash of a training.
+
+        Raises:
+            InputError: The teacher has not been trained.
+        """
+        known = (source, recipe.data)
+        if known not in self._fingerprints:
+            data = self.data(source, recipe.data.convert)
+            self._fingerprints[known] = train_fingerprint(data, recipe)
+        facts = {
+            "recipe": recipe.model_dump(mode="json"),
+            "data": self._fingerprints[known],
+            "weights": [self._digest(path) for path in _weights(recipe)],
+        }
+        return sha256(json.dumps(facts, sort_keys=True).encode())[:_DIGITS]
+
+
+def _source(name: str, folder: Path) -> str:
+    beside = (folder / name).resolve()
+    return name if name in BUILT_IN and not beside.is_dir() else str(beside)
+
+
+def _read(sweep: Sweep, folder: Path, changes: Mapping[str, JsonValue]) -> Recipe:
+    beside = folder / sweep.recipe
+    wanted = {**sweep.fixed, **changes}
+    overrides = [f"{key}={_yaml(value)}" for key, value in wanted.items()]
+    recipe = read_recipe(str(beside) if beside.is_file() else sweep.recipe, overrides)
+    # A resumed run must find the very text it began with; only this key says nothing about it.
+    update: dict[str, Any] = {"about": ""}
+    if recipe.teacher is not None:
+        paths = {"run": recipe.teacher.run, "cache_folder": recipe.teacher.cache_folder}
+        absolute = {key: str(Path(path).resolve()) for key, path in paths.items() if path}
+        update["teacher"] = recipe.teacher.model_copy(update=absolute)
+    weights = Path(recipe.model.weights)
+    if weights.is_file():
+        update["model"] = recipe.model.model_copy(update={"weights": str(weights.resolve())})
+    return recipe.model_copy(update=update)
+
+
+def _yaml(value: JsonValue) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
+    return text.strip().removesuffix("...").strip()
+
+
+def _weights(recipe: Recipe) -> list[Path]:
+    """Return the files of weights that a training reads.
+
+    Raises:
+        InputError: The teacher has not been trained.
+    """
+    teacher = [] if recipe.teacher is None else [weights_file(Path(recipe.teacher.run))]
+    start = Path(recipe.model.weights)
+    return [*teacher, *([start] if start.is_file() else [])]
+
+
+def _told_apart(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Give data sets of one name their folders as names."""
+    sources = {(cell.data.name, cell.source) for cell in cells}
+    count = Counter(name for name, _ in sources)
+    return tuple(
+        replace(cell, data=cell.data.model_copy(update={"name": cell.source}))
+        if count[cell.data.name] > 1
+        else cell
+        for cell in cells
+    )

@@ -1,0 +1,81 @@
+"""A sweep from its file to its result: what is finished is kept, the rest is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from edge_fgir._errors import InputError
+from edge_fgir._progress import progress
+from edge_fgir.benchmarking import write_result
+from edge_fgir.reporting import write_report
+from edge_fgir.sweeping.cell_run import Outcome, finished
+from edge_fgir.sweeping.cells import CELLS, make_cells
+from edge_fgir.sweeping.latency import NOT_ASKED, Stopwatch
+from edge_fgir.sweeping.summary import summary
+from edge_fgir.sweeping.sweep import read_sweep
+from edge_fgir.sweeping.workers import outcomes
+
+RESULT = "sweep.json"
+REPORT = "report.html"
+
+
+def run_sweep(
+    path: Path,
+    out: Path,
+    *,
+    address: str = "",
+    latency: bool = True,
+    tell: Callable[[Outcome], None] = lambda outcome: None,
+) -> dict[str, Any]:
+    """Train every cell of a sweep that is not finished, measure, and write the result.
+
+    Args:
+        path: The sweep file.
+        out: Its folder: ``cells/``, ``latency.json`` and ``sweep.json``.
+        address: Of a Ray cluster; empty: this machine alone.
+        latency: Measure the networks' milliseconds on this machine.
+        tell: Called with each cell that has ended now.
+
+    Returns:
+        The body of the ``sweep`` result.
+
+    Raises:
+        InputError: The file is wrong in one place, and so nothing was begun, or ``out`` is no
+            folder of a sweep.
+    """
+    sweep = read_sweep(path)
+    out = out.resolve()
+    if out.exists() and any(out.iterdir()) and not (out / CELLS).is_dir():
+        raise InputError(
+            f"{out} is not empty and not the folder of a sweep (it has no {CELLS})",
+            "a new folder, or that of an earlier call",
+            "choose another --out",
+        )
+    cells = make_cells(sweep, path.resolve().parent)
+    results = {cell.key: finished(cell, out) for cell in cells}
+    ended = {cell.key: Outcome(cell, result) for cell in cells if (result := results[cell.key])}
+    missing = [cell for cell in cells if cell.key not in ended]
+    if missing:
+        title = f"{sweep.name}: cells"
+        if ended:
+            title += f" beside {len(ended)} finished before"
+        work = outcomes(missing, out, cpus=sweep.cpus, gpus=sweep.gpus, address=address)
+        with progress(title, len(missing)) as meter, closing(work):
+            for outcome in work:
+                ended[outcome.cell.key] = outcome
+                tell(outcome)
+                failed = sum(one.result is None for one in ended.values())
+                meter.advance(note=f"{failed} failed" if failed else "")
+    stopwatch = Stopwatch(out)
+    latencies = {
+        cell.key: stopwatch.measure(cell.run(out)) if latency else NOT_ASKED
+        for cell in cells
+        if ended[cell.key].result is not None
+    }
+    body = summary(sweep, [ended[cell.key] for cell in cells], latencies)
+    write_result(out / RESULT, "sweep", body)
+    write_report([out / RESULT], out / REPORT)
+    return body

@@ -1,0 +1,122 @@
+"""Ray: cells on the cores of this machine, or on a cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_fgir._errors import InputError
+from edge_fgir._offline import refuse_telemetry
+from edge_fgir.sweeping.cell_run import Outcome, attempt, reason_of
+from edge_fgir.sweeping.cells import Cell
+
+_RETRIES = 2
+"""How often a cell goes on after its worker has died."""
+
+_REACH_S = 10.0
+
+_OBJECT_STORE_BYTES = 128 * 2**20
+"""Cells travel as recipes and come back as numbers; Ray would take 30 % of the memory."""
+
+
+def outcomes(
+    cells: Sequence[Cell], out: Path, *, cpus: int, gpus: float, address: str = ""
+) -> Generator[Outcome, None, None]:
+    """Run cells on Ray and yield how each ended, as they end.
+
+    Args:
+        cells: What to train.
+        out: Folder of the sweep, seen by all machines.
+        cpus: Cores of a cell.
+        gpus: GPUs of a cell.
+        address: Of a Ray cluster; empty: this machine alone, and nothing stays running.
+
+    Raises:
+        InputError: The cluster is out of reach, or no machine is large enough for a cell.
+    """
+    refuse_telemetry()
+    if address:
+        _check_reachable(address)
+    else:
+        _protect()
+    import ray
+    from ray.exceptions import RayError
+
+    _connect(ray, address)
+    try:
+        _check_resources(ray.nodes(), cpus, gpus)
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=_RETRIES)(_work)
+        waiting = {task.options(name=cell.key).remote(cell, out): cell for cell in cells}
+        while waiting:
+            (ended, *_), _ = ray.wait(list(waiting))
+            cell = waiting.pop(ended)
+            try:
+                yield ray.get(ended)
+            except RayError as error:
+                yield Outcome(cell, None, reason_of(error))
+    finally:
+        ray.shutdown()
+
+
+def _work(cell: Cell, out: Path) -> Outcome:
+    import ray
+
+    if not ray.get_gpu_ids():
+        # Ray leaves all GPUs in sight of a task that asked for none.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return attempt(cell, out)
+
+
+def _protect() -> None:
+    """Give a Ray of our own a token: it listens on all interfaces, and would write one at home."""
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _check_reachable(address: str) -> None:
+    """Raise InputError unless something listens at ``host:port``; Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_S).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--address {address}: {reason_of(error)}",
+            "host:port of a Ray cluster",
+            "start one on its first machine: ray start --head",
+        ) from error
+
+
+def _connect(ray: Any, address: str) -> None:
+    local = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES}
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **local,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"--address {address}" if address else "Ray on this machine"
+        raise InputError(
+            f"{where}: {reason_of(error)}", "a Ray cluster of this version that answers"
+        ) from error
+
+
+def _check_resources(nodes: Sequence[dict[str, Any]], cpus: int, gpus: float) -> None:
+    """Raise InputError if a cell would wait for ever."""
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    found = [(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in machines]
+    if not any(cpus <= most_cpus and gpus <= most_gpus for most_cpus, most_gpus in found):
+        have = " or ".join(f"{c:g} cpus and {g:g} gpus" for c, g in sorted(set(found)))
+        raise InputError(
+            f"a cell asks for {cpus} cpus and {gpus:g} gpus; the largest machine has {have}",
+            "cells that fit one machine",
+            "change cpus and gpus of the sweep file",
+        )

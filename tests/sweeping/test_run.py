@@ -1,0 +1,152 @@
+"""Sweeps on a real Ray: killed workers, a killed sweep, failures that stay their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from runs import write_recipe
+
+pytest.importorskip("torch")
+pytest.importorskip("ray")
+
+import torch
+from safetensors.torch import load_file
+
+from edge_fgir.benchmarking import protocol
+from edge_fgir.data import open_data
+from edge_fgir.sweeping import latency, read_sweep, run_sweep
+from edge_fgir.sweeping.cells import Cell, make_cells
+from edge_fgir.training import train
+from edge_fgir.training.checkpoint import POSITION
+
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
+
+_PATIENCE_S = 120
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute here as a worker with one core does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def write_sweep(folder: Path, photos: Path, **values: Any) -> Path:
+    write_recipe(folder / "tiny.yaml", batch_size=24, checkpoint_steps=2)
+    path = folder / "sweep.yaml"
+    path.write_text(
+        yaml.safe_dump({"name": "s", "recipe": "tiny.yaml", "data": str(photos), **values})
+    )
+    return path
+
+
+def cells_of(path: Path) -> tuple[Cell, ...]:
+    return make_cells(read_sweep(path), path.parent)
+
+
+def step_of(run: Path) -> int:
+    path = run / POSITION
+    return json.loads(path.read_text())["step"] if path.exists() else 0
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + _PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return found
+
+
+def worker_of(cell: Cell) -> int | None:
+    """Return the process that Ray runs a cell in; its key is in no other process's name."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(f"ray::{cell.key}".encode()):
+                return int(path.parent.name)
+        except OSError:
+            continue
+    return None
+
+
+def assert_as_undisturbed(cell: Cell, out: Path, photos: Path, whole: Path) -> None:
+    train(cell.recipe, open_data(str(photos)), whole)
+    name = "weights.safetensors"
+    expected, found = load_file(whole / name), load_file(cell.run(out) / name)
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_a_killed_worker_is_replaced_and_goes_on(photos: Path, tmp_path: Path) -> None:
+    path, out = write_sweep(tmp_path, photos, set={"epochs": 8}), tmp_path / "out"
+    (cell,) = cells_of(path)
+    killed: list[tuple[int, int]] = []
+
+    def kill() -> None:
+        wait_for(lambda: step_of(cell.run(out)) >= 4)
+        worker = worker_of(cell)
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        killed.append((worker, step_of(cell.run(out))))
+
+    killer = Thread(target=kill)
+    killer.start()
+    body = run_sweep(path, out, latency=False)
+    killer.join()
+    ((_, step),) = killed
+    assert 4 <= step < 24
+    assert [one["status"] for one in body["cells"]] == ["finished"]
+    assert_as_undisturbed(cell, out, photos, tmp_path / "whole")
+
+
+def test_a_killed_sweep_goes_on(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write_sweep(tmp_path, photos, grid={"epochs": [1, 10]}), tmp_path / "out"
+    short, long = cells_of(path)
+    command = [sys.executable, "-m", "edge_fgir", "sweep", path, "--out", out]
+    with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL) as sweep:
+        result = short.run(out) / "result.json"
+        wait_for(lambda: (result.exists() and step_of(long.run(out)) >= 2) or sweep.poll())
+        sweep.send_signal(signal.SIGKILL)
+    assert sweep.returncode == -signal.SIGKILL
+    assert not (long.run(out) / "result.json").exists()
+    before = {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}
+
+    write_sweep(tmp_path, photos, list=[{"epochs": 1}, {"epochs": 10}, {"batch_size": 1000}])
+    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
+    monkeypatch.setattr(latency, "_SECONDS", 0.1)
+    done = run_cli("sweep", path, "--out", out, "--json")
+    assert done.code == 1
+    assert before == {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}
+    cells = done.json["cells"]
+    assert [one["status"] for one in cells] == ["finished", "finished", "failed"]
+    assert cells[2]["reason"].startswith("train has 72 pictures; expected at least one batch of")
+    assert f"{cells[2]['cell']} leaves: batch_size=1000, seed 0: failed: train has" in done.err
+    assert (out / "cells" / cells[2]["cell"] / "error.txt").read_text().startswith("Traceback")
+    assert short.key not in done.err  # neither run again nor spoken of
+    assert "s: cells beside 1 finished before: 2/2" in done.err
+    assert done.err.endswith("1 failed; the same command tries them again\n")
+    assert all(one["gmacs"] > 0 and one["ms"] > 0 for one in cells[:2])
+    assert [one["failed"] for one in done.json["groups"]] == [0, 0, 1]
+    assert (out / "report.html").exists()
+    assert_as_undisturbed(long, out, photos, tmp_path / "whole")
+
+    # Nothing is left to train: no Ray, no clock.
+    write_sweep(tmp_path, photos, list=[{"epochs": 1}, {"epochs": 10}])
+    monkeypatch.setattr(latency, "_measured", None)
+    done = run_cli("sweep", path, "--out", out)
+    assert done.code == 0
+    assert done.out.splitlines()[-2:] == ["2 of 2 cells finished", f"report: {out}/report.html"]
+    assert "epochs=10" in done.out
