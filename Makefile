@@ -18,7 +18,7 @@ demo: $(DEMO)/report.html
 	@echo "Data: elpv-dataset (ZAE Bayern), CC BY-NC-SA 4.0, non-commercial use only."
 
 test: $(VENV)/installed check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

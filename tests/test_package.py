@@ -24,6 +24,7 @@ def test_wheel_is_under_a_megabyte_and_carries_the_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for kind, pattern in (
         ("recipes", "*.yaml"),
+        ("recipes", "sweeps/*.yaml"),
         ("devices", "*.yaml"),
         ("export", "*/target.yaml"),
     ):
@@ -51,7 +52,7 @@ def test_base_install_is_what_a_device_needs(wheel: Path) -> None:
         ln.removeprefix("Provides-Extra: ") for ln in lines if ln.startswith("Provides-Extra")
     }
     assert extras == {
-        *("openvino", "arm", "jetson", "train", "export"),
+        *("openvino", "arm", "jetson", "train", "sweep", "export"),
         *("camera", "demo", "dev", "all"),
     }
 
