@@ -81,3 +81,17 @@ def new_folder(path: Path, *, replaces: str) -> Iterator[Path]:
             draft.replace(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock on ``path`` while the block runs; it ends with the process, whatever ends it."""
+    import fcntl
+
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Loader processes inherited the file; closing ours alone would keep the lock.
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import Any
 import torch
 
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir._files import write_atomic, write_json
+from edge_fgir._files import alone, write_atomic, write_json
 from edge_fgir.benchmarking.accuracy import evaluation
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
 from edge_fgir.models import summarize
@@ -83,7 +80,8 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
     """
     run = cell.run(out)
     run.mkdir(parents=True, exist_ok=True)
-    with _alone(run.with_suffix(".lock")):
+    # A worker may outlive the sweep that began it.
+    with alone(run.with_suffix(".lock")):
         done = finished(cell, out)
         if done is not None:
             return done
@@ -119,15 +117,3 @@ def _evaluated(run: Path, data: DataSet, cell: Cell, device: str) -> dict[str, A
         "architecture": trained.architecture,
         "image_size": size,
     }
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process: a worker may outlive the sweep that began it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            # Loader processes inherited the file; closing ours alone would keep the lock.
-            fcntl.flock(file, fcntl.LOCK_UN)

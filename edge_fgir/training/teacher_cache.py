@@ -11,11 +11,9 @@ folder's name is a digest of everything the answers depend on, so nothing stale 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import to_json, write_atomic
+from edge_fgir._files import alone, to_json, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
 from edge_fgir.training.guidance import Guidance, LiveTeacher
@@ -108,7 +106,7 @@ class TeacherCache:
         """
         path = self.folder / f"variant-{number:05d}.safetensors"
         if not path.exists():
-            with _alone(path.with_suffix(".lock")):
+            with alone(path.with_suffix(".lock")):
                 # Another process may have filled it while this one waited.
                 if not path.exists():
                     write_atomic(path, save(self._ask(number, title)))
@@ -141,18 +139,6 @@ def _answers(guidance: Guidance, sight: Sight | None, batch: int) -> dict[str, T
         return {"logits": torch.stack(logits, dim=1).half()}
     logits += guidance.seen.split(batch)
     return {"logits": torch.stack(logits, dim=1).half(), "maps": sight.maps, "theta": sight.theta}
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, whatever ends it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            # Loader processes inherited the file; closing ours alone would keep the lock.
-            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class CachedTeacher:

@@ -397,7 +397,7 @@ def study(plan: dict[str, Any], photos: Path, marks: Path) -> int:
     """
     torch.set_num_threads(1)
     asked = 0
-    observe, alone = LiveTeacher.observe, teacher_cache._alone
+    observe, alone = LiveTeacher.observe, teacher_cache.alone
 
     def both_are_here(self: LiveTeacher, images: Tensor, **options: bool) -> Any:
         nonlocal asked
@@ -411,7 +411,7 @@ def study(plan: dict[str, Any], photos: Path, marks: Path) -> int:
         return alone(path)
 
     LiveTeacher.observe = both_are_here  # type: ignore[method-assign]
-    teacher_cache._alone = mark
+    teacher_cache.alone = mark
     guide = guide_of(plan, open_data(str(photos)))
     guide.start(0, "")
     assert guide._answers["logits"].shape == (72, 3, 3)
