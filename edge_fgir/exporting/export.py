@@ -130,7 +130,7 @@ def export(
 
 
 def _check_fixed_shapes(model: ReducedViT, fixed_samples: bool) -> None:
-    if model.reduction.method == "ats" and model.reduction.reduces and not fixed_samples:
+    if model.reduction.adaptive and not fixed_samples:
         raise InputError(
             "token reduction ats keeps what a picture needs, and a graph has one shape",
             "another method, such as evit",

@@ -83,7 +83,7 @@ def _measured(run: Path) -> Latency:
         raise MissingExtraError(error.name or "onnx", "export", "milliseconds") from error
     trained, model = load_trained(run)
     if isinstance(model, ReducedViT):
-        if model.reduction.method == "ats" and model.reduction.reduces:
+        if model.reduction.adaptive:
             raise InputError("token reduction ats takes a time that depends on the picture")
         model.fold()
     size = trained.preprocess.size

@@ -14,7 +14,14 @@ from edge_fgir.models.reduction import METHODS, ReducedViT, Reduction, Shape, ma
 from edge_fgir.models.reduction.ats import sample
 from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
 from edge_fgir.models.reduction.dpcknn import cluster
+from edge_fgir.models.reduction.dynamicvit import DynamicViT
+from edge_fgir.models.reduction.evit import EViT
+from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.training.methods import Batch, CrossEntropy
+from edge_fgir.training.processes import Step
+from edge_fgir.training.recipe import LossSection
 
 pytestmark = pytest.mark.unit
 
@@ -218,6 +225,18 @@ def test_evit_keeps_what_the_class_token_sees_and_sums_up_the_rest() -> None:
         torch.testing.assert_close(after[image], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_without_a_class_token_what_all_tokens_see_is_kept() -> None:
+    _, block, _, tokens = first_reduction("evit")
+    stage = Stage(block=3, tokens=37, kept=4 + 9, suffix=0)
+    with torch.inference_mode():
+        after = EViT(Layout(prefix=4, class_token=False), fuse=False)(block, tokens, stage).x
+        x, weights, _ = attention_map(block, tokens)
+    best = weights.mean((1, 2))[:, 4:].argsort(dim=1, descending=True)[:, :9]
+    for image in range(2):
+        expected = torch.cat((x[image, :4], x[image, best[image] + 4]))
+        torch.testing.assert_close(after[image], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_topk_leaves_the_rest_out() -> None:
     evit, block, stage, tokens = first_reduction("evit")
     topk, _, shorter, _ = first_reduction("topk")
@@ -281,6 +300,14 @@ def test_ats_draws_the_reference_set(samples: int) -> None:
         assert found[image].tolist() == sorted(found[image].tolist())
 
 
+def test_ats_never_draws_a_copy_again() -> None:
+    significance = torch.rand(4, 18, generator=torch.Generator().manual_seed(5))
+    real = torch.ones(4, 19)
+    real[:, 1::2] = 0
+    drawn = sample(significance, real, 17, 1)
+    assert (real.gather(1, drawn + 1) == 1).all()
+
+
 def test_ats_copies_are_seen_by_no_one() -> None:
     model, block, stage, tokens = first_reduction("ats", 0.9)
     with torch.inference_mode():
@@ -341,6 +368,25 @@ def test_dynamicvit_masks_in_training_and_removes_in_evaluation() -> None:
     with torch.inference_mode():
         model.eval()(images())
     assert lengths == [37] * 3 + [19] * 3 + [10] * 3 + [5] * 3
+
+
+def test_dynamicvits_penalty_is_twice_the_mean_squared_distance_from_the_targets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny(settings("dynamicvit", 0.5)).train()
+    always = torch.tensor([0.0, -1e9])
+    monkeypatch.setattr(DynamicViT, "predict", lambda self, x, kept: always.expand(*x.shape[:2], 2))
+    expected = 2 * (0.5**2 + 0.75**2 + 0.875**2) / 3
+    for forwards in (1, 2):
+        for _ in range(forwards):
+            model(images())
+        penalty = model.take_penalty()
+        assert penalty is not None
+        assert float(penalty) == pytest.approx(expected)
+    batch = Batch(images(), torch.tensor([0, 1, 2]), torch.arange(3))
+    method = CrossEntropy(LossSection(), 96)
+    loss = Step(model, method)(batch)
+    assert float((loss - method.loss(model, batch)).detach()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_dynamicvit_learns_how_many_to_keep() -> None:

@@ -54,14 +54,19 @@ def as_the_authors_name_it(model: Any) -> dict[str, Tensor]:
     return state
 
 
-@pytest.mark.parametrize("clca", [False, True])
-@pytest.mark.parametrize("method", REDUCING)
-def test_the_authors_state_dicts_load(tmp_path: Path, method: str, clca: bool) -> None:
-    trained = reduced(settings(method, clca))
+@pytest.mark.parametrize(
+    ("method", "clca", "name"),
+    [
+        *((method, clca, NAME) for method in REDUCING for clca in (False, True)),
+        ("evit", True, "deit3_small_patch16_224"),
+    ],
+)
+def test_the_authors_state_dicts_load(tmp_path: Path, method: str, clca: bool, name: str) -> None:
+    trained = reduced(settings(method, clca), name=name)
     state = as_the_authors_name_it(trained)
     path = tmp_path / "last.pth"
     torch.save({"state_dict": state, "epoch": 49}, path)
-    loaded = reduced(settings(method, clca), weights=str(path), seed=1)
+    loaded = reduced(settings(method, clca), weights=str(path), seed=1, name=name)
     pictures = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(loaded(pictures), trained(pictures), atol=1e-4, rtol=1e-4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
@@ -42,7 +41,8 @@ def make_reduced(
     if state is None:
         return ReducedViT(backbone, reduction, num_classes)
     if not _has(state, _BACKBONE) and _has(state, _AUTHORS):
-        state = from_authors(state, reduction)
+        covers_prefix = not getattr(backbone, "no_embed_class", True)
+        state = from_authors(state, reduction, covers_prefix=covers_prefix)
     if not _has(state, _BACKBONE):
         load_state(backbone, state, source)
         return ReducedViT(backbone, reduction, num_classes)
@@ -72,11 +72,14 @@ def _load_whole(model: ReducedViT, state: dict[str, Tensor], source: str) -> Non
     model.load_state_dict(rest, strict=False)
 
 
-def from_authors(state: dict[str, Tensor], reduction: Reduction) -> dict[str, Tensor]:
+def from_authors(
+    state: dict[str, Tensor], reduction: Reduction, *, covers_prefix: bool
+) -> dict[str, Tensor]:
     """Rename a state dict of the authors' code to ours (spec CLCA sections 2.6, 3 and 7.10).
 
     Their dead 1000-way ``head`` is left out where there is a CLA head; the last rows of the
-    position table, which belong to the cache's tokens, become a parameter of their own.
+    position table, which belong to the cache's tokens, become a parameter of their own. A table
+    that does not cover the prefix (``covers_prefix``) has no such rows.
     """
     found: dict[str, Tensor] = {}
     cla = _has(state, "ifa_head.")
@@ -94,17 +97,7 @@ def from_authors(state: dict[str, Tensor], reduction: Reduction) -> dict[str, Te
             found["clr"] = value
         elif not (cla and key.startswith(("head.", "norm."))):
             found[f"{_BACKBONE}{key}"] = value
-    positions, clr = state.get("pos_embed"), state.get("clr")
-    if positions is not None and clr is not None and _has_rows_for_cache(positions, clr):
-        table, rows = positions.split([positions.shape[1] - clr.shape[1], clr.shape[1]], dim=1)
+    if covers_prefix and "clr" in state:
+        table, rows = state["pos_embed"].tensor_split((-state["clr"].shape[1],), dim=1)
         found[f"{_BACKBONE}pos_embed"], found["clr_positions"] = table, rows
-    return {key: torch.as_tensor(value) for key, value in found.items()}
-
-
-def _has_rows_for_cache(positions: Tensor, clr: Tensor) -> bool:
-    """Whether a position table covers prefix and cache tokens: its patches alone make a square."""
-
-    def square(count: int) -> bool:
-        return count > 0 and round(count**0.5) ** 2 == count
-
-    return square(positions.shape[1] - 1 - clr.shape[1]) and not square(positions.shape[1])
+    return found

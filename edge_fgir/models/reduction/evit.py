@@ -32,7 +32,7 @@ class EViT(Reducer):
             return after
         prefix = self.layout.prefix
         local = after.x[:, prefix:]
-        scores = seen.scores(None, class_token=self.layout.class_token)[:, prefix:]
+        scores = seen.scores(class_token=self.layout.class_token)[:, prefix:]
         best = scores.topk(stage.kept - prefix - self.fuse, dim=1)
         kept = take(local, best.indices)
         parts = [after.x[:, :prefix], kept]

@@ -145,6 +145,11 @@ class Reduction(BaseModel):
         """Whether any stage may drop a token."""
         return any(rate < 1 for rate in self.rates)
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether a picture decides how many tokens it keeps, so that its cost is its own."""
+        return self.method == "ats" and self.reduces
+
     def share_left(self, stage: int) -> float:
         """Return the share of the patches that is left after ``stage`` (counted from 0)."""
         if isinstance(self.keep_rate, tuple):

@@ -11,7 +11,19 @@ from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens
 
 
-class SiT(Reducer):
+class _SoftMerging(Reducer):
+    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
+        """Return the tokens that the whole block sees."""
+        prefix = self.layout.prefix
+        mixed = self.mix(tokens.x[:, prefix:])
+        return Tokens(torch.cat((tokens.x[:, :prefix], mixed), dim=1))
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Return mixtures of the tokens ``x`` (B, n, D) behind the prefix."""
+        raise NotImplementedError
+
+
+class SiT(_SoftMerging):
     """Mixing weights from an MLP of each token (arXiv 2111.12624).
 
     Args:
@@ -27,21 +39,16 @@ class SiT(Reducer):
         )
         self.scale = nn.Parameter(torch.ones(1, 1, 1))
 
-    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
-        """Return the tokens that the whole block sees."""
-        local = tokens.x[:, self.layout.prefix :]
-        logits: Tensor = self.scale * self.weight(local)
-        mixed = logits.softmax(dim=1).transpose(1, 2) @ local
-        return Tokens(torch.cat((tokens.x[:, : self.layout.prefix], mixed), dim=1))
+    def mix(self, x: Tensor) -> Tensor:
+        """Return (B, clusters, D)."""
+        shares: Tensor = (self.scale * self.weight(x)).softmax(dim=1)
+        return shares.transpose(1, 2) @ x
 
 
-class PatchMerger(Reducer):
+class PatchMerger(_SoftMerging):
     """Mixing weights from learned queries, over normalised tokens (arXiv 2202.12015).
 
-    Args:
-        layout: What stands in front of the patches.
-        dim: Channels of a token.
-        clusters: Tokens that are left behind the prefix.
+    Arguments as of :class:`SiT`.
     """
 
     def __init__(self, layout: Layout, dim: int, clusters: int) -> None:
@@ -49,8 +56,7 @@ class PatchMerger(Reducer):
         self.norm = nn.LayerNorm(dim)
         self.queries = nn.Parameter(torch.randn(clusters, dim))
 
-    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
-        """Return the tokens that the whole block sees."""
-        local = self.norm(tokens.x[:, self.layout.prefix :])
-        mixed = (self.queries @ local.transpose(1, 2)).softmax(dim=-1) @ local
-        return Tokens(torch.cat((tokens.x[:, : self.layout.prefix], mixed), dim=1))
+    def mix(self, x: Tensor) -> Tensor:
+        """Return (B, clusters, D)."""
+        x = self.norm(x)
+        return (self.queries @ x.transpose(1, 2)).softmax(dim=-1) @ x

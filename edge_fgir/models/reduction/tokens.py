@@ -71,7 +71,7 @@ class Projected:
     k: Tensor
     v: Tensor
 
-    def scores(self, bias: Tensor | None, *, class_token: bool) -> Tensor:
+    def scores(self, *, class_token: bool) -> Tensor:
         """Return the attention that each token receives, averaged over heads, (B, N).
 
         From the class token (query 0), as in arXiv 2202.07800; without one (ours) from all tokens
@@ -79,9 +79,9 @@ class Projected:
         inside a fused kernel.
         """
         queries = self.q[:, :, :1] if class_token else self.q
-        return self.attention(queries, bias).mean(dim=(1, 2))
+        return self.attention(queries).mean(dim=(1, 2))
 
-    def attention(self, queries: Tensor, bias: Tensor | None) -> Tensor:
+    def attention(self, queries: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the attention map of some queries, (B, H, Q, N)."""
         logits = queries * queries.shape[-1] ** -0.5 @ self.k.transpose(2, 3)
         shares: Tensor = (logits if bias is None else logits + bias).softmax(dim=-1)
