@@ -8,14 +8,16 @@ settings take turns in one run; the value is the ratio of their median latencies
 shows that it works.
 
 The reducer's own share is found by replacing it with one that keeps the first tokens: as many of
-them, chosen by nothing.
+them, chosen by nothing. "short" is the form that `edge-fgir export` makes, in which the last block
+works for the class token alone; the others let every token through it, as MACs are counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment, measure
 from edge_fgir.exporting.graph import INPUT, to_onnx
 from edge_fgir.models import create_model, summarize
+from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import ReducedViT, Reduction
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Stage
@@ -76,10 +79,11 @@ class Setting:
     keep_rate: float
     clca: bool = False
     blind: bool = False
+    short: bool = False
 
     def __str__(self) -> str:
         parts = [f"EViT {self.keep_rate:g}" if self.keep_rate < 1 else "all tokens"]
-        parts += ["CLCA"] * self.clca + ["blind"] * self.blind
+        parts += ["CLCA"] * self.clca + ["blind"] * self.blind + ["short"] * self.short
         return ", ".join(parts)
 
 
@@ -89,6 +93,7 @@ SETTINGS = (
     *(Setting(rate) for rate in RATES),
     *(Setting(rate, clca=True) for rate in (1.0, 0.7, 0.5)),
     *(Setting(rate, blind=True) for rate in (0.7, 0.5)),
+    *(Setting(rate, clca=clca, short=True) for rate in (0.7, 0.5) for clca in (False, True)),
 )
 
 
@@ -114,10 +119,9 @@ def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
     if setting.blind:
         for block in model.reducers:
             model.reducers[block] = Blind(model.layout)
-    # As the MACs are counted: every token goes through the last block.
-    model.fold(class_token_only=False)
     gmacs = summarize(model, str(network), network.size, CLASSES).gmacs
-    return to_onnx(model, NORMALIZATION, network.size, opset=18), gmacs
+    form = folded(model, class_token_only=setting.short)
+    return to_onnx(form, NORMALIZATION, network.size, opset=18), gmacs
 
 
 def in_openvino(graph: onnx.ModelProto, image: np.ndarray) -> Run:
@@ -160,7 +164,7 @@ def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
         p50 = {s: found[str(s)].p50_ms for s in SETTINGS}
         gmacs = {s: graphs[s][1] for s in SETTINGS}
         for setting in SETTINGS:
-            plain = Setting(setting.keep_rate)
+            plain = replace(setting, clca=False, blind=False)
             mac_ratio, speed_up = gmacs[WHOLE] / gmacs[setting], p50[WHOLE] / p50[setting]
             common: dict[str, Any] = {
                 "network": str(network),
@@ -185,7 +189,7 @@ def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
                     **common,
                     **judged("reducer, %", share, f"< {MOST_REDUCER:g}", share < MOST_REDUCER),
                 }
-            elif setting != WHOLE:
+            elif setting != WHOLE and not setting.short:
                 share = speed_up / mac_ratio
                 least = LEAST_SHARE[setting.keep_rate]
                 yield {
@@ -223,10 +227,18 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=8.0, help="for each setting")
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="networks; the result file's others stay"
+    )
     parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
     arguments = parser.parse_args()
+    networks: Sequence[Network] = QUICK if arguments.quick else NETWORKS
     rows: list[dict[str, Any]] = []
-    for network in QUICK if arguments.quick else NETWORKS:
+    if arguments.only:
+        networks = [n for n in networks if str(n) in arguments.only]
+        known = json.loads((arguments.out or RESULT).read_text())["rows"]
+        rows = [row for row in known if row["network"] not in arguments.only]
+    for network in networks:
         found = list(rows_of(network, 0.2 if arguments.quick else arguments.seconds))
         show(found)
         rows += found

@@ -7,7 +7,7 @@ what TGDA crops and drops.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -83,6 +83,11 @@ class CAL(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.head = nn.Linear(attention_maps * channels, num_classes, bias=False)
+
+    def no_weight_decay(self) -> set[str]:
+        """Name parameters without weight decay beyond timm's rule."""
+        own: Any = getattr(self.backbone, "no_weight_decay", set)
+        return {f"backbone.{name}" for name in own()}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, K) of (B, 3, S, S) pixels: one forward, no crops."""

@@ -11,6 +11,7 @@ import numpy as np
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
 from edge_fgir.benchmarking import Latency, environment, measure
+from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.trained import TrainedModel, load_trained
 from edge_fgir.sweeping.cell_run import reason_of
@@ -82,13 +83,11 @@ def _measured(run: Path) -> Latency:
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export", "milliseconds") from error
     trained, model = load_trained(run)
-    if isinstance(model, ReducedViT):
-        if model.reduction.adaptive:
-            raise InputError("token reduction ats takes a time that depends on the picture")
-        model.fold()
+    if isinstance(model, ReducedViT) and model.reduction.adaptive:
+        raise InputError("token reduction ats takes a time that depends on the picture")
     size = trained.preprocess.size
     opset = read_target("openvino").opset
-    graph = to_ir(to_onnx(model, trained.normalization, size, opset))
+    graph = to_ir(to_onnx(folded(model), trained.normalization, size, opset))
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     request = core.compile_model(graph, "CPU", hints).create_infer_request()
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)

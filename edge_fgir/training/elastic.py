@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from edge_fgir._errors import InputError
 from edge_fgir.models.reduction import KeepRate, ReducedViT
 from edge_fgir.training.losses import distillation
 from edge_fgir.training.methods import Batch, StudentMethod, to_student_size
@@ -70,6 +71,19 @@ class Elastic:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Give it back to the method."""
         self.method.load_state(state)
+
+
+def check_sizes(model: nn.Module, section: ElasticSection) -> None:
+    """Raise InputError if ``model`` takes no other input size than its own."""
+    backbone = model.backbone if isinstance(model, ReducedViT) else model
+    if len(section.image_sizes) > 1 and getattr(
+        getattr(backbone, "patch_embed", None), "strict_img_size", False
+    ):
+        raise InputError(
+            f"elastic.image_sizes for {type(backbone).__name__}, which is built for one input size",
+            "a model of any size",
+            "add --set model.options.dynamic_img_size=true",
+        )
 
 
 def _answer(model: nn.Module, images: Tensor, setting: Setting) -> Tensor:

@@ -29,7 +29,7 @@ from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.checkpoint import STATE, Position, load_state, save_state, save_weights
-from edge_fgir.training.elastic import Elastic
+from edge_fgir.training.elastic import Elastic, check_sizes
 from edge_fgir.training.examination import Examination
 from edge_fgir.training.guidance import Guide
 from edge_fgir.training.methods import TGDA, Batch, CALTraining, CrossEntropy, Method
@@ -182,7 +182,10 @@ class _Training:
         if self.guide is not None and recipe.teacher is not None:
             joint = recipe.teacher.joint_forward
             student = TGDA(self.guide, recipe.loss, size, joint_forward=joint)
-        return Elastic(student, recipe.elastic, size) if recipe.elastic else student
+        if recipe.elastic is None:
+            return student
+        check_sizes(self.model, recipe.elastic)
+        return Elastic(student, recipe.elastic, size)
 
     def run(self) -> dict[str, Any]:
         recipe = self.recipe

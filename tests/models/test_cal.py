@@ -124,3 +124,11 @@ def test_counterfactual_attention_is_uniform_up_to_two(
     assert 1.98 < fake.max() < 2
     assert fake.mean().item() == pytest.approx(1, abs=0.05)
     assert fake.std().item() == pytest.approx(3**-0.5, abs=0.03)
+
+
+def test_what_the_backbone_does_not_decay_is_not_decayed() -> None:
+    model = CAL(create_model("vit_tiny_patch16_224", 0, image_size=64), 3, 4, 64)
+    named = dict(model.named_parameters())
+    assert "backbone.pos_embed" in model.no_weight_decay()
+    assert named["backbone.pos_embed"].ndim > 1
+    assert CAL(create_model("lrnet14", 0), 3, 4).no_weight_decay() == set()

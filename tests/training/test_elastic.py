@@ -15,7 +15,7 @@ from edge_fgir.data.loaders import mixed_seed
 from edge_fgir.models import create_model
 from edge_fgir.models.reduction import ReducedViT, Reduction, make_schedule
 from edge_fgir.training import read_recipe, train
-from edge_fgir.training.elastic import Elastic, settings_of
+from edge_fgir.training.elastic import Elastic, check_sizes, settings_of
 from edge_fgir.training.guidance import Guidance
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome, to_student_size
 from edge_fgir.training.recipe import ElasticSection, LossSection, View
@@ -186,6 +186,26 @@ def reduced() -> ReducedViT:
     model = create_model("vitfs_nano", 4, image_size=32, reduction=reduction)
     assert isinstance(model, ReducedViT)
     return model
+
+
+def test_a_transformer_of_one_size_is_refused_and_a_flexible_one_is_not() -> None:
+    section = ElasticSection(image_sizes=(32, 64))
+    reduction = Reduction(method="evit", keep_rate=0.5)
+    for extra in ({}, {"reduction": reduction}):
+        fixed = create_model("vit_tiny_patch16_224", 3, image_size=64, **extra)
+        with pytest.raises(InputError, match=r"one input size.*dynamic_img_size=true"):
+            check_sizes(fixed, section)
+        flexible = create_model(
+            "vit_tiny_patch16_224",
+            3,
+            image_size=64,
+            options={"dynamic_img_size": True},
+            **extra,
+        )
+        check_sizes(flexible, section)
+        assert flexible(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+    for name in ("vitfs_nano", "lrnet14"):
+        check_sizes(create_model(name, 3), section)
 
 
 def test_keep_rates_are_settings_too() -> None:

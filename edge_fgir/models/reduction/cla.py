@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from edge_fgir.models.affine import affine_of
 
 MULTIPLIER = 2
 """Output channels of the depth-wise convolution for each channel."""
@@ -43,8 +44,8 @@ class FoldedCLA(nn.Module):
 
     def __init__(self, head: CLAHead) -> None:
         super().__init__()
-        scale_in, shift_in = _affine(head.norm_in)
-        scale_out, shift_out = _affine(head.norm_out)
+        scale_in, shift_in = affine_of(head.norm_in)
+        scale_out, shift_out = affine_of(head.norm_out)
         dim = len(scale_in)
         # (2D, 1, G): channels 2d and 2d + 1 belong to input channel d.
         kernel = head.depthwise.weight.detach()[:, 0]
@@ -66,12 +67,3 @@ class FoldedCLA(nn.Module):
         mixed = (x[:, :, None] * self.kernel).sum(dim=3) + self.shift
         logits: Tensor = self.pointwise(functional.gelu(mixed.flatten(1)))
         return logits
-
-
-def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Return the factor and the summand that a BatchNorm is in evaluation."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    scale = norm.weight.detach() / torch.sqrt(variance + norm.eps)
-    return scale, norm.bias.detach() - mean * scale

@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+import torch
+from timm.layers import LayerScale
+from torch import nn
+
+from edge_fgir.models import create_model
+from edge_fgir.models.folding import folded
+from edge_fgir.models.reduction import METHODS, Reduction
+from edge_fgir.models.vitfs import TokenBatchNorm
+
+SIZE = 96
+
+
+def trained_like(model: nn.Module) -> Any:
+    """A model whose norms and scales do something."""
+    torch.manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 1.5)
+        elif isinstance(module, LayerScale):
+            nn.init.uniform_(module.gamma, -0.5, 0.5)
+    return model.eval()
+
+
+def difference(model: nn.Module, other: nn.Module) -> float:
+    images = torch.randn(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = model(images)
+        return float((other(images) - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize("token_select", ["patches", "first_s"])
+@pytest.mark.parametrize("name", ["vitfs_nano", "vitfs_nano_ln", "vitfs_micro"])
+def test_vitfs_is_free_of_norms_but_three_and_equal(name: str, token_select: str) -> None:
+    options = {"token_select": token_select}
+    model = trained_like(create_model(name, 7, image_size=SIZE, options=options))
+    form = folded(model)
+    norms = [m for m in form.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert len(norms) == 3
+    assert not any(isinstance(m, LayerScale | TokenBatchNorm) for m in form.modules())
+    assert difference(model, form) < 1e-5
+
+
+@pytest.mark.parametrize("clca", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["vitfs_nano", "vit_tiny_patch16_224"])
+def test_reduced_transformers_are_equal(name: str, method: str, clca: bool) -> None:
+    rate = 1.0 if method == "none" else 0.6
+    reduction = Reduction(method=method, keep_rate=rate, cla=clca, clr_tokens=int(clca))
+    model = trained_like(create_model(name, 7, image_size=SIZE, reduction=reduction))
+    form = folded(model)
+    assert difference(model, form) < 1e-5
+    left = [m for m in form.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert len(left) == (3 if name == "vitfs_nano" else 0)
+
+
+@pytest.mark.parametrize("name", ["lrnet14", "deit3_small_patch16_224", "resnet18"])
+def test_other_networks_are_equal_and_the_original_is_untouched(name: str) -> None:
+    size = {"image_size": SIZE} if name.startswith("deit3") else {}
+    model = trained_like(create_model(name, 7, **size))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    form = folded(model)
+    assert difference(model, form) < 1e-5
+    assert not any(isinstance(m, LayerScale) for m in form.modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
