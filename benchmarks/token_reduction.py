@@ -160,7 +160,7 @@ def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
     graphs = {setting: build(network, setting) for setting in SETTINGS}
     for runtime, load in RUNTIMES.items():
         calls = {str(s): load(graph, image) for s, (graph, _) in graphs.items()}
-        found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS)
+        found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS, most_warm_up_s=5)
         p50 = {s: found[str(s)].p50_ms for s in SETTINGS}
         gmacs = {s: graphs[s][1] for s in SETTINGS}
         for setting in SETTINGS:

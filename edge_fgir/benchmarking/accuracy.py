@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
+Flags = npt.NDArray[np.bool_]
 
 _ECE_BINS = 15
 _Z95 = 1.96
@@ -37,6 +38,23 @@ def wilson_interval(share: float, images: int) -> tuple[float, float]:
     middle = (p + z2 / 2) / (1 + z2)
     half = math.sqrt(max(p * (1 - p), 0.0) * z2 + z2**2 / 4) / (1 + z2)
     return 100 * max(middle - half, 0.0), 100 * min(middle + half, 1.0)
+
+
+def drop_interval(before: Flags, after: Flags) -> tuple[float, float]:
+    """Return the 95 % interval of a drop in accuracy on the same images, points.
+
+    Agresti and Min 2005 (Statistics in Medicine 24): half an image is added to each of the four
+    cells of the table, so that images without any change still leave room for doubt.
+
+    Args:
+        before: (N,) whether each image was right.
+        after: (N,) whether it is right now.
+    """
+    lost, won = np.sum(before & ~after) + 0.5, np.sum(~before & after) + 0.5
+    images = len(before) + 2
+    middle = (lost - won) / images
+    half = _Z95 * math.sqrt((lost + won - (lost - won) ** 2 / images) / images**2)
+    return float(100 * (middle - half)), float(100 * (middle + half))
 
 
 def per_class(probabilities: Floats, labels: Labels) -> list[float | None]:

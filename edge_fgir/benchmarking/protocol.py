@@ -72,14 +72,19 @@ class Latency:
         return asdict(self)
 
 
-def warm_up(call: Call) -> bool:
+def warm_up(call: Call, most_seconds: float | None = None) -> bool:
     """Repeat ``call`` until the median of 50 runs changes by less than 1 %, 1 to 30 seconds.
+
+    Args:
+        call: What is run.
+        most_seconds: Upper bound instead of the 30 seconds.
 
     Returns:
         Whether it settled.
     """
+    most = _MAX_WARMUP_S if most_seconds is None else most_seconds
     start, times = time.perf_counter(), list[float]()
-    while (spent := time.perf_counter() - start) < _MAX_WARMUP_S:
+    while (spent := time.perf_counter() - start) < most:
         times.append(_timed(call))
         if len(times) >= 2 * _WINDOW and spent >= _MIN_WARMUP_S and len(times) % _WINDOW == 0:
             before, now = np.median(times[-2 * _WINDOW : -_WINDOW]), np.median(times[-_WINDOW:])
@@ -89,7 +94,11 @@ def warm_up(call: Call) -> bool:
 
 
 def measure(
-    calls: Mapping[str, Call], *, seconds: float = 10.0, min_runs: int = 1000
+    calls: Mapping[str, Call],
+    *,
+    seconds: float = 10.0,
+    min_runs: int = 1000,
+    most_warm_up_s: float | None = None,
 ) -> dict[str, Latency]:
     """Measure several calls side by side, in 20 alternating turns, so that drift hits all alike.
 
@@ -97,8 +106,9 @@ def measure(
         calls: By name.
         seconds: Lower bound of the measuring time of each call.
         min_runs: Lower bound of the runs of each call.
+        most_warm_up_s: See :func:`warm_up`.
     """
-    steady = {name: warm_up(call) for name, call in calls.items()}
+    steady = {name: warm_up(call, most_warm_up_s) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     with progress("measuring", _ROUNDS * len(calls)) as meter:
         for _ in range(_ROUNDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
@@ -11,6 +12,12 @@ from edge_fgir._errors import InputError
 if TYPE_CHECKING:
     from edge_fgir.runtime import Device
 
+TrustOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PUB.pem", help="Refuse a bundle that this Ed25519 public key did not sign."
+    ),
+]
 KeepRateOption = Annotated[
     str | None,
     typer.Option(help="Share of the tokens a stage keeps, such as 0.7; 0.7,0.5,0.5: one a stage."),

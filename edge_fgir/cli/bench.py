@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import TrustOption
 
 
 @app.command()
@@ -19,6 +20,7 @@ def bench(
         Path | None, typer.Option(help="Run folder: measure torch eager in the same run.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    trust: TrustOption = None,
     out: Annotated[Path | None, typer.Option(help="Also write the result file.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -31,7 +33,7 @@ def bench(
     from edge_fgir.cli._choices import device_choice
     from edge_fgir.runtime import Classifier
 
-    with Classifier.open(bundle, device_choice(device)) as model:
+    with Classifier.open(bundle, device_choice(device), trust) as model:
         rival = _torch_call(against) if against is not None else None
         body = run(model, seconds=seconds, rival=rival)
     if out is not None:

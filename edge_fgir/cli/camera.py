@@ -19,6 +19,7 @@ import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.cli._app import app
+from edge_fgir.cli._choices import TrustOption
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import Frame, Result, Source
@@ -36,6 +37,7 @@ def camera(
         str, typer.Option(help="Camera number, rtsp://..., video file, picture or folder of them.")
     ],
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    trust: TrustOption = None,
     drop: Annotated[
         str,
         typer.Option(
@@ -73,7 +75,7 @@ def camera(
             raise InputError(f"--save {save} is the source", "another file")
     with (
         open_source(source, realtime, convert=convert) as opened,
-        Classifier.open(bundle, place) as model,
+        Classifier.open(bundle, place, trust) as model,
         VideoWriter(save, _rate(opened)) if save is not None else nullcontext() as video,
     ):
         policy = policy or ("oldest" if opened.live else "none")

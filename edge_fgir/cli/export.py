@@ -18,6 +18,10 @@ def export(
     data: Annotated[str, typer.Option(help="The run's data: calibration and gates need it.")],
     out: Annotated[Path, typer.Option(help="Bundle to write, X.fgir.")],
     precision: Annotated[str, typer.Option(help="auto, int8, fp16 or fp32.")] = "auto",
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Points of top-1 a bundle may lose; default: target's."),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=16, help="Input side, pixels; default: the run's own.")
     ] = None,
@@ -29,6 +33,10 @@ def export(
         ),
     ] = False,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY.pem", help="Sign the bundle with this Ed25519 private key."),
+    ] = None,
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
     ] = False,
@@ -41,17 +49,29 @@ def export(
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
     from edge_fgir.data import open_data
-    from edge_fgir.exporting import Stage, read_target
+    from edge_fgir.exporting import Choice, Stage, Trial, read_target
     from edge_fgir.exporting import export as run_export
+    from edge_fgir.runtime.signature import SigningKey
 
-    def tell(stage: Stage) -> None:
-        typer.echo(
-            f"gate {stage.name}: top-1 {stage.top1:.2f} % ({-stage.top1_drop:+.2f}), "
-            f"agreement {stage.agreement:.2f} %, max |delta logit| {stage.max_delta_logit:.2g}",
-            err=json,
+    def tell(event: Stage | Trial | Choice) -> None:
+        if isinstance(event, Choice):
+            line = f"chosen: {event.trial.name} ({event.trial.precision}): {event.why}"
+        elif isinstance(event, Trial):
+            line = f"tried {event.name}: {compared(event.stage)}"
+            line += f"; {event.broken}" if event.broken else ""
+        else:
+            line = f"gate {event.name}: {compared(event)}"
+        typer.echo(line, err=json)
+
+    def compared(stage: Stage) -> str:
+        return (
+            f"top-1 {stage.top1:.2f} % ({0.0 - stage.top1_drop:+.2f}), "
+            f"agreement {stage.agreement:.2f} %, max |delta logit| {stage.max_delta_logit:.2g}"
         )
 
     chosen = read_target(target)
+    if max_drop is not None:
+        chosen = chosen.allowing(max_drop)
     bundle = run_export(
         run,
         chosen,
@@ -62,6 +82,7 @@ def export(
         keep_rate=keep_rate_choice(keep_rate),
         fixed_samples=fixed_samples,
         as_zip=zip_,
+        signing_key=None if sign is None else SigningKey.read(sign),
         tell=tell,
     )
     if json:
@@ -76,6 +97,15 @@ def export(
             }
         )
         return
+    parity = bundle.report("parity")
+    last = parity["stages"][-1]
+    if not last["certified"]:
+        low, high = last["drop_interval"]
+        typer.echo(
+            f"{parity['images']} validation images are too few to be sure of "
+            f"{parity['bounds']['max_top1_drop']:g} points: the drop lies between "
+            f"{low:+.2f} and {high:+.2f} (95 %)"
+        )
     typer.echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._choices import TrustOption
 
 
 @app.command()
@@ -16,6 +17,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to list.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    trust: TrustOption = None,
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
     ] = False,
@@ -33,7 +35,7 @@ def predict(
 
     files = [file for path in images for file in find_pictures(path)]
     answers = []
-    with Classifier.open(bundle, device_choice(device)) as model:
+    with Classifier.open(bundle, device_choice(device), trust) as model:
         for file in files:
             result = model(file, convert=convert)
             answers.append(

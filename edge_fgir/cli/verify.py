@@ -8,23 +8,26 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._choices import TrustOption, device_choice
 
 
 @app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every file with its hash and replay the golden images on this machine.
 
-    Example: `edge-fgir verify birds.fgir`
+    A signature is compared with the manifest too; only `--trust` says whose it is.
+
+    Example: `edge-fgir verify birds.fgir --trust pub.pem`
     """
-    from edge_fgir.cli._choices import device_choice
     from edge_fgir.runtime import verify as run
 
     checks = []
-    for check in run(bundle, device_choice(device)):
+    for check in run(bundle, device_choice(device), trust):
         checks.append(check)
         if not json:
             typer.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")

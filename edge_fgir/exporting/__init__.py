@@ -2,6 +2,7 @@
 
 from edge_fgir.exporting.export import export
 from edge_fgir.exporting.gates import Stage
+from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 
-__all__ = ["Stage", "Target", "export", "read_target", "target_names"]
+__all__ = ["Choice", "Stage", "Target", "Trial", "export", "read_target", "target_names"]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+import numpy as np
 import onnx
 from onnx import helper
 
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.exporting import graph, openvino_ir, qdq
-from edge_fgir.exporting.graph import Head, Logits
-from edge_fgir.exporting.target import Target
+from edge_fgir.exporting.graph import INPUT, Head, Logits
+from edge_fgir.exporting.target import DynamicScheme, NncfScheme, QdqScheme, Scheme, Target
+from edge_fgir.exporting.traces import Trace, modules_of, trace_ir, trace_onnx
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.engines.tensorrt_build import build_plan
 from edge_fgir.runtime.manifest import Precision
@@ -23,11 +26,33 @@ class Backend(Protocol):
 
     model_file: str
 
-    def quantize(self, images: Pixels) -> None:
-        """Make it INT8 with ranges measured on (N, S, S, 3) ``images``."""
+    def quantized(
+        self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
+    ) -> Backend:
+        """Return it as INT8.
+
+        Args:
+            scheme: How.
+            images: (N, S, S, 3) that the ranges are measured on.
+            float_layers: Names of layers that stay in float.
+        """
+
+    def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
+        """Return the quantized layers, the one that costs most first.
+
+        Args:
+            images: (N, S, S, 3).
+            wanted: (N, K) logits without quantization.
+        """
 
     def run(self, images: Pixels) -> Logits:
         """Return logits (N, K), computed on this machine's CPU."""
+
+    def trace(self, images: Pixels) -> Trace:
+        """Return the layers' outputs on the first images."""
+
+    def call(self, image: Pixels) -> Callable[[], object] | None:
+        """Return one inference of (1, S, S, 3) to be timed; None where its runtime is not here."""
 
     def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
         """Append the head and return the bundle's model files by path.
@@ -42,22 +67,41 @@ class OpenVinoBackend:
 
     model_file = "openvino/model.xml"
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model: Any = openvino_ir.to_ir(model)
+    def __init__(self, model: Any, names: Mapping[str, str], *, half: bool = False) -> None:
+        self.model, self._names, self._half = model, names, half
 
-    def quantize(self, images: Pixels) -> None:
+    def quantized(
+        self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
+    ) -> OpenVinoBackend:
         """Quantize with NNCF."""
-        self._model = openvino_ir.quantize_ir(self._model, images)
+        assert isinstance(scheme, NncfScheme)
+        model = openvino_ir.quantize_ir(self.model, images, scheme, float_layers)
+        return OpenVinoBackend(model, self._names)
+
+    def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
+        """Return the operations whose inputs are quantized, the costliest first."""
+        return openvino_ir.sensitive_operations(self.model, images, wanted)
 
     def run(self, images: Pixels) -> Logits:
         """Run in OpenVINO."""
-        return openvino_ir.run_ir(self._model, images)
+        return openvino_ir.run_ir(self.model, images)
+
+    def trace(self, images: Pixels) -> Trace:
+        """Run in OpenVINO with all layers open."""
+        return trace_ir(self.model, self._names, images)
+
+    def call(self, image: Pixels) -> Callable[[], object]:
+        """Return one inference in OpenVINO."""
+        request = openvino_ir.compiled_ir(self.model).create_infer_request()
+        request.get_input_tensor(0).data[...] = image
+        inference: Callable[[], object] = request.infer
+        return inference
 
     def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
         """Return ``model.xml`` and ``model.bin``."""
-        model = openvino_ir.with_ir_head(self._model, head)
+        model = openvino_ir.with_ir_head(self.model, head)
         openvino_ir.set_metadata(model, metadata)
-        return openvino_ir.ir_files(model)
+        return openvino_ir.ir_files(model, half=self._half)
 
 
 class OnnxBackend:
@@ -65,20 +109,36 @@ class OnnxBackend:
 
     model_file = "model.onnx"
 
-    def __init__(self, model: onnx.ModelProto, target: Target) -> None:
-        self._model, self._target = model, target
+    def __init__(self, model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+        self.model, self._names = model, names
 
-    def quantize(self, images: Pixels) -> None:
-        """Insert Q/DQ by the target's scheme."""
-        self._model = qdq.quantize_qdq(self._model, images, self._target.quantization)
+    def quantized(
+        self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
+    ) -> OnnxBackend:
+        """Quantize with ONNX Runtime's quantizer."""
+        return OnnxBackend(_quantized(self.model, scheme, images, float_layers), self._names)
+
+    def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
+        """Return the nodes whose inputs are quantized, the costliest first."""
+        return qdq.sensitive_layers(self.model, images, wanted)
 
     def run(self, images: Pixels) -> Logits:
         """Run in ONNX Runtime."""
-        return graph.run_onnx(self._model, images)
+        return graph.run_onnx(self.model, images)
+
+    def trace(self, images: Pixels) -> Trace:
+        """Run in ONNX Runtime with all layers open."""
+        return trace_onnx(self.model, self._names, images)
+
+    def call(self, image: Pixels) -> Callable[[], object] | None:
+        """Return one inference in ONNX Runtime."""
+        session = graph.session_of(self.model)
+        feed: dict[str, np.ndarray] = {INPUT: image}
+        return lambda: session.run(None, feed)
 
     def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
         """Return ``model.onnx``."""
-        model = graph.with_head(self._model, head)
+        model = graph.with_head(self.model, head)
         helper.set_model_props(model, {f"model_info {key}": v for key, v in metadata.items()})
         return {self.model_file: model.SerializeToString()}
 
@@ -86,12 +146,38 @@ class OnnxBackend:
 class JetsonBackend(OnnxBackend):
     """ONNX that TensorRT builds on the device; here its builder must accept it.
 
-    INT8 graphs are float32 elsewhere: converted to float16 and run in ONNX Runtime, an LRNet-14's
-    Q/DQ graph kept only 74 % of its labels (the rounding of the scales alone is not the cause).
+    INT8 graphs are float16 elsewhere. ONNX Runtime replays them without its graph optimiser, which
+    breaks Q/DQ in float16: an LRNet-14 kept 88 % of its labels with it and 99 % without.
     """
 
-    def __init__(self, model: onnx.ModelProto, target: Target, precision: Precision) -> None:
-        super().__init__(qdq.to_float16(model) if precision == "fp16" else model, target)
+    def __init__(
+        self, model: onnx.ModelProto, names: Mapping[str, str], capabilities: Sequence[str]
+    ) -> None:
+        super().__init__(model, names)
+        self._capabilities = capabilities
+
+    def quantized(
+        self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
+    ) -> JetsonBackend:
+        """Quantize with ONNX Runtime's quantizer; float16 elsewhere."""
+        model = qdq.to_float16(_quantized(self.model, scheme, images, float_layers))
+        return JetsonBackend(model, self._names, self._capabilities)
+
+    def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
+        """Return the nodes whose inputs are quantized, the costliest first."""
+        return qdq.sensitive_layers(self.model, images, wanted, optimized=False)
+
+    def run(self, images: Pixels) -> Logits:
+        """Replay in ONNX Runtime."""
+        return graph.run_onnx(self.model, images, optimized=False)
+
+    def trace(self, images: Pixels) -> Trace:
+        """Replay in ONNX Runtime with all layers open."""
+        return trace_onnx(self.model, self._names, images, optimized=False)
+
+    def call(self, image: Pixels) -> None:
+        """Return None: TensorRT is not here."""
+        return
 
     def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
         """Return ``model.onnx`` and how to build it, after the builder has accepted it."""
@@ -100,24 +186,43 @@ class JetsonBackend(OnnxBackend):
         import tensorrt_rtx
 
         files = super().files(head, metadata)
-        capabilities = self._target.compute_capabilities
-        plan = build_plan(tensorrt_rtx, files[self.model_file], compute_capabilities=capabilities)
+        plan = build_plan(
+            tensorrt_rtx, files[self.model_file], compute_capabilities=self._capabilities
+        )
         build = {
             "workspace_mb": 1024,
             "strongly_typed": True,
             "accepted_by": {
                 "builder": f"TensorRT-RTX {tensorrt_rtx.__version__}",
-                "compute_capabilities": list(capabilities),
+                "compute_capabilities": list(self._capabilities),
                 "plan_bytes": len(plan),
             },
         }
         return {**files, "tensorrt/build.json": json.dumps(build, indent=2).encode()}
 
 
+def _quantized(
+    model: onnx.ModelProto, scheme: Scheme, images: Pixels, float_layers: Sequence[str]
+) -> onnx.ModelProto:
+    assert isinstance(scheme, QdqScheme | DynamicScheme)
+    return qdq.quantize_onnx(model, images, scheme, float_layers)
+
+
 def make_backend(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
-    """Return the backend of ``target`` for a float32 ONNX graph that ends in logits."""
+    """Return the backend of ``target`` for a float32 ONNX graph that ends in logits.
+
+    Args:
+        model: The graph.
+        target: Where it will run.
+        precision: ``fp16`` rounds the weights, or all of it; ``int8`` stays float32 until
+            :meth:`Backend.quantized`.
+    """
+    names = modules_of(model)
+    half = precision == "fp16"
     if target.runtime == "openvino":
-        return OpenVinoBackend(model)
+        ir = openvino_ir.to_ir(model)
+        return OpenVinoBackend(openvino_ir.to_half_ir(ir) if half else ir, names, half=half)
     if target.runtime == "tensorrt":
-        return JetsonBackend(model, target, precision)
-    return OnnxBackend(model, target)
+        form = qdq.to_float16(model) if half else model
+        return JetsonBackend(form, names, target.compute_capabilities)
+    return OnnxBackend(model, names)

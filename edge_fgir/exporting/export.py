@@ -5,47 +5,60 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-import numpy as np
+import onnx
 from scipy.special import softmax
+from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.benchmarking.accuracy import evaluation
 from edge_fgir.data import DataSet, draw_by_class, typical_images
-from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.backends import Backend, make_backend
 from edge_fgir.exporting.calibration import (
     Validation,
     calibration_set,
     fit_calibration,
 )
+from edge_fgir.exporting.deepstream import deepstream_files
 from edge_fgir.exporting.gates import ParityReport, Stage
-from edge_fgir.exporting.graph import Head, check_ops, run_onnx, to_onnx
+from edge_fgir.exporting.graph import (
+    DeployGraph,
+    Head,
+    check_ops,
+    is_transformer,
+    run_onnx,
+    to_onnx,
+)
+from edge_fgir.exporting.search import Choice, Search, Trial
 from edge_fgir.exporting.target import Target
+from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params
+from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.reduction import KeepRate, ReducedViT
 from edge_fgir.models.trained import TrainedModel, load_at, read_labels
-from edge_fgir.runtime import Bundle
+from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime.signature import SigningKey
+
+Tell = Callable[[Stage | Trial | Choice], None]
 
 _GOLDEN_IMAGES = 16
+_EXACT, _ROUNDED = 1e-3, 0.25
+"""Relative difference of a layer's outputs that counts as parting: in float32, and quantized."""
+_MOST_BYTES = 2_000_000_000
 
 
-def resolve_precision(target: Target, wanted: str) -> Precision:
-    """Return the precision to export; ``auto`` is the target's first.
-
-    Raises:
-        InputError: The target does not offer it.
-    """
-    for precision in target.precisions:
-        if wanted in ("auto", precision):
-            return precision
-    raise InputError(
-        f"--precision {wanted} is not offered for target {target.name}",
-        f"one of auto, {', '.join(target.precisions)}",
-    )
+def check_precision(target: Target, wanted: str) -> None:
+    """Raise InputError if ``target`` does not offer a precision; ``auto`` always goes."""
+    if wanted not in ("auto", *target.precisions):
+        raise InputError(
+            f"--precision {wanted} is not offered for target {target.name}",
+            f"one of auto, {', '.join(target.precisions)}",
+        )
 
 
 def export(
@@ -59,7 +72,8 @@ def export(
     keep_rate: KeepRate | None = None,
     fixed_samples: bool = False,
     as_zip: bool = False,
-    tell: Callable[[Stage], None] = lambda stage: None,
+    signing_key: SigningKey | None = None,
+    tell: Tell = lambda event: None,
 ) -> Bundle:
     """Export a run's model for a target.
 
@@ -68,69 +82,138 @@ def export(
         target: Where it will run.
         data: The run's data set: calibration images come from train, all choices from val.
         out: Bundle to write.
-        precision: ``auto`` or one the target offers.
+        precision: One the target offers; ``auto``: INT8 where it keeps the gates and is faster.
         image_size: Side of the input, pixels; None: the run's own. BatchNorm statistics are
             measured again for another one.
         keep_rate: Share of the tokens that a stage keeps; None: the run's own.
         fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.
         as_zip: Write one uncompressed zip instead of a folder.
-        tell: Called with each measured stage.
+        signing_key: Signs the manifest; None: the bundle is not signed.
+        tell: Called with each measured stage, each scheme that was tried, and the choice.
 
     Raises:
         InputError: Run, data, target or precision do not go together, or ``out`` is not ours.
         GateError: A stage broke a bound; nothing was written.
     """
-    chosen = resolve_precision(target, precision)
+    check_precision(target, precision)
     check_out(out, as_zip=as_zip)
     _check_same_data(run, data)
     trained, model = load_at(
         run, partial(typical_images, data), image_size=image_size, keep_rate=keep_rate
     )
-    if isinstance(model, ReducedViT):
-        _check_fixed_shapes(model, fixed_samples)
-        model.fold()
+    _check_fixed_shapes(model, fixed_samples)
+    _check_weights(model, run)
     validation = Validation.of(data, trained.preprocess)
     reference = logits_of(model, validation.images, trained.normalization, "torch")
     parity = ParityReport(reference, validation.labels, target.gates)
 
-    exported = to_onnx(model, trained.normalization, trained.preprocess.size, target.opset)
+    form = folded(model)
+    logits = logits_of(form, validation.images, trained.normalization, "folded")
+    tell(parity.add("folded", logits, exact=True))
+
+    exported = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
     check_ops(exported, target.ops, target.name)
-    tell(parity.add("onnx", run_onnx(exported, validation.images), exact=True))
+    logits = run_onnx(exported, validation.images)
+    explain = partial(_where_onnx_parts, form, trained, exported, validation.images)
+    tell(parity.add("onnx", logits, exact=True, explain=explain))
 
-    backend = make_backend(exported, target, chosen)
     quantized_on = None
-    correction = np.zeros(trained.num_classes, np.float32)
-    if chosen == "int8":
+    reports: dict[str, object] = {}
+    if precision in ("auto", "int8"):
         quantized_on = calibration_set(data, trained.preprocess, target.quantization.images)
-        backend.quantize(quantized_on.images)
-        wanted = logits_of(model, quantized_on.images, trained.normalization, "bias correction")
-        correction = (wanted - backend.run(quantized_on.images)).mean(axis=0)
-    logits = backend.run(validation.images) + correction
-    tell(parity.add(chosen, logits))
+        search = Search(
+            float32=make_backend(exported, target, "fp32"),
+            fallback=make_backend(exported, target, target.float_precision),
+            fallback_precision=target.float_precision,
+            parity=parity,
+            validation=validation.images,
+            calibration=quantized_on,
+            wanted=logits_of(form, quantized_on.images, trained.normalization, "calibration"),
+            tell=tell,
+        )
+        choice = search.run(
+            target.quantization,
+            transformer=is_transformer(exported),
+            float_too=precision == "auto",
+        )
+        tell(choice)
+        reports["quantization"] = choice.to_dict()
+        made = choice.trial
+    else:
+        chosen = cast("Precision", precision)
+        backend = make_backend(exported, target, chosen)
+        made = Trial.of(precision, chosen, backend, parity, validation.images)
+    explain = partial(_where_backend_parts, exported, made.backend, validation.images)
+    tell(parity.add(made.precision, made.logits, explain=explain))
 
-    calibration = fit_calibration(logits, validation.labels, quantized_on)
-    head = Head(correction, calibration.temperature)
+    calibration = fit_calibration(made.logits, validation.labels, quantized_on)
+    head = Head(made.correction, calibration.temperature)
     labels = read_labels(run)
-    probabilities = softmax(logits / calibration.temperature, axis=1)
+    probabilities = softmax(made.logits / calibration.temperature, axis=1)
+    reports["accuracy"] = {"split": "val", **evaluation(probabilities, validation.labels, labels)}
     contents = {
-        **backend.files(head, _model_api_metadata(trained, labels)),
+        **made.backend.files(head, _model_api_metadata(trained, labels)),
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
         "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
         "calibration.json": to_json(calibration.model_dump()).encode(),
-        "reports/accuracy.json": to_json(
-            {"split": "val", **evaluation(probabilities, validation.labels, labels)}
-        ).encode(),
+        **{f"reports/{name}.json": to_json(body).encode() for name, body in reports.items()},
     }
-    fields = describe(trained, target, chosen, backend.model_file, count_params(model))
+    if target.runtime == "tensorrt":
+        model_file = contents[made.backend.model_file]
+        contents |= deepstream_files(
+            model_file, trained.preprocess, labels, calibration, made.precision
+        )
+    fields = describe(trained, target, made.precision, made.backend.model_file, count_params(model))
     drawn = {s.path for s in draw_by_class(validation.samples, _GOLDEN_IMAGES)}
     golden = validation.images[[s.path in drawn for s in validation.samples]]
-    bundle = write_bundle(out, contents, fields, golden, parity, validation.images, as_zip=as_zip)
+    bundle = write_bundle(
+        out,
+        contents,
+        fields,
+        golden,
+        parity,
+        validation.images,
+        as_zip=as_zip,
+        signing_key=signing_key,
+    )
     tell(parity.stages[-1])
     return bundle
 
 
-def _check_fixed_shapes(model: ReducedViT, fixed_samples: bool) -> None:
-    if model.reduction.adaptive and not fixed_samples:
+def _where_onnx_parts(
+    form: nn.Module, trained: TrainedModel, exported: onnx.ModelProto, images: Pixels
+) -> str:
+    right = trace_torch(DeployGraph(form, trained.normalization), images)
+    return first_difference(right, trace_onnx(exported, modules_of(exported), images), _EXACT)
+
+
+def _where_backend_parts(exported: onnx.ModelProto, backend: Backend, images: Pixels) -> str:
+    right = trace_onnx(exported, modules_of(exported), images)
+    return first_difference(right, backend.trace(images), _ROUNDED)
+
+
+def _check_weights(model: nn.Module, run: Path) -> None:
+    """Refuse weights that are not numbers, and more of them than an ONNX file holds."""
+    size = 0
+    for name, value in model.state_dict().items():
+        size += value.numel() * value.element_size()
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(
+                f"the weights of {run} are not finite: {name}",
+                "a training that did not diverge",
+                "train again with a smaller optimizer.lr",
+            )
+    if size >= _MOST_BYTES:
+        raise InputError(
+            f"the weights of {run} take {size / 1e9:.1f} GB",
+            "less than 2 GB, which is all that an ONNX file can hold",
+            "train a smaller model",
+        )
+
+
+def _check_fixed_shapes(model: nn.Module, fixed_samples: bool) -> None:
+    adaptive = isinstance(model, ReducedViT) and model.reduction.adaptive
+    if adaptive and not fixed_samples:
         raise InputError(
             "token reduction ats keeps what a picture needs, and a graph has one shape",
             "another method, such as evit",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,11 @@ from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 
 INPUT, LOGITS, OUTPUT = "image", "logits", "probabilities"
+
+MODULE = "module"
+"""Metadata of a node: the torch module it comes from."""
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 Logits = npt.NDArray[np.float32]
 
@@ -65,7 +72,25 @@ def to_onnx(
             verbose=False,
         )
     assert program is not None
-    return onnxslim.slim(program.model_proto)
+    modules = _modules(program.model_proto)
+    slim: onnx.ModelProto = onnxslim.slim(program.model_proto)
+    for node in slim.graph.node:  # the simplifier drops metadata
+        if module := modules.get(node.output[0]):
+            node.metadata_props.add(key=MODULE, value=module)
+    return slim
+
+
+def _modules(model: onnx.ModelProto) -> dict[str, str]:
+    """Return, by value, the name of the module that the exporter traced it in."""
+    found = {}
+    for node in model.graph.node:
+        for entry in node.metadata_props:
+            if entry.key == _SCOPES:
+                # From the outermost module to the node itself; ours is called "model".
+                module = ast.literal_eval(entry.value)[-2].removeprefix("model").lstrip(".")
+                if module:
+                    found.update(dict.fromkeys(node.output, module))
+    return found
 
 
 def check_ops(model: onnx.ModelProto, allowed: Sequence[str], target: str) -> None:
@@ -76,6 +101,11 @@ def check_ops(model: onnx.ModelProto, allowed: Sequence[str], target: str) -> No
             f"the graph uses {', '.join(strange)}, which target {target} does not list; "
             "no bundle was written"
         )
+
+
+def is_transformer(model: onnx.ModelProto) -> bool:
+    """Say whether the graph computes attention."""
+    return any(node.op_type == "Softmax" for node in model.graph.node)
 
 
 @dataclass(frozen=True)
@@ -111,15 +141,22 @@ def with_head(model: onnx.ModelProto, head: Head) -> onnx.ModelProto:
     return result
 
 
-def run_onnx(model: onnx.ModelProto, images: Pixels) -> Logits:
-    """Run a graph in ONNX Runtime on (N, S, S, 3) pixels: (N, K) of its output."""
+def session_of(model: onnx.ModelProto, *, optimized: bool = True) -> Any:
+    """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+
+
+def run_onnx(model: onnx.ModelProto, images: Pixels, *, optimized: bool = True) -> Logits:
+    """Run a graph in ONNX Runtime on (N, S, S, 3) pixels: (N, K) of its output."""
+    session = session_of(model, optimized=optimized)
     outputs = [session.run(None, {INPUT: image[None]})[0] for image in images]
     return np.concatenate(outputs).astype(np.float32)
 

@@ -1,26 +1,56 @@
-"""INT8 as ONNX Q/DQ (ARM, Jetson), and float16 graphs (Jetson)."""
+"""INT8 as ONNX Q/DQ or with dynamic ranges (ARM, Jetson), and float16 graphs (Jetson)."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
-from edge_fgir.exporting.graph import INPUT
-from edge_fgir.exporting.target import Quantization
+from edge_fgir.exporting.graph import INPUT, Logits, run_onnx
+from edge_fgir.exporting.target import DynamicScheme, QdqScheme
 from edge_fgir.runtime import Pixels
 
+_LAYERS = ("Conv", "Gemm", "MatMul")
 
-def quantize_qdq(model: onnx.ModelProto, images: Pixels, scheme: Quantization) -> onnx.ModelProto:
-    """Insert Q/DQ pairs with ranges measured on ``images``; per-channel int8 weights.
 
-    ``ort_qdq``: signed, asymmetric activations. ``symmetric_qdq``: zero points are zero and biases
-    stay in float, which TensorRT demands.
+def quantize_onnx(
+    model: onnx.ModelProto,
+    images: Pixels,
+    scheme: QdqScheme | DynamicScheme,
+    float_layers: Sequence[str] = (),
+) -> onnx.ModelProto:
+    """Quantize a float32 graph.
+
+    Args:
+        model: The graph; it is left as it is.
+        images: (N, S, S, 3) that the ranges are measured on.
+        scheme: How.
+        float_layers: Names of nodes that stay in float.
     """
+    source = onnx.ModelProto()
+    source.CopyFrom(model)  # the quantizers rewrite what they are given
+    logging.getLogger().addFilter(_no_preprocess_advice)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quantized.onnx"
+        if isinstance(scheme, DynamicScheme):
+            _quantize_dynamic(source, path, scheme, float_layers)
+        else:
+            _quantize_static(source, path, images, scheme, float_layers)
+        return onnx.load(path)
+
+
+def _quantize_static(
+    source: onnx.ModelProto,
+    path: Path,
+    images: Pixels,
+    scheme: QdqScheme,
+    float_layers: Sequence[str],
+) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
 
@@ -32,35 +62,94 @@ def quantize_qdq(model: onnx.ModelProto, images: Pixels, scheme: Quantization) -
             image = next(self._images, None)
             return None if image is None else {INPUT: image[None]}
 
-    symmetric = scheme.scheme == "symmetric_qdq"
-    source = onnx.ModelProto()
-    source.CopyFrom(model)  # the quantizer rewrites what it is given
-    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
-    logging.getLogger().addFilter(_no_preprocess_advice)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quantized.onnx"
-        quantize(
-            source,
-            path,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(scheme.ops),
-            nodes_to_exclude=[first] if scheme.float_first_conv else [],
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            extra_options={
-                "ActivationSymmetric": symmetric,
-                "WeightSymmetric": True,
-                "QuantizeBias": not symmetric,
-            },
-        )
-        return onnx.load(path)
+    excluded = list(float_layers)
+    if scheme.float_first_conv:
+        excluded += [node.name for node in source.graph.node if node.op_type == "Conv"][:1]
+    if not scheme.products:
+        constants = {tensor.name for tensor in source.graph.initializer}
+        excluded += [
+            node.name
+            for node in source.graph.node
+            if node.op_type == "MatMul" and constants.isdisjoint(node.input)
+        ]
+    types = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
+    quantize(
+        source,
+        path,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(scheme.ops),
+        nodes_to_exclude=excluded,
+        per_channel=True,
+        activation_type=types[scheme.activations],
+        weight_type=QuantType.QInt8,
+        extra_options={
+            "ActivationSymmetric": scheme.symmetric,
+            "WeightSymmetric": True,
+            "QuantizeBias": not scheme.symmetric,
+            "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"] * scheme.float_outputs,
+        },
+    )
+
+
+def _quantize_dynamic(
+    source: onnx.ModelProto, path: Path, scheme: DynamicScheme, float_layers: Sequence[str]
+) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        source,
+        path,
+        op_types_to_quantize=list(scheme.ops),
+        nodes_to_exclude=list(float_layers),
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )
 
 
 def _no_preprocess_advice(record: logging.LogRecord) -> bool:
     """Drop the advice to pre-process first: the graph is folded and simplified already."""
     return "pre-process" not in record.getMessage()
+
+
+def sensitive_layers(
+    model: onnx.ModelProto, images: Pixels, wanted: Logits, *, optimized: bool = True
+) -> list[str]:
+    """Return the names of a Q/DQ graph's quantized layers, the one that costs most first.
+
+    Each is computed on float activations in turn; what the error of the logits loses is its share.
+
+    Args:
+        model: Q/DQ graph.
+        images: (N, S, S, 3).
+        wanted: (N, K) logits without quantization.
+        optimized: Run with ONNX Runtime's graph optimiser.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    errors: dict[str, float] = {}
+    for index, node in enumerate(model.graph.node):
+        if node.op_type not in _LAYERS:
+            continue
+        sources = [_before_qdq(name, producers) for name in node.input]
+        if sources == list(node.input):
+            continue
+        trial = onnx.ModelProto()
+        trial.CopyFrom(model)
+        del trial.graph.node[index].input[:]
+        trial.graph.node[index].input.extend(sources)
+        logits = run_onnx(trial, images, optimized=optimized)
+        errors[node.name] = float(np.square(logits - wanted).mean())
+    return sorted(errors, key=errors.__getitem__)
+
+
+def _before_qdq(name: str, producers: dict[str, Any]) -> str:
+    """Return the float tensor behind a Q/DQ pair; any other name as it is."""
+    node = producers.get(name)
+    if node is None or node.op_type != "DequantizeLinear":
+        return name
+    quantizer = producers.get(node.input[0])
+    return quantizer.input[0] if quantizer is not None else name
 
 
 def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:

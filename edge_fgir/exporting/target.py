@@ -16,18 +16,65 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Quantization(_Section):
-    """How INT8 ranges are found and where Q/DQ goes."""
+class NncfScheme(_Section):
+    """INT8 by NNCF on an OpenVINO IR: per-channel weights, symmetric; activations asymmetric."""
 
-    scheme: Annotated[
-        Literal["nncf", "ort_qdq", "symmetric_qdq"],
-        Field(description="NNCF on the IR; ONNX Runtime's static Q/DQ; the same, TensorRT's rules"),
+    tool: Literal["nncf"]
+    transformer: Annotated[bool, Field(description="NNCF's rules for attention")] = False
+    smooth_quant: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="alpha of SmoothQuant (arXiv 2211.10438); none: off"),
+    ] = None
+    ranges: Annotated[
+        Literal["min_max", "mean_min_max"],
+        Field(description="over the images: their extremes, or the mean of each image's"),
+    ] = "min_max"
+    bias_correction: Annotated[bool, Field(description="per layer, by NNCF")] = True
+
+
+class QdqScheme(_Section):
+    """INT8 as Q/DQ pairs in ONNX with measured ranges; weights int8 a channel."""
+
+    tool: Literal["qdq"]
+    ops: Annotated[
+        tuple[str, ...], Field(min_length=1, description="ONNX operators that are quantized")
     ]
-    images: Annotated[int, Field(ge=16, le=10_000, description="calibration images")] = 300
-    ops: Annotated[tuple[str, ...], Field(description="ONNX operators that are quantized")] = ()
+    products: Annotated[
+        bool, Field(description="MatMuls of two activations too, that is attention's")
+    ] = False
+    activations: Literal["int8", "uint8"] = "int8"
+    symmetric: Annotated[
+        bool, Field(description="TensorRT's rules: no zero points, biases in float")
+    ] = False
+    float_outputs: Annotated[
+        bool, Field(description="a MatMul's output is not quantized: bias and GELU follow in float")
+    ] = False
     float_first_conv: Annotated[
         bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
     ] = False
+
+
+class DynamicScheme(_Section):
+    """INT8 weights, activations quantized as they come, by ONNX Runtime."""
+
+    tool: Literal["dynamic"]
+    ops: Annotated[tuple[str, ...], Field(min_length=1, description="ONNX operators")]
+
+
+Scheme = Annotated[NncfScheme | QdqScheme | DynamicScheme, Field(discriminator="tool")]
+
+
+class Quantization(_Section):
+    """The INT8 schemes that are tried on a network, by name; where nothing measures their speed
+    here, the first that keeps the gates is taken."""
+
+    images: Annotated[int, Field(ge=16, le=10_000, description="calibration images")] = 300
+    cnn: Annotated[dict[str, Scheme], Field(min_length=1)]
+    transformer: Annotated[dict[str, Scheme], Field(min_length=1)]
+    most_float_layers: Annotated[
+        int,
+        Field(ge=0, description="most sensitive layers that may go back to float to keep a gate"),
+    ] = 8
 
 
 class Gates(_Section):
@@ -49,7 +96,8 @@ class Target(_Section):
     runtime: Runtime
     opset: Annotated[int, Field(ge=13, le=25)]
     precisions: Annotated[
-        tuple[Precision, ...], Field(description="offered; the first is the default")
+        tuple[Precision, ...],
+        Field(description="offered; where INT8 fails, the first of the others is taken"),
     ]
     ops: Annotated[tuple[str, ...], Field(description="ONNX operators the float graph may use")]
     quantization: Quantization
@@ -57,6 +105,16 @@ class Target(_Section):
     compute_capabilities: Annotated[
         tuple[str, ...], Field(description="GPUs the TensorRT-RTX builder compiles for as a check")
     ] = ()
+
+    @property
+    def float_precision(self) -> Precision:
+        """What is exported where INT8 is not good enough: the first precision that is no int8."""
+        return next(precision for precision in self.precisions if precision != "int8")
+
+    def allowing(self, max_drop: float) -> Target:
+        """Return it with another bound for the drop of top-1, points."""
+        gates = self.gates.model_copy(update={"max_top1_drop": max_drop})
+        return self.model_copy(update={"gates": gates})
 
 
 def target_names() -> list[str]:

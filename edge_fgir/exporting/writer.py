@@ -19,7 +19,15 @@ from edge_fgir.exporting.gates import ParityReport
 from edge_fgir.exporting.target import Target
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.runtime import Bundle, Classifier, Device, Golden, GoldenImage, Pixels, open_engine
-from edge_fgir.runtime.manifest import MANIFEST, InputSpec, Manifest, OutputSpec, Precision
+from edge_fgir.runtime.manifest import (
+    MANIFEST,
+    SIGNATURE,
+    InputSpec,
+    Manifest,
+    OutputSpec,
+    Precision,
+)
+from edge_fgir.runtime.signature import SigningKey
 
 
 def check_out(out: Path, *, as_zip: bool) -> None:
@@ -71,8 +79,11 @@ def write_bundle(
     validation: Pixels,
     *,
     as_zip: bool,
+    signing_key: SigningKey | None = None,
 ) -> Bundle:
     """Seal ``contents`` as a bundle, open it, replay validation and golden images, then keep it.
+
+    With ``signing_key``, the manifest as it is in the end is signed.
 
     Raises:
         GateError: The opened bundle breaks a bound; nothing is left behind.
@@ -80,7 +91,16 @@ def write_bundle(
     if as_zip:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / out.name
-            write_bundle(folder, contents, fields, golden, parity, validation, as_zip=False)
+            write_bundle(
+                folder,
+                contents,
+                fields,
+                golden,
+                parity,
+                validation,
+                as_zip=False,
+                signing_key=signing_key,
+            )
             write_atomic(out, _zipped(folder))
         return Bundle(out)
     device: Device = "cpu" if fields["runtime"] == "tensorrt" else "auto"
@@ -97,16 +117,21 @@ def write_bundle(
             **_golden_files(golden, answers, parity.gates.golden_tolerance),
             "reports/parity.json": to_json(parity.to_dict()).encode(),
         }
-        _seal(draft, contents, fields)
+        manifest = _seal(draft, contents, fields)
+        if signing_key is not None:
+            (draft / SIGNATURE).write_bytes(signing_key.sign(manifest).dump().encode())
     return Bundle(out)
 
 
-def _seal(folder: Path, contents: dict[str, bytes], fields: dict[str, object]) -> None:
+def _seal(folder: Path, contents: dict[str, bytes], fields: dict[str, object]) -> bytes:
+    """Write the files and their manifest, and return the manifest's bytes."""
     for name, data in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    (folder / MANIFEST).write_text(Manifest.sealed(contents, **fields).dump(), encoding="utf-8")
+    manifest = Manifest.sealed(contents, **fields).dump().encode()
+    (folder / MANIFEST).write_bytes(manifest)
+    return manifest
 
 
 def _golden_files(images: Pixels, answers: np.ndarray, tolerance: float) -> dict[str, bytes]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import struct
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +18,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
-from edge_fgir.runtime.manifest import MANIFEST, FileEntry, Manifest
+from edge_fgir.runtime.manifest import (
+    MANIFEST,
+    MAX_FILES,
+    SIGNATURE,
+    UNLISTED,
+    FileEntry,
+    Manifest,
+)
 from edge_fgir.runtime.preprocess import Preprocess
+from edge_fgir.runtime.signature import Signature, read_public_key, shortened
 
-_MAX_MANIFEST_BYTES = 4 << 20
+_MAX_UNLISTED_BYTES = 4 << 20
+# JSON and labels become Python objects, many times their size.
+_MAX_TEXT_BYTES = 16 << 20
+_MAX_ENTRIES = 2 * MAX_FILES  # a folder's include its folders
+# Of a zip's directory: a fixed part, a name, and what some tools add to it.
+_MAX_ENTRY_BYTES = 512
+_ZIP_HEADER_BYTES, _ZIP_END_BYTES = 30, 22
+# The end of a zip without a comment, and the mark of what a zip64 puts before it.
+_ZIP_TAIL = struct.Struct("<4s16x4s4H2LH")
 # What zipfile raises on damaged archives, and on encrypted ones.
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
 _DAMAGED = "copy the bundle again, or export it again"
@@ -60,13 +79,13 @@ class Golden(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tolerance: Annotated[float, Field(gt=0, le=1, description="allowed |delta probability|")]
-    images: Annotated[list[GoldenImage], Field(min_length=1)]
+    images: Annotated[list[GoldenImage], Field(min_length=1, max_length=64)]
 
 
 class _Store(Protocol):
     def names(self) -> list[str]: ...
     def size(self, name: str) -> int: ...
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str, size: int) -> bytes: ...
 
 
 class _Folder:
@@ -74,24 +93,41 @@ class _Folder:
         self._path = path
 
     def names(self) -> list[str]:
-        found = []
-        for folder, folders, files in os.walk(self._path):
-            here = Path(folder)
-            for name in folders + files:
-                if (here / name).is_symlink():
-                    raise InputError(f"{here / name} is a link", "plain files only", _DAMAGED)
-            for name in files:
+        found, folders, seen = [], [self._path], 0
+        # Not os.walk: before Python 3.12 it recurses, as deep as a bundle wants it to.
+        while folders:
+            for entry in self._listed(folders.pop()):
+                seen += 1
+                if seen > _MAX_ENTRIES:
+                    raise _too_many(self._path)
+                where = _shown(entry.path)
+                if entry.is_symlink():
+                    raise InputError(f"{where} is a link", "plain files only", _DAMAGED)
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
                 # Reading a named pipe would wait for ever.
-                if not (here / name).is_file():
-                    raise InputError(f"{here / name} is no file", "plain files only", _DAMAGED)
-            found += [(here / name).relative_to(self._path).as_posix() for name in files]
+                elif not entry.is_file():
+                    raise InputError(f"{where} is no file", "plain files only", _DAMAGED)
+                else:
+                    found.append(Path(entry.path).relative_to(self._path).as_posix())
         return sorted(found)
+
+    @staticmethod
+    def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                yield from entries
+        except OSError as error:
+            raise InputError(
+                f"{_shown(folder)}: {error.strerror}", "a readable folder", _DAMAGED
+            ) from error
 
     def size(self, name: str) -> int:
         return (self._path / name).stat().st_size
 
-    def read(self, name: str) -> bytes:
-        return (self._path / name).read_bytes()
+    def read(self, name: str, size: int) -> bytes:
+        with (self._path / name).open("rb") as file:
+            return file.read(size)
 
 
 class _Zip:
@@ -99,17 +135,27 @@ class _Zip:
         if not path.is_file():
             raise InputError(f"{path} is no file", "a bundle folder or zip")
         try:
+            _check_end(path)
             self._zip = zipfile.ZipFile(path)
         except _ZIP_ERRORS as error:
             raise InputError(f"{path}: {error}", "a bundle folder or zip", _DAMAGED) from error
-        for entry in self._zip.infolist():
-            # Stored, not deflated: an entry cannot grow beyond the file that carries it.
-            if entry.compress_type != zipfile.ZIP_STORED or entry.filename.endswith("/"):
+        entries = self._zip.infolist()
+        if len(entries) > _MAX_ENTRIES:
+            raise _too_many(path)
+        # What the entries claim is compared with the file that carries them: none can grow, and
+        # no two are the same bytes.
+        end = 0
+        for entry in sorted(entries, key=lambda entry: entry.header_offset):
+            _check_entry(path, entry)
+            if entry.header_offset < end:
                 raise InputError(
-                    f"{path}: entry {entry.filename!r} is compressed or a folder",
-                    "stored files only",
-                    "zip it with: edge-fgir export --zip",
+                    f"{path}: entry {entry.filename!a} overlaps another",
+                    "every byte once",
+                    _DAMAGED,
                 )
+            end = entry.header_offset + _ZIP_HEADER_BYTES + entry.file_size
+        if end > self._zip.start_dir:
+            raise InputError(f"{path}: an entry ends after the zip", "a whole zip", _DAMAGED)
 
     def names(self) -> list[str]:
         return sorted(self._zip.namelist())
@@ -117,8 +163,57 @@ class _Zip:
     def size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size
 
-    def read(self, name: str) -> bytes:
-        return self._zip.read(name)
+    def read(self, name: str, size: int) -> bytes:
+        with self._zip.open(name) as file:
+            return file.read(size)
+
+
+def _check_end(path: Path) -> None:
+    """Refuse what zipfile would accept around a zip's entries, before it reads their directory."""
+    with path.open("rb") as file:
+        total = file.seek(0, os.SEEK_END)
+        file.seek(max(0, total - _ZIP_TAIL.size))
+        tail = file.read()
+    if len(tail) < _ZIP_TAIL.size:
+        raise zipfile.BadZipFile("it is too short")
+    before, mark, disk, first_disk, _, count, size, start, comment = _ZIP_TAIL.unpack(tail)
+    if mark != b"PK\5\6" or before == b"PK\6\7" or disk or first_disk or comment:
+        raise zipfile.BadZipFile("its last bytes are not the end of a plain zip")
+    if count > _MAX_ENTRIES or size > _MAX_ENTRIES * _MAX_ENTRY_BYTES:
+        raise _too_many(path)
+    if start + size != total - _ZIP_END_BYTES:
+        raise zipfile.BadZipFile("it holds other bytes before or between its entries")
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+    name = f"{path}: entry {entry.filename!a}"
+    # Stored, not deflated: an entry cannot grow beyond the file that carries it.
+    if entry.compress_type != zipfile.ZIP_STORED or entry.filename.endswith("/"):
+        raise InputError(
+            f"{name} is compressed or a folder",
+            "stored files only",
+            "zip it with: edge-fgir export --zip",
+        )
+    if entry.file_size != entry.compress_size:
+        raise InputError(
+            f"{name} claims {entry.file_size} bytes of {entry.compress_size}",
+            "stored files only",
+            _DAMAGED,
+        )
+    if entry.filename != entry.orig_filename:
+        raise InputError(f"{name} goes on after its name's end", "plain names", _DAMAGED)
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise InputError(f"{name} is a link or a device", "plain files only", _DAMAGED)
+
+
+def _too_many(path: Path) -> InputError:
+    return InputError(f"{path} has over {_MAX_ENTRIES} entries", "a bundle", _DAMAGED)
+
+
+def _shown(name: str | Path) -> str:
+    """Return a name from an untrusted bundle so that a terminal shows it and obeys nothing."""
+    return str(name) if str(name).isprintable() else ascii(str(name))
 
 
 @dataclass(frozen=True)
@@ -135,14 +230,17 @@ class Bundle:
 
     Args:
         path: The bundle's folder or zip.
+        trust: PEM file with the Ed25519 public key that must have signed it; None: the bundle is
+            known to be whole, not to be anyone's.
 
     Raises:
         InputError: It is missing, is no bundle, holds unlisted or missing files, links or unsafe
-            paths, or its manifest was changed.
+            paths, or its manifest was changed; with ``trust``, it is not signed by that key.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, trust: Path | str | None = None) -> None:
         self.path = Path(path)
+        key = None if trust is None else read_public_key(trust)
         if not self.path.exists():
             raise InputError(
                 f"{self.path} does not exist", "a bundle", "make one with: edge-fgir export"
@@ -153,11 +251,35 @@ class Bundle:
             raise InputError(
                 f"{self.path} has no {MANIFEST}", "a bundle", "make one with: edge-fgir export"
             )
-        if self._store.size(MANIFEST) > _MAX_MANIFEST_BYTES:
-            raise InputError(f"{self.path}: {MANIFEST} is over 4 MiB", "a bundle", _DAMAGED)
-        self.manifest = Manifest.parse(self._raw(MANIFEST), f"{self.path}/{MANIFEST}")
+        self._signed, self._trusted = SIGNATURE in names, key is not None
+        self._text = self._raw(MANIFEST)
+        if key is not None:
+            self._check_signer(key, f"{trust}")
+        self.manifest = Manifest.parse(self._text, f"{self.path}/{MANIFEST}")
         self._entries: dict[str, FileEntry] = {e.path: e for e in self.manifest.files}
         self._check_names(names)
+
+    def _check_signer(self, key: str, trust: str) -> None:
+        if self.signature is None:
+            raise InputError(
+                f"{self.path} is not signed",
+                f"a {SIGNATURE} by the key of {trust}",
+                "get the signed bundle, or sign it with: edge-fgir export --sign",
+            )
+        if self.signature.public_key != key:
+            raise InputError(
+                f"{self.path} is signed by key {self.signature.signer}",
+                f"key {shortened(key)} of {trust}",
+                "do not use the bundle; get it again from whom you trust",
+            )
+        self.signature.check(self._text, f"{self.path}/{SIGNATURE}")
+
+    @cached_property
+    def signature(self) -> Signature | None:
+        """The signature as it stands there; only ``trust`` says whose it is."""
+        if not self._signed:
+            return None
+        return Signature.parse(self._raw(SIGNATURE), f"{self.path}/{SIGNATURE}")
 
     def _check_names(self, names: list[str]) -> None:
         listed = {*self._entries, MANIFEST}
@@ -165,13 +287,13 @@ class Bundle:
             raise InputError(
                 f"{self.path}/{missing[0]} is missing", "every file the manifest lists", _DAMAGED
             )
-        if extra := sorted(set(names) - listed):
+        if extra := sorted(set(names) - {*listed, *UNLISTED}):
             raise InputError(
-                f"{self.path}/{extra[0]} is not listed in the manifest",
+                f"{_shown(f'{self.path}/{extra[0]}')} is not listed in the manifest",
                 "only the files edge-fgir sealed",
                 "remove it, or export the bundle again",
             )
-        if len(names) != len(listed):
+        if len(names) != len(set(names)):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{self.path} holds {twice} twice", "every file once", _DAMAGED)
 
@@ -182,7 +304,13 @@ class Bundle:
                 raise InputError(
                     f"{self.path}/{name} has {found} bytes", f"{size} as sealed", _DAMAGED
                 )
-            return self._store.read(name)
+            if size is None and found > _MAX_UNLISTED_BYTES:
+                raise InputError(
+                    f"{self.path}/{name} has {found} bytes",
+                    f"at most {_MAX_UNLISTED_BYTES}",
+                    _DAMAGED,
+                )
+            return self._store.read(name, found)
         except _ZIP_ERRORS as error:
             reason = str(error) or "it is cut off"
             raise InputError(
@@ -207,9 +335,17 @@ class Bundle:
             )
         return data
 
+    def _read_text(self, name: str) -> bytes:
+        entry = self._entries.get(name)
+        if entry is not None and entry.size > _MAX_TEXT_BYTES:
+            raise InputError(
+                f"{self.path}/{name} has {entry.size} bytes", f"at most {_MAX_TEXT_BYTES}", _DAMAGED
+            )
+        return self.read(name)
+
     def _read_model(self, name: str, kind: type[_Model]) -> _Model:
         try:
-            return kind.model_validate_json(self.read(name))
+            return kind.model_validate_json(self._read_text(name))
         except ValidationError as error:
             raise InputError(
                 f"{self.path}/{name}: {error.errors()[0]['msg']}", f"a {kind.__name__}", _DAMAGED
@@ -219,7 +355,7 @@ class Bundle:
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the output."""
         try:
-            labels = tuple(self.read("labels.txt").decode("utf-8").splitlines())
+            labels = tuple(self._read_text("labels.txt").decode("utf-8").splitlines())
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path}/labels.txt: {error}", "UTF-8 text", _DAMAGED) from error
         if len(labels) != self.manifest.output.classes:
@@ -227,6 +363,11 @@ class Bundle:
                 f"{self.path}/labels.txt has {len(labels)} lines",
                 f"{self.manifest.output.classes}, one a class",
                 _DAMAGED,
+            )
+        # Labels are printed, and a terminal obeys what it is sent.
+        if odd := [x for x in labels if any(unicodedata.category(c) == "Cc" for c in x)]:
+            raise InputError(
+                f"{self.path}/labels.txt: {odd[0]!a} holds control characters", "text", _DAMAGED
             )
         return labels
 
@@ -254,8 +395,18 @@ class Bundle:
         return self._read_model("golden/expected.json", Golden)
 
     def report(self, name: str) -> dict[str, Any]:
-        """Return ``reports/<name>.json``."""
-        value: dict[str, Any] = json.loads(self.read(f"reports/{name}.json"))
+        """Return ``reports/<name>.json``.
+
+        Raises:
+            InputError: It is not there, or is no JSON object.
+        """
+        file = f"reports/{name}.json"
+        try:
+            value = json.loads(self._read_text(file))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{self.path}/{file}: {error}", "a JSON object", _DAMAGED) from error
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path}/{file} is no object", "a JSON object", _DAMAGED)
         return value
 
     @property
@@ -270,11 +421,19 @@ class Bundle:
         return sum(e.size for e in self.manifest.files if e.path.rsplit(".", 1)[0] == stem)
 
     def check_files(self) -> Iterator[Check]:
-        """Compare every file with its hash.
+        """Compare every file with its hash, and the signature, if there is one, with the manifest.
 
         Raises:
-            InputError: At the first that differs.
+            InputError: At the first that differs; a signature cannot be checked here.
         """
+        if self.signature is not None:
+            self.signature.check(self._text, f"{self.path}/{SIGNATURE}")
+            who = f"by the trusted key {self.signature.signer}"
+            anyone = (
+                f"intact, by key {self.signature.signer}, which may be anyone's: "
+                "to know whose, add --trust PUB.pem"
+            )
+            yield Check("signature", True, who if self._trusted else anyone)
         for name in self._entries:
             self.read(name)
         yield Check(

@@ -112,13 +112,21 @@ class Classifier:
             )
 
     @classmethod
-    def open(cls, path: Path | str, device: Device = "auto") -> Classifier:
+    def open(
+        cls, path: Path | str, device: Device = "auto", trust: Path | str | None = None
+    ) -> Classifier:
         """Open a bundle; the manifest decides the runtime (TensorRT, OpenVINO or ONNX Runtime).
 
+        Args:
+            path: The bundle's folder or zip.
+            device: Where to run it.
+            trust: PEM file with the Ed25519 public key that must have signed it.
+
         Raises:
-            InputError: The bundle is missing or was changed, or cannot run on ``device`` here.
+            InputError: The bundle is missing or was changed, is not signed by the key of
+                ``trust``, or cannot run on ``device`` here.
         """
-        bundle = Bundle(path)
+        bundle = Bundle(path, trust)
         return cls(bundle, open_engine(bundle, device))
 
     @property

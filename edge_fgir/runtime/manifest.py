@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
 
 SCHEMA = "edge-fgir/bundle/1"
-MANIFEST = "manifest.json"
+MANIFEST, SIGNATURE = "manifest.json", "signature.json"
+# No manifest lists them: it cannot hold its own hash, and the signature is over it.
+UNLISTED = (MANIFEST, SIGNATURE)
+
+# More than any bundle needs; what a reader allocates is bounded by what a manifest may claim.
+MAX_FILES = 1024
+_MAX_FILE_BYTES = 2 << 30  # ONNX's own limit
+
+# Plain names that mean the same on every file system, in every terminal, and lead nowhere else.
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+_PATH = re.compile(rf"{_NAME}(?:/{_NAME})*")
 
 Runtime = Literal["openvino", "onnxruntime", "tensorrt"]
 Precision = Literal["int8", "fp16", "fp32"]
@@ -21,21 +32,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _stays_inside(value: str) -> str:
+    if not _PATH.fullmatch(value) or value.casefold() in UNLISTED:
+        raise ValueError(f"unsafe path {value!a}")
+    return value
+
+
+_FilePath = Annotated[
+    str, Field(max_length=200, description="relative POSIX path"), AfterValidator(_stays_inside)
+]
+
+
 class FileEntry(_Part):
     """One file of the bundle."""
 
-    path: Annotated[str, Field(max_length=200, description="relative POSIX path")]
+    path: _FilePath
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    size: Annotated[int, Field(ge=0, description="bytes")]
-
-    @field_validator("path")
-    @classmethod
-    def _stays_inside(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        unsafe = path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value
-        if unsafe or str(path) != value or value in (".", MANIFEST):
-            raise ValueError(f"unsafe path {value!r}")
-        return value
+    size: Annotated[int, Field(ge=0, le=_MAX_FILE_BYTES, description="bytes")]
 
 
 class InputSpec(_Part):
@@ -52,7 +65,7 @@ class OutputSpec(_Part):
     """The graph's output: calibrated class probabilities."""
 
     name: str
-    classes: Annotated[int, Field(ge=2)]
+    classes: Annotated[int, Field(ge=2, le=1_000_000)]
     kind: Literal["probabilities"] = "probabilities"
 
 
@@ -83,24 +96,29 @@ class Manifest(_Part):
     versions: Annotated[dict[str, str], Field(description="tool versions at export")]
     source_commit: Annotated[str, Field(description="commit of edge-fgir, or 'unknown'")]
     task: Literal["classification"] = "classification"
-    target: str
+    target: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
     runtime: Runtime
     precision: Precision
     architecture: Annotated[str, Field(description="model name as timm registers it")]
-    params: Annotated[int, Field(ge=0, description="parameters of the trained model")]
-    model_file: str
+    params: Annotated[int, Field(ge=0, le=10**12, description="parameters of the trained model")]
+    model_file: _FilePath
     input: InputSpec
     output: OutputSpec
     normalization: Normalization
     data: DataInfo
-    files: list[FileEntry]
+    files: Annotated[list[FileEntry], Field(max_length=MAX_FILES)]
     seal: Annotated[str, Field(description="SHA-256 over this text with an empty seal")] = ""
 
     @field_validator("files")
     @classmethod
     def _listed_once(cls, value: list[FileEntry]) -> list[FileEntry]:
-        if len({entry.path for entry in value}) != len(value):
-            raise ValueError("a path is listed twice")
+        # Some file systems know one spelling of a letter only.
+        paths = {entry.path.casefold() for entry in value}
+        folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+        if len(paths) != len(value):
+            raise ValueError("a path is listed twice, or in two spellings")
+        if both := sorted(paths & folders):
+            raise ValueError(f"{both[0]} is listed as a file and as a folder")
         return value
 
     def dump(self) -> str:

@@ -16,16 +16,20 @@ from edge_fgir.runtime.engines import Device, open_engine
 from edge_fgir.runtime.preprocess import Pixels
 
 
-def verify(path: Path | str, device: Device = "auto") -> Iterator[Check]:
-    """Yield the checks of a bundle: files, contents, then the golden images replayed.
+def verify(
+    path: Path | str, device: Device = "auto", trust: Path | str | None = None
+) -> Iterator[Check]:
+    """Yield the checks of a bundle: signature, files, contents, then the golden images replayed.
 
-    A Jetson bundle on a machine without TensorRT is replayed in ONNX Runtime, and the check's name
-    says so.
+    An unsigned bundle has no check of its signature; with ``trust``, the PEM file of a public key,
+    it is refused. A Jetson bundle on a machine without TensorRT is replayed in ONNX Runtime, and
+    the check's name says so.
 
     Raises:
-        InputError: A file was changed, is missing or is not listed, or no engine is at hand.
+        InputError: A file was changed, is missing or is not listed, the signature is not that of
+            ``trust``, or no engine is at hand.
     """
-    bundle = Bundle(path)
+    bundle = Bundle(path, trust)
     yield from bundle.check_files()
     replay = device
     if bundle.manifest.runtime == "tensorrt" and device == "auto" and not _has_tensorrt():
@@ -68,13 +72,13 @@ def _replay(model: Classifier, bundle: Bundle) -> Check:
 def _golden_pixels(bundle: Bundle, file: str) -> Pixels:
     data = bundle.read(f"golden/{file}")
     side = bundle.preprocess.size
+    wanted = f"{side} x {side} RGB"
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
+        # Of all formats only the one that is written: some decoders start other programs.
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            found = f"{picture.width} x {picture.height} {picture.mode}"
+            if found == wanted:  # asked before anything is decoded
+                return np.asarray(picture)
     except Exception as error:  # Pillow's decoders raise many kinds
-        raise InputError(f"{bundle.path}/golden/{file}: {error}", "a picture") from error
-    if pixels.shape != (side, side, 3):
-        raise InputError(
-            f"{bundle.path}/golden/{file} has shape {pixels.shape}", f"({side}, {side}, 3)"
-        )
-    return pixels
+        raise InputError(f"{bundle.path}/golden/{file}: {error}", "a PNG picture") from error
+    raise InputError(f"{bundle.path}/golden/{file} is {found}", wanted)

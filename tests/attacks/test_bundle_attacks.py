@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import pickle
+import re
 import shutil
+import stat
 import struct
+import subprocess
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +22,7 @@ import pytest
 from bundles import edit_manifest, make_bundle, zip_bundle
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageFile
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.runtime import Bundle, Manifest, verify
@@ -33,6 +40,16 @@ FILES = (
     "preprocess.json",
     "reports/accuracy.json",
 )
+
+
+class Evil:
+    """Leaves a file behind when it is unpickled."""
+
+    def __reduce__(self):
+        return (open, ("evil.txt", "w"))
+
+
+PICKLE = pickle.dumps(Evil())
 
 
 @pytest.fixture
@@ -231,10 +248,22 @@ UNSAFE = (
     "golden/",
     "..\\evil.txt",
     "golden\\evil.txt",
+    "golden/.evil.txt",
+    "evil.txt.",
+    "evil.txt ",
+    "evil\n.txt",
+    "evil\x00.txt",
+    "evil\x1b[2J.txt",
+    "evil\u202etxt.exe",
+    "\u212avil.txt",
+    "-evil",
     "C:evil.txt",
     "C:/evil.txt",
     "labels.txt:evil",
     "manifest.json",
+    "Manifest.JSON",
+    "signature.json",
+    "Signature.json",
     pytest.param("x" * 201, id="long"),
 )
 
@@ -256,9 +285,14 @@ def test_unsafe_paths_in_the_manifest_are_refused(path, copy, tmp_path):
             place.unlink()
 
 
-@pytest.mark.parametrize("name", ["../../evil.xml", "/etc/passwd", "C:\\evil.xml", "labels"])
-def test_the_model_file_must_be_one_of_the_files(name, copy):
+@pytest.mark.parametrize("name", ["../../evil.xml", "/etc/passwd", "C:\\evil.xml", ""])
+def test_the_model_file_does_not_lead_outside(name, copy):
     edit_manifest(copy, lambda manifest: manifest.update(model_file=name))
+    assert "manifest.json: model_file: Value error, unsafe path" in refusal(copy)
+
+
+def test_the_model_file_must_be_one_of_the_files(copy):
+    edit_manifest(copy, lambda manifest: manifest.update(model_file="labels"))
     with pytest.raises(InputError, match=r"has no file .*; expected a file the manifest lists"):
         Classifier.open(copy)
 
@@ -271,6 +305,22 @@ def test_a_file_listed_twice_with_another_hash_is_refused(copy):
     assert "files: Value error, a path is listed twice" in refusal(copy)
 
 
+@pytest.mark.parametrize("path", ["LABELS.txt", "labels.TXT", "Golden/Red.PNG"])
+def test_two_spellings_of_one_name_are_refused(path, copy, tmp_path):
+    entry = {"path": path, "sha256": hashlib.sha256(b"x").hexdigest(), "size": 1}
+    edit_manifest(copy, lambda manifest: manifest["files"].append(entry))
+    path = zip_bundle(copy, tmp_path / "a.zip", added=((path, b"x"),))
+    assert "files: Value error, a path is listed twice, or in two spellings" in refusal(path)
+
+
+@pytest.mark.parametrize(("path", "name"), [("golden", "golden"), ("Labels.txt/x", "labels.txt")])
+def test_a_name_that_is_a_file_and_a_folder_is_refused(path, name, copy, tmp_path):
+    entry = {"path": path, "sha256": hashlib.sha256(b"x").hexdigest(), "size": 1}
+    edit_manifest(copy, lambda manifest: manifest["files"].append(entry))
+    path = zip_bundle(copy, tmp_path / "a.zip", added=((path, b"x"),))
+    assert f"files: Value error, {name} is listed as a file and as a folder" in refusal(path)
+
+
 @pytest.mark.parametrize("path", ["evil", "A" * 64, "0" * 63, "0" * 65])
 def test_a_hash_is_64_small_hex_digits(path, copy):
     edit_manifest(copy, lambda manifest: manifest["files"][0].update(sha256=path))
@@ -280,8 +330,8 @@ def test_a_hash_is_64_small_hex_digits(path, copy):
 def test_a_huge_manifest_is_not_read(copy, monkeypatch):
     with (copy / "manifest.json").open("ab") as file:
         file.truncate((4 << 20) + 1)
-    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
-    assert "manifest.json is over 4 MiB" in refusal(copy)
+    monkeypatch.setattr(Path, "open", lambda path, mode: pytest.fail(f"{path} was read"))
+    assert "manifest.json has 4194305 bytes; expected at most 4194304" in refusal(copy)
 
 
 def test_a_manifest_of_many_files_is_refused_without_much_work(copy):
@@ -290,7 +340,30 @@ def test_a_manifest_of_many_files_is_refused_without_much_work(copy):
         manifest["files"] = [{**entry, "path": f"f{n}"} for n in range(20_000)]
 
     edit_manifest(copy, many)
-    refusal(copy)
+    assert "manifest.json: files: List should have at most 1024 items" in refusal(copy)
+
+
+ZEROS = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("name", r'"\ud800"'),
+        ("params", "1" + "0" * 4200),
+        ("params", "1" + "0" * 5000),
+        ("target", r'"\u001b]0;evil\u0007"'),
+        ("output", '{"name": "probabilities", "classes": 1000001}'),
+        ("files", f'[{{"path": "a", "sha256": "{ZEROS}", "size": {1 << 40}}}]'),
+        ("files", f'[{{"path": "a", "sha256": "{ZEROS}", "size": -1}}]'),
+    ],
+    ids=range(7),
+)
+def test_a_manifest_of_absurd_values_is_refused(key, text, copy):
+    file = copy / "manifest.json"
+    values = json.loads(file.read_text()) | {key: "VALUE"}
+    file.write_text(json.dumps(values, indent=2).replace('"VALUE"', text) + "\n")
+    assert "changed after export" not in refusal(copy)  # the value itself is what is refused
 
 
 def test_a_huge_file_is_not_read(copy, monkeypatch):
@@ -299,9 +372,79 @@ def test_a_huge_file_is_not_read(copy, monkeypatch):
     assert f"labels.txt has {1 << 40} bytes; expected 15 as sealed" in refusal(copy)
 
 
+def test_a_file_that_grows_while_it_is_read_gives_no_more_than_was_sealed(copy, monkeypatch):
+    bundle, labels = Bundle(copy), (copy / "labels.txt").read_bytes()
+    (copy / "labels.txt").write_bytes(labels + b"evil\n")
+    monkeypatch.setattr(type(bundle._store), "size", lambda store, name: len(labels))
+    assert bundle.read("labels.txt") == labels
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "preprocess.json", "golden/expected.json"])
+def test_a_huge_text_that_is_sealed_is_not_read(name, tmp_path):
+    data = b" " * ((16 << 20) + 1)
+    path = make_bundle(tmp_path / "a.fgir", replaced={name: data})
+    bundle = Bundle(path)
+    bundle._store.read = lambda name, size: pytest.fail(f"{name} was read")
+    read = {
+        "labels.txt": lambda: bundle.labels,
+        "preprocess.json": lambda: bundle.preprocess,
+        "golden/expected.json": lambda: bundle.golden,
+    }[name]
+    with pytest.raises(InputError, match=rf"{name} has 16777217 bytes; expected at most 16777216"):
+        read()
+
+
+DEEP = b'{"size": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+
+
 def test_deeply_nested_json_is_refused(tmp_path):
-    deep = b'{"size": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
-    refusal(make_bundle(tmp_path / "deep.fgir", replaced={"preprocess.json": deep}))
+    refusal(make_bundle(tmp_path / "deep.fgir", replaced={"preprocess.json": DEEP}))
+
+
+@pytest.mark.parametrize("data", [DEEP, b"{", b"[]", b"\xff", PICKLE])
+def test_a_report_that_is_none_is_refused(data, tmp_path):
+    bundle = Bundle(make_bundle(tmp_path / "a.fgir", replaced={"reports/accuracy.json": data}))
+    with pytest.raises(InputError, match=r"reports/accuracy\.json.*; expected a JSON object"):
+        bundle.report("accuracy")
+
+
+@pytest.mark.parametrize("label", ["\x1b[2Jred", "red\x07", "red\x9b2J", "re\0d", "red\x7f"])
+def test_labels_that_would_command_a_terminal_are_refused(label, tmp_path):
+    text = f"{label}\ngreen\nblue\n".encode()
+    found = refusal(make_bundle(tmp_path / "a.fgir", replaced={"labels.txt": text}))
+    assert f"labels.txt: {label!a} holds control characters" in found
+
+
+def test_a_name_that_would_command_a_terminal_is_shown_and_not_obeyed(copy):
+    (copy / "evil\x1b[2J").touch()
+    try:
+        with pytest.raises(InputError, match=r"evil\\x1b\[2J' is not listed") as caught:
+            Bundle(copy)
+        assert str(caught.value).isprintable()
+    finally:
+        (copy / "evil\x1b[2J").unlink()
+
+
+def test_a_folder_of_very_many_files_is_refused(copy):
+    for number in range(2048):
+        (copy / f"{number}").touch()
+    assert "copy.fgir has over 2048 entries; expected a bundle" in refusal(copy)
+
+
+def test_a_very_deep_folder_is_refused(copy):
+    here = os.open(copy, os.O_RDONLY)
+    try:
+        for _ in range(1500):  # deeper than Python recurses, shorter than a path may be
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        with os.fdopen(os.open("x", os.O_CREAT | os.O_WRONLY, dir_fd=here), "w"):
+            pass
+        assert "is not listed in the manifest" in refusal(copy)
+    finally:
+        os.close(here)
+        subprocess.run(["rm", "-rf", copy], check=True)
 
 
 def test_a_deflated_zip_is_refused(tiny_bundle, tmp_path):
@@ -326,16 +469,131 @@ def test_a_size_that_a_zip_only_claims_is_not_believed(tiny_bundle, tmp_path):
     directory = data.index(b"PK\x01\x02")
     struct.pack_into("<I", data, directory + 24, 0xFFFF_FFF0)
     path.write_bytes(data)
-    assert "has 4294967280 bytes; expected 222 as sealed" in refusal(path)
+    assert "entry 'calibration.json' claims 4294967280 bytes of 222" in refusal(path)
+
+
+def test_a_size_that_a_zip_claims_twice_is_not_believed(tiny_bundle, tmp_path, monkeypatch):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<II", data, data.index(b"PK\x01\x02") + 20, 1 << 31, 1 << 31)
+    path.write_bytes(data)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("an entry was read"))
+    assert "overlaps another; expected every byte once" in refusal(path)
+
+
+def test_entries_that_share_their_bytes_are_refused(copy, tmp_path):
+    """A zip of a megabyte whose thousand entries are each the same megabyte."""
+    data = bytes(1 << 20)
+    entry = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    names = [f"bomb{number:03d}" for number in range(1000)]
+    edit_manifest(
+        copy, lambda manifest: manifest["files"].extend({"path": n, **entry} for n in names)
+    )
+    path = zip_bundle(copy, tmp_path / "a.zip", added=((names[0], data),))
+    whole = path.read_bytes()
+    start, end = whole.rindex(b"PK\x01\x02"), whole.rindex(b"PK\x05\x06")
+    record = whole[start:end]
+    copies = b"".join(record.replace(b"bomb000", name.encode()) for name in names[1:])
+    tail = bytearray(whole[end:])
+    count, size, place = struct.unpack_from("<HLL", tail, 10)
+    struct.pack_into("<HHLL", tail, 8, count + 999, count + 999, size + len(copies), place)
+    path.write_bytes(whole[:end] + copies + tail)
+    assert "overlaps another; expected every byte once" in refusal(path)
+
+
+def test_an_entry_inside_another_is_refused(tiny_bundle, tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("labels.txt", (tiny_bundle / "labels.txt").read_bytes())
+    local = inner.getvalue()[: inner.getvalue().index(b"PK\x01\x02")]
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip", added=(("extra.bin", local),))
+    data = bytearray(path.read_bytes())
+    place = data.rindex(local, 0, data.rindex(b"PK\x01\x02"))
+    record = data.rindex(b"labels.txt") - 46
+    struct.pack_into("<L", data, record + 42, place)
+    path.write_bytes(data)
+    assert "entry 'labels.txt' overlaps another" in refusal(path)
+
+
+@pytest.mark.parametrize("entries", [2049, 60_000])
+def test_a_zip_of_very_many_entries_is_refused_before_its_directory_is_read(
+    entries, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(entries):
+            archive.writestr(f"{number}", b"")
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: pytest.fail("it was opened"))
+    assert "a.zip has over 2048 entries; expected a bundle" in refusal(path)
+
+
+def test_a_zip_whose_count_is_a_lie_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(3000):
+            archive.writestr(f"{number}", b"")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<HH", data, len(data) - 14, 5, 5)
+    path.write_bytes(data)
+    assert "a.zip has over 2048 entries; expected a bundle" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"#!/bin/sh\n", b""), (b"", b"evil"), (b"", b"\0"), (b"PK\x03\x04" + bytes(26), b"")],
+    ids=range(4),
+)
+def test_a_zip_with_other_bytes_around_it_is_refused(before, after, zipped, tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(before + zipped.read_bytes() + after)
+    refusal(path)
+
+
+def test_a_zip_with_a_comment_is_refused(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"evil"
+    assert "its last bytes are not the end of a plain zip" in refusal(path)
+
+
+def test_a_second_end_that_only_zip64_readers_see_is_refused(zipped, tmp_path):
+    whole = zipped.read_bytes()
+    end = whole.rindex(b"PK\x05\x06")
+    count, size, place = struct.unpack_from("<HLL", whole, end + 10)
+    far = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, place)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    path = tmp_path / "a.zip"
+    path.write_bytes(whole[:end] + far + locator + whole[end:])
+    assert zipfile.ZipFile(path).namelist()
+    assert "its last bytes are not the end of a plain zip" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR])
+def test_a_zip_entry_that_would_unpack_as_no_plain_file_is_refused(kind, tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    record = data.rindex(b"labels.txt") - 46
+    struct.pack_into("<L", data, record + 38, (kind | 0o644) << 16)
+    path.write_bytes(data)
+    assert "entry 'labels.txt' is a link or a device; expected plain files only" in refusal(path)
 
 
 def test_an_entry_that_ends_after_its_zip_is_refused(tiny_bundle, tmp_path):
     path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
     data = bytearray(path.read_bytes())
-    directory = data.rindex(b"PK\x01\x02", 0, data.rindex(b"manifest.json"))
+    directory = data.rindex(b"PK\x01\x02")
     struct.pack_into("<II", data, directory + 20, len(data), len(data))
     path.write_bytes(data)
-    assert "a.zip/manifest.json: it is cut off; expected a" in refusal(path)
+    assert "a.zip: an entry ends after the zip; expected a whole zip" in refusal(path)
+
+
+def test_a_zip_that_is_cut_off_after_it_was_opened_is_noticed(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    bundle = Bundle(path)
+    os.truncate(path, 50)
+    with pytest.raises(InputError, match=r"a\.zip/reports/accuracy\.json: ") as caught:
+        bundle.read("reports/accuracy.json")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_zip_with_an_entry_twice_is_refused(tiny_bundle, tmp_path):
@@ -360,7 +618,7 @@ def test_a_zip_with_other_names_is_refused_and_unpacks_nothing(name, tiny_bundle
 def test_a_zip_with_an_entry_without_a_name_is_refused(tiny_bundle, tmp_path):
     path = zip_bundle(tiny_bundle, tmp_path / "a.zip", added=(("nameless", b"x"),))
     path.write_bytes(path.read_bytes().replace(b"nameless", b"\0ameless"))
-    assert "is not listed in the manifest" in refusal(path)
+    assert "entry '' goes on after its name's end; expected plain names" in refusal(path)
 
 
 def test_a_zip_with_a_folder_entry_is_refused(tiny_bundle, tmp_path):
@@ -384,16 +642,6 @@ def test_reading_a_zip_writes_nothing(zipped, tmp_path):
     path = Path(shutil.copy(zipped, tmp_path / "a.zip"))
     opened(path)
     assert list(snapshot(tmp_path)) == ["a.zip"]
-
-
-class Evil:
-    """Leaves a file behind when it is unpickled."""
-
-    def __reduce__(self):
-        return (open, ("evil.txt", "w"))
-
-
-PICKLE = pickle.dumps(Evil())
 
 
 def test_a_pickle_that_is_not_listed_is_refused(copy):
@@ -423,6 +671,18 @@ def test_a_sealed_model_that_is_none_is_refused(target, name, library, data, tmp
     with pytest.raises(InputError, match=f"{library} cannot load it") as caught:
         Classifier.open(path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("key", ["offset", "size"])
+@pytest.mark.parametrize("value", ["99999999999", "18446744073709551608"])
+def test_weights_beyond_the_file_are_not_read(key, value, tiny_bundle, tmp_path):
+    text = (tiny_bundle / "openvino" / "model.xml").read_text()
+    lie, places = re.subn(rf'\b{key}="\d+"', f'{key}="{value}"', text)
+    assert places
+    path = make_bundle(tmp_path / "a.fgir", replaced={"openvino/model.xml": lie.encode()})
+    with pytest.raises(InputError, match="OpenVINO cannot load it"):
+        Classifier.open(path)
 
 
 @pytest.mark.export
@@ -470,6 +730,38 @@ def test_golden_pictures_must_be_pictures_of_the_bundle(name, tiny_bundle, tmp_p
     replaced = {"golden/expected.json": data, "golden/red.png": PICKLE}
     path = make_bundle(tmp_path / "a.fgir", replaced=replaced)
     with pytest.raises(InputError, match=name):
+        list(verify(path))
+
+
+def picture(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def png_that_claims(side: int) -> bytes:
+    """A PNG whose header says it is large; its pixels are not there."""
+    data, header = bytearray(picture("PNG")), slice(12, 29)
+    struct.pack_into(">LL", data, 16, side, side)
+    struct.pack_into(">L", data, header.stop, zlib.crc32(data[header]))
+    return bytes(data)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (png_that_claims(60_000), "decompression bomb"),
+        (png_that_claims(9_000), "is 9000 x 9000 RGB; expected 32 x 32 RGB"),
+        (picture("EPS"), "cannot identify image file"),
+        (picture("BMP"), "cannot identify image file"),
+    ],
+    ids=["bomb", "large", "eps", "bmp"],
+)
+def test_golden_pictures_are_small_pngs(data, message, tmp_path, monkeypatch):
+    path = make_bundle(tmp_path / "a.fgir", replaced={"golden/red.png": data})
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match=f"golden/red\\.png.*{message}"):
         list(verify(path))
 
 

@@ -124,7 +124,7 @@ def test_a_call_too_slow_for_two_windows_is_not_called_steady(clock):
 
 
 def test_calls_take_twenty_turns(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call: True)
+    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
     calls = {name: clock.call(0.01, name) for name in ("network", "frame", "rival")}
     measure(calls, seconds=0.1, min_runs=60)
     turns = [(name, len(list(runs))) for name, runs in groupby(clock.calls)]
@@ -132,7 +132,7 @@ def test_calls_take_twenty_turns(clock, monkeypatch):
 
 
 def test_the_first_run_of_a_turn_is_not_counted(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call: True)
+    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
 
     def duration(name: str):
         return lambda run: 0.001 if clock.calls[-2:] == [name, name] else 0.5
@@ -147,14 +147,14 @@ def test_the_first_run_of_a_turn_is_not_counted(clock, monkeypatch):
     ("seconds", "min_runs", "runs"), [(0.1, 1000, 1000), (30.0, 10, 3000), (1.0, 110, 120)]
 )
 def test_both_bounds_are_kept(clock, monkeypatch, seconds, min_runs, runs):
-    monkeypatch.setattr(protocol, "warm_up", lambda call: True)
+    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
     (found,) = measure({"a": clock.call(0.01)}, seconds=seconds, min_runs=min_runs).values()
     assert runs <= found.n <= runs + 20
     assert found.p50_ms == pytest.approx(10)
 
 
 def test_every_call_gets_the_same_time(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call: True)
+    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
     calls = {"fast": clock.call(0.001, "fast"), "slow": clock.call(0.1, "slow")}
     found = measure(calls, seconds=3, min_runs=10)
     assert 3000 <= found["fast"].n <= 3020
@@ -164,7 +164,7 @@ def test_every_call_gets_the_same_time(clock, monkeypatch):
 
 
 def test_a_thousand_runs_unless_said_otherwise(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call: True)
+    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
     (found,) = measure({"a": clock.call(0.1)}, seconds=1).values()
     assert found.n == 1000
 

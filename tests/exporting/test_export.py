@@ -86,7 +86,7 @@ def test_jetson_graph_follows_tensorrts_rules(bundles: Callable) -> None:
         assert np.asarray(zero).dtype == np.int8
         assert not np.any(zero)
     convs = [n for n in graph.node if n.op_type == "Conv"]
-    assert all(weights[n.input[2]].dtype == np.float32 for n in convs)  # biases are not quantized
+    assert all(weights[n.input[2]].dtype == np.float16 for n in convs)  # biases are not quantized
     accepted = json.loads(bundle.read("tensorrt/build.json"))["accepted_by"]
     assert accepted["builder"].startswith("TensorRT-RTX")
     assert accepted["plan_bytes"] > 1e6
@@ -151,7 +151,10 @@ def test_zip_holds_the_same_bundle(
 def test_reports_and_calibration_are_inside(bundles: Callable) -> None:
     bundle = Bundle(bundles("arm", "int8"))
     stages = [stage["name"] for stage in bundle.report("parity")["stages"]]
-    assert stages == ["onnx", "int8", "bundle"]
+    assert stages == ["folded", "onnx", "int8", "bundle"]
+    tried = bundle.report("quantization")
+    assert [trial["precision"] for trial in tried["trials"]] == ["fp32", "int8", "int8"]
+    assert tried["chosen"] in [trial["name"] for trial in tried["trials"][1:]]
     assert bundle.report("accuracy")["split"] == "val"
     assert bundle.calibration.quantization_images == 36
     assert 8 <= len(bundle.golden.images) <= 16
@@ -170,6 +173,12 @@ def test_model_api_finds_its_metadata(bundles: Callable) -> None:
     found = {entry.key: entry.value for entry in graph.metadata_props}
     assert found["model_info labels"] == "green_leaf red_leaf striped_leaf"
     assert found["model_info mean_values"] == "0 0 0"
+
+
+def test_a_target_can_allow_more() -> None:
+    target = read_target("openvino")
+    assert target.gates.max_top1_drop == 0.2
+    assert target.allowing(1.5).gates == target.gates.model_copy(update={"max_top1_drop": 1.5})
 
 
 def test_other_data_and_unknown_targets_are_refused(

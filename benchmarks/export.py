@@ -1,0 +1,251 @@
+"""What export keeps of the accuracy, and what INT8 gives in speed, on this machine's CPU.
+
+    .venv/bin/python benchmarks/export.py --model runs/lrnet14 ../shared/data/cub_100
+
+exports every trained run that is named, for all targets, with `--precision auto` and in float, and
+evaluates the bundles on the test split beside torch (Jetson graphs in ONNX Runtime). Speed is
+measured on networks with random weights, which it does not depend on: torch eager, float and every
+INT8 scheme of the target take turns in one run; the value is a ratio of medians. `--quick` only
+shows that it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge_fgir._files import write_json
+from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking.accuracy import drop_interval
+from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
+from edge_fgir.exporting import Target, export, read_target, target_names
+from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.graph import is_transformer, to_onnx
+from edge_fgir.models import create_model
+from edge_fgir.models.folding import folded
+from edge_fgir.models.inference import logits_of, normalized
+from edge_fgir.models.reduction import Reduction
+from edge_fgir.models.trained import load_trained
+from edge_fgir.runtime import Classifier, Device
+from edge_fgir.runtime.manifest import Normalization
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "export.json"
+NORMALIZATION = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+CLASSES = 200
+
+MOST_DROP = {"openvino": 0.2, "arm": 0.5, "jetson": 0.5}
+"""Points of top-1 that INT8 may cost."""
+LEAST_AGREEMENT = {"int8": 98.0, "fp16": 98.0, "fp32": 100.0}
+"""Percent of the images with torch's label."""
+MOST_DELTA = 1e-3
+"""Of a logit, torch to float32 bundle."""
+
+_MIN_RUNS = 200
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is timed, and how many times faster than what it shall be, by runtime."""
+
+    name: str
+    size: int
+    keep_rate: float = 1.0
+    over_torch: float = 0.0
+    over_float: float = 0.0
+
+    def __str__(self) -> str:
+        kept = f", EViT {self.keep_rate:g}" if self.keep_rate < 1 else ""
+        return f"{self.name} {self.size} px{kept}"
+
+    def build(self) -> torch.nn.Module:
+        """Return it with random weights."""
+        torch.manual_seed(0)
+        if self.name.startswith("lrnet"):
+            return create_model(self.name, CLASSES).eval()
+        reduction = (
+            Reduction(method="evit", keep_rate=self.keep_rate) if self.keep_rate < 1 else None
+        )
+        size = self.size
+        return create_model(self.name, CLASSES, image_size=size, reduction=reduction).eval()
+
+
+SPEED: dict[str, tuple[Network, ...]] = {
+    "openvino": (
+        Network("lrnet14", 128, over_torch=8),
+        Network("vitfs_tiny", 224),
+        Network("vitfs_tiny", 224, keep_rate=0.5, over_torch=8),
+    ),
+    "arm": (
+        Network("lrnet14", 128),
+        Network("vitfs_tiny", 224, over_float=2),
+        Network("vitfs_tiny", 224, keep_rate=0.5),
+    ),
+}
+QUICK = {
+    "openvino": (Network("vitfs_nano", 96, over_torch=8),),
+    "arm": (Network("lrnet14", 64, over_float=2),),
+}
+
+
+def speed_of(target: Target, network: Network, seconds: float) -> Iterator[dict[str, Any]]:
+    """Time one network in torch and in a target's runtime, in float and in all INT8 schemes."""
+    model = network.build()
+    graph = to_onnx(folded(model), NORMALIZATION, network.size, target.opset)
+    images = np.random.default_rng(0).integers(
+        0, 256, (16, network.size, network.size, 3), dtype=np.uint8
+    )
+    base = make_backend(graph, target, "fp32")
+    quantization = target.quantization
+    schemes = quantization.transformer if is_transformer(graph) else quantization.cnn
+    forms = {name: base.quantized(scheme, images) for name, scheme in schemes.items()}
+    prepared = normalized(torch.from_numpy(images[:1]).permute(0, 3, 1, 2), NORMALIZATION)
+    prepared = prepared.contiguous()
+
+    def eager() -> object:
+        with torch.inference_mode():
+            return model(prepared)
+
+    calls: dict[str, Callable[[], object]] = {"torch": eager}
+    for name, form in {"fp32": base, **forms}.items():
+        call = form.call(images[:1])
+        assert call is not None
+        calls[name] = call
+    found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS)
+    p50 = {name: latency.p50_ms for name, latency in found.items()}
+    fastest = min(forms, key=p50.__getitem__)
+    for name in calls:
+        row: dict[str, Any] = {
+            "network": str(network),
+            "target": target.name,
+            "form": name,
+            "p50_ms": round(p50[name], 3),
+            "over_torch": round(p50["torch"] / p50[name], 2),
+            "over_float": round(p50["fp32"] / p50[name], 2),
+        }
+        for bound in ("over_torch", "over_float"):
+            least = getattr(network, bound)
+            if least and name == fastest:
+                row |= {"bound": f"{bound} >= {least:g}", "ok": row[bound] >= least}
+        yield row
+
+
+def accuracy_of(run: Path, data: DataSet) -> Iterator[dict[str, Any]]:
+    """Export a run for all targets and evaluate the bundles on the test split."""
+    trained, model = load_trained(run)
+    samples = data.split("test")
+    labels = labels_of(samples)
+    images = prepared_images(data, samples, trained.preprocess)
+    right = logits_of(model, images, trained.normalization, "torch").argmax(axis=1)
+    for name in target_names():
+        target = read_target(name)
+        for precision in ("auto", *(p for p in target.precisions if p != "int8")):
+            with tempfile.TemporaryDirectory() as folder:
+                bundle = export(run, target, data, Path(folder) / "x.fgir", precision=precision)
+                device: Device = "cpu" if target.runtime == "tensorrt" else "auto"
+                with Classifier.open(bundle.path, device=device) as classifier:
+                    answers = np.concatenate([classifier.infer(image[None]) for image in images])
+                yield {
+                    "network": f"{trained.architecture} {trained.preprocess.size} px",
+                    "data": data.name,
+                    "test_images": len(labels),
+                    "target": name,
+                    "asked": precision,
+                    **judged(bundle, target, answers.argmax(axis=1), right, labels),
+                }
+
+
+def judged(
+    bundle: Any, target: Target, answers: np.ndarray, right: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
+    """Compare a bundle's answers on the test split with torch's."""
+    precision = bundle.manifest.precision
+    drop = 100 * float((right == labels).mean() - (answers == labels).mean())
+    agreement = 100 * float((answers == right).mean())
+    delta = next(
+        stage["max_delta_logit"]
+        for stage in bundle.report("parity")["stages"]
+        if stage["name"] == "onnx"
+    )
+    ok = (
+        drop <= MOST_DROP[target.name]
+        and agreement >= LEAST_AGREEMENT[precision]
+        and delta <= MOST_DELTA
+    )
+    chosen = bundle.report("quantization") if precision == "int8" else {}
+    return {
+        "precision": precision,
+        "scheme": chosen.get("chosen", ""),
+        "why": chosen.get("why", ""),
+        "model_bytes": bundle.model_size,
+        "torch_top1": round(100 * float((right == labels).mean()), 2),
+        "top1_drop": round(drop, 2),
+        "drop_interval": [round(v, 2) for v in drop_interval(right == labels, answers == labels)],
+        "agreement": round(agreement, 2),
+        "onnx_max_delta_logit": delta,
+        "ok": bool(ok),
+    }
+
+
+def show_accuracy(row: dict[str, Any]) -> None:
+    """Print one row."""
+    low, high = row["drop_interval"]
+    print(
+        f"{row['network']:18} {row['target']:9} asked {row['asked']:4} got {row['precision']:4} "
+        f"{row['scheme']:26} {row['model_bytes'] / 1e6:6.2f} MB  torch {row['torch_top1']:5.2f} %, "
+        f"drop {row['top1_drop']:+5.2f} ({low:+.2f} to {high:+.2f}), "
+        f"agreement {row['agreement']:6.2f} %  {'ok' if row['ok'] else 'MISSED'}",
+        flush=True,
+    )
+
+
+def show_speed(row: dict[str, Any]) -> None:
+    """Print one row."""
+    verdict = f"{row['bound']}: {'ok' if row['ok'] else 'MISSED'}" if "bound" in row else ""
+    print(
+        f"{row['network']:28} {row['target']:9} {row['form']:30} {row['p50_ms']:8.2f} ms "
+        f"{row['over_torch']:6.2f} x torch {row['over_float']:6.2f} x fp32  {verdict}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model", nargs=2, action="append", default=[], metavar=("RUN", "DATA"), help="repeatable"
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each form")
+    parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
+    parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
+    arguments = parser.parse_args()
+    accuracy: list[dict[str, Any]] = []
+    for run, data in arguments.model:
+        for row in accuracy_of(Path(run), open_data(data)):
+            show_accuracy(row)
+            accuracy.append(row)
+    speed: list[dict[str, Any]] = []
+    networks: dict[str, Sequence[Network]] = {**(QUICK if arguments.quick else SPEED)}
+    for name, several in networks.items():
+        for network in several:
+            seconds = 0.2 if arguments.quick else arguments.seconds
+            for row in speed_of(read_target(name), network, seconds):
+                show_speed(row)
+                speed.append(row)
+    out = arguments.out or (None if arguments.quick else RESULT)
+    if out:
+        body = {"schema": "edge-fgir/benchmark/1", "accuracy": accuracy, "speed": speed}
+        write_json(out, {**body, "environment": environment()})
+
+
+if __name__ == "__main__":
+    main()

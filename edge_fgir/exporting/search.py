@@ -1,0 +1,209 @@
+"""INT8 by search: schemes are tried on a network, and the fastest that keeps the gates is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from edge_fgir.benchmarking import measure
+from edge_fgir.exporting.backends import Backend
+from edge_fgir.exporting.calibration import CalibrationSet
+from edge_fgir.exporting.gates import ParityReport, Stage, compare
+from edge_fgir.exporting.graph import Logits
+from edge_fgir.exporting.target import Quantization, Scheme
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Precision
+
+_SENSITIVITY_IMAGES = 32
+_SECONDS, _RUNS, _WARM_UP_S = 1.0, 60, 5.0
+_AS_FAST = 1.03
+"""Latencies closer than this are taken as equal; the smaller error then decides."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One form of the network, compared with torch on the validation split.
+
+    Attributes:
+        name: The scheme, or the float precision.
+        precision: What it computes in.
+        backend: The network.
+        correction: (K,) added to its logits: what it lacks on average on the calibration images.
+        logits: (N, K) on the validation split, corrected.
+        stage: Those compared with torch's.
+        broken: The bound it breaks; empty if none.
+        p50_ms: Median latency of the network on this machine; None where its runtime is not here.
+    """
+
+    name: str
+    precision: Precision
+    backend: Backend
+    correction: Logits
+    logits: Logits
+    stage: Stage
+    broken: str
+    p50_ms: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        precision: Precision,
+        backend: Backend,
+        parity: ParityReport,
+        images: Pixels,
+        correction: Logits | None = None,
+    ) -> Trial:
+        """Run a network on the validation ``images`` and compare it with torch."""
+        if correction is None:
+            correction = np.zeros(parity.reference.shape[1], np.float32)
+        logits = backend.run(images) + correction
+        stage = compare(name, parity.reference, logits, parity.labels)
+        return cls(name, precision, backend, correction, logits, stage, parity.broken(stage))
+
+    def row(self) -> dict[str, Any]:
+        """Return its row of ``reports/quantization.json``."""
+        return {
+            "name": self.name,
+            "precision": self.precision,
+            "p50_ms": self.p50_ms,
+            "broken": self.broken,
+            **{
+                key: None if isinstance(value, float) and not np.isfinite(value) else value
+                for key, value in asdict(self.stage).items()
+                if key not in ("name", "class_drops")
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is exported, and all that was tried.
+
+    Attributes:
+        trial: The winner.
+        trials: All, in the order of trying; the float one first.
+        why: One line.
+    """
+
+    trial: Trial
+    trials: list[Trial]
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``reports/quantization.json``."""
+        return {
+            "chosen": self.trial.name,
+            "precision": self.trial.precision,
+            "why": self.why,
+            "trials": [trial.row() for trial in self.trials],
+        }
+
+
+@dataclass(frozen=True)
+class Search:
+    """Tries the schemes of a target on one network.
+
+    Args:
+        float32: The network in float32.
+        fallback: The network in the target's best float precision.
+        fallback_precision: That precision.
+        parity: Torch's answers on the validation split, and the bounds.
+        validation: (N, S, S, 3) its images.
+        calibration: The images that ranges are measured on.
+        wanted: (M, K) torch's logits of those.
+        tell: Called with each trial.
+    """
+
+    float32: Backend
+    fallback: Backend
+    fallback_precision: Precision
+    parity: ParityReport
+    validation: Pixels
+    calibration: CalibrationSet
+    wanted: Logits
+    tell: Callable[[Trial], None] = lambda trial: None
+
+    def run(self, quantization: Quantization, *, transformer: bool, float_too: bool) -> Choice:
+        """Try all schemes and choose.
+
+        Args:
+            quantization: The target's schemes.
+            transformer: Which of them.
+            float_too: The float form may win: where no scheme keeps the gates or none is faster.
+        """
+        schemes = quantization.transformer if transformer else quantization.cnn
+        precision = self.fallback_precision
+        first = Trial.of(precision, precision, self.fallback, self.parity, self.validation)
+        self.tell(first)
+        trials = [self._int8(name, scheme) for name, scheme in schemes.items()]
+        if all(trial.broken for trial in trials):
+            best = min(trials, key=_error)
+            scheme = schemes[best.name]
+            for trial in self._relaxed(best, scheme, quantization.most_float_layers):
+                trials.append(trial)
+                if not trial.broken:
+                    break
+        return self._choose([first, *trials], float_too=float_too)
+
+    def _int8(self, name: str, scheme: Scheme, float_layers: tuple[str, ...] = ()) -> Trial:
+        images = self.calibration.images
+        backend = self.float32.quantized(scheme, images, float_layers)
+        correction = (self.wanted - backend.run(images)).mean(axis=0)
+        trial = Trial.of(name, "int8", backend, self.parity, self.validation, correction)
+        self.tell(trial)
+        return trial
+
+    def _relaxed(self, trial: Trial, scheme: Scheme, most: int) -> Iterator[Trial]:
+        """Yield the scheme with 1, 2, 4 ... of its most sensitive layers in float."""
+        few = slice(_SENSITIVITY_IMAGES)
+        ranked = trial.backend.sensitive_layers(self.calibration.images[few], self.wanted[few])
+        count = 1
+        while count <= min(most, len(ranked)):
+            name = f"{trial.name}, {count} in float"
+            yield self._int8(name, scheme, tuple(ranked[:count]))
+            count *= 2
+
+    def _choose(self, trials: list[Trial], *, float_too: bool) -> Choice:
+        good = [trial for trial in trials[1:] if not trial.broken]
+        measured = self._timed([trials[0], *good])
+        by_name = {trial.name: trial for trial in measured}
+        trials = [by_name.get(trial.name, trial) for trial in trials]
+        first, *good = measured
+        if not good:
+            best = min(trials[1:], key=_error)
+            if float_too:
+                return Choice(first, trials, f"no INT8 scheme keeps the gates: {best.broken}")
+            return Choice(best, trials, "the smallest error; it breaks a gate")
+        times = {trial.name: trial.p50_ms for trial in measured if trial.p50_ms is not None}
+        if not times:
+            return Choice(good[0], trials, "the first that keeps the gates; no latency is known")
+        limit = _AS_FAST * min(times[trial.name] for trial in good)
+        fastest = min((t for t in good if times[t.name] <= limit), key=_error)
+        if float_too and times[fastest.name] >= times[first.name]:
+            return Choice(first, trials, f"INT8 is not faster: {_compared(fastest, first)}")
+        return Choice(
+            fastest, trials, f"the fastest that keeps the gates: {_compared(fastest, first)}"
+        )
+
+    def _timed(self, trials: list[Trial]) -> list[Trial]:
+        """Measure the latencies side by side."""
+        image = self.validation[:1]
+        calls = {trial.name: trial.backend.call(image) for trial in trials}
+        here = {name: call for name, call in calls.items() if call is not None}
+        if not here:
+            return trials
+        found = measure(here, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
+        return [replace(trial, p50_ms=found[trial.name].p50_ms) for trial in trials]
+
+
+def _error(trial: Trial) -> float:
+    error = trial.stage.rms_delta_logit
+    return error if np.isfinite(error) else float("inf")
+
+
+def _compared(trial: Trial, first: Trial) -> str:
+    return f"{trial.p50_ms:.2f} ms, {first.name} {first.p50_ms:.2f} ms"

@@ -1,0 +1,128 @@
+"""Runs, disks and moments that an export must survive: one line, and no part of a bundle."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from edge_fgir import GateError, InputError
+from edge_fgir.data import open_data
+from edge_fgir.exporting import export, read_target
+from edge_fgir.models.trained import weights_file
+from edge_fgir.runtime import Bundle
+
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run, copy)
+    return copy
+
+
+def test_weights_that_are_not_numbers(run: Path, photos: Path, tmp_path: Path) -> None:
+    path = weights_file(run)
+    state = load_file(path)
+    name = next(name for name, value in state.items() if value.is_floating_point())
+    save_file({**state, name: torch.full_like(state[name], float("nan"))}, path)
+    with pytest.raises(InputError, match=r"the weights of .*run are not finite: \S+"):
+        export(run, read_target("arm"), open_data(str(photos)), tmp_path / "x.fgir")
+    assert not (tmp_path / "x.fgir").exists()
+
+
+def test_more_weights_than_a_file_holds(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["edge_fgir.exporting.export"], "_MOST_BYTES", 1_000_000)
+    with pytest.raises(InputError, match="less than 2 GB, which is all that an ONNX file can hold"):
+        export(run, read_target("arm"), open_data(str(photos)), tmp_path / "x.fgir")
+
+
+def test_a_gate_names_the_layer_at_which_the_numbers_part(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A simplifier that turns a layer's weights round is caught, and so is where."""
+    import onnx
+    import onnxslim
+
+    from edge_fgir.exporting import graph
+
+    def wrong(model: onnx.ModelProto) -> onnx.ModelProto:
+        slim = original(model)
+        convolutions = [node for node in slim.graph.node if node.op_type == "Conv"]
+        tensors = {tensor.name: tensor for tensor in slim.graph.initializer}
+        tensor = tensors[convolutions[7].input[1]]
+        array = onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(-array, tensor.name))
+        return slim
+
+    original = onnxslim.slim
+    monkeypatch.setattr(graph.onnxslim, "slim", wrong)
+    with pytest.raises(GateError, match=r"gate 'onnx' failed .*part first at layer stages\.\S+ \("):
+        export(
+            run,
+            read_target("arm"),
+            open_data(str(photos)),
+            tmp_path / "x.fgir",
+            precision="fp32",
+        )
+    assert not (tmp_path / "x.fgir").exists()
+
+
+COMMAND = (sys.executable, "-m", "edge_fgir", "export")
+_LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+from edge_fgir.cli import main
+main(sys.argv[1:])
+"""
+
+
+def arguments(run: Path, photos: Path, out: Path) -> list[str]:
+    return [str(run), "--target", "arm", "--data", str(photos), "--out", str(out)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_a_full_disk_leaves_nothing_behind(run: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "x.fgir"
+    command = [sys.executable, "-c", _LIMITED, "export", *arguments(run, photos, out)]
+    done = subprocess.run(
+        [*command, "--precision", "fp32"], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: File too large")
+    assert "Traceback" not in done.stderr
+    assert not any(path.is_file() for path in tmp_path.glob("out/**/*"))
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_export_leaves_the_earlier_bundle(
+    kind: signal.Signals, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.fgir"
+    command = [*COMMAND, *arguments(run, photos, out), "--precision", "fp32"]
+    first = subprocess.run(command, capture_output=True, text=True, env=environment())
+    if first.returncode:  # 36 images of a tiny run keep float's gates
+        pytest.fail(first.stderr)
+    before = (out / "manifest.json").read_bytes()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
+    ) as second:
+        assert second.stdout is not None
+        while "gate onnx" not in second.stdout.readline():
+            assert second.poll() is None
+        second.send_signal(kind)
+    assert second.returncode != 0
+    assert (out / "manifest.json").read_bytes() == before
+    assert all(check.ok for check in Bundle(out).check_files())

@@ -1,0 +1,140 @@
+"""The choice among INT8 schemes, on networks whose errors and latencies are set by hand."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from edge_fgir.exporting.calibration import CalibrationSet
+from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.search import Choice, Search
+from edge_fgir.exporting.target import Gates, QdqScheme, Quantization
+from edge_fgir.exporting.traces import Trace
+
+pytestmark = pytest.mark.unit
+
+GATES = Gates(max_delta_logit=1e-3, min_agreement=95, max_top1_drop=1.0, golden_tolerance=0.1)
+LABELS = np.arange(100) % 4
+LOGITS = np.eye(4, dtype=np.float32)[LABELS] * 4
+IMAGES = np.zeros((100, 1, 1, 3), np.uint8)
+SCHEME = QdqScheme(tool="qdq", ops=("Conv",))
+
+
+@dataclass
+class Network:
+    """Answers ``wrong`` images wrongly and takes ``ms``; one layer less in INT8 rights ten."""
+
+    wrong: int = 0
+    ms: float | None = 1.0
+    noise: float = 0.0
+    schemes: dict[str, "Network"] = field(default_factory=dict)
+    model_file = "model"
+
+    def quantized(
+        self, scheme: QdqScheme, images: np.ndarray, float_layers: Sequence[str] = ()
+    ) -> "Network":
+        form = self.schemes[scheme.ops[0]]
+        return Network(max(form.wrong - 10 * len(float_layers), 0), form.ms, form.noise)
+
+    def sensitive_layers(self, images: np.ndarray, wanted: np.ndarray) -> list[str]:
+        return ["worst", "worse", "bad"]
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        logits = LOGITS.copy()
+        logits[: self.wrong] = np.roll(logits[: self.wrong], 1, axis=1)
+        logits[:, 0] += self.noise * np.resize([1, -1], len(logits))
+        return logits
+
+    def call(self, image: np.ndarray) -> Callable[[], object] | None:
+        return None if self.ms is None else lambda: time.sleep(self.ms / 1000)
+
+    def trace(self, images: np.ndarray) -> Trace:
+        raise AssertionError("nobody asked")
+
+    def files(self, head: object, metadata: dict[str, str]) -> dict[str, bytes]:
+        raise AssertionError("nobody asked")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge_fgir.benchmarking import protocol
+    from edge_fgir.exporting import search
+
+    monkeypatch.setattr(search, "_SECONDS", 0.01)
+    monkeypatch.setattr(search, "_RUNS", 20)
+    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
+    monkeypatch.setattr(search, "_WARM_UP_S", 0.05)
+
+
+def choose(base: Network, *, float_too: bool = True) -> Choice:
+    schemes = {name: QdqScheme(tool="qdq", ops=(name,)) for name in base.schemes}
+    return Search(
+        float32=base,
+        fallback=base,
+        fallback_precision="fp32",
+        parity=ParityReport(LOGITS, LABELS, GATES),
+        validation=IMAGES,
+        calibration=CalibrationSet(IMAGES, "0" * 64),
+        wanted=LOGITS,
+    ).run(
+        Quantization(cnn=schemes, transformer={"unused": SCHEME}),
+        transformer=False,
+        float_too=float_too,
+    )
+
+
+def test_the_fastest_that_keeps_the_gates_wins() -> None:
+    schemes = {"slow": Network(ms=8), "fast": Network(ms=4), "wrong": Network(wrong=9, ms=1)}
+    found = choose(Network(ms=20, schemes=schemes))
+    assert found.trial.name == "fast"
+    assert "the fastest that keeps the gates" in found.why
+    rows = {row["name"]: row for row in found.to_dict()["trials"]}
+    assert list(rows) == ["fp32", "slow", "fast", "wrong"]
+    assert rows["wrong"]["p50_ms"] is None
+    assert "91.0 % of the labels agree" in rows["wrong"]["broken"]
+    assert rows["fast"]["p50_ms"] < rows["slow"]["p50_ms"] < rows["fp32"]["p50_ms"]
+
+
+def test_int8_that_is_no_faster_loses_unless_it_was_asked_for() -> None:
+    base = Network(ms=2, schemes={"slow": Network(ms=8)})
+    found = choose(base)
+    assert (found.trial.precision, found.why[:18]) == ("fp32", "INT8 is not faster")
+    assert choose(base, float_too=False).trial.precision == "int8"
+
+
+def test_without_latencies_the_first_good_one_wins() -> None:
+    schemes = {"wrong": Network(wrong=9, ms=None), "a": Network(ms=None), "b": Network(ms=None)}
+    found = choose(Network(ms=None, schemes=schemes))
+    assert found.trial.name == "a"
+    assert "no latency is known" in found.why
+
+
+def test_sensitive_layers_go_back_to_float_until_a_gate_is_kept() -> None:
+    found = choose(Network(ms=8, schemes={"a": Network(wrong=40, ms=2), "b": Network(20, ms=2)}))
+    assert found.trial.name == "b, 2 in float"
+    assert [t.name for t in found.trials] == ["fp32", "a", "b", "b, 1 in float", "b, 2 in float"]
+
+
+def test_where_nothing_helps_float_is_taken_and_the_report_says_why() -> None:
+    base = Network(ms=8, schemes={"a": Network(wrong=90, ms=2)})
+    found = choose(base)
+    assert found.trial.precision == "fp32"
+    assert "no INT8 scheme keeps the gates" in found.why
+    forced = choose(base, float_too=False)
+    assert forced.trial.precision == "int8"
+    assert forced.trial.broken
+
+
+def test_a_mean_shift_is_corrected_and_what_varies_is_not() -> None:
+    class Shifted(Network):
+        def run(self, images: np.ndarray) -> np.ndarray:
+            return super().run(images) + np.asarray([3, 0, 0, 0], np.float32)
+
+    found = choose(Network(ms=9, schemes={"a": Network(ms=1, noise=0.25)}), float_too=False)
+    assert found.trial.stage.rms_delta_logit == pytest.approx(0.25 * 0.75**0.5 / 2, rel=0.05)
+    base = Network(ms=9)
+    base.quantized = lambda *arguments: Shifted(ms=1)  # type: ignore[method-assign]
+    base.schemes = {"a": base}
+    assert choose(base).trial.stage.max_delta_logit < 1e-5
