@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
+from jetson import cuda, pretended, rtx  # noqa: F401
 from runs import make_folder, photos, teacher_run, tiny_run  # noqa: F401
 
 # The same examples on every machine, and no clock: a busy machine is no failure.

@@ -45,6 +45,9 @@ class Device(_Section):
     bandwidth_gbs: Annotated[Figure, Field(description="memory, GB/s")]
     memory_gb: Annotated[Figure, Field(description="memory, GB")]
     power_modes: tuple[str, ...]
+    workspace_mb: Annotated[
+        Figure | None, Field(description="what TensorRT's builder may use as scratch memory, MiB")
+    ] = None
 
 
 def device_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from edge_fgir.cli import (
     bench,
+    build,
     camera,
     data,
     devices,
@@ -22,6 +23,7 @@ from edge_fgir.cli._app import app, main
 __all__ = [
     "app",
     "bench",
+    "build",
     "camera",
     "data",
     "devices",

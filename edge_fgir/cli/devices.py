@@ -47,6 +47,7 @@ def show(
         **{f"peak {name}": figure for name, figure in found.peaks.items()},
         "bandwidth GB/s": found.bandwidth_gbs,
         "memory GB": found.memory_gb,
+        **({"workspace MiB": found.workspace_mb} if found.workspace_mb else {}),
     }
     for name, figure in figures.items():
         typer.echo(f"  {name}: {figure.value:g} ({figure.confidence}: {figure.source})")

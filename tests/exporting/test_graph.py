@@ -78,6 +78,19 @@ def test_onnx_equals_torch_with_nothing_left_but_the_listed_operators(
     assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-3 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano", "vitfs_nano_ln", "vit_tiny_patch16_224"])
+def test_a_target_takes_its_own_opset(name: str, target: str, pictures: np.ndarray) -> None:
+    chosen = read_target(target)
+    size = {"image_size": 64} if name.startswith("vit_") else {}
+    model = create_model(name, 5, **size).eval()
+    graph = to_onnx(folded(model), NORMALIZATION, 64, chosen.opset)
+    assert {entry.version for entry in graph.opset_import if not entry.domain} == {chosen.opset}
+    check_ops(graph, chosen.ops, target)
+    expected = logits_of(model, pictures, NORMALIZATION, "torch")
+    assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-4
+
+
 def test_lrnet14_is_as_small_as_the_paper_says() -> None:
     kinds = [n.op_type for n in to_onnx(randomised("lrnet14"), NORMALIZATION, 64, 18).graph.node]
     counted = {kind: kinds.count(kind) for kind in ("Conv", "Relu", "Add", "Gemm", "ReduceMean")}

@@ -5,23 +5,23 @@ from __future__ import annotations
 import ast
 import ctypes
 import inspect
-import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from bundles import expected_probabilities, make_bundle
+from bundles import expected_probabilities
+from jetson import FakeCuda
 
 from edge_fgir import Classifier, EdgeFgirError, GateError, InputError, _resources
 from edge_fgir.runtime import Bundle, open_engine
-from edge_fgir.runtime.engines import _tensorrt, tensorrt_build
-from edge_fgir.runtime.engines.tensorrt_build import build_plan
+from edge_fgir.runtime.engines import _cuda, _tensorrt, tensorrt_build, tensorrt_plan
+from edge_fgir.runtime.engines.tensorrt_build import Step, build_plan
 
 pytestmark = pytest.mark.export
 
+cuda_of_ours = _cuda.Cuda
 NO_BUILDER = "tensorrt-rtx-cu13, the builder of this project, is not installed"
 
 
@@ -34,6 +34,7 @@ def trt():
 
 CLASS_OF = {
     "base": "ILogger",
+    "cache": "ITimingCache",
     "runtime": "Runtime",
     "self._engine": "ICudaEngine",
     "self._context": "IExecutionContext",
@@ -50,7 +51,8 @@ ASSIGNED = {
     "trt.Runtime": "runtime",
     "builder.create_network": "network",
     "builder.create_builder_config": "config",
-    "runtime.deserialize_cuda_engine": "self._engine",
+    "config.create_timing_cache": "cache",
+    "runtime.deserialize_cuda_engine": "engine",
     "self._engine.create_execution_context": "self._context",
 }
 
@@ -75,17 +77,19 @@ def used(module) -> set[tuple[str, str]]:
     return found
 
 
-USED = sorted(used(_tensorrt) | used(tensorrt_build))
+USED = sorted(used(_tensorrt) | used(tensorrt_build) | used(tensorrt_plan))
 
 
 def test_the_walk_sees_the_calls():
     assert ("ICudaEngine", "create_execution_context") in USED
     assert ("IExecutionContext", "execute_async_v3") in USED
     assert ("IBuilderConfig", "num_compute_capabilities") in USED
+    assert ("IBuilderConfig", "set_timing_cache") in USED
+    assert ("ITimingCache", "serialize") in USED
     assert ("ParserError", "desc") in USED
     assert ("", "MemoryPoolType.WORKSPACE") in USED
     assert ("", "Logger.ERROR") in USED
-    assert len(USED) >= 24
+    assert len(USED) >= 28
 
 
 @pytest.mark.parametrize("module", [_tensorrt, tensorrt_build], ids=["engine", "build"])
@@ -105,12 +109,41 @@ def test_tensorrt_has_what_we_use(trt, owner, name):
         place = getattr(place, part)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("Collector", "ILogger"), ("Monitor", "IProgressMonitor")]
+)
+def test_what_tensorrt_calls_is_what_it_will_call(trt, ours, theirs):
+    (found,) = (
+        node
+        for node in ast.walk(tree_of(tensorrt_build))
+        if isinstance(node, ast.ClassDef) and node.name == ours
+    )
+    methods = {node.name for node in found.body if isinstance(node, ast.FunctionDef)}
+    interface = {name for name in vars(getattr(trt, theirs)) if not name.startswith("_")}
+    constants = {name for name in interface if name.isupper()}
+    assert methods - {"__init__"} == interface - constants - {"Severity"}
+
+
 def test_the_devices_we_build_for_are_known(trt):
     target = _resources.read_yaml(_resources.folder("export") / "jetson" / "target.yaml")
     capabilities = target["compute_capabilities"]
     assert capabilities
     for name in capabilities:
         assert hasattr(trt.ComputeCapability, name)
+
+
+def test_cuda_has_what_we_use():
+    names = {
+        node.attr
+        for node in ast.walk(tree_of(_cuda))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self._lib"
+    }
+    assert len(names) == 8
+    try:
+        library = _cuda._load()
+    except InputError as error:
+        pytest.skip(str(error))
+    assert all(hasattr(library, name) for name in names)
 
 
 # The builder.
@@ -163,16 +196,29 @@ def test_the_builder_takes_the_graph_of_a_bundle(trt, jetson_bundle):
     assert build_plan(trt, onnx, workspace_mb=64, compute_capabilities=["SM80", "SM89"])
 
 
+def test_the_builder_tells_how_far_it_is(trt):
+    steps: list[Step] = []
+    build_plan(trt, quantized(), compute_capabilities=["SM86"], report=steps.append)
+    outer = [step for step in steps if step.parent is None]
+    assert outer[0].done == 0
+    assert outer[-1].done == outer[-1].total >= 1
+    assert all(0 <= step.done <= step.total for step in steps)
+
+
 @pytest.mark.parametrize(
     ("graph", "stage", "words"),
     [
-        (b"garbage", "parse", "Failed to parse the ONNX model"),
-        (b"\x08\x09", "build", "Network must have at least one output"),
+        (b"garbage", "parse the graph", "Failed to parse the ONNX model"),
+        (
+            b"\x08\x09",
+            "build the graph .workspace 64 MiB.",
+            "Network must have at least one output",
+        ),
     ],
 )
 def test_what_is_no_graph_ends_in_tensorrts_own_words(trt, graph, stage, words):
-    with pytest.raises(GateError, match=rf"TensorRT .* cannot {stage} the graph: .*{words}") as e:
-        build_plan(trt, graph, compute_capabilities=["SM86"])
+    with pytest.raises(GateError, match=rf"TensorRT .* cannot {stage}: .*{words}") as e:
+        build_plan(trt, graph, workspace_mb=64, compute_capabilities=["SM86"])
     assert len(str(e.value).splitlines()) == 1
 
 
@@ -187,43 +233,6 @@ def test_a_broken_graph_ends_in_tensorrts_own_words(trt):
 
 
 # The engine, with a stand-in for library, GPU and plan.
-
-
-class FakeCuda:
-    """Device memory that is host memory, and a list of what was asked for in which order."""
-
-    calls: ClassVar[list[str]] = []
-    memory: ClassVar[dict[int, ctypes.Array]] = {}
-
-    def driver_version(self) -> int:
-        return 13_000
-
-    def allocate(self, size: int) -> int:
-        buffer = ctypes.create_string_buffer(size)
-        self.memory[ctypes.addressof(buffer)] = buffer
-        return ctypes.addressof(buffer)
-
-    def free(self, address: int) -> None:
-        del self.memory[address]
-
-    def create_stream(self) -> int:
-        return 7
-
-    def to_device(self, target: int, source: int, size: int, stream: int) -> None:
-        assert size == len(self.memory[target])
-        self._move("to_device", target, source, size, stream)
-
-    def to_host(self, target: int, source: int, size: int, stream: int) -> None:
-        assert size == len(self.memory[source])
-        self._move("to_host", target, source, size, stream)
-
-    def _move(self, name: str, target: int, source: int, size: int, stream: int) -> None:
-        assert stream == 7
-        ctypes.memmove(target, source, size)
-        self.calls.append(name)
-
-    def synchronize(self, stream: int) -> None:
-        self.calls.append("synchronize")
 
 
 class FakeContext:
@@ -248,13 +257,13 @@ class FakeEngine:
 
 
 @pytest.fixture
-def built(monkeypatch, tmp_path) -> list[dict]:
-    """Put the stand-ins in place; return the list of builds, which grows."""
-    builds: list[dict] = []
+def built(cuda, monkeypatch) -> list[bytes]:
+    """Put the stand-ins in place; return the plans that were built, a list that grows."""
+    plans: list[bytes] = []
 
-    def build(trt, onnx, **options):
-        builds.append({"onnx": onnx, **options})
-        return b"plan %d" % len(builds)
+    def build(onnx, workspace_mb, timings, report):
+        plans.append(b"plan %d" % len(plans))
+        return plans[-1]
 
     fake = SimpleNamespace(
         __version__="10.3.0",
@@ -263,12 +272,8 @@ def built(monkeypatch, tmp_path) -> list[dict]:
     )
     fake.Logger.ERROR = "error"
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
-    monkeypatch.setattr(_tensorrt, "Cuda", FakeCuda)
-    monkeypatch.setattr(_tensorrt, "build_plan", build)
-    monkeypatch.setattr(FakeCuda, "calls", [])
-    monkeypatch.setattr(FakeCuda, "memory", {})
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return builds
+    monkeypatch.setattr(tensorrt_plan, "build_apart", build)
+    return plans
 
 
 def frames(count: int):
@@ -303,56 +308,40 @@ def test_closing_frees_the_device_once(built, jetson_bundle):
         assert FakeCuda.memory == {}
 
 
-def test_the_engine_is_built_once_with_the_bundles_own_settings(built, jetson_bundle, tmp_path):
+def test_opening_twice_builds_once(built, jetson_bundle):
     for _ in range(2):
         with Classifier.open(jetson_bundle):
             pass
-    onnx = (jetson_bundle / "model.onnx").read_bytes()
-    assert built == [{"onnx": onnx, "workspace_mb": 64}]
-    (cached,) = (tmp_path / "cache" / "edge-fgir").iterdir()
-    assert cached.suffix == ".plan"
-    assert cached.read_bytes() == b"plan 1"
-    assert stat.S_IMODE(cached.parent.stat().st_mode) == 0o700
+    assert built == [b"plan 0"]
 
 
-@pytest.mark.parametrize("what", ["graph", "library", "driver", "gpu"])
-def test_another_graph_library_driver_or_gpu_builds_again(
-    built, what, jetson_bundle, tmp_path, monkeypatch
-):
-    with Classifier.open(jetson_bundle):
-        pass
-    path = jetson_bundle
-    if what == "graph":
-        path = make_bundle(tmp_path / "b.fgir", target="jetson", labels=tuple("abc"), size=32)
-        onnx = path / "model.onnx"
-        data = onnx.read_bytes().replace(b"colour_mean", b"COLOUR_MEAN")
-        path = make_bundle(tmp_path / "c.fgir", target="jetson", replaced={"model.onnx": data})
-    elif what == "library":
-        monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "10.4.0")
-    elif what == "driver":
-        monkeypatch.setattr(FakeCuda, "driver_version", lambda self: 13_010)
-    else:
-        monkeypatch.setattr(_tensorrt, "_gpu_name", lambda: "another Jetson")
-    with Classifier.open(path):
-        pass
-    assert len(built) == 2
+def refusing(monkeypatch, *plans: bytes) -> None:
+    def deserialize(plan):
+        return None if plan in plans else FakeEngine()
 
-
-def test_a_bundle_is_never_written_to(built, jetson_bundle):
-    before = {p: p.stat().st_mtime_ns for p in jetson_bundle.rglob("*")}
-    with Classifier.open(jetson_bundle):
-        pass
-    assert {p: p.stat().st_mtime_ns for p in jetson_bundle.rglob("*")} == before
+    runtime = SimpleNamespace(deserialize_cuda_engine=deserialize)
+    monkeypatch.setattr(sys.modules["tensorrt"], "Runtime", lambda logger: runtime)
 
 
 def test_an_engine_that_cannot_be_loaded_is_an_error(built, jetson_bundle, monkeypatch):
-    monkeypatch.setattr(
-        sys.modules["tensorrt"],
-        "Runtime",
-        lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: None),
-    )
+    refusing(monkeypatch, b"plan 0")
     with pytest.raises(EdgeFgirError, match=r"TensorRT 10\.3\.0 cannot load the engine"):
         Classifier.open(jetson_bundle)
+    assert len(built) == 1
+
+
+def test_a_kept_engine_that_cannot_be_loaded_is_built_again(
+    built, jetson_bundle, monkeypatch, capsys
+):
+    with Classifier.open(jetson_bundle):
+        pass
+    capsys.readouterr()
+    refusing(monkeypatch, b"plan 0")
+    with Classifier.open(jetson_bundle) as model:
+        assert model.infer(frames(1)).shape == (1, 3)
+    assert built == [b"plan 0", b"plan 1"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith(".plan is refused by TensorRT: building the engine again")
 
 
 def test_a_run_that_fails_is_an_error(built, jetson_bundle, monkeypatch):
@@ -363,12 +352,10 @@ def test_a_run_that_fails_is_an_error(built, jetson_bundle, monkeypatch):
 
 
 def test_without_cuda_it_says_so(built, jetson_bundle, monkeypatch):
-    from edge_fgir.runtime.engines import _cuda
-
     def no_library(name):
         raise OSError(name)
 
-    monkeypatch.setattr(_tensorrt, "Cuda", _cuda.Cuda)
+    monkeypatch.setattr(_cuda, "Cuda", cuda_of_ours)
     monkeypatch.setattr("ctypes.CDLL", no_library)
     with pytest.raises(InputError, match=r"libcudart.* was not found; expected a Jetson.*doctor"):
         Classifier.open(jetson_bundle)

@@ -8,6 +8,7 @@ import ctypes.util
 from edge_fgir._errors import EdgeFgirError, InputError
 
 _HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
+_MULTIPROCESSORS, _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 16, 75, 76
 _NAMES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
 
 
@@ -28,6 +29,22 @@ class Cuda:
         version = ctypes.c_int()
         self._check(self._lib.cudaDriverGetVersion(ctypes.byref(version)))
         return version.value
+
+    def gpu(self) -> str:
+        """Describe the GPU: compute capability and the multiprocessors the power mode leaves it."""
+        major, minor, count = map(
+            self._attribute, (_CAPABILITY_MAJOR, _CAPABILITY_MINOR, _MULTIPROCESSORS)
+        )
+        return f"sm_{major}{minor} with {count} multiprocessors"
+
+    def _attribute(self, number: int) -> int:
+        value = ctypes.c_int()
+        self._check(
+            self._lib.cudaDeviceGetAttribute(
+                ctypes.byref(value), ctypes.c_int(number), ctypes.c_int(0)
+            )
+        )
+        return value.value
 
     def allocate(self, size: int) -> int:
         """Reserve ``size`` bytes on the device and return the address."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from pathlib import Path
-from types import ModuleType
+import sys
+from typing import Any
 
 import numpy as np
 
-from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir._files import write_atomic
+from edge_fgir._errors import EdgeFgirError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines._cuda import Cuda
+from edge_fgir.runtime.engines import _cuda
 from edge_fgir.runtime.engines._shared import Probabilities
-from edge_fgir.runtime.engines.tensorrt_build import build_plan
+from edge_fgir.runtime.engines.tensorrt_plan import device_plan, import_tensorrt
 from edge_fgir.runtime.preprocess import Pixels
 
 
@@ -23,10 +19,10 @@ class TensorRtEngine:
     """One execution context on one stream, with fixed buffers."""
 
     def __init__(self, bundle: Bundle) -> None:
-        trt = _import_tensorrt(bundle)
-        self._cuda = Cuda()
+        trt = import_tensorrt(bundle)
+        self._cuda = _cuda.Cuda()
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = runtime.deserialize_cuda_engine(_cached_plan(bundle, trt, self._cuda))
+        self._engine = _load(runtime, bundle)
         if self._engine is None:
             raise EdgeFgirError(f"TensorRT {trt.__version__} cannot load the engine it built")
         self._runtime = runtime  # the engine must not outlive it
@@ -61,39 +57,11 @@ class TensorRtEngine:
             self._cuda.free(address)
 
 
-def _import_tensorrt(bundle: Bundle) -> ModuleType:
-    try:
-        import tensorrt
-    except ImportError as error:
-        raise InputError(
-            f"{bundle.path} is for target {bundle.manifest.target}; TensorRT is not installed here",
-            "a Jetson with JetPack",
-            "run: edge-fgir doctor --target jetson; to replay its graph without TensorRT, "
-            "add --device cpu",
-        ) from error
-    module: ModuleType = tensorrt
-    return module
-
-
-def _cached_plan(bundle: Bundle, trt: ModuleType, cuda: Cuda) -> bytes:
-    """Return the plan for this very graph, GPU, TensorRT and driver; build it the first time."""
-    onnx = bundle.read(bundle.manifest.model_file)
-    key = hashlib.sha256(onnx)
-    key.update(f"{trt.__version__} {cuda.driver_version()} {_gpu_name()}".encode())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cached = root / "edge-fgir" / f"{key.hexdigest()}.plan"
-    # Loading a plan runs native code from it: the cache is readable by its owner alone.
-    cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if cached.exists():
-        return cached.read_bytes()
-    build = json.loads(bundle.read("tensorrt/build.json"))
-    plan = build_plan(trt, onnx, workspace_mb=int(build["workspace_mb"]))
-    write_atomic(cached, plan)
-    return plan
-
-
-def _gpu_name() -> str:
-    for path in ("/proc/device-tree/compatible", "/proc/driver/nvidia/version"):
-        if Path(path).exists():
-            return Path(path).read_text(errors="replace")
-    return "unknown"
+def _load(runtime: Any, bundle: Bundle) -> Any:
+    """Return the engine, or None where TensorRT refuses even one built just now."""
+    found = device_plan(bundle)
+    engine = runtime.deserialize_cuda_engine(found.plan)
+    if engine is None and not found.built:
+        sys.stderr.write(f"{found.path} is refused by TensorRT: building the engine again\n")
+        engine = runtime.deserialize_cuda_engine(device_plan(bundle, force=True).plan)
+    return engine
