@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,7 @@ def export(
             validation=validation.images,
             calibration=quantized_on,
             wanted=logits_of(form, quantized_on.images, trained.normalization, "calibration"),
+            foreign=target.machine != platform.machine(),
             tell=tell,
         )
         choice = search.run(

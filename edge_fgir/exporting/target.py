@@ -65,8 +65,8 @@ Scheme = Annotated[NncfScheme | QdqScheme | DynamicScheme, Field(discriminator="
 
 
 class Quantization(_Section):
-    """The INT8 schemes that are tried on a network, by name; where nothing measures their speed
-    here, the first that keeps the gates is taken."""
+    """The INT8 schemes that are tried on a network, by name; where their speed on the target cannot
+    be measured here, the first that keeps the gates is taken."""
 
     images: Annotated[int, Field(ge=16, le=10_000, description="calibration images")] = 300
     cnn: Annotated[dict[str, Scheme], Field(min_length=1)]
@@ -94,6 +94,9 @@ class Target(_Section):
     name: str
     about: str
     runtime: Runtime
+    machine: Annotated[str, Field(description="its processor, as platform.machine() calls it")] = (
+        "x86_64"
+    )
     opset: Annotated[int, Field(ge=13, le=25)]
     precisions: Annotated[
         tuple[Precision, ...],

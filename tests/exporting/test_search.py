@@ -68,7 +68,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_WARM_UP_S", 0.05)
 
 
-def choose(base: Network, *, float_too: bool = True) -> Choice:
+def choose(base: Network, *, float_too: bool = True, foreign: bool = False) -> Choice:
     schemes = {name: QdqScheme(tool="qdq", ops=(name,)) for name in base.schemes}
     return Search(
         float32=base,
@@ -78,6 +78,7 @@ def choose(base: Network, *, float_too: bool = True) -> Choice:
         validation=IMAGES,
         calibration=CalibrationSet(IMAGES, "0" * 64),
         wanted=LOGITS,
+        foreign=foreign,
     ).run(
         Quantization(cnn=schemes, transformer={"unused": SCHEME}),
         transformer=False,
@@ -102,6 +103,15 @@ def test_int8_that_is_no_faster_loses_unless_it_was_asked_for() -> None:
     found = choose(base)
     assert (found.trial.precision, found.why[:18]) == ("fp32", "INT8 is not faster")
     assert choose(base, float_too=False).trial.precision == "int8"
+
+
+def test_times_of_another_processor_do_not_rank_the_schemes() -> None:
+    base = Network(ms=20, schemes={"a": Network(ms=8), "b": Network(ms=4)})
+    assert choose(base).trial.name == "b"
+    found = choose(base, foreign=True)
+    assert (found.trial.name, found.why[:9]) == ("a", "the first")
+    slow = Network(ms=2, schemes={"a": Network(ms=8)})
+    assert choose(slow, foreign=True).trial.precision == "fp32"
 
 
 def test_without_latencies_the_first_good_one_wins() -> None:
