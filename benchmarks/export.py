@@ -118,7 +118,7 @@ def speed_of(target: Target, network: Network, seconds: float) -> Iterator[dict[
         call = form.call(images[:1])
         assert call is not None
         calls[name] = call
-    found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS)
+    found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS, most_warm_up_s=5)
     p50 = {name: latency.p50_ms for name, latency in found.items()}
     fastest = min(forms, key=p50.__getitem__)
     for name in calls:
