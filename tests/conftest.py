@@ -6,7 +6,6 @@ import ipaddress
 import json
 import socket
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,13 +92,13 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 @pytest.fixture
 def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``bench`` warm up for a moment and take 100 runs instead of 1000."""
-    from edge_fgir.benchmarking import measure, protocol
+    from edge_fgir.benchmarking import protocol
 
     monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
     monkeypatch.setattr(protocol, "_MAX_WARMUP_S", 0.05)
     # The package's function of the same name hides the module.
     module = import_module("edge_fgir.benchmarking.bench")
-    monkeypatch.setattr(module, "measure", partial(measure, min_runs=100))
+    monkeypatch.setattr(module, "_MIN_RUNS", 100)
 
 
 @pytest.fixture(scope="session")

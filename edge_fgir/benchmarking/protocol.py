@@ -72,6 +72,14 @@ class Latency:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Run times of one call, seconds, and whether its warm-up settled."""
+
+    seconds: list[float]
+    steady: bool
+
+
 def warm_up(call: Call, most_seconds: float | None = None) -> bool:
     """Repeat ``call`` until the median of 50 runs changes by less than 1 %, 1 to 30 seconds.
 
@@ -108,6 +116,18 @@ def measure(
         min_runs: Lower bound of the runs of each call.
         most_warm_up_s: See :func:`warm_up`.
     """
+    runs = time_runs(calls, seconds=seconds, min_runs=min_runs, most_warm_up_s=most_warm_up_s)
+    return {name: Latency.of(one.seconds, steady=one.steady) for name, one in runs.items()}
+
+
+def time_runs(
+    calls: Mapping[str, Call],
+    *,
+    seconds: float,
+    min_runs: int,
+    most_warm_up_s: float | None = None,
+) -> dict[str, Runs]:
+    """Return the run times behind :func:`measure`, which has the same arguments."""
     steady = {name: warm_up(call, most_warm_up_s) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     with progress("measuring", _ROUNDS * len(calls)) as meter:
@@ -117,7 +137,7 @@ def measure(
                 call()
                 times[name] += _turn(call, seconds / _ROUNDS, math.ceil(min_runs / _ROUNDS))
                 meter.advance()
-    return {name: Latency.of(times[name], steady=steady[name]) for name in calls}
+    return {name: Runs(times[name], steady[name]) for name in calls}
 
 
 def _turn(call: Call, seconds: float, runs: int) -> list[float]:

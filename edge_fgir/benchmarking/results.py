@@ -22,8 +22,12 @@ def schema(kind: str) -> str:
 
 
 def write_result(path: Path, kind: str, body: dict[str, Any]) -> None:
-    """Write a result of ``kind`` to ``path``, atomically, with schema and environment."""
-    write_json(path, {"schema": schema(kind), **body, "environment": environment()})
+    """Write a result of ``kind`` to ``path``, atomically, with schema and environment.
+
+    The environment is this machine's, unless ``body`` has that of the machine it was measured on.
+    """
+    where = body.get("environment") or environment()
+    write_json(path, {"schema": schema(kind), **body, "environment": where})
 
 
 def read_result(path: Path) -> tuple[str, dict[str, Any]]:

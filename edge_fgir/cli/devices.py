@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
+
+if TYPE_CHECKING:
+    from edge_fgir.benchmarking.devices import Device, Figure
 
 _group = typer.Typer(help="Device descriptors: peaks, memory and where each figure is from.")
 app.add_typer(_group, name="devices", no_args_is_help=True)
@@ -24,33 +27,91 @@ def list_devices(json: JsonOption = False) -> None:
     if json:
         print_json(names)
         return
+    width = max(map(len, names))
     for name in names:
-        typer.echo(f"{name}: {read_device(name).name}")
+        device = read_device(name)
+        typer.echo(f"{name:<{width}}  {device.target:<8}  {device.name}")
 
 
 @_group.command()
 def show(
     device: Annotated[str, typer.Argument(help="Device id.")], json: JsonOption = False
 ) -> None:
-    """Print one descriptor with the source and confidence of every figure.
+    """Print one descriptor: its peaks, then every figure with its source and how sure it is.
 
     Example: `edge-fgir devices show raspberry-pi-5`
     """
     from edge_fgir.benchmarking.devices import read_device
 
     found = read_device(device)
+    peaks = {mode: found.peaks(mode) for mode in found.power_modes}
     if json:
-        print_json(found.model_dump(mode="json"))
+        print_json(
+            found.model_dump(mode="json")
+            | {
+                "peaks_tops": {
+                    mode: {
+                        unit: {precision: peak.model_dump() for precision, peak in made.items()}
+                        for unit, made in units.items()
+                    }
+                    for mode, units in peaks.items()
+                }
+            }
+        )
         return
-    typer.echo(f"{found.id}: {found.name}, target {found.target}")
-    figures = {
-        **{f"peak {name}": figure for name, figure in found.peaks.items()},
-        "bandwidth GB/s": found.bandwidth_gbs,
-        "memory GB": found.memory_gb,
-        **({"workspace MiB": found.workspace_mb} if found.workspace_mb else {}),
-    }
-    for name, figure in figures.items():
-        typer.echo(f"  {name}: {figure.value:g} ({figure.confidence}: {figure.source})")
+    typer.echo(f"{found.id}: {found.name}")
+    typer.echo(f"target {found.target}; default power mode {found.default_mode}")
+    typer.echo(f"watchers: {', '.join(found.watchers)}\n")
+    for unit, made in found.units.items():
+        typer.echo(f"{unit}: {made.name}")
+    typer.echo("\ndense peaks")
+    _table(
+        [
+            _row(f"{mode}: {unit} {precision}", "TOP/s", peak)
+            for mode, units in peaks.items()
+            for unit, made in units.items()
+            for precision, peak in made.items()
+        ]
+    )
+    if unknown := [mode for mode, units in peaks.items() if not units]:
+        typer.echo(f"  not known: {', '.join(unknown)}")
+    typer.echo("\nfigures")
+    _table([_row(*figure) for figure in found.figures()])
+    _say(found)
+
+
+def _say(device: Device) -> None:
+    if device.headlines:
+        typer.echo("\nwhat the vendor advertises")
+    for headline in device.headlines:
+        kind = "sparse" if headline.sparse else "dense"
+        note = f"; {headline.note}" if headline.note else ""
+        typer.echo(
+            f"  {headline.mode}: {headline.unit} {headline.precision} {headline.value:g} TOP/s "
+            f"{kind}  {headline.confidence} [{headline.source}{note}]"
+        )
+    typer.echo("\nruntimes")
+    for runtime in device.runtimes:
+        versions = ", ".join(f"{name} {number}" for name, number in runtime.versions.items())
+        note = f"; {runtime.note}" if runtime.note else ""
+        typer.echo(f"  {runtime.name}: {versions}  {runtime.confidence} [{runtime.source}{note}]")
+    typer.echo("\nsources")
+    for key, text in device.sources.items():
+        typer.echo(f"  [{key}] {text}")
+
+
+def _row(what: str, unit: str, figure: Figure) -> tuple[str, ...]:
+    how = "; ".join(part for part in (figure.arithmetic, figure.note) if part)
+    return what, f"{round(figure.value, 3):g}", unit, figure.confidence, f"[{figure.source}]", how
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        what, value, *rest = row
+        cells = [f"{what:<{widths[0]}}", f"{value:>{widths[1]}}"]
+        cells += [f"{cell:<{width}}" for cell, width in zip(rest, widths[2:], strict=True)]
+        typer.echo(f"  {'  '.join(cells)}".rstrip())
 
 
 @_group.command()

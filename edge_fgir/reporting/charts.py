@@ -111,13 +111,16 @@ def _longest(groups: Sequence[Group]) -> float:
     return max([longest, *tails]) or 1.0
 
 
-def line_chart(points: Sequence[tuple[int, float]], *, title: str, digits: int) -> str:
-    """Draw one value by epoch.
+def line_chart(
+    points: Sequence[tuple[float, float]], *, title: str, digits: int, across: str = "epoch"
+) -> str:
+    """Draw one value by epoch, or by something else.
 
     Args:
         points: (epoch, value), at least two, by epoch.
         title: Read out in place of the picture.
         digits: Decimals of the numbers at the first and the last point.
+        across: What stands in place of epochs.
     """
     values = [value for _, value in points]
     ticks = nice_ticks(min(values), max(values), 3)
@@ -134,17 +137,17 @@ def line_chart(points: Sequence[tuple[int, float]], *, title: str, digits: int) 
     x, y = places[-1]
     _text(svg, "value", f"{values[-1]:.{digits}f}", x=x, y=y - 8, text_anchor="end")
     for (epoch, _), (x, _) in ((points[0], places[0]), (points[-1], places[-1])):
-        label = f"epoch {epoch}" if epoch == points[0][0] else f"{epoch}"
+        label = f"{across} {epoch:g}" if epoch == points[0][0] else f"{epoch:g}"
         anchor = "start" if epoch == points[0][0] else "end"
         _text(svg, "tick", label, x=x, y=_LINE_HEIGHT - 6, text_anchor=anchor)
     return _dump(svg)
 
 
 def _place(
-    point: tuple[int, float], points: Sequence[tuple[int, float]], ticks: Sequence[float]
+    point: tuple[float, float], points: Sequence[tuple[float, float]], ticks: Sequence[float]
 ) -> tuple[float, float]:
     first, last = points[0][0], points[-1][0]
-    across = (point[0] - first) / max(last - first, 1)
+    across = (point[0] - first) / ((last - first) or 1)
     up = (point[1] - ticks[0]) / (ticks[-1] - ticks[0])
     x = _LEFT + across * (_LINE_WIDTH - _LEFT - _RIGHT)
     y = _LINE_HEIGHT - _BOTTOM - up * (_LINE_HEIGHT - _TOP - _BOTTOM)

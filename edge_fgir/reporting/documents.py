@@ -163,14 +163,45 @@ class Rival(Percentiles):
     times_slower: FiniteFloat = Field(gt=0)
 
 
+class SustainedRun(_Part):
+    """Frames back to back for long: the median of each window, and what became of it."""
+
+    window_s: FiniteFloat = Field(gt=0)
+    runs: int
+    drift: FiniteFloat
+    p50_ms: tuple[FiniteFloat, ...] = Field(min_length=1)
+
+
+class FixedRate(_Part):
+    """Frames on a clock; ``missed`` and ``duty`` are shares."""
+
+    fps: FiniteFloat
+    frames: int
+    missed: FiniteFloat
+    duty: FiniteFloat
+
+
+class Energy(_Part):
+    """What a frame costs beyond idling; None where ``reason`` says why."""
+
+    joules_per_frame: FiniteFloat | None
+    idle_watts: FiniteFloat | None
+    meter: str | None
+    reason: str
+
+
 class Latency(Subject):
     """A ``latency`` result."""
 
     model_bytes: int
     certified: bool
-    not_certified_because: str | None = None
+    uncertified_because: tuple[str, ...] = ()
     scopes: Scopes
     rival: Rival | None = None
+    sustained: SustainedRun | None = None
+    fixed_rate: FixedRate | None = None
+    energy: Energy | None = None
+    peak_memory_mb: FiniteFloat | None = None
 
     @property
     def use(self) -> str:

@@ -74,8 +74,8 @@ def latency_notes(latencies: Sequence[Latency]) -> list[str]:
 
 
 def _remarks(found: Latency) -> list[str]:
-    reason = f": {found.not_certified_because}" if found.not_certified_because else ""
-    remarks = ["certified" if found.certified else f"not certified{reason}"]
+    reasons = f": {'; '.join(found.uncertified_because)}" if found.uncertified_because else ""
+    remarks = ["certified" if found.certified else f"not certified{reasons}", *_facts(found)]
     machine = found.environment
     if machine.cpus and (machine.load_1min or 0) > _BUSY * machine.cpus:
         remarks.append(
@@ -86,6 +86,38 @@ def _remarks(found: Latency) -> list[str]:
     if replay_note(found):
         remarks.append(replay_note(found))
     return remarks
+
+
+def _facts(found: Latency) -> list[str]:
+    facts = []
+    if found.fixed_rate:
+        rate = found.fixed_rate
+        facts.append(
+            f"{percent(100 * rate.missed)} of {rate.frames} frames missed their deadline at "
+            f"{rate.fps:g} frames/s; busy {percent(100 * rate.duty)} of the time"
+        )
+    if found.sustained:
+        facts.append(
+            f"sustained, the median ended at {found.sustained.drift:.2f} times what it began with"
+        )
+    if found.energy and found.energy.joules_per_frame is not None:
+        facts.append(
+            f"{1e3 * found.energy.joules_per_frame:.3g} mJ a frame beyond idling at "
+            f"{found.energy.idle_watts:.3g} W ({found.energy.meter})"
+        )
+    if found.peak_memory_mb is not None:
+        facts.append(f"at most {found.peak_memory_mb:.0f} MiB of memory for the whole process")
+    return facts
+
+
+def sustained_chart(found: Latency) -> str:
+    """Draw the median of frame to decision by window; '' where that is no line."""
+    run = found.sustained
+    if run is None or len(run.p50_ms) < 2:
+        return ""
+    points = [(i * run.window_s, value) for i, value in enumerate(run.p50_ms, 1)]
+    title = "Median from frame to decision by second, milliseconds"
+    return line_chart(points, title=title, digits=2, across="second")
 
 
 def _unsettled(found: Latency) -> list[str]:

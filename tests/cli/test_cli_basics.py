@@ -284,7 +284,8 @@ def test_bench_json(run_cli, tiny_bundle, tmp_path, quick_bench):
     found = done.json
     assert 0 < found["p50_ms"] <= found["p90_ms"] <= found["p99_ms"]
     assert found["n"] >= 100
-    assert found["certified"] is False
+    assert found["certified"] == (not found["uncertified_because"])
+    assert found["mode"] == "burst"
     assert found["scope"] == "frame_to_decision"
     assert found["environment"]["versions"]["openvino"]
     kind, body = read_result(out)
@@ -294,10 +295,39 @@ def test_bench_json(run_cli, tiny_bundle, tmp_path, quick_bench):
 
 @pytest.mark.export
 def test_bench_for_people(run_cli, tiny_bundle, quick_bench):
-    network, frame = run_cli("bench", tiny_bundle, "--seconds", "0.1").out.splitlines()
+    network, frame, verdict = run_cli("bench", tiny_bundle, "--seconds", "0.1").out.splitlines()
     assert network.startswith("network: p50 ")
     assert frame.startswith("frame_to_decision: p50 ")
     assert "openvino 20" in frame
+    assert verdict.startswith(("certified", "not certified: "))
+
+
+@pytest.mark.export
+def test_bench_on_a_clock_for_people(run_cli, tiny_bundle, quick_bench):
+    lines = run_cli("bench", tiny_bundle, "--seconds", "0.1", "--fps", "50").out.splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith("50 frames/s: ")
+    assert " of 5 missed their deadline (" in lines[2]
+
+
+@pytest.mark.export
+def test_bench_sustained_for_people(run_cli, tiny_bundle, quick_bench):
+    arguments = ("bench", tiny_bundle, "--seconds", "0.1", "--mode", "sustained")
+    lines = run_cli(*arguments).out.splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith("sustained: p50 ")
+
+
+@pytest.mark.export
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--mode", "endless"), "mode endless; expected one of burst, sustained"),
+        (("--mode", "sustained", "--fps", "30"), "frames a second in mode sustained"),
+    ],
+)
+def test_bench_modes_that_do_not_exist(refused, tiny_bundle, options, message):
+    assert message in refused("bench", tiny_bundle, *options)
 
 
 @pytest.mark.export

@@ -47,7 +47,7 @@ def percentiles(p50: float):
 LATENCY = {
     **subject("openvino", "int8", "openvino 1"),
     "certified": False,
-    "not_certified_because": "nobody looked",
+    "uncertified_because": ["nobody looked"],
     "scopes": {"network": percentiles(2.0), "frame_to_decision": percentiles(4.5)},
     "rival": {"name": "torch eager fp32", **percentiles(8.0), "times_slower": 4.0},
 }

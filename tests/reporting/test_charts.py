@@ -66,6 +66,13 @@ def test_the_last_value_is_written_and_the_line_goes_where_the_values_go():
     assert {"epoch 1", "3"} <= set(texts(svg))
 
 
+def test_a_line_may_go_over_another_count():
+    svg = ElementTree.fromstring(
+        line_chart([(10, 2.0), (600, 3.0)], title="t", digits=2, across="second")
+    )
+    assert {"second 10", "600"} <= set(texts(svg))
+
+
 def test_texts_are_escaped():
     svg = bar_chart([Group("<b>&", '"', (Bar(1, "</svg>", 0, "<i>"),))], title='"><x>', unit="")
     assert {e.tag for e in ElementTree.fromstring(svg).iter()} == {

@@ -124,7 +124,7 @@ def latency(target: str, network: float, times: float | None, **changes):
         "scope": "frame_to_decision",
         **scopes["frame_to_decision"],
         "certified": False,
-        "not_certified_because": "nobody looked",
+        "uncertified_because": ["nobody looked"],
         "scopes": scopes,
     }
     if times:
@@ -285,6 +285,38 @@ def test_latencies_carry_their_doubts(page):
     found = page(("latency", rough)).sections["Latency"]
     assert "openvino int8: certified." in found
     assert "openvino int8: torch eager fp32 had not settled after the warm-up." in found
+
+
+def test_every_reason_against_a_latency_is_given(page):
+    doubts = ["throttled: cpu0, first 3 s after the start", "other work took 30 % of the CPUs"]
+    found = page(("latency", latency("openvino", 2.0, 4.0, uncertified_because=doubts)))
+    assert f"openvino int8: not certified: {'; '.join(doubts)}." in found.sections["Latency"]
+
+
+def test_frames_on_a_clock_and_what_they_cost(page):
+    rate = {"fps": 30.0, "frames": 900, "missed": 0.02, "duty": 0.125}
+    cost = {"joules_per_frame": 0.0312, "idle_watts": 4.5, "meter": "INA3221 VDD_IN", "reason": ""}
+    body = latency("openvino", 2.0, 4.0, fixed_rate=rate, energy=cost, peak_memory_mb=134.4)
+    found = page(("latency", body)).sections["Latency"]
+    assert "2.0 % of 900 frames missed their deadline at 30 frames/s; busy 12.5 % of" in found
+    assert "31.2 mJ a frame beyond idling at 4.5 W (INA3221 VDD_IN)." in found
+    assert "at most 134 MiB of memory for the whole process." in found
+    none = {"joules_per_frame": None, "idle_watts": None, "meter": None, "reason": "no meter"}
+    found = page(("latency", {**body, "energy": none})).sections["Latency"]
+    assert "idling" not in found
+
+
+def test_a_sustained_run_is_a_curve(page):
+    run = {"window_s": 10.0, "runs": 9000, "drift": 1.5, "p50_ms": [4.0, 4.5, 6.0]}
+    found = page(FAST, ("latency", latency("arm", 3.0, None, sustained=run)))
+    text = found.sections["Latency"]
+    assert "arm int8: sustained, the median ended at 1.50 times what it began with." in text
+    assert "arm int8, frames back to back: median from frame to decision, ms" in text
+    assert "second 10" in text
+    curves = [a["points"] for tag, a in found.tags if tag == "polyline"]
+    assert len(curves) == 1
+    assert len(curves[0].split()) == 3
+    assert "frames back to back" not in page(FAST).sections["Latency"]
 
 
 @pytest.mark.parametrize(("load", "busy"), [(2.4, False), (4.1, True)])
@@ -489,7 +521,7 @@ def test_labels_and_texts_are_inert(page, photos):
             "evaluation",
             evaluation("torch", (9, 7), classes=(EVIL, "robin"), data={**DATA, "name": EVIL}),
         ),
-        ("latency", latency("openvino", 2.0, 4.0, engine=EVIL, not_certified_because=EVIL)),
+        ("latency", latency("openvino", 2.0, 4.0, engine=EVIL, uncertified_because=[EVIL])),
         ("training", training(name=EVIL, method=EVIL)),
         ("predictions", {**subject("openvino", EVIL), "predictions": answers}),
         title=EVIL,

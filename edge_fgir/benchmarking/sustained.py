@@ -1,0 +1,80 @@
+"""A call run back to back for long, so that heat shows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from edge_fgir._progress import progress
+from edge_fgir.benchmarking.protocol import Call, Latency
+
+WINDOWS = 60
+"""Into how many the time is cut."""
+
+_TENTH = WINDOWS // 10
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """Run times, window by window.
+
+    Attributes:
+        window_s: Length of a window, seconds; the last run of one may end after it.
+        windows: Run times in each, seconds.
+    """
+
+    window_s: float
+    windows: tuple[tuple[float, ...], ...]
+
+    @property
+    def answered(self) -> int:
+        """Number of runs."""
+        return sum(map(len, self.windows))
+
+    @property
+    def latency(self) -> Latency:
+        """Over the last tenth of the windows; steady where it agrees with the tenth before."""
+        before, now = self.medians
+        last = list(chain.from_iterable(self.windows[-_TENTH:]))
+        return Latency.of(last, steady=abs(now - before) < 0.01 * before)
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Median of the last tenth but one and of the last, milliseconds."""
+        return _median(self.windows[-2 * _TENTH : -_TENTH]), _median(self.windows[-_TENTH:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values: ``drift`` is the last tenth's median over the first's."""
+        return {
+            "window_s": self.window_s,
+            "runs": self.answered,
+            "drift": self.medians[1] / _median(self.windows[:_TENTH]),
+            "p50_ms": [_median((window,)) for window in self.windows],
+        }
+
+
+def sustain(call: Call, seconds: float) -> Sustained:
+    """Run ``call`` back to back for at least ``seconds``, with at least one run in each window."""
+    window_s = seconds / WINDOWS
+    windows: list[tuple[float, ...]] = []
+    with progress("measuring, sustained", WINDOWS) as meter:
+        now = start = time.perf_counter()
+        for number in range(1, WINDOWS + 1):
+            times: list[float] = []
+            while not times or now < start + number * window_s:
+                before = now
+                call()
+                now = time.perf_counter()
+                times.append(now - before)
+            windows.append(tuple(times))
+            meter.advance()
+            now = time.perf_counter()
+    return Sustained(window_s, tuple(windows))
+
+
+def _median(windows: tuple[tuple[float, ...], ...]) -> float:
+    return float(np.median(list(chain.from_iterable(windows))) * 1e3)

@@ -1,0 +1,508 @@
+"""``bench --host`` against a real sshd here, which has a home folder and a python3 of its own."""
+
+from __future__ import annotations
+
+import getpass
+import inspect
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from bundles import zip_bundle
+
+from edge_fgir._errors import InputError
+from edge_fgir.benchmarking import read_result, remote, remote_device, remote_link
+from edge_fgir.benchmarking.remote_files import pack_bundle, pack_code
+from edge_fgir.benchmarking.remote_link import Host, printable
+from edge_fgir.cli._there import bench_on
+from edge_fgir.cli.bench import bench
+from edge_fgir.runtime import Bundle
+
+ROOT = Path(__file__).parents[2]
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+LOOPBACK = "127.0.0.1"
+NEEDS_SSHD = pytest.mark.skipif(SSHD is None, reason="sshd is not installed (openssh-server)")
+
+
+class Device:
+    """An sshd and what it serves; ``home`` is the user's there, ``client`` the user's here."""
+
+    def __init__(self, folder: Path) -> None:
+        asyncssh = pytest.importorskip("asyncssh")
+        self.home, self.client, self._folder = folder / "device", folder / "client", folder
+        self.library, self.bin = self.home / "library", self.home / "bin"
+        for part in (self.library, self.bin, self.client / ".ssh"):
+            part.mkdir(parents=True)
+        self.python = self.bin / "python3"
+        self.python.write_text(
+            f"#!/bin/sh\nPYTHONPATH='{self.library}' exec '{sys.executable}' \"$@\"\n"
+        )
+        self.python.chmod(0o755)
+        # What the device has of us must not be what runs.
+        (self.library / "edge_fgir.py").write_text("raise ImportError('the one of the device')")
+        host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        self._write(folder / "host_key", host_key.export_private_key())
+        self._write(self.client / ".ssh" / "id_ed25519", user_key.export_private_key())
+        self._write(folder / "authorized_keys", user_key.export_public_key())
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            self.port = probe.getsockname()[1]
+        self.host = f"{getpass.getuser()}@{LOOPBACK}:{self.port}"
+        self.known_hosts = self.client / ".ssh" / "known_hosts"
+        self.know(host_key)
+        self._sshd: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def _write(file: Path, data: bytes) -> None:
+        file.write_bytes(data)
+        file.chmod(0o600)
+
+    def know(self, key: object) -> None:
+        public = key.export_public_key().decode()  # type: ignore[attr-defined]
+        self.known_hosts.write_text(f"[{LOOPBACK}]:{self.port} {public}")
+
+    def forbid(self) -> None:
+        (self._folder / "authorized_keys").write_text("")
+
+    def customize(self, code: str) -> None:
+        """Run ``code`` at the start of each of the device's Pythons."""
+        (self.library / "sitecustomize.py").write_text(code)
+
+    def start(self) -> None:
+        config = self._folder / "sshd_config"
+        config.write_text(
+            f"Port {self.port}\nListenAddress {LOOPBACK}\nHostKey {self._folder / 'host_key'}\n"
+            f"AuthorizedKeysFile {self._folder / 'authorized_keys'}\nPidFile none\nUsePAM no\n"
+            "StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+            f"PermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n"
+            f"SetEnv HOME={self.home} PATH={self.bin} OMP_NUM_THREADS=1\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        with (self._folder / "sshd.log").open("ab") as log:
+            self._sshd = subprocess.Popen([str(SSHD), "-D", "-e", "-f", config], stderr=log)
+        _until(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._sshd is not None
+        log = (self._folder / "sshd.log").read_text(errors="replace")
+        assert self._sshd.poll() is None, log
+        with socket.socket() as probe:
+            return probe.connect_ex((LOOPBACK, self.port)) == 0
+
+    def cut(self) -> None:
+        """Kill the processes of all sessions; the listening one goes on."""
+        assert self._sshd is not None
+        children = Path(f"/proc/{self._sshd.pid}/task/{self._sshd.pid}/children").read_text()
+        for child in children.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+
+    def stop(self) -> None:
+        if self._sshd is not None and self._sshd.poll() is None:
+            # First, so that it cannot answer again.
+            os.kill(self._sshd.pid, signal.SIGSTOP)
+            self.cut()
+            self._sshd.kill()
+            self._sshd.wait()
+
+    def folders(self) -> list[Path]:
+        return sorted((self.home / ".cache" / "edge-fgir-remote").glob("*"))
+
+    def group(self) -> int:
+        """The process group of the one bench; 0 before it runs."""
+        for file in (folder / "pid" for folder in self.folders()):
+            group = int(file.read_text() or 0) if file.exists() else 0
+            return group if _alive(group) else 0
+        return 0
+
+
+def _until(done: Callable[[], object]) -> None:
+    """Wait for ``done``, as long as a very busy machine may take."""
+    for _ in range(6000):
+        if done():
+            return
+        time.sleep(0.02)
+    pytest.fail("it did not happen")
+
+
+def _alive(group: int) -> list[str]:
+    """The processes of a group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, number = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(number) == group and state != "Z":
+                found.append(stat.parent.name)
+    return found
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    made = Device(tmp_path)
+    monkeypatch.setenv("HOME", str(made.client))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setattr(remote, "_LOOK_S", 0.05)
+    made.start()
+    yield made
+    made.stop()
+    for folder in made.folders():
+        remote_device.finish(str(folder))
+
+
+def one_line(done: object) -> str:
+    """The error of a command that says nothing else."""
+    assert done.code != 0  # type: ignore[attr-defined]
+    assert done.err.count("\n") == 1, done.err  # type: ignore[attr-defined]
+    return done.err  # type: ignore[attr-defined]
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_whole_bench_comes_back(device, arm_bundle, run_cli, tmp_path):
+    out = tmp_path / "latency.json"
+    done = run_cli(
+        *("bench", arm_bundle, "--host", device.host, "--seconds", 0.1, "--json", "--out", out)
+    )
+    assert done.code == 0, done.err
+    assert {"p50_ms", "p90_ms", "p99_ms", "n", "certified", "scope", "environment"} <= set(
+        done.json
+    )
+    assert done.json["host"] == f"{LOOPBACK}:{device.port}"
+    assert done.json["engine"].startswith("onnxruntime")
+    kind, written = read_result(out)
+    assert kind == "latency"
+    assert {name: written[name] for name in done.json} == done.json
+    assert device.folders() == []
+    lines = done.err.splitlines()
+    assert all(line.startswith(f"{LOOPBACK}:{device.port}: ") for line in lines)
+    assert any("measuring: " in line for line in lines)
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_the_environment_is_that_of_the_device(device, arm_bundle, run_cli, tmp_path):
+    device.customize("import platform\nplatform.platform = lambda: 'the board'\n")
+    out = tmp_path / "latency.json"
+    done = run_cli("bench", arm_bundle, "--host", device.host, "--seconds", 0.1, "--out", out)
+    assert done.code == 0, done.err
+    assert "frame_to_decision: p50" in done.out
+    assert read_result(out)[1]["environment"]["system"] == "the board"
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_no_name_reaches_a_shell(device, arm_bundle, run_cli, tmp_path):
+    odd = zip_bundle(arm_bundle, tmp_path / 'it\'s "a" $(touch bird) `touch b`; touch c.zip')
+    done = run_cli("bench", odd, "--host", device.host, "--seconds", 0.1, "--json")
+    assert done.code == 0, done.err
+    assert done.json["name"] == "arm.fgir"
+    assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_no_option_reaches_a_shell_and_the_devices_error_is_ours(device, arm_bundle, run_cli):
+    made = device.home / "made"
+    option = f"cpu'; touch {made}; $(touch {made})\n"
+    done = run_cli("bench", arm_bundle, "--host", device.host, "--device", option)
+    assert done.code == 2
+    errors = [line for line in done.err.splitlines() if "error: " in line]
+    assert len(errors) == 1
+    assert "expected one of auto, cpu" in errors[0]
+    assert not made.exists()
+    assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+@pytest.mark.parametrize("known", ["nothing", "another key"])
+def test_a_host_key_that_is_not_known_is_refused(device, arm_bundle, run_cli, known):
+    import asyncssh
+
+    if known == "nothing":
+        device.known_hosts.unlink()
+    else:
+        device.know(asyncssh.generate_private_key("ssh-ed25519"))
+    # A configuration that would turn the check off, for ssh and for asyncssh.
+    (device.client / ".ssh" / "config").write_text(
+        "StrictHostKeyChecking no\nUserKnownHostsFile none\n"
+    )
+    line = one_line(run_cli("bench", arm_bundle, "--host", device.host))
+    assert "host key" in line
+    assert f"add it, once: ssh -p {device.port} {getpass.getuser()}@{LOOPBACK}" in line
+    assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_without_a_key_no_password_is_asked_for(device, arm_bundle, run_cli):
+    device.forbid()
+    line = one_line(run_cli("bench", arm_bundle, "--host", device.host))
+    assert "accepts none of your ssh keys" in line
+    assert "ssh-copy-id" in line
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_closed_port_is_one_line(device, arm_bundle, run_cli):
+    device.stop()
+    line = one_line(run_cli("bench", arm_bundle, "--host", device.host))
+    assert "cannot be reached" in line
+    assert f"try: ssh -p {device.port}" in line
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_what_the_device_lacks_is_named(device, arm_bundle, run_cli):
+    device.customize("import sys\nsys.modules['onnxruntime'] = sys.modules['yaml'] = None\n")
+    line = one_line(run_cli("bench", arm_bundle, "--host", device.host))
+    assert "cannot import yaml, onnxruntime" in line
+    assert "run there: python3 -m pip install pyyaml onnxruntime" in line
+    assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_an_old_python_is_named(device, arm_bundle, run_cli):
+    device.customize("import sys\nsys.version_info = (3, 8, 10)\n")
+    line = one_line(run_cli("bench", arm_bundle, "--host", device.host))
+    assert "python3 (3.8.10) is too old; expected 3.10 or newer" in line
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_no_python_is_said(device, arm_bundle, run_cli):
+    device.python.unlink()
+    line = one_line(run_cli("bench", arm_bundle, "--host", device.host))
+    assert "has no python3" in line
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_crash_of_the_bench_is_said(device, arm_bundle, run_cli):
+    device.customize("import os, sys\nif 'bench' in sys.orig_argv: os.kill(os.getpid(), 9)\n")
+    done = run_cli("bench", arm_bundle, "--host", device.host)
+    assert done.code == 1
+    assert "the bench ended with code -9" in done.err.splitlines()[-1]
+    assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_copy_that_fails_is_said(device, arm_bundle, run_cli):
+    device.customize("import tempfile\ntempfile.mkdtemp = lambda **_: '/nowhere/to/be/found'\n")
+    done = run_cli("bench", arm_bundle, "--host", device.host)
+    assert done.code == 1
+    assert done.err.splitlines()[-1].endswith("No such file")
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_cut_connection_is_made_again(device, arm_bundle, run_cli):
+    def cut() -> None:
+        _until(device.group)
+        device.cut()
+
+    cutter = Thread(target=cut)
+    cutter.start()
+    done = run_cli("bench", arm_bundle, "--host", device.host, "--seconds", 0.1, "--json")
+    cutter.join()
+    assert done.code == 0, done.err
+    assert done.err.count("connection lost; trying again for 5 minutes") == 1
+    assert done.err.count("connected again") == 1
+    assert done.err.count("started") == 1
+    assert done.json["n"] >= 1000
+    assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_connection_that_stays_away_ends_it(device, arm_bundle, run_cli, monkeypatch):
+    monkeypatch.setattr(remote_link, "PATIENCE_S", 1.0)
+
+    def stop() -> None:
+        _until(device.group)
+        device.stop()
+
+    stopper = Thread(target=stop)
+    stopper.start()
+    done = run_cli("bench", arm_bundle, "--host", device.host, "--seconds", 5)
+    stopper.join()
+    assert done.code == 1
+    assert "the connection did not come back" in done.err.splitlines()[-1]
+    (folder,) = device.folders()
+    assert f"{folder} could not be removed; in a day, the next bench" in done.err
+    assert remote_device.running(str(folder))["running"]
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_an_interrupt_stops_the_bench_there(device, arm_bundle):
+    client = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "edge_fgir", "bench", arm_bundle),
+            *("--host", device.host, "--seconds", "600"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert client.stderr is not None
+    assert any(line.endswith(": started\n") for line in client.stderr)
+    _until(device.group)
+    group = device.group()
+    client.send_signal(signal.SIGINT)
+    _, said = client.communicate()
+    assert client.returncode == 130
+    assert "Traceback" not in said
+    assert device.folders() == []
+    assert not _alive(group)
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_bench_that_was_killed_is_noticed(device, arm_bundle, run_cli, monkeypatch):
+    monkeypatch.setattr(remote, "_SILENCE_S", 0.5)
+
+    def kill() -> None:
+        _until(device.group)
+        os.killpg(device.group(), signal.SIGKILL)
+
+    killer = Thread(target=kill)
+    killer.start()
+    done = run_cli("bench", arm_bundle, "--host", device.host, "--seconds", 5)
+    killer.join()
+    assert done.code == 1
+    assert "the bench was ended from outside" in done.err.splitlines()[-1]
+    assert device.folders() == []
+
+
+@pytest.mark.unit
+def test_only_old_folders_of_the_same_bundle_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(remote_device, "_ROOT", tmp_path)
+    for name, hours in (("aa-old", 25), ("aa-young", 23), ("bb-old", 25), ("aa-running", 25)):
+        (tmp_path / name).mkdir()
+        if name == "aa-running":
+            lock = (tmp_path / name / "pid").open("w")
+            remote_device.fcntl.flock(lock, remote_device.fcntl.LOCK_EX)
+        past = time.time() - 3600 * hours
+        os.utime(tmp_path / name, (past, past))
+    with lock:
+        found = remote_device.prepare("aa", [3, 10], ["json"])
+    names = {folder.name for folder in tmp_path.iterdir()} - {Path(found["folder"]).name}
+    assert names == {"aa-young", "bb-old", "aa-running"}
+    assert Path(found["folder"]).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.unit
+def test_looking_for_libraries_sends_nothing():
+    sender = "openvino_telemetry"
+    request = {"action": "prepare", "key": "aa", "oldest": [3, 10], "modules": [sender]}
+    code = f"{inspect.getsource(remote_device)}\nanswer({json.dumps(request)!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-"], input=code, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["missing"] == [sender]
+
+
+@pytest.mark.unit
+def test_files_that_arrive_damaged_start_nothing(tmp_path):
+    (tmp_path / "bundle.zip").write_bytes(b"half")
+    (tmp_path / "code.zip").write_bytes(b"whole")
+    seals = {
+        "code.zip": remote_device.seal(tmp_path / "code.zip"),
+        "bundle.zip": [5, "0" * 64],
+    }
+    assert remote_device.start(str(tmp_path), seals, []) == {"damaged": ["bundle.zip"]}
+    assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.unit
+def test_what_is_copied_is_what_the_wheel_holds(tmp_path):
+    builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(ROOT))
+    wheel = next(builder.build(directory=str(tmp_path), versions=["standard"]))
+    pack_code(tmp_path / "checkout.zip")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    code = "import sys; from edge_fgir.benchmarking.remote_files import *; pack_code(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "installed.zip"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+        check=True,
+    )
+    files = []
+    for path in (wheel, tmp_path / "checkout.zip", tmp_path / "installed.zip"):
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.startswith("edge_fgir/")]
+            files.append({name: archive.read(name) for name in names})
+    assert "edge_fgir/_data/devices/raspberry-pi-5.yaml" in files[0]
+    assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.unit
+def test_the_copy_of_a_bundle_is_the_bundle(arm_bundle, tmp_path):
+    pack_bundle(Bundle(arm_bundle), tmp_path / "copy.zip")
+    copy = Bundle(tmp_path / "copy.zip")
+    assert copy.manifest == Bundle(arm_bundle).manifest
+    assert all(copy.read(entry.path) for entry in copy.manifest.files)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("text", "host", "by_hand"),
+    [
+        ("jetson", Host("jetson"), "ssh jetson"),
+        ("me@jetson.local:2222", Host("jetson.local", "me", 2222), "ssh -p 2222 me@jetson.local"),
+        ("me@[fe80::1]:22", Host("fe80::1", "me", 22), "ssh -p 22 me@fe80::1"),
+    ],
+)
+def test_hosts(text, host, by_hand):
+    assert Host.parse(text) == host
+    assert host.by_hand == by_hand
+    assert str(host) == text.removeprefix("me@")
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "text", ["", "-oProxyCommand=x", "a b", "a@b@c", "jetson:", "jetson:0", "jetson:70000", "a;b"]
+)
+def test_what_is_no_host(text):
+    with pytest.raises(InputError, match="expected user@host or user@host:port"):
+        Host.parse(text)
+
+
+@pytest.mark.unit
+def test_what_a_device_says_does_nothing_to_the_terminal():
+    assert printable("\x1b[2J5 of 40 – µs\r") == "�[2J5 of 40 – µs�"
+
+
+@pytest.mark.unit
+def test_the_extra_is_named_where_it_is_missing(arm_bundle, run_cli, monkeypatch):
+    monkeypatch.setattr(remote_link, "find_spec", lambda _: None)
+    line = one_line(run_cli("bench", arm_bundle, "--host", "jetson"))
+    assert 'pip install "edge-fgir[remote]"' in line
+
+
+@pytest.mark.unit
+def test_options_go_along_and_files_do_not(arm_bundle, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(remote, "bench_there", lambda *a, **k: seen.update(k, words=a[2]) or {})
+    given = dict.fromkeys(bench.__annotations__) | {
+        name: parameter.default for name, parameter in inspect.signature(bench).parameters.items()
+    }
+    given |= {"bundle": arm_bundle, "seconds": 3.5, "device": "cpu", "json": True}
+    bench_on("jetson", bench, given)
+    assert seen["words"] == ["--seconds=3.5", "--device=cpu"]
+    with pytest.raises(InputError, match="--against runs/a with --host"):
+        bench_on("jetson", bench, given | {"against": Path("runs/a")})
