@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edge_fgir._offline import refuse_telemetry
 from edge_fgir.runtime import Calibration, Golden, GoldenImage, Manifest, Preprocess
 
 LABELS = ("red", "green", "blue")
@@ -129,6 +130,7 @@ def _weights(classes: int) -> npt.NDArray[np.float32]:
 
 
 def _openvino_files(classes: int, size: int) -> dict[str, bytes]:
+    refuse_telemetry()
     import openvino as ov
     from openvino import opset13 as ops
 
