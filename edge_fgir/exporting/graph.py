@@ -50,8 +50,9 @@ class DeployGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits."""
-        # Planes first: on interleaved pixels ONNX Runtime subtracts three numbers at a time.
-        planes = image.permute(0, 3, 1, 2).float()
+        # Planes before arithmetic: on interleaved pixels ONNX Runtime subtracts three numbers at a
+        # time. Floats before planes: TensorRT does not transpose uint8.
+        planes = image.float().permute(0, 3, 1, 2)
         logits: Tensor = self.model((planes - self.mean) * self.scale)
         return logits
 
