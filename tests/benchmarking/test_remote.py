@@ -20,6 +20,7 @@ from threading import Thread
 
 import pytest
 from bundles import zip_bundle
+from interrupts import hears_interrupts
 
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import read_result, remote, remote_device, remote_link
@@ -357,6 +358,7 @@ def test_an_interrupt_stops_the_bench_there(device, arm_bundle):
         ],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hears_interrupts,
     )
     assert client.stderr is not None
     assert any(line.endswith(": started\n") for line in client.stderr)

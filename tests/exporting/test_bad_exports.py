@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from interrupts import hears_interrupts
 from safetensors.torch import load_file, save_file
 
 from edge_fgir import GateError, InputError
@@ -117,12 +118,18 @@ def test_an_interrupted_export_leaves_the_earlier_bundle(
         pytest.fail(first.stderr)
     before = (out / "manifest.json").read_bytes()
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+        preexec_fn=hears_interrupts,
     ) as second:
         assert second.stdout is not None
         while "gate onnx" not in second.stdout.readline():
             assert second.poll() is None
         second.send_signal(kind)
-    assert second.returncode != 0
+        second.stdout.read()
+    assert second.returncode == (130 if kind is signal.SIGINT else -kind)
     assert (out / "manifest.json").read_bytes() == before
     assert all(check.ok for check in Bundle(out).check_files())
