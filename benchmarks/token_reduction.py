@@ -164,7 +164,9 @@ def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
     )
     settings = settings_of(network)
     graphs = {setting: build(network, setting) for setting in settings}
+    calls: dict[str, Run] = {}
     for runtime, load in RUNTIMES.items():
+        calls.clear()  # fifteen large networks in two runtimes at once fill the memory
         calls = {str(s): load(graph, image) for s, (graph, _) in graphs.items()}
         found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS, most_warm_up_s=5)
         p50 = {s: found[str(s)].p50_ms for s in settings}

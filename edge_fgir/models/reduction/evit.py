@@ -10,7 +10,7 @@ from timm.models.vision_transformer import Block
 from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Stage
-from edge_fgir.models.reduction.tokens import Tokens, attend, take
+from edge_fgir.models.reduction.tokens import Tokens, attend, attend_openly, take
 
 
 class EViT(Reducer):
@@ -27,12 +27,15 @@ class EViT(Reducer):
 
     def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
-        after, seen = attend(block, tokens)
         if stage.kept == stage.tokens:
-            return after
+            return attend(block, tokens)[0]
+        if self.layout.class_token:
+            after, seen = attend(block, tokens)
+            received = seen.scores()
+        else:
+            after, received = attend_openly(block, tokens)
         prefix = self.layout.prefix
-        local = after.x[:, prefix:]
-        scores = seen.scores(class_token=self.layout.class_token)[:, prefix:]
+        local, scores = after.x[:, prefix:], received[:, prefix:]
         best = scores.topk(stage.kept - prefix - self.fuse, dim=1)
         kept = take(local, best.indices)
         parts = [after.x[:, :prefix], kept]

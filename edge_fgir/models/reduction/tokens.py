@@ -71,15 +71,13 @@ class Projected:
     k: Tensor
     v: Tensor
 
-    def scores(self, *, class_token: bool) -> Tensor:
-        """Return the attention that each token receives, averaged over heads, (B, N).
+    def scores(self) -> Tensor:
+        """Return what the class token (query 0) attends to, averaged over heads, (B, N).
 
-        From the class token (query 0), as in arXiv 2202.07800; without one (ours) from all tokens
-        on average. One row of the attention map is computed anew, so that the map itself may stay
-        inside a fused kernel.
+        As in arXiv 2202.07800. One row of the attention map is computed anew, so that the map
+        itself may stay inside a fused kernel.
         """
-        queries = self.q[:, :, :1] if class_token else self.q
-        return self.attention(queries).mean(dim=(1, 2))
+        return self.attention(self.q[:, :, :1]).mean(dim=(1, 2))
 
     def attention(self, queries: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the attention map of some queries, (B, H, Q, N)."""
@@ -123,6 +121,19 @@ def attend(block: Block, tokens: Tokens, queries: int | None = None) -> tuple[To
         )
     x = residual(block, tokens.x[:, :queries], heads)
     return replace(tokens, x=x), seen
+
+
+def attend_openly(block: Block, tokens: Tokens) -> tuple[Tokens, Tensor]:
+    """Run the attention half of a block with its map at hand.
+
+    Returns:
+        The tokens after the attention residual, and the attention that each received on average
+        over heads and queries, (B, N): the score where there is no class token (ours).
+    """
+    seen = project(block.attn, block.norm1(tokens.x))
+    shares = seen.attention(seen.q, tokens.key_bias())
+    x = residual(block, tokens.x, shares @ seen.v)
+    return replace(tokens, x=x), shares.mean(dim=(1, 2))
 
 
 def _masked_attention(seen: Projected, kept: Tensor) -> Tensor:
