@@ -77,7 +77,7 @@ class Pretended:
         """Let it have another ``version``, or builds another ``end``."""
         for name, value in facts.items():
             self._monkeypatch.setenv(f"PRETENDED_{name.upper()}", value)
-        self._monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+        _forget()
 
     @property
     def builds(self) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def pretended(
     """TensorRT that pretends to build."""
     monkeypatch.syspath_prepend(STAND_INS / "pretended")
     yield Pretended(monkeypatch, tmp_path / "builds")
-    sys.modules.pop("tensorrt", None)
+    _forget()
 
 
 @pytest.fixture
@@ -107,6 +107,11 @@ def rtx(cuda: type[FakeCuda], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         "tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed", exc_type=ImportError
     )
     monkeypatch.syspath_prepend(STAND_INS / "rtx")
-    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
+    """Let the next import find the module anew: monkeypatch would bring the stand-in back."""
     sys.modules.pop("tensorrt", None)

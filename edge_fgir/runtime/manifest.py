@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -26,6 +26,34 @@ _PATH = re.compile(rf"{_NAME}(?:/{_NAME})*")
 
 Runtime = Literal["openvino", "onnxruntime", "tensorrt"]
 Precision = Literal["int8", "fp16", "fp32"]
+
+
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+def read_document(
+    kind: type[_Document], text: bytes, source: str, schema: str, remedy: str
+) -> _Document:
+    """Read a JSON document of a bundle.
+
+    Args:
+        kind: What it is.
+        text: Its bytes.
+        source: Where they come from, for messages.
+        schema: Its schema.
+        remedy: What to do where it is not valid.
+
+    Raises:
+        InputError: It is not valid or is of another schema.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "text"
+        raise InputError(
+            f"{source}: {where}: {first['msg']}", f"schema {schema}", remedy
+        ) from error
 
 
 class _Part(BaseModel):
@@ -132,16 +160,8 @@ class Manifest(_Part):
         Raises:
             InputError: It is not valid, is of another schema, or its text is not canonical.
         """
-        try:
-            manifest = cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "text"
-            raise InputError(
-                f"{source}: {where}: {first['msg']}",
-                f"schema {SCHEMA}",
-                "export the bundle again or update edge-fgir",
-            ) from error
+        remedy = "export the bundle again or update edge-fgir"
+        manifest = read_document(cls, text, source, SCHEMA, remedy)
         if manifest.dump().encode() != text or manifest.seal != manifest._own_seal():
             raise InputError(
                 f"{source} was changed after export",

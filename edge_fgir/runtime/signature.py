@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import to_json
+from edge_fgir.runtime.manifest import read_document
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -53,14 +54,7 @@ class Signature(BaseModel):
         Raises:
             InputError: It is not valid, is of another schema, or its text is not canonical.
         """
-        try:
-            found = cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "text"
-            raise InputError(
-                f"{source}: {where}: {first['msg']}", f"schema {SCHEMA}", _UNTRUSTED
-            ) from error
+        found = read_document(cls, text, source, SCHEMA, _UNTRUSTED)
         if found.dump().encode() != text:
             raise InputError(
                 f"{source} was changed after signing", "the text edge-fgir wrote", _UNTRUSTED

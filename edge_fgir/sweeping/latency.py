@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
-from edge_fgir.benchmarking import Latency, environment, measure
+from edge_fgir.benchmarking import environment, measure
 from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.trained import TrainedModel, load_trained
@@ -19,7 +20,9 @@ from edge_fgir.sweeping.cell_run import reason_of
 LATENCIES = "latency.json"
 NOT_ASKED: dict[str, Any] = {"ms": None, "ms_note": "not measured (--no-latency)"}
 
-_SECONDS, _RUNS = 2.0, 100
+_SECONDS, _RUNS, _WARM_UP_S = 2.0, 100, 5.0
+_AT_ONCE = 8
+"""Networks that take turns: all of them lie in memory."""
 _DIGITS = 12
 
 
@@ -37,24 +40,42 @@ class Stopwatch:
         )
         self._refused: dict[str, str] = {}
 
-    def measure(self, run: Path) -> dict[str, Any]:
-        """Return ``ms``, the median of the network alone in OpenVINO float32, one picture.
+    def measure(self, runs: Sequence[Path]) -> list[dict[str, Any]]:
+        """Return, for each run, ``ms``: its network's median in OpenVINO float32, one picture.
 
-        Where it cannot be measured ``ms`` is None, and ``ms_note`` says why.
+        Networks that are measured now take turns, so that what else the machine does hits all
+        alike. Where one cannot be measured ``ms`` is None, and ``ms_note`` says why.
         """
-        network = _network(TrainedModel.read(run))
-        key = sha256(json.dumps(network, sort_keys=True).encode())[:_DIGITS]
-        if key not in self._known and key not in self._refused:
+        networks = [_network(TrainedModel.read(run)) for run in runs]
+        keys = [sha256(json.dumps(n, sort_keys=True).encode())[:_DIGITS] for n in networks]
+        new = {
+            key: (run, network)
+            for key, run, network in zip(keys, runs, networks, strict=True)
+            if key not in self._known
+        }
+        waiting = list(new)
+        for start in range(0, len(waiting), _AT_ONCE):
+            self._measure({key: new[key] for key in waiting[start : start + _AT_ONCE]})
+        return [
+            {"ms": None, "ms_note": self._refused[key]}
+            if key in self._refused
+            else {"ms": self._known[key]["p50_ms"], "ms_note": ""}
+            for key in keys
+        ]
+
+    def _measure(self, new: Mapping[str, tuple[Path, dict[str, Any]]]) -> None:
+        calls: dict[str, Callable[[], object]] = {}
+        for key, (run, _) in new.items():
             try:
-                latency = _measured(run)
+                calls[key] = _inference(run)
             except Exception as error:  # an exporter may raise anything
                 self._refused[key] = reason_of(error)
-            else:
-                self._known[key] = {"network": network, **latency.to_dict()}
-                write_json(self._file, self._known)
-        if key in self._refused:
-            return {"ms": None, "ms_note": self._refused[key]}
-        return {"ms": self._known[key]["p50_ms"], "ms_note": ""}
+        if not calls:
+            return
+        found = measure(calls, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
+        for key, latency in found.items():
+            self._known[key] = {"network": new[key][1], **latency.to_dict()}
+        write_json(self._file, self._known)
 
 
 def _network(trained: TrainedModel) -> dict[str, Any]:
@@ -72,24 +93,20 @@ def _network(trained: TrainedModel) -> dict[str, Any]:
     }
 
 
-def _measured(run: Path) -> Latency:
+def _inference(run: Path) -> Callable[[], object]:
     try:
+        from edge_fgir.exporting.backends import make_backend
         from edge_fgir.exporting.graph import to_onnx
-        from edge_fgir.exporting.openvino_ir import to_ir
         from edge_fgir.exporting.target import read_target
-        from edge_fgir.runtime.engines import openvino_core
-
-        core = openvino_core()
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export", "milliseconds") from error
     trained, model = load_trained(run)
     if isinstance(model, ReducedViT) and model.reduction.adaptive:
         raise InputError("token reduction ats takes a time that depends on the picture")
+    target = read_target("openvino")
     size = trained.preprocess.size
-    opset = read_target("openvino").opset
-    graph = to_ir(to_onnx(folded(model), trained.normalization, size, opset))
-    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(graph, "CPU", hints).create_infer_request()
+    graph = to_onnx(folded(model), trained.normalization, size, target.opset)
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
-    request.get_input_tensor(0).data[...] = pixels
-    return measure({"network": request.infer}, seconds=_SECONDS, min_runs=_RUNS)["network"]
+    call = make_backend(graph, target, "fp32").call(pixels)
+    assert call is not None  # OpenVINO is here
+    return call

@@ -69,12 +69,13 @@ def run_sweep(
                 tell(outcome)
                 failed = sum(one.result is None for one in ended.values())
                 meter.advance(note=f"{failed} failed" if failed else "")
-    stopwatch = Stopwatch(out)
-    latencies = {
-        cell.key: stopwatch.measure(cell.run(out)) if latency else NOT_ASKED
-        for cell in cells
-        if ended[cell.key].result is not None
-    }
+    trained = [cell for cell in cells if ended[cell.key].result is not None]
+    times = (
+        Stopwatch(out).measure([cell.run(out) for cell in trained])
+        if latency
+        else [NOT_ASKED] * len(trained)
+    )
+    latencies = {cell.key: each for cell, each in zip(trained, times, strict=True)}
     body = summary(sweep, [ended[cell.key] for cell in cells], latencies)
     write_result(out / RESULT, "sweep", body)
     write_report([out / RESULT], out / REPORT)

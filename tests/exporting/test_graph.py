@@ -5,6 +5,7 @@ import onnx
 import pytest
 import torch
 from scipy.special import softmax
+from stirred import stir
 
 from edge_fgir import GateError
 from edge_fgir.exporting.graph import (
@@ -54,12 +55,7 @@ def randomised(name: str) -> torch.nn.Module:
     """A model whose BatchNorms do something: folding errors must show."""
     torch.manual_seed(0)
     model = create_model(name, 5).eval()
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 1.5)
+    stir(model)
     return model
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from stirred import stir
 from torch import nn
 
 from edge_fgir.exporting.graph import check_ops, run_onnx, to_onnx
@@ -40,13 +41,9 @@ def reduced(method: str, clca: bool = True, name: str = "vit_tiny_patch16_224") 
     )
     options = {"depth": 6} if name.startswith("vit_") else None
     model = create_model(name, 5, image_size=SIZE, reduction=reduction, options=options).eval()
+    stir(model)
     for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 1.5)
-        elif isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=1.5 / module.in_features**0.5)
     return model
 

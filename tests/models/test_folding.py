@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+from stirred import stir
 from timm.layers import LayerScale
 from torch import nn
 
@@ -16,14 +17,7 @@ SIZE = 96
 def trained_like(model: nn.Module) -> Any:
     """A model whose norms and scales do something."""
     torch.manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 1.5)
-        elif isinstance(module, LayerScale):
-            nn.init.uniform_(module.gamma, -0.5, 0.5)
+    stir(model)
     return model.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
 from edge_fgir._errors import GateError
-from edge_fgir.benchmarking import protocol
+from edge_fgir.benchmarking import Latency, protocol
 from edge_fgir.exporting import graph
 from edge_fgir.sweeping import latency
 from edge_fgir.sweeping.latency import Stopwatch
@@ -23,14 +24,38 @@ pytestmark = pytest.mark.export
 def test_a_network_is_measured_once(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
     monkeypatch.setattr(latency, "_SECONDS", 0.1)
-    found = Stopwatch(tmp_path).measure(tiny_run)
+    found = Stopwatch(tmp_path).measure([tiny_run])[0]
     assert found["ms"] > 0
     assert found["ms_note"] == ""
     ((entry),) = json.loads((tmp_path / "latency.json").read_text()).values()
     assert entry["network"]["architecture"] == "lrnet14"
     assert entry["p50_ms"] == found["ms"]
-    monkeypatch.setattr(latency, "_measured", None)
-    assert Stopwatch(tmp_path).measure(tiny_run) == found
+    monkeypatch.setattr(latency, "_inference", None)
+    assert Stopwatch(tmp_path).measure([tiny_run])[0] == found
+
+
+def test_networks_take_turns_a_few_at_a_time(tiny_run, tmp_path, monkeypatch):
+    runs = []
+    for size in (32, 48, 64):
+        run = tmp_path / str(size)
+        shutil.copytree(tiny_run, run)
+        described = json.loads((run / "model.json").read_text())
+        described["preprocess"]["size"] = size
+        (run / "model.json").write_text(json.dumps(described))
+        runs.append(run)
+    groups = []
+
+    def measure(calls, **options):
+        groups.append(len(calls))
+        assert [call() for call in calls.values()]
+        return {key: Latency.of([0.001 * (n + 1)], steady=True) for n, key in enumerate(calls)}
+
+    monkeypatch.setattr(latency, "measure", measure)
+    monkeypatch.setattr(latency, "_AT_ONCE", 2)
+    found = Stopwatch(tmp_path).measure([*runs, runs[0]])
+    assert groups == [2, 1]
+    assert [round(each["ms"]) for each in found] == [1, 2, 1, 1]
+    assert len(json.loads((tmp_path / "latency.json").read_text())) == 3
 
 
 def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeypatch):
@@ -38,7 +63,7 @@ def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeyp
         raise GateError("the graph has no fixed shape")
 
     monkeypatch.setattr(graph, "to_onnx", refuse)
-    found = Stopwatch(tmp_path).measure(tiny_run)
+    found = Stopwatch(tmp_path).measure([tiny_run])[0]
     assert found == {"ms": None, "ms_note": "the graph has no fixed shape"}
     assert not (tmp_path / "latency.json").exists()
 
@@ -46,6 +71,6 @@ def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeyp
 def test_a_missing_library_is_named(tiny_run, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "edge_fgir.exporting.graph")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    found = Stopwatch(tmp_path).measure(tiny_run)
+    found = Stopwatch(tmp_path).measure([tiny_run])[0]
     assert found["ms"] is None
     assert found["ms_note"].startswith("onnx is not installed; expected it for milliseconds; run:")

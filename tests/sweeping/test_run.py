@@ -145,7 +145,7 @@ def test_a_killed_sweep_goes_on(
 
     # Nothing is left to train: no Ray, no clock.
     write_sweep(tmp_path, photos, list=[{"epochs": 1}, {"epochs": 10}])
-    monkeypatch.setattr(latency, "_measured", None)
+    monkeypatch.setattr(latency, "_inference", None)
     done = run_cli("sweep", path, "--out", out)
     assert done.code == 0
     assert done.out.splitlines()[-2:] == ["2 of 2 cells finished", f"report: {out}/report.html"]
