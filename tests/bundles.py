@@ -20,6 +20,8 @@ from edge_fgir.runtime import Calibration, Golden, GoldenImage, Manifest, Prepro
 
 LABELS = ("red", "green", "blue")
 UNKNOWN_THRESHOLD = 0.5
+GRID, LOOK = 4, (8.0, 4.0, 24.0, 20.0)
+_EXPLANATION = {"region": "region", "similarity": "similarity", "grid": GRID, "top_o": 3}
 RUNTIMES = {"openvino": "openvino", "arm": "onnxruntime", "jetson": "tensorrt"}
 _SHARPNESS = 8.0
 _TOLERANCE = 0.001
@@ -32,6 +34,7 @@ def make_bundle(
     labels: tuple[str, ...] = LABELS,
     size: int = 32,
     target: str = "openvino",
+    looks_twice: bool = False,
     replaced: Mapping[str, bytes | None] | None = None,
     **fields: Any,
 ) -> Path:
@@ -44,11 +47,13 @@ def make_bundle(
         labels: Class names.
         size: Side of the input, pixels.
         target: openvino, arm or jetson; the last two hold the same graph as ONNX.
+        looks_twice: Let it have the outputs of a GLSim: :data:`LOOK`, and as its map the mean
+            brightness of :data:`GRID` x :data:`GRID` patches.
         replaced: Files that are added, replaced or (None) left out before the bundle is sealed.
         fields: Manifest fields that replace the right ones.
     """
     model_files = _openvino_files if target == "openvino" else _onnx_files
-    contents = model_files(len(labels), size)
+    contents = model_files(len(labels), size, looks_twice)
     if target == "jetson":
         contents["tensorrt/build.json"] = json.dumps({"workspace_mb": 64}).encode()
     contents["labels.txt"] = "".join(f"{label}\n" for label in labels).encode()
@@ -74,6 +79,7 @@ def make_bundle(
         "model_file": "openvino/model.xml" if target == "openvino" else "model.onnx",
         "input": {"name": "image", "shape": (1, size, size, 3)},
         "output": {"name": "probabilities", "classes": len(labels)},
+        "explanation": _EXPLANATION if looks_twice else None,
         "normalization": {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
         "data": {"name": "colours", "licence": "CC0-1.0", "hash": "0" * 64},
     }
@@ -129,7 +135,7 @@ def _weights(classes: int) -> npt.NDArray[np.float32]:
     return (_SHARPNESS * np.cos(2 * np.pi * (channel - label))).astype(np.float32)
 
 
-def _openvino_files(classes: int, size: int) -> dict[str, bytes]:
+def _openvino_files(classes: int, size: int, looks_twice: bool) -> dict[str, bytes]:
     refuse_telemetry()
     import openvino as ov
     from openvino import opset13 as ops
@@ -140,14 +146,23 @@ def _openvino_files(classes: int, size: int) -> dict[str, bytes]:
     logits = ops.matmul(ops.divide(mean, np.float32(255)), _weights(classes), False, False)
     probabilities = ops.softmax(logits, 1)
     probabilities.output(0).set_names({"probabilities"})
-    model = ov.Model([ops.result(probabilities)], [image], "colour_mean")
+    results = [probabilities]
+    if looks_twice:
+        patch = size // GRID
+        apart = ops.reshape(ops.convert(image, "f32"), [1, GRID, patch, GRID, patch, 3], False)
+        bright = ops.reduce_mean(apart, np.array([2, 4, 5]), keep_dims=False)
+        region = ops.constant(np.array([LOOK], np.float32))
+        results += [region, ops.divide(bright, np.float32(255))]
+        for name, value in zip(("region", "similarity"), results[1:], strict=True):
+            value.output(0).set_names({name})
+    model = ov.Model([ops.result(one) for one in results], [image], "colour_mean")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         ov.save_model(model, file, compress_to_fp16=False)
         return {f"openvino/{part.name}": part.read_bytes() for part in Path(folder).iterdir()}
 
 
-def _onnx_files(classes: int, size: int) -> dict[str, bytes]:
+def _onnx_files(classes: int, size: int, looks_twice: bool) -> dict[str, bytes]:
     from onnx import TensorProto, helper, numpy_helper
 
     constants = {
@@ -162,12 +177,26 @@ def _onnx_files(classes: int, size: int) -> dict[str, bytes]:
         helper.make_node("MatMul", ["color", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
-    shape = [1, size, size, 3]
+    shapes = {"probabilities": [1, classes]}
+    if looks_twice:
+        patch = size // GRID
+        constants |= {
+            "patches": np.array([1, GRID, patch, GRID, patch, 3]),
+            "inside": np.array([2, 4, 5]),
+            "look": np.array([LOOK], np.float32),
+        }
+        nodes += [
+            helper.make_node("Reshape", ["float", "patches"], ["apart"]),
+            helper.make_node("ReduceMean", ["apart", "inside"], ["bright"], keepdims=0),
+            helper.make_node("Mul", ["bright", "scale"], ["similarity"]),
+            helper.make_node("Identity", ["look"], ["region"]),
+        ]
+        shapes |= {"region": [1, 4], "similarity": [1, GRID, GRID]}
     graph = helper.make_graph(
         nodes,
         "colour_mean",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, classes])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, size, size, 3])],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
         [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
     )
     opset = [helper.make_opsetid("", 18)]

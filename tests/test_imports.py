@@ -24,7 +24,7 @@ ROOMS = {
     "training": {"runtime", "benchmarking", "reporting", "data", "models"},
     "exporting": {"runtime", "benchmarking", "reporting", "data", "models"},
 }
-ROOMS["sweeping"] = set(ROOMS)
+ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
 LIGHT_ROOMS = ("runtime", "benchmarking")

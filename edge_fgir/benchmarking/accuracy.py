@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_fgir.benchmarking.shots import Shots
+
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
@@ -70,6 +72,23 @@ def macro(probabilities: Floats, labels: Labels) -> float:
     """Return the mean of the classes' accuracies, percent; classes without images are left out."""
     known = [value for value in per_class(probabilities, labels) if value is not None]
     return float(np.mean(known))
+
+
+def macro_f1(probabilities: Floats, labels: Labels) -> float:
+    """Return the mean of the F1 of the classes that have images, percent."""
+    table = np.array(confusion(probabilities, labels))
+    images, answers = table.sum(axis=1), table.sum(axis=0)
+    known = images > 0
+    return float(100 * (2 * table.diagonal() / np.maximum(images + answers, 1))[known].mean())
+
+
+def worst_decile(probabilities: Floats, labels: Labels) -> float:
+    """Return the mean accuracy of the tenth of the classes (at least one) that do worst, percent.
+
+    Classes without images are left out.
+    """
+    known = sorted(value for value in per_class(probabilities, labels) if value is not None)
+    return float(np.mean(known[: math.ceil(len(known) / 10)]))
 
 
 def expected_calibration_error(probabilities: Floats, labels: Labels) -> float:
@@ -140,19 +159,29 @@ def confused_pairs(
     ]
 
 
-def evaluation(probabilities: Floats, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the body of an ``evaluation`` result."""
+def evaluation(
+    probabilities: Floats, labels: Labels, classes: Sequence[str], shots: Shots | None = None
+) -> dict[str, Any]:
+    """Return the body of an ``evaluation`` result; by shot group too, where these are known."""
     by_class = per_class(probabilities, labels)
+    images = np.bincount(labels, minlength=len(classes)).tolist()
     top1 = top_k(probabilities, labels, 1)
+    learned: list[dict[str, Any]] = [{} for _ in classes]
+    if shots is not None:
+        known = zip(shots.train_counts, shots.groups, strict=True)
+        learned = [{"train_images": count, "group": group} for count, group in known]
     return {
         "top1": top1,
         "top1_interval": list(wilson_interval(top1, len(labels))),
         "top5": top_k(probabilities, labels, 5),
         "macro": macro(probabilities, labels),
+        "macro_f1": macro_f1(probabilities, labels),
+        "worst_decile": worst_decile(probabilities, labels),
+        **({} if shots is None else {"shots": shots.accuracy(by_class, images)}),
         "ece": expected_calibration_error(probabilities, labels),
         "images": len(labels),
         "classes": [
-            {"name": name, "images": int((labels == i).sum()), "top1": by_class[i]}
+            {"name": name, "images": images[i], "top1": by_class[i], **learned[i]}
             for i, name in enumerate(classes)
         ],
         "confusion": confusion(probabilities, labels),

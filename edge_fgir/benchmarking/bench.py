@@ -26,13 +26,14 @@ FRAME_SIZE = (480, 640)
 """Height and width of the camera frame in scope ``frame_to_decision``, pixels."""
 NETWORK, FRAME = "network", "frame_to_decision"
 
-Mode = Literal["burst", "sustained"]
-SECONDS: dict[Mode, float] = {"burst": 10.0, "sustained": 600.0}
+Mode = Literal["burst", "sustained", "glance"]
+SECONDS: dict[Mode, float] = {"burst": 10.0, "sustained": 600.0, "glance": 2.0}
 """Measuring time where none is given."""
 FIXED_RATE = "fixed_rate"
 """The mode that a result with frames on a clock has."""
 
 _REPEATS, _MIN_RUNS = 2, 1000
+_GLANCE_RUNS, _GLANCE_WARM_UP_S = 80, 1.0
 _NO_ENERGY = "in burst mode two scopes take turns: --mode sustained and --fps measure energy"
 
 
@@ -56,7 +57,7 @@ def bench(
         model: An open bundle.
         seconds: Measuring time, at least: of each scope in mode ``burst``, else of the frames,
             before which the scopes take ten seconds at most. By default as ``SECONDS`` says.
-        mode: ``burst``: the scopes alone.
+        mode: ``burst``: the scopes alone; ``glance``: so, with few runs, and never certified.
         fps: Frames a second; not with mode ``sustained``.
         rival: Name and call of something to measure beside the scopes (the torch model, say).
         system: Where sensors are looked for.
@@ -73,7 +74,7 @@ def bench(
     if fps is not None and mode != "burst":
         raise InputError(f"frames a second in mode {mode}", "one of the two", "leave one out")
     seconds = SECONDS[mode] if seconds is None else seconds
-    calls = _calls(model)
+    calls = scope_calls(model)
     work = _work(calls[FRAME], mode, fps, seconds)
     if rival is not None:
         calls[rival[0]] = rival[1]
@@ -83,7 +84,7 @@ def bench(
     resting = idle(meter)
     conditions = Conditions(system)
     with Watcher(conditions.sample) as watcher:
-        repeats = [_repeat(calls, min(seconds, SECONDS["burst"])) for _ in range(_REPEATS)]
+        repeats = [_repeat(calls, min(seconds, SECONDS["burst"]), mode) for _ in range(_REPEATS)]
         found, busy = metered(meter, work or _nothing)
     memory = _memory(system, rival)  # before the summary takes some
 
@@ -100,7 +101,7 @@ def bench(
         "mode": kind,
         "scope": FRAME,
         **top.to_dict(),
-        **certify(conditions, watcher, medians).to_dict(),
+        **certify(conditions, watcher, medians, glanced=mode == "glance").to_dict(),
         "scopes": {name: latencies[name].to_dict() for name in (NETWORK, FRAME)},
         "repeats_p50_ms": medians,
     }
@@ -119,7 +120,8 @@ def bench(
     }
 
 
-def _calls(model: Classifier) -> dict[str, Call]:
+def scope_calls(model: Classifier) -> dict[str, Call]:
+    """Return what is measured of an open bundle, by scope."""
     random = np.random.default_rng(0)
     frame = random.integers(0, 256, (*FRAME_SIZE, 3), dtype=np.uint8)
     batch = model.prepare(frame)[None]
@@ -138,8 +140,14 @@ def _nothing() -> None:
     pass
 
 
-def _repeat(calls: dict[str, Call], seconds: float) -> dict[str, Runs]:
-    return time_runs(calls, seconds=seconds / _REPEATS, min_runs=_MIN_RUNS // _REPEATS)
+def _repeat(calls: dict[str, Call], seconds: float, mode: Mode) -> dict[str, Runs]:
+    glance = mode == "glance"
+    return time_runs(
+        calls,
+        seconds=seconds / _REPEATS,
+        min_runs=(_GLANCE_RUNS if glance else _MIN_RUNS) // _REPEATS,
+        most_warm_up_s=_GLANCE_WARM_UP_S if glance else None,
+    )
 
 
 def _together(repeats: Sequence[Runs]) -> Latency:

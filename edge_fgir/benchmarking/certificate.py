@@ -41,12 +41,22 @@ class Certificate:
         }
 
 
-def certify(conditions: Conditions, watcher: Watcher, repeats: Repeats) -> Certificate:
-    """Judge a run: what is unknown speaks against it as much as what is known to be wrong."""
+def certify(
+    conditions: Conditions, watcher: Watcher, repeats: Repeats, *, glanced: bool = False
+) -> Certificate:
+    """Judge a run: what is unknown speaks against it as much as what is known to be wrong.
+
+    Args:
+        conditions: What was watched.
+        watcher: Who watched.
+        repeats: The medians.
+        glanced: There were too few runs for a certificate.
+    """
     return Certificate(
         tuple(
             reason
             for reason in (
+                "a glance has few runs" if glanced else "",
                 _throttled(conditions),
                 f"the watcher died: {watcher.died}" if watcher.died else "",
                 _disturbed(conditions),

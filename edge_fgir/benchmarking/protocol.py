@@ -126,16 +126,17 @@ def time_runs(
     seconds: float,
     min_runs: int,
     most_warm_up_s: float | None = None,
+    rounds: int = _ROUNDS,
 ) -> dict[str, Runs]:
-    """Return the run times behind :func:`measure`, which has the same arguments."""
+    """Return the run times behind :func:`measure`, which has the same arguments but ``rounds``."""
     steady = {name: warm_up(call, most_warm_up_s) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    with progress("measuring", _ROUNDS * len(calls)) as meter:
-        for _ in range(_ROUNDS):
+    with progress("measuring", rounds * len(calls)) as meter:
+        for _ in range(rounds):
             for name, call in calls.items():
                 # The first run of a turn pays for what the other call left in the caches.
                 call()
-                times[name] += _turn(call, seconds / _ROUNDS, math.ceil(min_runs / _ROUNDS))
+                times[name] += _turn(call, seconds / rounds, math.ceil(min_runs / rounds))
                 meter.advance()
     return {name: Runs(times[name], steady[name]) for name in calls}
 

@@ -10,7 +10,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking.environment import environment
 
-KINDS = ("evaluation", "latency", "predictions", "sweep", "teachers", "training")
+KINDS = ("evaluation", "latency", "predictions", "profile", "sweep", "teachers", "training")
 """What a result can be about."""
 
 _VERSION = 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
 from edge_fgir._errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_fgir.benchmarking.shots import Shots
     from edge_fgir.runtime import Device
 
 TrustOption = Annotated[
@@ -22,6 +25,54 @@ KeepRateOption = Annotated[
     str | None,
     typer.Option(help="Share of the tokens a stage keeps, such as 0.7; 0.7,0.5,0.5: one a stage."),
 ]
+
+LogitAdjustmentOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TAU",
+        help="Take tau log(share of the training pictures) from each logit, so that rare classes "
+        "are not neglected: a number such as 1, or auto: the best on val.",
+    ),
+]
+ShotsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="MANY,FEW",
+        help="Shot groups: classes with more than MANY and fewer than FEW training pictures.",
+    ),
+]
+SHOTS = "100,20"
+
+
+def logit_adjustment_choice(value: str | None) -> float | Literal["auto"] | None:
+    """Return ``value`` as the tau of a logit adjustment.
+
+    Raises:
+        InputError: It is no number from 0 to 10.
+    """
+    if value is None or value == "auto":
+        return cast("Literal['auto'] | None", value)
+    try:
+        tau = float(value)
+    except ValueError:
+        tau = -1.0
+    if not 0 <= tau <= 10:
+        raise InputError(f"--logit-adjustment {value}", "a number from 0 to 10, or auto")
+    return tau
+
+
+def shots_choice(value: str, train_counts: Sequence[int]) -> Shots:
+    """Return the shot groups of classes with these training pictures.
+
+    Raises:
+        InputError: ``value`` is not two numbers, the larger first.
+    """
+    from edge_fgir.benchmarking.shots import Shots
+
+    many, _, few = value.partition(",")
+    if not (many.strip().isdecimal() and few.strip().isdecimal()):
+        raise InputError(f"--shots {value}", "two whole numbers, such as 100,20")
+    return Shots(tuple(train_counts), int(many), int(few))
 
 
 def keep_rate_choice(value: str | None) -> float | tuple[float, ...] | None:

@@ -24,7 +24,8 @@ def bench(
         typer.Option(min=0.1, help="Measuring time of each scope: 10; 600 in mode sustained."),
     ] = None,
     mode: Annotated[
-        str, typer.Option(help="burst, or sustained: frames back to back, until heat shows.")
+        str,
+        typer.Option(help="burst; sustained: frames back to back, until heat shows; or glance."),
     ] = "burst",
     fps: Annotated[
         float | None,

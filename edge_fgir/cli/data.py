@@ -9,33 +9,67 @@ import typer
 
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._choices import SHOTS, ShotsOption, shots_choice
 
-_group = typer.Typer(help="Data sets: what is in them, and packing them.")
+_group = typer.Typer(help="Data sets: what is in them, what is wrong with them, packing them.")
 app.add_typer(_group, name="data", no_args_is_help=True)
+
+_KINDS_SHOWN = 20
 
 
 @_group.command()
 def stats(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, or elpv.")],
+    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
     ] = False,
+    shots: ShotsOption = SHOTS,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw the class sizes into this .svg or .png file.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check every picture's header and count pictures by class and split.
+    """Check every picture's header, count pictures by class and split, and say how uneven they are.
 
-    Example: `edge-fgir data stats elpv`
+    Example: `edge-fgir data stats elpv --plot sizes.svg`
     """
+    from dataclasses import asdict
+
+    from edge_fgir.benchmarking.shots import GROUPS
     from edge_fgir.data import SPLITS, open_data
+    from edge_fgir.data.statistics import ClassSizes
 
     found = open_data(data, convert=convert)
     counts = {split: found.counts(split) for split in SPLITS}
+    learned = shots_choice(shots, counts["train"])
+    sizes = ClassSizes.of(counts["train"]) if any(counts["train"]) else None
+    if plot is not None:
+        if sizes is None:
+            raise InputError(f"--plot: {found.name} has no training pictures", "a train split")
+        from edge_fgir.reporting.class_sizes import save_class_sizes
+
+        save_class_sizes(plot, found.name, learned)
     if json:
         by_class = [
-            {"name": name, **{split: counts[split][i] for split in SPLITS}}
+            {
+                "name": name,
+                **{split: counts[split][i] for split in SPLITS},
+                "group": learned.groups[i],
+            }
             for i, name in enumerate(found.classes)
         ]
-        print_json({**found.info.model_dump(), "classes": by_class})
+        groups = {
+            name: {"train_images": learned.ranges[name], "classes": learned.groups.count(name)}
+            for name in GROUPS
+        }
+        print_json(
+            {
+                **found.info.model_dump(),
+                "classes": by_class,
+                "train": sizes and asdict(sizes),
+                "groups": groups,
+            }
+        )
         return
     width = max(len(name) for name in found.classes)
     typer.echo(f"{found.name}: {found.licence}")
@@ -43,11 +77,80 @@ def stats(
     for i, name in enumerate(found.classes):
         typer.echo(f"{name:{width}}  " + "  ".join(f"{counts[split][i]:6d}" for split in SPLITS))
     typer.echo(f"{'all':{width}}  " + "  ".join(f"{sum(counts[split]):6d}" for split in SPLITS))
+    if sizes is None:
+        return
+    typer.echo(
+        f"train: {sizes.smallest} to {sizes.largest} pictures a class, mean {sizes.mean:.1f}, "
+        f"median {sizes.quantiles['50 %']:g}; imbalance ratio {sizes.imbalance:.1f}, "
+        f"Gini {sizes.gini:.2f}"
+    )
+    typer.echo(
+        "classes by training pictures: "
+        + ", ".join(
+            f"{learned.groups.count(name)} {name} ({learned.ranges[name]})" for name in GROUPS
+        )
+    )
+
+
+@_group.command()
+def check(
+    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
+    convert: Annotated[
+        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
+    ] = False,
+    min_images: Annotated[
+        int, typer.Option(min=0, help="Fewest pictures of a class, in all splits together.")
+    ] = 20,
+    distance: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=15,
+            help="Bits of 128 in which the hashes of two look-alikes may differ; 0 to 2 where all "
+            "pictures are much alike.",
+        ),
+    ] = 8,
+    json: JsonOption = False,
+) -> None:
+    """Decode every picture and list what is wrong: a picture in two splits, unreadable files,
+    classes with too few pictures or none in a split, wrong paths. Exit code 1 if anything is.
+
+    Example: `edge-fgir data check photos`
+    """
+    from collections import Counter
+    from dataclasses import asdict
+
+    from edge_fgir.data import check_data
+
+    found = check_data(data, convert=convert, min_images=min_images, distance=distance)
+    pictures = sum(map(len, found.data.splits.values()))
+    problems = found.problems
+    kinds = Counter(problem.kind for problem in problems)
+    if json:
+        print_json(
+            {
+                "ok": not problems,
+                "name": found.data.name,
+                "pictures": pictures,
+                "counts": kinds,
+                "problems": [asdict(problem) for problem in problems],
+            }
+        )
+    else:
+        for kind, count in kinds.items():
+            for problem in [one for one in problems if one.kind == kind][:_KINDS_SHOWN]:
+                typer.echo(f"{kind}: {problem.message}")
+            if count > _KINDS_SHOWN:
+                typer.echo(f"{kind}: {count - _KINDS_SHOWN} more; --json lists all")
+        total = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing wrong"
+        typer.echo(f"{found.data.name}, {pictures} pictures: {total}")
+    if problems:
+        raise typer.Exit(1)
 
 
 @_group.command()
 def sample(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, or elpv.")],
+    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
     out: Annotated[Path, typer.Option(help="Folder to write <class>/<image> into.")],
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 8,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
@@ -79,7 +182,7 @@ def sample(
 
 @_group.command()
 def pack(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, or elpv.")],
+    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
     out: Annotated[Path, typer.Option(help="New folder for the shards.")],
     shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard, megabytes.")] = 256,
     convert: Annotated[

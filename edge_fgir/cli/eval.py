@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import write_atomic
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import KeepRateOption, device_choice, keep_rate_choice
+from edge_fgir.cli._choices import (
+    SHOTS,
+    KeepRateOption,
+    LogitAdjustmentOption,
+    ShotsOption,
+    device_choice,
+    keep_rate_choice,
+    logit_adjustment_choice,
+    shots_choice,
+)
 
 _SHOWN_PAIRS = 3
 _BATCH = 32
@@ -34,18 +44,25 @@ def evaluate(
         bool,
         typer.Option("--full", help="A CAL teacher's full inference, 8 forwards."),
     ] = False,
+    logit_adjustment: LogitAdjustmentOption = None,
+    shots: ShotsOption = SHOTS,
+    classes_csv: Annotated[
+        Path | None, typer.Option(help="Also write each class's accuracy, a line a class.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write the result file, with example pictures.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure accuracy: top-1, top-5, macro, per class, calibration error, confused pairs.
+    """Measure accuracy: top-1, top-5, macro, per class and shot group, calibration error, confused
+    pairs.
 
     Example: `edge-fgir eval birds.fgir --data photos`
     """
     from edge_fgir.benchmarking import write_result
     from edge_fgir.benchmarking.accuracy import evaluation
     from edge_fgir.data import SPLITS, labels_of, open_data
+    from edge_fgir.reporting.classes import classes_table
     from edge_fgir.reporting.pictures import thumbnails
     from edge_fgir.runtime.manifest import MANIFEST
 
@@ -56,7 +73,11 @@ def evaluate(
     bundle = model.is_file() or (model / MANIFEST).exists()
     if full and bundle:
         raise _not_full(f"{model} is a bundle")
-    for option, value in (("--image-size", image_size), ("--keep-rate", keep_rate)):
+    for option, value in (
+        ("--image-size", image_size),
+        ("--keep-rate", keep_rate),
+        ("--logit-adjustment", logit_adjustment),
+    ):
         if value and bundle:
             raise InputError(
                 f"{option}: {model} is a bundle, in which it is fixed",
@@ -65,7 +86,7 @@ def evaluate(
             )
     pictures = open_data(data, convert=convert)
     samples = pictures.split(split)
-    probabilities, subject = (
+    probabilities, subject, counts = (
         _of_bundle(model, device, pictures, samples)
         if bundle
         else _of_run(
@@ -75,14 +96,18 @@ def evaluate(
             full=full,
             image_size=image_size,
             keep_rate=keep_rate_choice(keep_rate),
+            logit_adjustment=logit_adjustment_choice(logit_adjustment),
         )
     )
+    groups = shots_choice(shots, counts) if counts else None
     body = {
         **subject,
         "split": split,
         "data": pictures.info.model_dump(),
-        **evaluation(probabilities, labels_of(samples), pictures.classes),
+        **evaluation(probabilities, labels_of(samples), pictures.classes, groups),
     }
+    if classes_csv is not None:
+        write_atomic(classes_csv, classes_table(body["classes"]))
     if out is not None:
         # Scripts read the standard output: pictures are for the file, and so for the report, alone.
         small = thumbnails(
@@ -99,6 +124,12 @@ def evaluate(
         f"top-1 {body['top1']:.2f} %, top-5 {body['top5']:.2f} %, macro {body['macro']:.2f} %, "
         f"ECE {body['ece']:.2f} %; top-1's 95 % interval {low:.2f} to {high:.2f} %"
     )
+    for group in body.get("shots", []):
+        if group["tested"]:
+            typer.echo(
+                f"{group['group']} ({group['train_images']} training images): "
+                f"{group['top1']:.2f} % on average over {group['tested']} classes"
+            )
     for pair in body["confused_pairs"][:_SHOWN_PAIRS]:
         (a, b), (there, back) = pair["classes"], pair["confused"]
         typer.echo(
@@ -116,10 +147,11 @@ def _not_full(found: str) -> InputError:
     return InputError(f"--full: {found}", "the run folder of a CAL teacher", "leave out --full")
 
 
-def _of_bundle(path: Path, device: str, pictures: Any, samples: Any) -> tuple[Any, dict[str, Any]]:
-    import numpy as np
-
-    from edge_fgir._progress import progress
+def _of_bundle(
+    path: Path, device: str, pictures: Any, samples: Any
+) -> tuple[Any, dict[str, Any], tuple[int, ...]]:
+    from edge_fgir.benchmarking.answers import answers_of
+    from edge_fgir.benchmarking.shots import known_counts
     from edge_fgir.data import prepared_images
     from edge_fgir.runtime import Classifier
 
@@ -129,12 +161,9 @@ def _of_bundle(path: Path, device: str, pictures: Any, samples: Any) -> tuple[An
                 f"{path} knows other classes than {pictures.name}", "the data it was trained on"
             )
         images = prepared_images(pictures, samples, model.bundle.preprocess)
-        answers = []
-        with progress("classifying", len(images)) as meter:
-            for image in images:
-                answers.append(model.infer(image[None]))
-                meter.advance()
-        return np.concatenate(answers), {**model.info, "model_bytes": model.bundle.model_size}
+        answers = answers_of(model, images)
+        subject = {**model.info, "model_bytes": model.bundle.model_size}
+        return answers, subject, known_counts(model.bundle)
 
 
 def _of_run(
@@ -145,12 +174,14 @@ def _of_run(
     full: bool,
     image_size: int | None,
     keep_rate: float | tuple[float, ...] | None,
-) -> tuple[Any, dict[str, Any]]:
+    logit_adjustment: float | Literal["auto"] | None,
+) -> tuple[Any, dict[str, Any], tuple[int, ...]]:
     need("torch", "train", "evaluating a run folder")
     import torch
 
-    from edge_fgir.data import prepared_images, typical_images
+    from edge_fgir.data import labels_of, prepared_images, typical_images
     from edge_fgir.models.inference import logits_of
+    from edge_fgir.models.logit_adjustment import adjustment, best_tau
     from edge_fgir.models.trained import load_at, read_labels, weights_file
 
     if read_labels(path) != pictures.classes:
@@ -162,12 +193,22 @@ def _of_run(
     )
     if full and not trained.attention_maps:
         raise _not_full(f"{path} is no CAL teacher")
-    images = prepared_images(pictures, samples, trained.preprocess)
-    logits = (
-        _full_logits(model, images, trained.normalization)
-        if full
-        else logits_of(model, images, trained.normalization, "classifying")
-    )
+
+    def answer(samples: Any, title: str) -> Any:
+        images = prepared_images(pictures, samples, trained.preprocess)
+        if full:
+            return _full_logits(model, images, trained.normalization)
+        return logits_of(model, images, trained.normalization, title)
+
+    logits = answer(samples, "classifying")
+    counts, tau = trained.train_counts, logit_adjustment
+    if not counts and trained.data == pictures.info:
+        counts = tuple(pictures.counts("train"))
+    if tau == "auto":
+        val = pictures.split("val")
+        tau = best_tau(answer(val, "logit adjustment"), labels_of(val), counts)
+    if tau is not None:
+        logits = logits + adjustment(counts, tau)
     subject = {
         "bundle": str(path),
         "name": trained.name,
@@ -177,9 +218,10 @@ def _of_run(
         "cal_teacher": trained.attention_maps > 0,
         "image_size": trained.preprocess.size,
         "reduction": trained.reduction and trained.reduction.model_dump(mode="json"),
+        "logit_adjustment": tau,
         "model_bytes": weights_file(path).stat().st_size,
     }
-    return torch.from_numpy(logits).softmax(1).numpy(), subject
+    return torch.from_numpy(logits).softmax(1).numpy(), subject, counts
 
 
 def _full_logits(model: Any, images: Any, normalization: Any) -> Any:

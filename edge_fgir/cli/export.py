@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import KeepRateOption, keep_rate_choice
+from edge_fgir.cli._choices import (
+    KeepRateOption,
+    LogitAdjustmentOption,
+    keep_rate_choice,
+    logit_adjustment_choice,
+)
 
 
 @app.command()
@@ -26,12 +32,17 @@ def export(
         int | None, typer.Option(min=16, help="Input side, pixels; default: the run's own.")
     ] = None,
     keep_rate: KeepRateOption = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="PLAN.json", help="Build what edge-fgir profile has chosen."),
+    ] = None,
     fixed_samples: Annotated[
         bool,
         typer.Option(
             "--fixed-samples", help="For ats: always compute the most tokens it may keep."
         ),
     ] = False,
+    logit_adjustment: LogitAdjustmentOption = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     sign: Annotated[
         Path | None,
@@ -45,6 +56,7 @@ def export(
     """Quantize and compile a trained model into a sealed bundle, compared with torch on the way.
 
     Example: `edge-fgir export runs/student --target openvino --data elpv --out birds.fgir`
+    Example: `edge-fgir export runs/a --target arm --plan plan.json --data elpv --out b.fgir`
     """
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
@@ -72,15 +84,27 @@ def export(
     chosen = read_target(target)
     if max_drop is not None:
         chosen = chosen.allowing(max_drop)
+    what: dict[str, Any] = {
+        "precision": precision,
+        "image_size": image_size,
+        "keep_rate": keep_rate_choice(keep_rate),
+    }
+    if plan is not None:
+        from edge_fgir.profiling import Plan, weights_hash
+
+        if precision != "auto" or image_size is not None or keep_rate is not None:
+            raise InputError(
+                "--plan beside --precision, --image-size or --keep-rate", "one of the two"
+            )
+        what = Plan.read(plan).check(weights_hash(run), target)
     bundle = run_export(
         run,
         chosen,
         open_data(data, convert=convert),
         out,
-        precision=precision,
-        image_size=image_size,
-        keep_rate=keep_rate_choice(keep_rate),
+        **what,
         fixed_samples=fixed_samples,
+        logit_adjustment=logit_adjustment_choice(logit_adjustment),
         as_zip=zip_,
         signing_key=None if sign is None else SigningKey.read(sign),
         tell=tell,
@@ -93,6 +117,7 @@ def export(
                 "precision": bundle.manifest.precision,
                 "bytes": bundle.size,
                 "model_bytes": bundle.model_size,
+                "logit_adjustment": bundle.report("accuracy")["logit_adjustment"],
                 "parity": bundle.report("parity"),
             }
         )
@@ -106,6 +131,9 @@ def export(
             f"{parity['bounds']['max_top1_drop']:g} points: the drop lies between "
             f"{low:+.2f} and {high:+.2f} (95 %)"
         )
+    tau = bundle.report("accuracy")["logit_adjustment"]
+    if tau is not None:
+        typer.echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
     typer.echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import KeepRateOption, keep_rate_choice
 
@@ -18,19 +19,24 @@ app.add_typer(_group, name="models", no_args_is_help=True)
 
 @_group.command("list")
 def list_models(
-    pattern: Annotated[str, typer.Argument(help="timm name pattern; empty: ours.")] = "",
+    pattern: Annotated[str, typer.Argument(help="timm name pattern; empty: a group.")] = "",
+    group: Annotated[
+        str, typer.Option(help="ours, or animesion: what was compared on DAF:re.")
+    ] = "ours",
     json: JsonOption = False,
 ) -> None:
-    """List our models, or those of timm that match a pattern.
+    """List our models or another group, or those of timm that match a pattern.
 
     Example: `edge-fgir models list 'vit_tiny*'`
     """
     need("timm", "train", "models")
     import timm
 
-    from edge_fgir.models import OWN_MODELS
+    from edge_fgir.models import GROUPS
 
-    names = timm.list_models(pattern) if pattern else list(OWN_MODELS)
+    if group not in GROUPS:
+        raise InputError(f"--group {group}", f"one of {', '.join(GROUPS)}")
+    names = timm.list_models(pattern) if pattern else list(GROUPS[group])
     if json:
         print_json(names)
         return
@@ -56,16 +62,27 @@ def show(
     reference_counts: Annotated[
         bool, typer.Option("--reference-counts", help="Let a stage keep no token at all.")
     ] = False,
+    glsim: Annotated[
+        bool, typer.Option("--glsim", help="A second look at a part of the picture: two passes.")
+    ] = False,
+    adapters: Annotated[
+        str | None,
+        typer.Option(help="Adapters of a frozen vision transformer: ila, ila+, ila++ or none."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Count parameters, multiply-accumulates and tokens a block, for one image.
 
     Example: `edge-fgir models show lrnet14 --num-classes 200 --image-size 128`
     Example: `edge-fgir models show vit_base_patch16_224 --reduction evit --keep-rate 0.5 --clca`
+    Example: `edge-fgir models show vit_base_patch16_224 --glsim --num-classes 200`
+    Example: `edge-fgir models show vit_base_patch16_224 --adapters ila++ --image-size 448`
     """
     need("timm", "train", "models")
     from edge_fgir.models import create_model, summarize
     from edge_fgir.models.arithmetic import CONVENTION
+    from edge_fgir.models.glsim import GLSimOptions
+    from edge_fgir.models.ila import Adapters
 
     model = create_model(
         name,
@@ -73,6 +90,8 @@ def show(
         attention_maps=attention_maps,
         image_size=image_size,
         reduction=_reduction(reduction, keep_rate, cla or clca, clc or clca, reference_counts),
+        glsim=GLSimOptions() if glsim else None,
+        adapters=Adapters.checked(variant=adapters) if adapters is not None else None,
         meta=True,
     )
     summary = summarize(model, name, image_size, num_classes)
@@ -83,6 +102,8 @@ def show(
         f"{name}: {summary.params:,} parameters, {summary.gmacs:.3f} GMACs at {image_size} px, "
         f"{num_classes} classes"
     )
+    if summary.trainable_params < summary.params:
+        typer.echo(f"  trained: {summary.trainable_params:,} parameters, the others are frozen")
     typer.echo(f"  MACs: {CONVENTION}")
     for index, block in enumerate(summary.blocks):
         typer.echo(f"  block {index}: {block.attention_tokens} tokens, MLP {block.mlp_tokens}")

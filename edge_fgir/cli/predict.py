@@ -21,32 +21,46 @@ def predict(
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
     ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Draw what a model that looks twice rests on, a PNG a picture."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the answers as a result.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Classify pictures.
 
     Example: `edge-fgir predict birds.fgir photo1.jpg photo2.jpg --top 3`
+    Example: `edge-fgir predict glsim-birds.fgir photos/ --explain seen/`
     """
     from edge_fgir.benchmarking import write_result
     from edge_fgir.cli._choices import device_choice
     from edge_fgir.runtime import Classifier
-    from edge_fgir.runtime.images import find_pictures
+    from edge_fgir.runtime.images import find_pictures, read_image
 
     files = [file for path in images for file in find_pictures(path)]
     answers = []
     with Classifier.open(bundle, device_choice(device), trust) as model:
-        for file in files:
+        if explain is not None:
+            model.check_explains()
+            explain.mkdir(parents=True, exist_ok=True)
+        for number, file in enumerate(files):
             result = model(file, convert=convert)
-            answers.append(
-                {
-                    "image": str(file),
-                    "label": result.label,
-                    "score": round(result.score, 6),
-                    "is_unknown": result.is_unknown,
-                    "top": [[label, round(score, 6)] for label, score in result.top(top)],
-                }
-            )
+            answer = {
+                "image": str(file),
+                "label": result.label,
+                "score": round(result.score, 6),
+                "is_unknown": result.is_unknown,
+                "top": [[label, round(score, 6)] for label, score in result.top(top)],
+            }
+            if result.region is not None:
+                answer["region"] = [round(edge, 2) for edge in result.region]
+            if explain is not None:
+                drawn = model.overlay(read_image(file, convert=convert), result)
+                drawn.save(explain / f"{number:03d}-{file.stem}.png")
+            answers.append(answer)
             if not json:
                 best = ", ".join(f"{label} {100 * p:.1f} %" for label, p in result.top(top))
                 mark = "  (unknown)" if result.is_unknown else ""

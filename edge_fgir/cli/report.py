@@ -26,7 +26,7 @@ def report(
     title: Annotated[str, typer.Option(help="Heading; empty: names the data.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Draw one HTML page from results of train, eval, bench, predict, rank-teachers, sweep.
+    """Draw one HTML page from results of train, eval, bench, profile, sweep and others.
 
     Example: `edge-fgir report runs/birds/summary.json eval.json bench.json --out report.html`
     """

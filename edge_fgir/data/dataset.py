@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
@@ -124,6 +124,17 @@ class DataSet:
         labels = labels_of(self.splits.get(name, ()))
         counted: list[int] = np.bincount(labels, minlength=len(self.classes)).tolist()
         return counted
+
+    def with_val_in_train(self) -> DataSet:
+        """Return it with val's pictures in train too; val stays as it is.
+
+        Raises:
+            InputError: There is no val.
+        """
+        splits = {**self.splits, "train": [*self.split("train"), *self.split("val")]}
+        shards = {**self.shard_sizes}
+        shards.pop("train", None)
+        return replace(self, splits=splits, shard_sizes=shards)
 
     @cached_property
     def info(self) -> DataInfo:

@@ -19,10 +19,15 @@ from torchvision.transforms import v2
 
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import DataSet, Sample
+from edge_fgir.data.sampling import Sampler as DrawBy
+from edge_fgir.data.sampling import draw
 from edge_fgir.data.shards import shard_order
 from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel
 
 _CACHE_BYTES = 1 << 30
+_AGAIN = 1 << 20
+"""Between the draws of the augmentation for repeats of a picture: more epochs than a run has."""
 
 
 class Key(NamedTuple):
@@ -43,9 +48,9 @@ class Pictures(NamedTuple):
 class TrainImages(Dataset[tuple[Tensor, int, int]]):
     """Augmented training pictures: (3, S, S) ``uint8``, their label and their place in the split.
 
-    Resize to a square of ``resize`` pixels (bicubic, antialiased), random crop of ``size``,
-    horizontal flip, optional TrivialAugmentWide (spec TGDA section 1.7). Resized pictures are kept
-    in memory while they fit one GiB.
+    Resize to a square of ``resize`` pixels (antialiased), random crop of ``size``, horizontal flip,
+    optional TrivialAugmentWide (spec TGDA section 1.7) or colour jitter (spec DAF:re section 5.2).
+    Resized pictures are kept in memory while they fit one GiB.
 
     Args:
         data: Where the pictures come from.
@@ -54,6 +59,8 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
         resize: Side before the crop, pixels.
         trivial_augment: Apply TrivialAugmentWide.
         seed: Seed of the augmentation.
+        kernel: Of the resize.
+        color_jitter: Largest change of brightness, contrast, saturation and hue; 0: none.
     """
 
     def __init__(
@@ -65,12 +72,16 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
         resize: int,
         trivial_augment: bool,
         seed: int,
+        kernel: Kernel = "bicubic",
+        color_jitter: float = 0.0,
     ) -> None:
         self._data, self._samples, self._seed = data, samples, seed
-        self._resize = resize
+        self._resize, self._kernel = resize, PIL_KERNEL[kernel]
         steps: list[torch.nn.Module] = [v2.RandomCrop(size), v2.RandomHorizontalFlip()]
         if trivial_augment:
             steps.append(v2.TrivialAugmentWide())
+        if color_jitter:
+            steps.append(v2.ColorJitter(*[color_jitter] * 4))
         self._augment = v2.Compose([*steps, v2.PILToTensor()])
         self._cache: list[Pixels] | None = None
         if resize * resize * 3 * len(samples) <= _CACHE_BYTES:
@@ -87,7 +98,7 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
     def _resized(self, sample: Sample) -> Pixels:
         image = Image.fromarray(self._data.read(sample))
         side = (self._resize, self._resize)
-        return np.asarray(image.resize(side, Image.Resampling.BICUBIC))
+        return np.asarray(image.resize(side, self._kernel))
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -119,6 +130,8 @@ class Schedule:
         processes: Number of processes; divides ``batch``.
         shards: Pictures in each shard; empty: they lie in files of their own. A process reads its
             own shards, so its batches are not those of another number of processes.
+        sampler: How often each class is drawn. All but ``instance`` draw from all shards at random.
+        labels: Class of each picture, for such a sampler.
     """
 
     images: int
@@ -128,6 +141,8 @@ class Schedule:
     rank: int = 0
     processes: int = 1
     shards: tuple[int, ...] = ()
+    sampler: DrawBy = "instance"
+    labels: tuple[int, ...] = ()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -141,14 +156,28 @@ class Schedule:
     def epoch(self, number: int) -> list[list[Key]]:
         """Return this process's share of each batch of an epoch."""
         variant, share = self.variant(number), self.batch // self.processes
+        starts = range(share * self.rank, self.steps_per_epoch * self.batch, self.batch)
+        if self.sampler != "instance":
+            keys = self._drawn(number)
+            return [keys[i : i + share] for i in starts]
         if self.shards:
             order = shard_order(self.shards, self.seed, number, self.rank, self.processes).tolist()
             starts = range(0, self.steps_per_epoch * share, share)
         else:
             generator = torch.Generator().manual_seed(mixed_seed(self.seed, number, self.images))
             order = torch.randperm(self.images, generator=generator).tolist()
-            starts = range(share * self.rank, self.steps_per_epoch * self.batch, self.batch)
         return [[Key(variant, place) for place in order[i : i + share]] for i in starts]
+
+    def _drawn(self, number: int) -> list[Key]:
+        """Return the draws of an epoch, over all processes.
+
+        A picture that is drawn again is augmented anew, unless all draws of an epoch must be of one
+        variant.
+        """
+        seed = mixed_seed(self.seed, number, self.images)
+        places, repeats = draw(np.asarray(self.labels), self.sampler, seed)
+        variants = self.variant(number) + repeats * (0 if self.variants else _AGAIN)
+        return [Key(*key) for key in zip(variants.tolist(), places.tolist(), strict=True)]
 
 
 class _Batches(Sampler[list[Key]]):

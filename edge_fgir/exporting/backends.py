@@ -67,15 +67,23 @@ class OpenVinoBackend:
 
     model_file = "openvino/model.xml"
 
-    def __init__(self, model: Any, names: Mapping[str, str], *, half: bool = False) -> None:
-        self.model, self._names, self._half = model, names, half
+    def __init__(
+        self,
+        model: Any,
+        names: Mapping[str, str],
+        unquantized: Sequence[str] = (),
+        *,
+        half: bool = False,
+    ) -> None:
+        self.model, self._names, self._unquantized, self._half = model, names, unquantized, half
 
     def quantized(
         self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
     ) -> OpenVinoBackend:
         """Quantize with NNCF."""
         assert isinstance(scheme, NncfScheme)
-        model = openvino_ir.quantize_ir(self.model, images, scheme, float_layers)
+        floats = (*self._unquantized, *float_layers)
+        model = openvino_ir.quantize_ir(self.model, images, scheme, floats)
         return OpenVinoBackend(model, self._names)
 
     def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
@@ -109,14 +117,17 @@ class OnnxBackend:
 
     model_file = "model.onnx"
 
-    def __init__(self, model: onnx.ModelProto, names: Mapping[str, str]) -> None:
-        self.model, self._names = model, names
+    def __init__(
+        self, model: onnx.ModelProto, names: Mapping[str, str], unquantized: Sequence[str] = ()
+    ) -> None:
+        self.model, self._names, self._unquantized = model, names, unquantized
 
     def quantized(
         self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
     ) -> OnnxBackend:
         """Quantize with ONNX Runtime's quantizer."""
-        return OnnxBackend(_quantized(self.model, scheme, images, float_layers), self._names)
+        floats = (*self._unquantized, *float_layers)
+        return OnnxBackend(_quantized(self.model, scheme, images, floats), self._names)
 
     def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
         """Return the nodes whose inputs are quantized, the costliest first."""
@@ -151,16 +162,22 @@ class JetsonBackend(OnnxBackend):
     """
 
     def __init__(
-        self, model: onnx.ModelProto, names: Mapping[str, str], capabilities: Sequence[str]
+        self,
+        model: onnx.ModelProto,
+        names: Mapping[str, str],
+        capabilities: Sequence[str],
+        unquantized: Sequence[str] = (),
+        precise: Sequence[str] = (),
     ) -> None:
-        super().__init__(model, names)
-        self._capabilities = capabilities
+        super().__init__(model, names, unquantized)
+        self._capabilities, self._precise = capabilities, precise
 
     def quantized(
         self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
     ) -> JetsonBackend:
         """Quantize with ONNX Runtime's quantizer; float16 elsewhere."""
-        model = qdq.to_float16(_quantized(self.model, scheme, images, float_layers))
+        floats = (*self._unquantized, *float_layers)
+        model = qdq.to_float16(_quantized(self.model, scheme, images, floats), self._precise)
         return JetsonBackend(model, self._names, self._capabilities)
 
     def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
@@ -217,12 +234,16 @@ def make_backend(model: onnx.ModelProto, target: Target, precision: Precision) -
         precision: ``fp16`` rounds the weights, or all of it; ``int8`` stays float32 until
             :meth:`Backend.quantized`.
     """
-    names = modules_of(model)
+    names, kept = modules_of(model), graph.unquantized_nodes(model)
+    precise = graph.float_nodes(model)
     half = precision == "fp16"
     if target.runtime == "openvino":
         ir = openvino_ir.to_ir(model)
-        return OpenVinoBackend(openvino_ir.to_half_ir(ir) if half else ir, names, half=half)
+        values = {v for node in model.graph.node if node.name in kept for v in node.output}
+        operations = openvino_ir.operations_of(ir, values)
+        form = openvino_ir.to_half_ir(ir) if half else ir
+        return OpenVinoBackend(form, names, operations, half=half)
     if target.runtime == "tensorrt":
-        form = qdq.to_float16(model) if half else model
-        return JetsonBackend(form, names, target.compute_capabilities)
-    return OnnxBackend(model, names)
+        form = qdq.to_float16(model, precise) if half else model
+        return JetsonBackend(form, names, target.compute_capabilities, kept, precise)
+    return OnnxBackend(model, names, kept)

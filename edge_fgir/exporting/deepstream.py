@@ -90,6 +90,7 @@ def with_planar_input(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
         for name, values in window.items():
             graph.initializer.append(numpy_helper.from_array(np.asarray(values, np.int64), name))
         first.append(helper.make_node("Slice", ["interleaved", *window], ["cropped"]))
+    del graph.output[1:]  # nvinfer takes every output of a classifier for an attribute's scores
     pixels = first[-1].output[0]
     for node in graph.node:
         node.input[:] = [pixels if name == INPUT else name for name in node.input]

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import onnx
 from scipy.special import softmax
@@ -15,6 +15,7 @@ from torch import nn
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.benchmarking.accuracy import evaluation
+from edge_fgir.benchmarking.shots import Shots
 from edge_fgir.data import DataSet, draw_by_class, typical_images
 from edge_fgir.exporting.backends import Backend, make_backend
 from edge_fgir.exporting.calibration import (
@@ -32,6 +33,8 @@ from edge_fgir.exporting.graph import (
     run_onnx,
     to_onnx,
 )
+from edge_fgir.exporting.regions import regions_of
+from edge_fgir.exporting.residual import residual_report
 from edge_fgir.exporting.search import Choice, Search, Trial
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
@@ -39,7 +42,8 @@ from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.reduction import KeepRate, ReducedViT
+from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
+from edge_fgir.models.reduction import KeepRate, Method, ReducedViT
 from edge_fgir.models.trained import TrainedModel, load_at, read_labels
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
@@ -71,7 +75,9 @@ def export(
     precision: str = "auto",
     image_size: int | None = None,
     keep_rate: KeepRate | None = None,
+    method: Method | None = None,
     fixed_samples: bool = False,
+    logit_adjustment: float | Literal["auto"] | None = None,
     as_zip: bool = False,
     signing_key: SigningKey | None = None,
     tell: Tell = lambda event: None,
@@ -87,7 +93,10 @@ def export(
         image_size: Side of the input, pixels; None: the run's own. BatchNorm statistics are
             measured again for another one.
         keep_rate: Share of the tokens that a stage keeps; None: the run's own.
+        method: Token reduction method; None: the run's own.
         fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.
+        logit_adjustment: tau of the post-hoc logit adjustment, folded into the classifier; torch is
+            adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
         as_zip: Write one uncompressed zip instead of a folder.
         signing_key: Signs the manifest; None: the bundle is not signed.
         tell: Called with each measured stage, each scheme that was tried, and the choice.
@@ -100,15 +109,21 @@ def export(
     check_out(out, as_zip=as_zip)
     _check_same_data(run, data)
     trained, model = load_at(
-        run, partial(typical_images, data), image_size=image_size, keep_rate=keep_rate
+        run,
+        partial(typical_images, data),
+        image_size=image_size,
+        keep_rate=keep_rate,
+        method=method,
     )
     _check_fixed_shapes(model, fixed_samples)
     _check_weights(model, run)
     validation = Validation.of(data, trained.preprocess)
+    counts = trained.train_counts or tuple(data.counts("train"))
+    tau = _adjust(model, trained, validation, counts, logit_adjustment)
     reference = logits_of(model, validation.images, trained.normalization, "torch")
     parity = ParityReport(reference, validation.labels, target.gates)
 
-    form = folded(model)
+    form = folded(model, crop_form=target.crop)
     logits = logits_of(form, validation.images, trained.normalization, "folded")
     tell(parity.add("folded", logits, exact=True))
 
@@ -119,7 +134,9 @@ def export(
     tell(parity.add("onnx", logits, exact=True, explain=explain))
 
     quantized_on = None
-    reports: dict[str, object] = {}
+    reports: dict[str, object] = residual_report(
+        form, validation.images, trained.normalization, target, precision
+    )
     if precision in ("auto", "int8"):
         quantized_on = calibration_set(data, trained.preprocess, target.quantization.images)
         search = Search(
@@ -152,7 +169,11 @@ def export(
     head = Head(made.correction, calibration.temperature)
     labels = read_labels(run)
     probabilities = softmax(made.logits / calibration.temperature, axis=1)
-    reports["accuracy"] = {"split": "val", **evaluation(probabilities, validation.labels, labels)}
+    reports["accuracy"] = {
+        "split": "val",
+        "logit_adjustment": tau,
+        **evaluation(probabilities, validation.labels, labels, Shots(counts)),
+    }
     contents = {
         **made.backend.files(head, _model_api_metadata(trained, labels)),
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
@@ -175,11 +196,29 @@ def export(
         golden,
         parity,
         validation.images,
+        regions=regions_of(model, validation.images, trained.normalization),
         as_zip=as_zip,
         signing_key=signing_key,
     )
     tell(parity.stages[-1])
     return bundle
+
+
+def _adjust(
+    model: nn.Module,
+    trained: TrainedModel,
+    validation: Validation,
+    counts: tuple[int, ...],
+    wanted: float | Literal["auto"] | None,
+) -> float | None:
+    """Adjust a model's logits in place and return tau."""
+    if wanted is None:
+        return None
+    if wanted == "auto":
+        logits = logits_of(model, validation.images, trained.normalization, "logit adjustment")
+        wanted = best_tau(logits, validation.labels, counts)
+    with_adjustment(model, adjustment(counts, wanted), trained.preprocess.size)
+    return wanted
 
 
 def _where_onnx_parts(

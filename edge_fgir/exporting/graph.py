@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,20 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from edge_fgir._errors import GateError
+from edge_fgir.models.glsim import GLSim
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 
 INPUT, LOGITS, OUTPUT = "image", "logits", "probabilities"
+REGION, SIMILARITY = "region", "similarity"
+"""More outputs of a GLSim graph: (1, 4) and (1, g, g)."""
 
 MODULE = "module"
 """Metadata of a node: the torch module it comes from."""
+FLOAT = "float"
+"""Metadata of a node that is never quantized nor computed in float16; its value is empty."""
+UNQUANTIZED = "unquantized"
+"""Metadata of a node that is never quantized; its value is empty."""
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -33,7 +41,7 @@ Logits = npt.NDArray[np.float32]
 
 
 class DeployGraph(nn.Module):
-    """What a device runs: (1, S, S, 3) ``uint8`` RGB in, logits (1, K) out.
+    """What a device runs: (1, S, S, 3) ``uint8`` RGB in, logits (1, K) out; GLSim's map and region.
 
     Mean and deviation are applied inside, in the 0..255 range. They are not folded into the first
     convolution: its zero padding stands for the mean colour, and folding would move it.
@@ -48,13 +56,13 @@ class DeployGraph(nn.Module):
         self.register_buffer("mean", 255 * mean[:, None, None])
         self.register_buffer("scale", 1 / (255 * std[:, None, None]))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return logits; of a GLSim also what it looked at again, and its map."""
         # Planes before arithmetic: on interleaved pixels ONNX Runtime subtracts three numbers at a
         # time. Floats before planes: TensorRT does not transpose uint8.
         planes = image.float().permute(0, 3, 1, 2)
-        logits: Tensor = self.model((planes - self.mean) * self.scale)
-        return logits
+        pixels = (planes - self.mean) * self.scale
+        return self.model.look(pixels) if isinstance(self.model, GLSim) else (self.model(pixels),)
 
 
 def to_onnx(
@@ -71,16 +79,52 @@ def to_onnx(
             dynamo=True,
             opset_version=opset,
             input_names=[INPUT],
-            output_names=[LOGITS],
+            output_names=[LOGITS, REGION, SIMILARITY] if isinstance(model, GLSim) else [LOGITS],
             verbose=False,
         )
     assert program is not None
     modules = _modules(program.model_proto)
+    precise: tuple[str, ...] = getattr(model, "full_precision", ())
+    kept: tuple[str, ...] = getattr(model, "unquantized", ())
     slim: onnx.ModelProto = onnxslim.slim(program.model_proto)
     for node in slim.graph.node:  # the simplifier drops metadata
         if module := modules.get(node.output[0]):
             node.metadata_props.add(key=MODULE, value=module)
+    _share_weights(slim.graph)
+    _mark(slim.graph, FLOAT, precise)
+    _mark(slim.graph, UNQUANTIZED, kept)
     return slim
+
+
+def _share_weights(graph: onnx.GraphProto) -> None:
+    """Keep equal constants once: the simplifier copies a weight for each layer that reads it."""
+    first: dict[bytes, str] = {}
+    names: dict[str, str] = {}
+    kept = []
+    for tensor in graph.initializer:
+        kind = f"{tensor.data_type} {list(tensor.dims)} ".encode()
+        value = numpy_helper.to_array(tensor).tobytes()
+        names[tensor.name] = first.setdefault(sha256(kind + value).digest(), tensor.name)
+        if names[tensor.name] == tensor.name:
+            kept.append(tensor)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _mark(graph: onnx.GraphProto, key: str, modules: Sequence[str]) -> None:
+    """Mark the nodes of ``modules``, and those of no module that only such nodes read."""
+    readers: dict[str, list[bool]] = {}
+    for node in reversed(graph.node):
+        module = next((one.value for one in node.metadata_props if one.key == MODULE), "")
+        read_by = [marked for value in node.output for marked in readers.get(value, [])]
+        # The simplifier makes a layer of several nodes, the last of which keeps the name.
+        marked = module.split(".")[0] in modules or (not module and read_by != [] and all(read_by))
+        if marked:
+            node.metadata_props.add(key=key)
+        for value in node.input:
+            readers.setdefault(value, []).append(marked)
 
 
 def _modules(model: onnx.ModelProto) -> dict[str, str]:
@@ -106,6 +150,24 @@ def check_ops(model: onnx.ModelProto, allowed: Sequence[str], target: str) -> No
         )
 
 
+def float_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that stay in float32 whatever the others become."""
+    return [
+        node.name
+        for node in model.graph.node
+        if any(entry.key == FLOAT for entry in node.metadata_props)
+    ]
+
+
+def unquantized_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that stay in float whatever the others become."""
+    return [
+        node.name
+        for node in model.graph.node
+        if any(entry.key in (FLOAT, UNQUANTIZED) for entry in node.metadata_props)
+    ]
+
+
 def is_transformer(model: onnx.ModelProto) -> bool:
     """Say whether the graph computes attention."""
     return any(node.op_type == "Softmax" for node in model.graph.node)
@@ -126,7 +188,7 @@ class Head:
 
 
 def with_head(model: onnx.ModelProto, head: Head) -> onnx.ModelProto:
-    """Append ``head`` as the only output."""
+    """Append ``head``, whose output takes the logits' place."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
@@ -138,8 +200,8 @@ def with_head(model: onnx.ModelProto, head: Head) -> onnx.ModelProto:
     scale = ["corrected", "inverse_temperature"]
     graph.node.append(helper.make_node("Mul", scale, ["scaled"], "temper"))
     graph.node.append(helper.make_node("Softmax", ["scaled"], [OUTPUT], "softmax", axis=-1))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape))
+    del graph.output[0]
+    graph.output.insert(0, helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape))
     onnx.checker.check_model(result)
     return result
 

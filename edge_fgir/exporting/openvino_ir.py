@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +51,30 @@ def quantize_ir(
         "mean_min_max": RangeEstimatorParametersSet.MEAN_MINMAX,
     }
     alpha = -1.0 if scheme.smooth_quant is None else scheme.smooth_quant
-    return nncf.quantize(
-        model,
-        nncf.Dataset([image[None] for image in images]),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(images),
-        model_type=nncf.ModelType.TRANSFORMER if scheme.transformer else None,
-        ignored_scope=nncf.IgnoredScope(names=list(float_layers)) if float_layers else None,
-        advanced_parameters=AdvancedQuantizationParameters(
-            activations_range_estimator_params=ranges[scheme.ranges],
-            disable_bias_correction=not scheme.bias_correction,
-            smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
-        ),
-    )
+    # Standard output is the command's answer; NNCF draws its bars there.
+    with redirect_stdout(sys.stderr):
+        return nncf.quantize(
+            model,
+            nncf.Dataset([image[None] for image in images]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(images),
+            model_type=nncf.ModelType.TRANSFORMER if scheme.transformer else None,
+            ignored_scope=nncf.IgnoredScope(names=list(float_layers)) if float_layers else None,
+            advanced_parameters=AdvancedQuantizationParameters(
+                activations_range_estimator_params=ranges[scheme.ranges],
+                disable_bias_correction=not scheme.bias_correction,
+                smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
+            ),
+        )
+
+
+def operations_of(model: Any, values: Collection[str]) -> list[str]:
+    """Return the names of the operations that give any of the ONNX ``values``."""
+    return [
+        operation.get_friendly_name()
+        for operation in model.get_ordered_ops()
+        if any(not output.get_names().isdisjoint(values) for output in operation.outputs())
+    ]
 
 
 def sensitive_operations(model: Any, images: Pixels, wanted: Logits) -> list[str]:
@@ -107,7 +120,7 @@ def run_ir(model: Any, images: Pixels) -> Logits:
 
 
 def with_ir_head(model: Any, head: Head) -> Any:
-    """Append ``head`` as the only output."""
+    """Append ``head``, whose output takes the logits' place."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -117,7 +130,9 @@ def with_ir_head(model: Any, head: Head) -> Any:
     probabilities = ops.softmax(scaled, 1)
     probabilities.output(0).set_names({OUTPUT})
     probabilities.set_friendly_name(OUTPUT)
-    return ov.Model([ops.result(probabilities)], model.get_parameters(), "edge_fgir")
+    others = [ops.result(output.get_node().input_value(0)) for output in model.outputs[1:]]
+    results = [ops.result(probabilities), *others]
+    return ov.Model(results, model.get_parameters(), "edge_fgir")
 
 
 def set_metadata(model: Any, entries: dict[str, str]) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
 from edge_fgir.exporting.graph import INPUT, Logits, run_onnx
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme
 from edge_fgir.runtime import Pixels
 
+_FLOAT16, _FLOAT32 = TensorProto.FLOAT16, TensorProto.FLOAT
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -64,7 +66,9 @@ def _quantize_static(
 
     excluded = list(float_layers)
     if scheme.float_first_conv:
-        excluded += [node.name for node in source.graph.node if node.op_type == "Conv"][:1]
+        convs = [node for node in source.graph.node if node.op_type == "Conv"]
+        # One weight, several nodes: where a picture is looked at twice (GLSim).
+        excluded += [node.name for node in convs if node.input[1] == convs[0].input[1]]
     if not scheme.products:
         constants = {tensor.name for tensor in source.graph.initializer}
         excluded += [
@@ -152,13 +156,65 @@ def _before_qdq(name: str, producers: dict[str, Any]) -> str:
     return quantizer.input[0] if quantizer is not None else name
 
 
-def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Compute in float16 what is float32; input and output keep their types."""
+def to_float16(model: onnx.ModelProto, float_layers: Sequence[str] = ()) -> onnx.ModelProto:
+    """Compute in float16 what is float32; input and output keep their types.
+
+    Args:
+        model: The graph; it is left as it is.
+        float_layers: Names of nodes that stay in float32.
+    """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     source = onnx.ModelProto()
     source.CopyFrom(model)
     converted: onnx.ModelProto = convert_float_to_float16(
-        source, keep_io_types=True, op_block_list=[]
+        source, keep_io_types=True, op_block_list=[], node_block_list=list(float_layers)
     )
+    if float_layers:
+        _drop_round_trips(converted.graph)
     return converted
+
+
+def _drop_round_trips(graph: onnx.GraphProto) -> None:
+    """Take out casts to float16 and back, which the converter puts between float32 nodes."""
+    casts: dict[str, onnx.NodeProto] = {}
+    nodes = []
+    for node in graph.node:
+        # The converter casts a value once for each node that reads it, by one and the same name.
+        if node.op_type != "Cast" or casts.setdefault(node.output[0], node) is node:
+            nodes.append(node)
+    exact: dict[str, str] = {}
+    for node in casts.values():
+        before = casts.get(node.input[0])
+        if before is not None and _to(node) == _FLOAT32 and _to(before) == _FLOAT16:
+            exact[node.output[0]] = before.input[0]
+    for node in nodes:
+        if node.output[0] in exact:  # read by none but the graph, if it is an output
+            node.CopyFrom(helper.make_node("Identity", [exact[node.output[0]]], node.output))
+        else:
+            node.input[:] = [exact.get(name, name) for name in node.input]
+    read = {name for node in nodes for name in node.input} | {out.name for out in graph.output}
+    ordered = _in_order([node for node in nodes if not read.isdisjoint(node.output)], graph)
+    del graph.node[:]
+    graph.node.extend(ordered)
+
+
+def _in_order(nodes: list[onnx.NodeProto], graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the nodes so that each comes behind what it reads: the converter appends its casts."""
+    known = {"", *(one.name for one in graph.input), *(one.name for one in graph.initializer)}
+    ordered: list[onnx.NodeProto] = []
+    while nodes:
+        waiting = []
+        for node in nodes:
+            if known.issuperset(node.input):
+                known.update(node.output)
+                ordered.append(node)
+            else:
+                waiting.append(node)
+        nodes = waiting
+    return ordered
+
+
+def _to(cast: onnx.NodeProto) -> int:
+    kind: int = cast.attribute[0].i
+    return kind

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
+from edge_fgir.models.glsim import CropForm
 from edge_fgir.runtime.manifest import Precision, Runtime
 
 
@@ -103,6 +104,10 @@ class Target(_Section):
         Field(description="offered; where INT8 fails, the first of the others is taken"),
     ]
     ops: Annotated[tuple[str, ...], Field(description="ONNX operators the float graph may use")]
+    crop: Annotated[
+        CropForm,
+        Field(description="how GLSim cuts out: GridSample, or matrix products where there is none"),
+    ]
     quantization: Quantization
     gates: Gates
     compute_capabilities: Annotated[

@@ -43,12 +43,13 @@ def first_difference(reference: Trace, other: Trace, tolerance: float) -> str:
 @torch.inference_mode()
 def trace_torch(graph: DeployGraph, images: Pixels) -> Trace:
     """Run torch's modules that have no parts of their own on the first images."""
-    found: dict[str, list[npt.NDArray[np.floating]]] = {}
+    runs: list[Trace] = []
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):  # a copy: the next layer may work in place
-                found.setdefault(name, []).append(output.float().numpy().copy())
+                # Of a module that runs twice (GLSim) the last value stays, as in modules_of.
+                runs[-1][name] = output.float().numpy().copy()
 
         return hook
 
@@ -59,11 +60,12 @@ def trace_torch(graph: DeployGraph, images: Pixels) -> Trace:
     ]
     try:
         for image in images[:_IMAGES]:
+            runs.append({})
             graph(torch.from_numpy(image)[None])
     finally:
         for handle in handles:
             handle.remove()
-    return {name: np.stack(outputs) for name, outputs in found.items()}
+    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
 
 def trace_onnx(

@@ -16,6 +16,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
 from edge_fgir.benchmarking.environment import library_versions
 from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
 from edge_fgir.exporting.target import Target
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.runtime import Bundle, Classifier, Device, Golden, GoldenImage, Pixels, open_engine
@@ -65,6 +66,7 @@ def describe(
         "model_file": model_file,
         "input": InputSpec(name="image", shape=(1, side, side, 3)),
         "output": OutputSpec(name="probabilities", classes=trained.num_classes),
+        "explanation": explanation_of(trained),
         "normalization": trained.normalization,
         "data": trained.data,
     }
@@ -78,12 +80,14 @@ def write_bundle(
     parity: ParityReport,
     validation: Pixels,
     *,
+    regions: Regions | None = None,
     as_zip: bool,
     signing_key: SigningKey | None = None,
 ) -> Bundle:
     """Seal ``contents`` as a bundle, open it, replay validation and golden images, then keep it.
 
-    With ``signing_key``, the manifest as it is in the end is signed.
+    With ``signing_key``, the manifest as it is in the end is signed. ``regions`` are where torch
+    looks again on the validation images.
 
     Raises:
         GateError: The opened bundle breaks a bound; nothing is left behind.
@@ -98,6 +102,7 @@ def write_bundle(
                 golden,
                 parity,
                 validation,
+                regions=regions,
                 as_zip=False,
                 signing_key=signing_key,
             )
@@ -105,25 +110,29 @@ def write_bundle(
         return Bundle(out)
     device: Device = "cpu" if fields["runtime"] == "tensorrt" else "auto"
     with new_folder(out, replaces=MANIFEST) as draft:
-        _seal(draft, contents, fields)
+        seal(draft, contents, fields)
         bundle = Bundle(draft)
         with Classifier(bundle, open_engine(bundle, device)) as model:
             probabilities = np.concatenate([model.infer(image[None]) for image in validation])
             logits = np.log(np.maximum(probabilities, 1e-30)) * bundle.calibration.temperature
             parity.add("bundle", logits)
             answers = np.concatenate([model.infer(image[None]) for image in golden])
+            if regions is not None:
+                found = np.concatenate([model.explain(image).regions for image in validation])
+                report = to_json(compare_regions(regions, found)).encode()
+                contents = {**contents, "reports/regions.json": report}
         contents = {
             **contents,
             **_golden_files(golden, answers, parity.gates.golden_tolerance),
             "reports/parity.json": to_json(parity.to_dict()).encode(),
         }
-        manifest = _seal(draft, contents, fields)
+        manifest = seal(draft, contents, fields)
         if signing_key is not None:
             (draft / SIGNATURE).write_bytes(signing_key.sign(manifest).dump().encode())
     return Bundle(out)
 
 
-def _seal(folder: Path, contents: dict[str, bytes], fields: dict[str, object]) -> bytes:
+def seal(folder: Path, contents: dict[str, bytes], fields: dict[str, object]) -> bytes:
     """Write the files and their manifest, and return the manifest's bytes."""
     for name, data in contents.items():
         path = folder / name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_fgir.models import lrnet, vitfs
+from edge_fgir.models import animesion, lrnet, vitfs
 from edge_fgir.models.arithmetic import BlockTokens, ModelSummary, count_params, summarize
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
@@ -12,10 +12,14 @@ from edge_fgir.models.vitfs import ViTFS
 from edge_fgir.models.weights import LITE0, load_weights
 
 OWN_MODELS = (*lrnet.CONFIGS, *vitfs.CONFIGS)
-"""Names that this project registers with timm."""
+"""Our networks, by the names that they are registered under with timm."""
+
+GROUPS = {"ours": OWN_MODELS, "animesion": animesion.MODELS}
+"""Lists of networks that belong together."""
 
 __all__ = [
     "CAL",
+    "GROUPS",
     "LITE0",
     "OWN_MODELS",
     "BlockTokens",

@@ -32,12 +32,14 @@ class BlockTokens:
 class ModelSummary:
     """What ``edge-fgir models show`` prints.
 
-    ``gmacs`` is counted for one image as :data:`CONVENTION` says; ``blocks`` lists transformer
-    blocks whose tokens can be read off, in the order they run.
+    ``trainable_params`` leaves out what is frozen; ``gmacs`` is counted for one image as
+    :data:`CONVENTION` says; ``blocks`` lists transformer blocks whose tokens can be read off, in
+    the order they run.
     """
 
     name: str
     params: int
+    trainable_params: int
     gmacs: float
     image_size: int
     num_classes: int
@@ -48,9 +50,9 @@ class ModelSummary:
         return asdict(self)
 
 
-def count_params(model: nn.Module) -> int:
-    """Return the number of parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())
+def count_params(model: nn.Module, *, trainable: bool = False) -> int:
+    """Return the number of parameters, all or those that training changes."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
 
 
 def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) -> ModelSummary:
@@ -90,7 +92,15 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
         if (first, second) == (Attention, Mlp)
     ]
     macs = counter.get_total_flops() / 2
-    return ModelSummary(name, count_params(model), macs / 1e9, image_size, num_classes, blocks)
+    return ModelSummary(
+        name,
+        count_params(model),
+        count_params(model, trainable=True),
+        macs / 1e9,
+        image_size,
+        num_classes,
+        blocks,
+    )
 
 
 def _recorder(kind: type[nn.Module], seen: list[tuple[type[nn.Module], int]]) -> Any:

@@ -13,6 +13,8 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.models.cal import CAL
+from edge_fgir.models.glsim import GLSimOptions, make_glsim
+from edge_fgir.models.ila import Adapters, make_adapted
 from edge_fgir.models.reduction import Reduction, make_reduced
 from edge_fgir.models.weights import load_weights, read_state
 
@@ -27,6 +29,8 @@ def create_model(
     image_size: int | None = None,
     options: Mapping[str, Any] | None = None,
     reduction: Reduction | None = None,
+    glsim: GLSimOptions | None = None,
+    adapters: Adapters | None = None,
     meta: bool = False,
 ) -> nn.Module:
     """Build a model by its timm name.
@@ -40,6 +44,8 @@ def create_model(
         image_size: Input side, pixels; only models of fixed size (ViTs) need it.
         options: More of the architecture's own options, such as ``token_select`` of a ViTFS.
         reduction: Token reduction and CLCA of a vision transformer.
+        glsim: A second look of a vision transformer at a part of the picture.
+        adapters: Of a vision transformer that stays as ``weights`` say (ILA).
         meta: Allocate nothing: for counting.
 
     Raises:
@@ -48,6 +54,12 @@ def create_model(
     """
     if reduction is not None and attention_maps:
         raise InputError("a CAL teacher with token reduction", "one or the other")
+    if glsim is not None and (reduction is not None or attention_maps):
+        other = "token reduction" if reduction is not None else "a CAL teacher"
+        raise InputError(f"GLSim with {other}", "one or the other: GLSim compares all patches")
+    if adapters is not None and (reduction is not None or attention_maps or glsim is not None):
+        other = "a CAL teacher" if attention_maps else "GLSim" if glsim else "token reduction"
+        raise InputError(f"adapters with {other}", "one or the other")
     cfg = _pretrained_cfg(name)
     built: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     if image_size and cfg is not None and cfg.fixed_input_size:
@@ -58,14 +70,27 @@ def create_model(
         raise InputError(
             f"timm has no weights for {name}", "weights random, or the path of a state dict"
         )
+    # A base is told by its hash, which input size and classes must not change.
+    base = _build(name, True, cfg.num_classes, {}) if adapters is not None and download else None
+    download = download and base is None
     with torch.device("meta" if meta else "cpu"):
         backbone = _build(name, download, num_classes if not attention_maps else 0, built)
     _check_patches(backbone, name)
     given = None if meta or weights in ("random", "timm") else weights
+    if adapters is not None:
+        state = read_state(given) if given else None
+        if base is not None:
+            state = base.state_dict()
+        with torch.device("meta" if meta else "cpu"):
+            return make_adapted(backbone, adapters, state, weights)
     if reduction is not None:
         state = read_state(given) if given else None
         with torch.device("meta" if meta else "cpu"):
             return make_reduced(backbone, reduction, num_classes, state, weights)
+    if glsim is not None:
+        state = read_state(given) if given else None
+        with torch.device("meta" if meta else "cpu"):
+            return make_glsim(backbone, glsim, num_classes, state, weights)
     if given:
         load_weights(backbone, given)
     if not attention_maps:

@@ -14,33 +14,55 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from edge_fgir.models.affine import affine_of
+from edge_fgir.models.glsim import CropForm, GLSim
+from edge_fgir.models.ila import AdaptedViT, BlockAdapters
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.vitfs import TokenBatchNorm, ViTFS
 
 
 @torch.no_grad()
-def folded(model: nn.Module, *, class_token_only: bool = True) -> nn.Module:
+def folded(
+    model: nn.Module, *, class_token_only: bool = True, crop_form: CropForm = "grid_sample"
+) -> nn.Module:
     """Return a copy in the form for export; it gives the same logits in evaluation.
 
     Folded are a ViTFS's BatchNorms (three in its stem stay: they stand between a ReLU and a
-    zero-padded convolution), every LayerScale, and CLA's norms.
+    zero-padded convolution), every LayerScale, CLA's norms, and the BatchNorms of adapters.
 
     Args:
         model: Any network; what is not named above stays as it is.
-        class_token_only: See :meth:`ReducedViT.fold`.
+        class_token_only: See :meth:`ReducedViT.fold` and :meth:`GLSim.fold`.
+        crop_form: See :meth:`GLSim.fold`.
     """
     result = deepcopy(model).eval()
+    if isinstance(result, AdaptedViT):
+        _fold_adapters(result)  # before the norms that they read, too, are folded
     for module in result.modules():
         if isinstance(module, Block):
             _fold_block(module)
     if isinstance(result, ReducedViT):
         result.fold(class_token_only=class_token_only)
         backbone, cla = result.backbone, result.cla is not None
+    elif isinstance(result, GLSim):
+        result.fold(crop_form, class_token_only=class_token_only)
+        backbone, cla = result.backbone, False
+    elif isinstance(result, AdaptedViT):
+        backbone, cla = result.backbone, False
     else:
         backbone, cla = result, False
     if isinstance(backbone, ViTFS):
         _fold_ends(backbone, head=not cla)
     return result
+
+
+def _fold_adapters(model: AdaptedViT) -> None:
+    model.fold()
+    for block, adapters in zip(model.backbone.blocks, model.inside, strict=False):
+        assert isinstance(adapters, BlockAdapters)
+        if isinstance(block.norm1, TokenBatchNorm):
+            _into_next(block.norm1, adapters.attention.down)
+        if isinstance(block.norm2, TokenBatchNorm):
+            _into_next(block.norm2, adapters.mlp.down)
 
 
 def _fold_block(block: Block) -> None:

@@ -15,7 +15,16 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
 from edge_fgir.models import create_model
 from edge_fgir.models.batch_norm import reestimate
-from edge_fgir.models.reduction import KeepRate, Reduction
+from edge_fgir.models.glsim import GLSimOptions
+from edge_fgir.models.ila import (
+    AdaptedViT,
+    Adapters,
+    Base,
+    check_base,
+    check_there,
+    load_learned,
+)
+from edge_fgir.models.reduction import KeepRate, Method, Reduction
 from edge_fgir.runtime import Pixels, Preprocess
 from edge_fgir.runtime.manifest import DataInfo, Normalization
 
@@ -37,6 +46,13 @@ class TrainedModel(BaseModel):
     ] = {}
     attention_maps: Annotated[int, Field(ge=0, description="above 0: a CAL teacher")] = 0
     reduction: Annotated[Reduction | None, Field(description="token reduction and CLCA")] = None
+    glsim: Annotated[
+        GLSimOptions | None, Field(description="a second look at a part of the picture")
+    ] = None
+    adapters: Annotated[Adapters | None, Field(description="of a frozen vision transformer")] = None
+    base: Annotated[
+        Base | None, Field(description="the weights that adapters stand on, which no run stores")
+    ] = None
     num_classes: Annotated[int, Field(ge=2)]
     normalization: Normalization
     preprocess: Preprocess
@@ -45,6 +61,9 @@ class TrainedModel(BaseModel):
     ] = ()
     elastic_keep_rates: Annotated[
         tuple[float, ...], Field(description="keep rates it was trained for at once; none: one")
+    ] = ()
+    train_counts: Annotated[
+        tuple[int, ...], Field(description="training pictures of each class; none: not known")
     ] = ()
     data: DataInfo
 
@@ -80,32 +99,43 @@ class TrainedModel(BaseModel):
             raise InputError(f"{path}: {where}: {first['msg']}", "a run of this version") from error
 
     def at(
-        self, *, image_size: int | None = None, keep_rate: KeepRate | None = None
+        self,
+        *,
+        image_size: int | None = None,
+        keep_rate: KeepRate | None = None,
+        method: Method | None = None,
     ) -> TrainedModel:
-        """Return the description of the same model at another input size or keep rate.
+        """Return the description of the same weights at another size, keep rate or method.
 
         Raises:
-            InputError: The model's weights do not serve another keep rate.
+            InputError: The model's weights do not serve it.
         """
         changes: dict[str, Any] = {}
         if image_size is not None:
             if self.reduction is not None:
                 self.reduction.check_size(image_size, self.preprocess.size)
             changes["preprocess"] = self.preprocess.model_copy(update={"size": image_size})
-        if keep_rate is not None:
+        if keep_rate is not None or method is not None:
             if self.reduction is None:
                 raise InputError(
                     f"a keep rate for {self.name}, a model without token reduction",
                     "one trained with model.reduction in its recipe",
                 )
-            changes["reduction"] = self.reduction.at(keep_rate)
+            changes["reduction"] = self.reduction.at(keep_rate, method)
         return self.model_copy(update=changes)
 
     def build(
         self, *, drop_path: float = 0.0, weights: str = "random", meta: bool = False
     ) -> nn.Module:
-        """Build the network; ``meta`` allocates nothing."""
-        return create_model(
+        """Build the network; ``meta`` allocates nothing.
+
+        Raises:
+            InputError: The weights that its adapters stand on are gone, or others.
+        """
+        if self.base is not None and not meta:
+            check_there(self.base, self.name)
+            weights = self.base.source
+        model = create_model(
             self.architecture,
             self.num_classes,
             drop_path=drop_path,
@@ -114,8 +144,14 @@ class TrainedModel(BaseModel):
             image_size=self.preprocess.size,
             options=self.options,
             reduction=self.reduction,
+            glsim=self.glsim,
+            adapters=self.adapters,
             meta=meta,
         )
+        if self.base is not None and not meta:
+            assert isinstance(model, AdaptedViT)
+            check_base(model.base, self.base, self.name)
+        return model
 
 
 def read_labels(run: Path) -> tuple[str, ...]:
@@ -144,8 +180,9 @@ def load_at(
     *,
     image_size: int | None = None,
     keep_rate: KeepRate | None = None,
+    method: Method | None = None,
 ) -> tuple[TrainedModel, nn.Module]:
-    """Load a run's model for another input size or keep rate (None: its own), in evaluation mode.
+    """Load a run's model for another size, keep rate or method (None: its own), to be evaluated.
 
     BatchNorm statistics are measured again where the setting, or an elastic run, needs it.
 
@@ -154,16 +191,19 @@ def load_at(
         train_images: Returns training pictures under a preprocessing, (N, S, S, 3).
         image_size: Side of the input, pixels.
         keep_rate: Share of the tokens that a stage keeps, or one a stage.
+        method: Token reduction method.
 
     Raises:
         InputError: ``run`` cannot be loaded, or the model does not take the setting.
     """
     described = TrainedModel.read(run)
-    trained = described.at(image_size=image_size, keep_rate=keep_rate)
+    trained = described.at(image_size=image_size, keep_rate=keep_rate, method=method)
     if trained == described and not described.elastic:
         return load_trained(run)
     if described.attention_maps:
         _, model = load_trained(run)
+    elif trained.adapters is not None:
+        model = _filled(trained, weights_file(run))
     else:
         # Loading by weights file lets timm resize position embeddings.
         model = trained.build(weights=str(weights_file(run))).eval()
@@ -178,13 +218,16 @@ def load_trained(run: Path) -> tuple[TrainedModel, nn.Module]:
         InputError: ``run`` is no run folder or its weights are missing or damaged.
     """
     description = TrainedModel.read(run)
-    path = weights_file(run)
+    return description, _filled(description, weights_file(run))
+
+
+def _filled(description: TrainedModel, path: Path) -> nn.Module:
     model = description.build()
     try:
-        model.load_state_dict(load_file(path))
+        load_learned(model, load_file(path))
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise InputError(
             f"{path} does not hold this model ({first})", "the run as saved"
         ) from error
-    return description, model.eval()
+    return model.eval()

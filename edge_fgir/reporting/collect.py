@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_fgir._errors import InputError
+from edge_fgir.reporting.body import Body, Environment
 from edge_fgir.reporting.comparison import Comparison, make_comparisons
 from edge_fgir.reporting.documents import (
-    Body,
     Document,
-    Environment,
     Evaluation,
     Latency,
     Prediction,
@@ -28,6 +27,7 @@ from edge_fgir.reporting.documents import (
 from edge_fgir.reporting.mixups import Mixups, make_mixups
 from edge_fgir.reporting.outcome import headline, outcome
 from edge_fgir.reporting.pictures import embed, find_picture
+from edge_fgir.reporting.profile_documents import Profile
 from edge_fgir.reporting.rows import Row, make_rows
 from edge_fgir.reporting.sweeps import Trial, make_trials
 from edge_fgir.runtime.manifest import DataInfo
@@ -122,6 +122,7 @@ class Report:
         rows: The main table.
         comparisons: Evaluations that saw the same images, group by group.
         mixups: The pairs of classes that each first evaluation confuses, where it names them.
+        profiles: What fits a device.
         trials: Sweeps, data set by data set.
         latencies: Measurements.
         rankings: Candidate teachers.
@@ -139,6 +140,7 @@ class Report:
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     mixups: tuple[Mixups, ...]
+    profiles: tuple[Profile, ...]
     trials: tuple[Trial, ...]
     latencies: tuple[Latency, ...]
     rankings: tuple[Teachers, ...]
@@ -172,11 +174,12 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
     runs = tuple(_run(one.body, one.path) for one in documents if isinstance(one.body, Training))
     galleries = tuple(_galleries(documents, {c.name for one in evaluations for c in one.classes}))
     comparisons = make_comparisons(rows)
+    profiles = _all(documents, Profile)
     trials = make_trials(_all(documents, Sweep))
     return Report(
         title=title or _default_title(data),
         outcome=outcome(
-            rows, trials, [run.training for run in runs], [g.subject for g in galleries]
+            rows, profiles, trials, [run.training for run in runs], [g.subject for g in galleries]
         ),
         headline=headline(rows),
         data=data,
@@ -184,6 +187,7 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
         rows=rows,
         comparisons=comparisons,
         mixups=make_mixups(comparisons),
+        profiles=tuple(profiles),
         trials=trials,
         latencies=tuple(latencies),
         rankings=tuple(_all(documents, Teachers)),
@@ -208,6 +212,7 @@ def _data(documents: Iterable[Document]) -> list[DataInfo]:
     tested = [body.data for body in _all(documents, Evaluation)]
     learned = [body.data for body in _all(documents, Training)]
     tried = [data for body in _all(documents, Sweep) for data in body.data]
+    tried += [body.data for body in _all(documents, Profile)]
     return tested + tried + learned + [body.data for body in _all(documents, Teachers)]
 
 

@@ -3,55 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    JsonValue,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import read_result
+from edge_fgir.reporting.body import Body, Part
+from edge_fgir.reporting.profile_documents import Profile
 from edge_fgir.runtime.manifest import DataInfo
-
-
-class _Part(BaseModel):
-    # ``model_bytes`` would otherwise collide with pydantic's own names.
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class Environment(_Part):
-    """What a number was measured on, and when (UTC)."""
-
-    date: datetime
-    machine: str
-    processor: str
-    board: str | None = None
-    cpus: int | None = None
-    memory_mb: int | None = None
-    governor: str | None = None
-    load_1min: FiniteFloat | None = None
-    system: str
-    python: str
-    versions: dict[str, str]
-
-
-class Body(_Part):
-    """What all results have."""
-
-    environment: Environment
-
-    @property
-    def use(self) -> str:
-        """What this result says of what, for a list."""
-        raise NotImplementedError
 
 
 class Subject(Body):
@@ -70,7 +31,7 @@ class Subject(Body):
         return f"{self.target} {self.precision}"
 
 
-class ClassAccuracy(_Part):
+class ClassAccuracy(Part):
     """One class of an evaluation; ``top1`` is None where it has no images."""
 
     name: str
@@ -78,7 +39,17 @@ class ClassAccuracy(_Part):
     top1: FiniteFloat | None
 
 
-class Look(_Part):
+class ShotAccuracy(Part):
+    """Classes with so many training images, and their mean accuracy; None without images."""
+
+    group: str
+    train_images: str
+    classes: int
+    tested: int
+    top1: FiniteFloat | None
+
+
+class Look(Part):
     """One image of the split, by its place there, and what it was taken for."""
 
     index: int
@@ -87,7 +58,7 @@ class Look(_Part):
     score: FiniteFloat
 
 
-class ConfusedPair(_Part):
+class ConfusedPair(Part):
     """Two classes that are mixed up; ``confused``: first for second, second for first."""
 
     classes: tuple[str, str]
@@ -98,7 +69,7 @@ class ConfusedPair(_Part):
     references: tuple[Look, ...]
 
 
-class SplitPicture(_Part):
+class SplitPicture(Part):
     """A small picture of one image of the split, as a data address."""
 
     index: int
@@ -120,6 +91,8 @@ class Evaluation(Subject):
     classes: tuple[ClassAccuracy, ...] = Field(min_length=1)
     confusion: tuple[tuple[int, ...], ...]
     confused_pairs: tuple[ConfusedPair, ...] = ()
+    shots: tuple[ShotAccuracy, ...] = ()
+    logit_adjustment: FiniteFloat | None = None
     pictures: tuple[SplitPicture, ...] = ()
 
     @model_validator(mode="after")
@@ -139,7 +112,7 @@ class Evaluation(Subject):
         return (self.data.hash, self.split, *(one.name for one in self.classes))
 
 
-class Percentiles(_Part):
+class Percentiles(Part):
     """A measured latency, milliseconds."""
 
     p50_ms: FiniteFloat = Field(gt=0)
@@ -149,7 +122,7 @@ class Percentiles(_Part):
     steady: bool = True
 
 
-class Scopes(_Part):
+class Scopes(Part):
     """The two scopes of a bench."""
 
     network: Percentiles
@@ -163,7 +136,7 @@ class Rival(Percentiles):
     times_slower: FiniteFloat = Field(gt=0)
 
 
-class SustainedRun(_Part):
+class SustainedRun(Part):
     """Frames back to back for long: the median of each window, and what became of it."""
 
     window_s: FiniteFloat = Field(gt=0)
@@ -172,7 +145,7 @@ class SustainedRun(_Part):
     p50_ms: tuple[FiniteFloat, ...] = Field(min_length=1)
 
 
-class FixedRate(_Part):
+class FixedRate(Part):
     """Frames on a clock; ``missed`` and ``duty`` are shares."""
 
     fps: FiniteFloat
@@ -181,7 +154,7 @@ class FixedRate(_Part):
     duty: FiniteFloat
 
 
-class Energy(_Part):
+class Energy(Part):
     """What a frame costs beyond idling; None where ``reason`` says why."""
 
     joules_per_frame: FiniteFloat | None
@@ -209,7 +182,7 @@ class Latency(Subject):
         return f"latency of {self.title}"
 
 
-class Prediction(_Part):
+class Prediction(Part):
     """The answer for one picture."""
 
     image: str
@@ -230,7 +203,7 @@ class Predictions(Subject):
         return f"predictions of {self.title}"
 
 
-class Line(_Part):
+class Line(Part):
     """One line of a training history: the loss of an epoch, or its validation."""
 
     epoch: int
@@ -261,7 +234,7 @@ class Training(Body):
         return f"training of {self.name}"
 
 
-class Teacher(_Part):
+class Teacher(Part):
     """A candidate of ``edge-fgir rank-teachers``; ``tac`` and ``skipped`` in percent."""
 
     rank: int
@@ -292,7 +265,7 @@ class Teachers(Body):
         return tuple(sorted({one.method for one in self.teachers}))
 
 
-class SweepGroup(_Part):
+class SweepGroup(Part):
     """One setting of a sweep over its seeds, accuracies in percent; None where nothing is known."""
 
     data: str
@@ -308,7 +281,7 @@ class SweepGroup(_Part):
     ms_note: str | None = None
 
 
-class SweepCell(_Part):
+class SweepCell(Part):
     """One training of a sweep."""
 
     cell: str
@@ -350,6 +323,7 @@ _KINDS: dict[str, type[Body]] = {
     "evaluation": Evaluation,
     "latency": Latency,
     "predictions": Predictions,
+    "profile": Profile,
     "sweep": Sweep,
     "teachers": Teachers,
     "training": Training,

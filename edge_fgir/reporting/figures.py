@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_fgir.reporting.charts import (
-    SERIES,
-    Bar,
-    Group,
-    Point,
-    bar_chart,
-    line_chart,
-    scatter_chart,
-)
+from edge_fgir.reporting.charts import Bar, Group, bar_chart, line_chart
 from edge_fgir.reporting.comparison import Comparison
 from edge_fgir.reporting.documents import Latency, Percentiles, Training
 from edge_fgir.reporting.rows import replay_note
+from edge_fgir.reporting.scatter import Axes, Curve, Point, scatter_chart
+from edge_fgir.reporting.svg import SERIES
 from edge_fgir.reporting.sweeps import Setting, Trial, front
 from edge_fgir.reporting.units import milliseconds, percent
 
@@ -180,22 +174,30 @@ def _pareto_chart(trial: Trial, costs: dict[int, float | None], unit: str) -> st
         for one in trial.settings
         if (cost := costs[one.number]) is not None and one.group.top1 is not None
     ]
-    known.sort(key=lambda found: found[0])
     if not known:
         return ""
     best = front([(cost, top1) for cost, top1, _ in known])
+    others = [place for place in range(len(known)) if place not in best]
     points = [
-        _pareto_point(one, cost, top1, unit, on_front=place in best)
-        for place, (cost, top1, one) in enumerate(known)
+        _pareto_point(*known[place], unit, on_front=place in best) for place in (*best, *others)
     ]
+    line = Curve(tuple(known[place][:2] for place in best))
     title = f"Top-1 of each setting against {unit}; a line through those that no other beats"
-    return scatter_chart(points, title=title, across=unit, up="top-1 %")
+    return scatter_chart(points, [line], title=title, axes=Axes(unit, "top-1 %"))
 
 
 def _pareto_point(
-    setting: Setting, cost: float, top1: float, unit: str, *, on_front: bool
+    cost: float, top1: float, setting: Setting, unit: str, *, on_front: bool
 ) -> Point:
     spread = setting.group.sd or 0.0
     deviation = f" \N{PLUS-MINUS SIGN} {spread:.1f}" if spread else ""
-    tip = f"{setting.number}: {setting.changes}: {top1:.1f}{deviation} %, {cost:.3g} {unit}"
-    return Point(cost, top1, setting.name, f"#{setting.number}", tip, spread, on_front)
+    return Point(
+        cost,
+        top1,
+        f"{setting.number}: {setting.changes}: {top1:.1f}{deviation} %, {cost:.3g} {unit}",
+        setting.name,
+        f"#{setting.number}",
+        series=1 if on_front else 0,
+        hollow=on_front,
+        up=(top1 - spread, top1 + spread),
+    )

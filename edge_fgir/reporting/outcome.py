@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_fgir.reporting.documents import Subject, Training
+from edge_fgir.reporting.profile_documents import Profile
+from edge_fgir.reporting.profiles import outcome_of
 from edge_fgir.reporting.rows import Row
 from edge_fgir.reporting.sweeps import Setting, Trial
 from edge_fgir.reporting.units import milliseconds, percent, times
@@ -22,6 +24,7 @@ def headline(rows: Sequence[Row]) -> Row | None:
 
 def outcome(
     rows: Sequence[Row],
+    profiles: Sequence[Profile],
     trials: Sequence[Trial],
     trainings: Sequence[Training],
     predicted: Sequence[Subject],
@@ -30,6 +33,9 @@ def outcome(
     best = headline(rows)
     if best is not None:
         return f"{best.title}: {', '.join(_facts(best))}"
+    for profile in profiles:
+        if profile.chosen is not None:
+            return outcome_of(profile)
     for row in rows:
         if row.evaluation is not None:
             found = row.evaluation

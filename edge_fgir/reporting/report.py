@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edge_fgir import __version__
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import write_atomic
-from edge_fgir.reporting import figures, units
+from edge_fgir.reporting import figures, profile_figures, profiles, units
 from edge_fgir.reporting.collect import Report, collect
 
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ def render(report: Report) -> str:
 
 
 def _render(template: Template, report: Report) -> str:
-    return template.render(report=report, figures=figures, version=__version__)
+    return template.render(
+        report=report,
+        figures=figures,
+        profile_figures=profile_figures,
+        profiles=profiles,
+        version=__version__,
+    )
 
 
 def _template() -> Template:

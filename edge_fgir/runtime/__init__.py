@@ -8,7 +8,7 @@ from edge_fgir.runtime.classifier import Classifier, Result, Timing
 from edge_fgir.runtime.engines import Device, Engine, open_engine
 from edge_fgir.runtime.images import check_image, is_picture, read_image, to_rgb
 from edge_fgir.runtime.manifest import Manifest
-from edge_fgir.runtime.preprocess import Pixels, Preprocess
+from edge_fgir.runtime.preprocess import Pixels, Preprocess, Region
 from edge_fgir.runtime.sources import Source, open_source
 from edge_fgir.runtime.stream import Frame
 from edge_fgir.runtime.verify import verify
@@ -26,6 +26,7 @@ __all__ = [
     "Manifest",
     "Pixels",
     "Preprocess",
+    "Region",
     "Result",
     "Source",
     "Timing",

@@ -59,7 +59,7 @@ class Calibration(BaseModel):
     ]
     ece_before: Annotated[float, Field(ge=0, description="expected calibration error, percent")]
     ece_after: Annotated[float, Field(ge=0, description="expected calibration error, percent")]
-    validation_images: Annotated[int, Field(ge=1)]
+    validation_images: Annotated[int, Field(ge=0, description="0: a bundle only to be timed")]
     quantization_images: Annotated[int, Field(ge=0, description="images the ranges came from")]
     quantization_hash: Annotated[str, Field(description="SHA-256 over those images' pixels")]
 

@@ -14,9 +14,11 @@ from PIL import Image
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines import Device, Engine, Probabilities, open_engine
+from edge_fgir.runtime.engines import Answer, Device, Engine, Probabilities, open_engine
 from edge_fgir.runtime.images import read_image, to_rgb
-from edge_fgir.runtime.preprocess import Pixels, check_pixels
+from edge_fgir.runtime.manifest import ExplanationSpec
+from edge_fgir.runtime.overlay import Map, overlay
+from edge_fgir.runtime.preprocess import Pixels, Region, check_pixels
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.stream import Drop, Frame
@@ -50,6 +52,10 @@ class Result:
         probabilities: All classes, (K,) ``float32``.
         timing: Where the time went.
         frame: In a stream, the frame this belongs to (number, timestamp, pixels); else None.
+        region: What a model that looks twice (GLSim) looked at again, in pixels of the upright
+            picture; None for others.
+        map: Its (g, g) similarity of each patch and the whole picture, or the centre it saw; None
+            for others.
     """
 
     label: str
@@ -60,6 +66,8 @@ class Result:
     labels: tuple[str, ...] = field(repr=False)
     timing: Timing = field(repr=False)
     frame: Frame | None = field(default=None, repr=False)
+    region: Region | None = field(default=None, repr=False)
+    map: Map | None = field(default=None, repr=False)
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """Return the ``k`` most probable (label, probability), best first."""
@@ -79,6 +87,9 @@ class _Closed:
     description = "closed"
 
     def infer(self, batch: Pixels) -> Probabilities:
+        raise EdgeFgirError("this Classifier is closed: open the bundle again")
+
+    def explain(self, batch: Pixels) -> Answer:
         raise EdgeFgirError("this Classifier is closed: open the bundle again")
 
     def close(self) -> None:
@@ -108,6 +119,21 @@ class Classifier:
             raise InputError(
                 f"{bundle.path}: the model answers with shape {answer.shape}",
                 f"(1, {len(self.labels)}), a probability for each label",
+                "export the bundle again",
+            )
+        self._check_explanation()
+
+    def _check_explanation(self) -> None:
+        spec = self.bundle.manifest.explanation
+        if spec is None:
+            return
+        size = self._preprocess.size
+        answer = self._engine.explain(np.zeros((1, size, size, 3), np.uint8))
+        found, wanted = (answer.regions.shape, answer.maps.shape), ((1, 4), (1, *[spec.grid] * 2))
+        if found != wanted:
+            raise InputError(
+                f"{self.bundle.path}: the model explains itself with shapes {found}",
+                f"{wanted}, as its manifest says",
                 "export the bundle again",
             )
 
@@ -160,30 +186,86 @@ class Classifier:
             InputError: The picture cannot be used.
         """
         start = time.perf_counter()
-        pixels = self.prepare(picture, color, convert=convert)
+        pixels, (height, width) = self._prepared(picture, color, convert)
         ready = time.perf_counter()
-        probabilities = self._engine.infer(pixels[None])[0]
+        region = similarity = None
+        if self.bundle.manifest.explanation is None:
+            probabilities = self._engine.infer(pixels[None])[0]
+        else:
+            answer = self.explain(pixels)
+            probabilities, similarity = answer.probabilities[0], answer.maps[0]
+            region = self._preprocess.to_photo(Region(*answer.regions[0].tolist()), width, height)
         done = time.perf_counter()
-        return self._result(probabilities, Timing((ready - start) * 1e3, (done - ready) * 1e3))
+        timing = Timing((ready - start) * 1e3, (done - ready) * 1e3)
+        return self._result(probabilities, timing, region, similarity)
 
     def prepare(self, picture: Picture, color: Color = "bgr", *, convert: bool = False) -> Pixels:
         """Return the model's input for one picture: (S, S, 3) ``uint8`` RGB."""
+        return self._prepared(picture, color, convert)[0]
+
+    def _prepared(
+        self, picture: Picture, color: Color, convert: bool
+    ) -> tuple[Pixels, tuple[int, int]]:
+        """Return the model's input, and the picture's own height and width."""
         if isinstance(picture, str | Path):
-            return self._preprocess.apply(read_image(Path(picture), convert=convert))
-        if isinstance(picture, Image.Image):
-            return self._preprocess.apply(to_rgb(picture))
-        if color not in ("bgr", "rgb"):
+            picture, color = read_image(Path(picture), convert=convert), "rgb"
+        elif isinstance(picture, Image.Image):
+            picture, color = to_rgb(picture), "rgb"
+        elif color not in ("bgr", "rgb"):
             raise InputError(f"color {color!r}", "'bgr' or 'rgb'")
         check_pixels(picture)
         # Resizing treats channels alike, so BGR is turned round on the small picture.
         pixels = self._preprocess.apply(picture)
-        return _channels_reversed(pixels) if color == "bgr" else pixels
+        pixels = _channels_reversed(pixels) if color == "bgr" else pixels
+        return pixels, (picture.shape[0], picture.shape[1])
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities for (N, S, S, 3) prepared pixels."""
         if self.bundle.manifest.input.shape[0] == 1 and len(batch) != 1:
             return np.concatenate([self._engine.infer(image[None]) for image in batch])
         return self._engine.infer(batch)
+
+    def explain(self, pixels: Pixels) -> Answer:
+        """Return all that the model says of (S, S, 3) prepared pixels, region and map included.
+
+        Raises:
+            InputError: It is no model that looks twice.
+        """
+        self.check_explains()
+        return self._engine.explain(pixels[None])
+
+    def overlay(self, photo: Pixels, result: Result, *, contrast: bool = False) -> Image.Image:
+        """Draw what an answer rests on: the photo with the region, its map, and the region alone.
+
+        Args:
+            photo: (H, W, 3) RGB, the picture of ``result``.
+            result: The answer.
+            contrast: Raise the map to the 4th power.
+
+        Raises:
+            InputError: It is no model that looks twice.
+        """
+        spec = self.check_explains()
+        assert result.region is not None
+        assert result.map is not None
+        size = self._preprocess.size
+        seen = self._preprocess.to_photo(Region(0, 0, size, size), photo.shape[1], photo.shape[0])
+        return overlay(photo, result.region, seen, result.map, spec.top_o, contrast=contrast)
+
+    def check_explains(self) -> ExplanationSpec:
+        """Return how the model explains itself.
+
+        Raises:
+            InputError: It looks at a picture once.
+        """
+        spec = self.bundle.manifest.explanation
+        if spec is None:
+            raise InputError(
+                f"{self.bundle.path} holds a model that looks at a picture once",
+                "one with GLSim, which looks twice",
+                "train one with model.glsim in its recipe",
+            )
+        return spec
 
     def predict_batch(self, pictures: Sequence[Picture], color: Color = "bgr") -> list[Result]:
         """Classify several pictures, in order."""
@@ -209,7 +291,13 @@ class Classifier:
         live = getattr(source, "live", True)
         return classify_stream(self, source, drop or ("oldest" if live else "none"))
 
-    def _result(self, probabilities: Probabilities, timing: Timing) -> Result:
+    def _result(
+        self,
+        probabilities: Probabilities,
+        timing: Timing,
+        region: Region | None,
+        similarity: Map | None,
+    ) -> Result:
         index = int(probabilities.argmax())
         score = float(probabilities[index])
         return Result(
@@ -220,6 +308,8 @@ class Classifier:
             probabilities=probabilities,
             labels=self.labels,
             timing=timing,
+            region=region,
+            map=similarity,
         )
 
     def close(self) -> None:

@@ -97,6 +97,23 @@ class OutputSpec(_Part):
     kind: Literal["probabilities"] = "probabilities"
 
 
+class ExplanationSpec(_Part):
+    """More of the graph's outputs: what a model that looks twice (GLSim) rests on."""
+
+    region: Annotated[
+        str,
+        Field(
+            description="output (1, 4): left, top, right, bottom of the second look, input pixels; "
+            "the last two are exclusive"
+        ),
+    ]
+    similarity: Annotated[
+        str, Field(description="output (1, grid, grid): cosine of each patch and the whole")
+    ]
+    grid: Annotated[int, Field(ge=1, le=256, description="patches along a side")]
+    top_o: Annotated[int, Field(ge=1, le=1 << 16, description="patches that the region encloses")]
+
+
 class Normalization(_Part):
     """Channel mean and standard deviation (of values in 0..1) folded into the graph."""
 
@@ -132,6 +149,7 @@ class Manifest(_Part):
     model_file: _FilePath
     input: InputSpec
     output: OutputSpec
+    explanation: ExplanationSpec | None = None
     normalization: Normalization
     data: DataInfo
     files: Annotated[list[FileEntry], Field(max_length=MAX_FILES)]
@@ -150,8 +168,8 @@ class Manifest(_Part):
         return value
 
     def dump(self) -> str:
-        """Return the canonical text of ``manifest.json``."""
-        return to_json(self.model_dump(mode="json", by_alias=True))
+        """Return the canonical text of ``manifest.json``; a part that is not there is left out."""
+        return to_json(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     @classmethod
     def parse(cls, text: bytes, source: str) -> Manifest:

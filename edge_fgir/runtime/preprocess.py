@@ -6,7 +6,7 @@ pixels a model was judged on are the pixels it sees in the field.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,16 @@ from edge_fgir._errors import InputError
 Pixels = npt.NDArray[np.uint8]
 Kernel = Literal["bilinear", "bicubic"]
 
-_PIL_KERNEL = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+PIL_KERNEL = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class Region(NamedTuple):
+    """A box, pixels; right and bottom are exclusive."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 class Preprocess(BaseModel):
@@ -55,9 +64,19 @@ class Preprocess(BaseModel):
             pixels = pixels[start : start + self.size, start : start + self.size]
         return np.ascontiguousarray(pixels)
 
+    def to_photo(self, region: Region, width: int, height: int) -> Region:
+        """Return a region of the model's input in the pixels of the photo, ``width`` x ``height``,
+        that :meth:`apply` made it of.
+        """
+        side = round(self.size / self.crop_fraction)
+        start = (side - self.size) // 2
+        left, top, right, bottom = (edge + start for edge in region)
+        across, down = width / side, height / side
+        return Region(left * across, top * down, right * across, bottom * down)
+
     def _resize(self, pixels: Pixels, side: int) -> Pixels:
         image = Image.fromarray(np.ascontiguousarray(pixels))
-        kernel = _PIL_KERNEL[self.kernel]
+        kernel = PIL_KERNEL[self.kernel]
         if self.antialias:
             return np.asarray(image.resize((side, side), kernel))
         # Pillow's resize always antialiases; its affine transform samples points. Half-pixel

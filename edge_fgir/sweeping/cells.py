@@ -121,6 +121,8 @@ class _Materials:
             image_size=size,
             options=model.options,
             reduction=model.reduction,
+            glsim=model.glsim,
+            adapters=model.adapters,
             meta=True,
         )
         self._networks.add(network)

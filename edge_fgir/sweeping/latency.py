@@ -81,7 +81,7 @@ class Stopwatch:
 def _network(trained: TrainedModel) -> dict[str, Any]:
     described = trained.model_dump(
         mode="json",
-        include={"architecture", "options", "attention_maps", "reduction", "num_classes"},
+        include={"architecture", "options", "attention_maps", "reduction", "glsim", "num_classes"},
     )
     machine = environment()
     return {
@@ -105,7 +105,8 @@ def _inference(run: Path) -> Callable[[], object]:
         raise InputError("token reduction ats takes a time that depends on the picture")
     target = read_target("openvino")
     size = trained.preprocess.size
-    graph = to_onnx(folded(model), trained.normalization, size, target.opset)
+    form = folded(model, crop_form=target.crop)
+    graph = to_onnx(form, trained.normalization, size, target.opset)
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
     call = make_backend(graph, target, "fp32").call(pixels)
     assert call is not None  # OpenVINO is here

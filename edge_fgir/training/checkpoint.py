@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic, write_json
+from edge_fgir.models.ila import learned_state
 
 STATE = "state.safetensors"
 POSITION = "state.json"
@@ -42,8 +43,8 @@ class Position:
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's tensors."""
-    write_atomic(path, save({k: v.contiguous() for k, v in model.state_dict().items()}))
+    """Write a model's tensors; of an adapted one those that were trained."""
+    write_atomic(path, save({k: v.contiguous() for k, v in learned_state(model).items()}))
 
 
 def save_state(

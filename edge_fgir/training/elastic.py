@@ -8,23 +8,17 @@ the method's own loss, and the smallest and some between by the largest's soft a
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.reduction import KeepRate, ReducedViT
+from edge_fgir.models.glsim import GLSim
+from edge_fgir.models.reduction import ReducedViT
+from edge_fgir.models.setting import Setting
 from edge_fgir.training.losses import distillation
 from edge_fgir.training.methods import Batch, StudentMethod, to_student_size
 from edge_fgir.training.recipe import ElasticSection
-
-
-class Setting(NamedTuple):
-    """What a forward is run at: input side, pixels, and keep rate (None: the model's)."""
-
-    image_size: int
-    keep_rate: KeepRate | None
 
 
 def settings_of(
@@ -75,7 +69,7 @@ class Elastic:
 
 def check_sizes(model: nn.Module, section: ElasticSection) -> None:
     """Raise InputError if ``model`` takes no other input size than its own."""
-    backbone = model.backbone if isinstance(model, ReducedViT) else model
+    backbone = model.backbone if isinstance(model, ReducedViT | GLSim) else model
     if len(section.image_sizes) > 1 and getattr(
         getattr(backbone, "patch_embed", None), "strict_img_size", False
     ):

@@ -11,8 +11,9 @@ from edge_fgir.benchmarking import accuracy
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.reduction import ReducedViT
+from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.training.elastic import Setting, settings_of
+from edge_fgir.training.elastic import settings_of
 from edge_fgir.training.processes import Processes
 
 
@@ -32,7 +33,7 @@ class Examination:
         own = trained.preprocess.size
         self._settings = settings_of(trained.elastic_sizes, trained.elastic_keep_rates, own)
         self._described = [
-            trained.at(image_size=size, keep_rate=rate) for size, rate in self._settings
+            trained.at(image_size=one.image_size, keep_rate=one.keep_rate) for one in self._settings
         ]
         self._images = [
             prepared_images(data, samples, described.preprocess) for described in self._described
@@ -68,5 +69,5 @@ class Examination:
 
 
 def _name(setting: Setting) -> str:
-    size, rate = setting
+    size, rate = setting.image_size, setting.keep_rate
     return f"{size}" if rate is None else f"{size}_{rate:g}"

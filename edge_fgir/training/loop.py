@@ -21,9 +21,10 @@ from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking.results import write_result
-from edge_fgir.data import DataSet
+from edge_fgir.data import DataSet, labels_of
 from edge_fgir.data.loaders import Pictures, Schedule, TrainImages, mixed_seed, train_batches
 from edge_fgir.models import CAL
+from edge_fgir.models.ila import AdaptedViT, check_base, learned_state, load_learned
 from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel
 from edge_fgir.runtime import Preprocess
@@ -77,6 +78,8 @@ def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> 
         raise InputError(
             f"{out} is not empty", "a new folder", "add --resume to go on, or choose another --out"
         )
+    if recipe.data.with_val:
+        data = data.with_val_in_train()
     if len(data.split("train")) < recipe.batch_size:
         raise InputError(
             f"train has {len(data.split('train'))} pictures",
@@ -99,6 +102,8 @@ class _Training:
         self.teacher = Teacher.find(recipe, data, self.device, self.precision)
         self.trained = self._describe()
         model = self.trained.build(drop_path=recipe.model.drop_path, weights=recipe.model.weights)
+        if isinstance(model, AdaptedViT):
+            self.trained = self.trained.model_copy(update={"base": model.base})
         self.model = self.processes.place(model)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -132,6 +137,10 @@ class _Training:
             rank=processes.rank,
             processes=processes.count,
             shards=self.data.shard_sizes.get("train", ()),
+            sampler=recipe.data.sampler,
+            labels=()
+            if recipe.data.sampler == "instance"
+            else tuple(labels_of(self.data.split("train")).tolist()),
         )
 
     def _describe(self) -> TrainedModel:
@@ -144,6 +153,8 @@ class _Training:
             options=recipe.model.options,
             attention_maps=recipe.model.attention_maps,
             reduction=recipe.model.reduction,
+            glsim=recipe.model.glsim,
+            adapters=recipe.model.adapters,
             num_classes=len(self.data.classes),
             normalization=self.teacher.described.normalization if self.teacher else own,
             preprocess=Preprocess(
@@ -154,6 +165,7 @@ class _Training:
             ),
             elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
             elastic_keep_rates=recipe.elastic.keep_rates if recipe.elastic else (),
+            train_counts=tuple(self.data.counts("train")),
             data=self.data.info,
         )
 
@@ -165,6 +177,8 @@ class _Training:
             size=recipe.data.view_size,
             resize=int(recipe.data.resize_ratio * recipe.data.view_size),
             trivial_augment=recipe.data.trivial_augment,
+            kernel=recipe.data.kernel,
+            color_jitter=recipe.data.color_jitter,
             seed=_CACHED_SEED if self.schedule.variants else recipe.seed,
         )
 
@@ -178,10 +192,11 @@ class _Training:
         recipe, size = self.recipe, self.recipe.eval.image_size
         if isinstance(self.model, CAL):
             return CALTraining(self.model, recipe.views)
-        student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size)
+        counts = self.data.counts("train")
+        student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size, counts)
         if self.guide is not None and recipe.teacher is not None:
             joint = recipe.teacher.joint_forward
-            student = TGDA(self.guide, recipe.loss, size, joint_forward=joint)
+            student = TGDA(self.guide, recipe.loss, size, joint_forward=joint, counts=counts)
         if recipe.elastic is None:
             return student
         check_sizes(self.model, recipe.elastic)
@@ -318,9 +333,9 @@ class _Training:
         return metrics
 
     def _parts(self) -> dict[str, dict[str, Tensor]]:
-        parts = {"model": self.model.state_dict(), "method": self.method.state()}
+        parts = {"model": learned_state(self.model), "method": self.method.state()}
         if self.ema is not None:
-            parts["ema"] = self.ema.module.state_dict()
+            parts["ema"] = learned_state(self.ema.module)
         if self.scaler.is_enabled():
             parts["scaler"] = {k: torch.tensor(v) for k, v in self.scaler.state_dict().items()}
         return parts
@@ -345,10 +360,13 @@ class _Training:
         self.position, parts = load_state(
             self.out, self._parts(), self.optimizer, self.recipe.dump()
         )
-        self.model.load_state_dict(parts["model"])
+        before = TrainedModel.read(self.out)
+        if before.base is not None:
+            check_base(self.trained.base, before.base, before.name)
+        load_learned(self.model, parts["model"])
         self.method.load_state({k: v.to(self.device) for k, v in parts["method"].items()})
         if self.ema is not None:
-            self.ema.module.load_state_dict(parts["ema"])
+            load_learned(self.ema.module, parts["ema"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict({k: v.item() for k, v in parts["scaler"].items()})
         self.scheduler.step_update(self.position.step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_fgir.models import CAL
+from edge_fgir.training.classification import make_criterion
 from edge_fgir.training.guidance import Guide
 from edge_fgir.training.losses import FeatureCentres, distillation
 from edge_fgir.training.recipe import LossSection, View
@@ -64,16 +66,21 @@ class StudentMethod(Method, Protocol):
 
 
 class CrossEntropy:
-    """Hard labels only."""
+    """Hard labels only.
 
-    def __init__(self, loss: LossSection, image_size: int) -> None:
-        self._smoothing, self._size = loss.label_smoothing, image_size
+    Args:
+        loss: Which loss of them.
+        image_size: The model's input side, pixels.
+        counts: Training pictures of each class, for losses that know them.
+    """
+
+    def __init__(self, loss: LossSection, image_size: int, counts: Sequence[int] = ()) -> None:
+        self._criterion, self._size = make_criterion(loss, counts), image_size
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the cross-entropy of the raw view."""
         logits = model(to_student_size(batch.images, self._size)).float()
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self._smoothing)
-        return Outcome(loss, [batch.images], [logits])
+        return Outcome(self._criterion(logits, batch.labels), [batch.images], [logits])
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the cross-entropy of the raw view."""
@@ -139,13 +146,21 @@ class TGDA:
         loss: Temperature, weights.
         image_size: The student's input side, pixels.
         joint_forward: Show the student raw and views in one forward instead of two.
+        counts: Training pictures of each class, for losses of hard labels that know them.
     """
 
     def __init__(
-        self, guide: Guide, loss: LossSection, image_size: int, *, joint_forward: bool = False
+        self,
+        guide: Guide,
+        loss: LossSection,
+        image_size: int,
+        *,
+        joint_forward: bool = False,
+        counts: Sequence[int] = (),
     ) -> None:
         self.guide = guide
         self._loss, self._size, self._joint = loss, image_size, joint_forward
+        self._criterion = make_criterion(loss, counts)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the TGDA loss."""
@@ -155,8 +170,7 @@ class TGDA:
             images.append(guidance.views)
             soft_labels.append(guidance.seen)
         logits = self._logits(model, images)
-        smoothing = self._loss.label_smoothing
-        hard = F.cross_entropy(logits[0], batch.labels, label_smoothing=smoothing)
+        hard = self._criterion(logits[0], batch.labels)
         count = len(self.guide.views)
         weights = (0.5, count / 2) if count else (1.0,)
         soft = sum(

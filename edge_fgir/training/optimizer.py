@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from timm.scheduler import CosineLRScheduler
+from timm.scheduler import CosineLRScheduler, StepLRScheduler
+from timm.scheduler.scheduler import Scheduler
 from torch import nn
 
 from edge_fgir.training.recipe import OptimizerSection
@@ -27,22 +28,34 @@ def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.O
         {"params": others, "weight_decay": 0.0},
     ]
     if section.name == "sgd":
-        return torch.optim.SGD(groups, lr=section.lr, momentum=0.9)
+        return torch.optim.SGD(groups, lr=section.lr, momentum=0.9, nesterov=section.nesterov)
     return torch.optim.AdamW(groups, lr=section.lr, eps=1e-8, fused=True)
 
 
 def make_scheduler(
     optimizer: torch.optim.Optimizer, section: OptimizerSection, epochs: int, steps_per_epoch: int
-) -> CosineLRScheduler:
+) -> Scheduler:
     """Build the per-step cosine schedule; the warm-up counts inside it (spec TGDA section 1.8).
 
-    The cool-down follows it, at the lowest rate (spec CLCA section 4).
+    The cool-down follows it, at the lowest rate (spec CLCA section 4). Or the rate is divided every
+    so many epochs (spec DAF:re section 5.2).
     """
+    warm_up = section.warmup_steps + section.warmup_epochs * steps_per_epoch
+    if section.decay_epochs:
+        return StepLRScheduler(
+            optimizer,
+            decay_t=section.decay_epochs * steps_per_epoch,
+            decay_rate=1 / section.decay_factor,
+            warmup_t=warm_up,
+            warmup_lr_init=section.warmup_lr,
+            warmup_prefix=False,
+            t_in_epochs=False,
+        )
     return CosineLRScheduler(
         optimizer,
         t_initial=(epochs - section.cooldown_epochs) * steps_per_epoch,
         lr_min=section.min_lr,
-        warmup_t=section.warmup_steps + section.warmup_epochs * steps_per_epoch,
+        warmup_t=warm_up,
         warmup_lr_init=section.warmup_lr,
         t_in_epochs=False,
     )

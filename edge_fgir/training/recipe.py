@@ -12,11 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
+from edge_fgir.data.sampling import Sampler
+from edge_fgir.models.glsim import GLSimOptions
+from edge_fgir.models.ila import Adapters
 from edge_fgir.models.reduction import WEIGHTLESS, Reduction
 from edge_fgir.runtime.preprocess import Kernel
 
 Method = Literal["ce", "cal", "kd", "tgda"]
 View = Literal["crop", "drop", "mix"]
+Classification = Literal["ce", "focal", "logit_adjusted", "balanced_softmax", "ldam"]
 
 
 class _Section(BaseModel):
@@ -39,6 +43,14 @@ class ModelSection(_Section):
     reduction: Annotated[
         Reduction | None, Field(description="token reduction and CLCA of a vision transformer")
     ] = None
+    glsim: Annotated[
+        GLSimOptions | None,
+        Field(description="a second look of a vision transformer at a part of the picture"),
+    ] = None
+    adapters: Annotated[
+        Adapters | None,
+        Field(description="train these and the head alone, on frozen weights (ILA)"),
+    ] = None
 
 
 class DataSection(_Section):
@@ -48,7 +60,17 @@ class DataSection(_Section):
     resize_ratio: Annotated[
         float, Field(ge=1, le=2, description="side before the random crop / view_size")
     ] = 1.34
+    kernel: Annotated[Kernel, Field(description="kernel of the resize before the crop")] = "bicubic"
     trivial_augment: Annotated[bool, Field(description="TrivialAugmentWide")] = True
+    color_jitter: Annotated[
+        float, Field(ge=0, le=0.5, description="of brightness, contrast, saturation, hue; 0: none")
+    ] = 0.0
+    sampler: Annotated[
+        Sampler,
+        Field(
+            description="draw pictures as they are, classes alike, or by the root of their sizes"
+        ),
+    ] = "instance"
     mean: Annotated[
         tuple[float, float, float],
         Field(description="channel mean, 0..1; a student has its teacher's"),
@@ -57,6 +79,13 @@ class DataSection(_Section):
         tuple[float, float, float],
         Field(description="channel deviation; a student has its teacher's"),
     ] = (0.229, 0.224, 0.225)
+    with_val: Annotated[
+        bool,
+        Field(
+            description="learn from val too: for a last run, when all choices are made, because "
+            "its own validation then says nothing"
+        ),
+    ] = False
     workers: Annotated[int, Field(ge=0, le=64, description="loader processes")] = 1
     convert: Annotated[bool, Field(description="convert pictures that are not 8-bit RGB")] = False
 
@@ -74,7 +103,10 @@ class EvalSection(_Section):
 
 
 class OptimizerSection(_Section):
-    """Optimiser and schedule (spec TGDA section 1.8): cosine per step, warm-up inside it."""
+    """Optimiser and schedule (spec TGDA section 1.8): cosine per step, warm-up inside it.
+
+    With ``decay_epochs``, steps instead of the cosine (spec DAF:re section 5.2).
+    """
 
     name: Annotated[Literal["adamw", "sgd"], Field(description="optimiser")] = "adamw"
     lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 5e-4
@@ -84,15 +116,31 @@ class OptimizerSection(_Section):
     cooldown_epochs: Annotated[
         int, Field(ge=0, description="last epochs, at min_lr, behind the cosine")
     ] = 0
+    decay_epochs: Annotated[
+        int, Field(ge=0, description="divide the rate every so many epochs; 0: cosine")
+    ] = 0
+    decay_factor: Annotated[float, Field(gt=1, description="by so much")] = 3.0
     warmup_lr: Annotated[float, Field(ge=0, description="first learning rate")] = 1e-6
     min_lr: Annotated[float, Field(ge=0, description="last learning rate")] = 1e-5
+    nesterov: Annotated[bool, Field(description="Nesterov's momentum, of sgd")] = False
     clip_norm: Annotated[float, Field(ge=0, description="gradient norm bound; 0: none")] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1, description="weight averaging; 0: none")] = 0.0
 
 
 class LossSection(_Section):
-    """Classification and distillation losses (spec TGDA section 1.5)."""
+    """Classification and distillation losses (spec TGDA section 1.5, spec DAF:re section 8)."""
 
+    classification: Annotated[
+        Classification,
+        Field(description="of hard labels; all but ce and focal know the classes' sizes"),
+    ] = "ce"
+    focal_gamma: Annotated[float, Field(ge=0, le=10, description="focal: its exponent")] = 2.0
+    logit_adjustment: Annotated[
+        float, Field(gt=0, le=10, description="logit_adjusted: tau, the weight of the prior")
+    ] = 1.0
+    ldam_margin: Annotated[
+        float, Field(gt=0, le=30, description="ldam: margin of the rarest class, in logits")
+    ] = 0.5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     temperature: Annotated[float, Field(gt=0, description="softmax temperature T of KD")] = 0.7
     kd_weight: Annotated[float, Field(ge=0, description="weight of all KD terms")] = 1.0
@@ -227,6 +275,17 @@ class Recipe(_Section):
                 f"{self.optimizer.warmup_epochs} epochs of warm-up and "
                 f"{self.optimizer.cooldown_epochs} of cool-down leave none of {self.epochs}"
             )
+        if self.model.adapters is not None:
+            if self.model.weights == "random":
+                raise ValueError("model.adapters need a trained backbone: set model.weights")
+            if self.elastic is not None:
+                raise ValueError("elastic is not for model.adapters, whose backbone is frozen")
+        if self.loss.classification != "ce" and self.method == "cal":
+            raise ValueError(f"loss.classification {self.loss.classification} is not for cal")
+        if self.loss.classification == "focal" and self.loss.label_smoothing:
+            raise ValueError("loss.classification focal needs loss.label_smoothing 0")
+        if self.optimizer.decay_epochs and self.optimizer.cooldown_epochs:
+            raise ValueError("optimizer.decay_epochs and cooldown_epochs do not go together")
         if self.compile and self.method == "cal":
             raise ValueError("compile is not for method cal")
         if self.elastic is not None:

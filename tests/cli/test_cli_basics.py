@@ -425,7 +425,7 @@ def test_data_stats_json(run_cli, data):
     assert done.json["name"] == "data"
     assert len(done.json["hash"]) == 64
     assert done.json["classes"] == [
-        {"name": name, "train": 2, "val": 2, "test": 2} for name in sorted(COLORS)
+        {"name": name, "train": 2, "val": 2, "test": 2, "group": "few"} for name in sorted(COLORS)
     ]
 
 
@@ -434,7 +434,7 @@ def test_data_stats_for_people(run_cli, data):
     assert lines[0].startswith("data: not stated; check the terms of your data")
     assert lines[1].split() == ["train", "val", "test"]
     assert lines[2].split() == ["blue", "2", "2", "2"]
-    assert lines[-1].split() == ["all", "6", "6", "6"]
+    assert lines[2 + len(COLORS)].split() == ["all", "6", "6", "6"]
 
 
 def test_data_sample_copies_pictures(run_cli, tmp_path):

@@ -148,8 +148,8 @@ def test_a_missing_folder(tmp_path):
 
 
 def test_a_file_instead_of_a_folder(tmp_path):
-    (tmp_path / "a.csv").touch()
-    assert "a.csv does not exist; expected train/" in refusal(tmp_path / "a.csv")
+    (tmp_path / "a.txt").touch()
+    assert "a.txt does not exist; expected train/" in refusal(tmp_path / "a.txt")
 
 
 def test_an_empty_folder(tmp_path):

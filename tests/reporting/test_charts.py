@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edge_fgir.reporting.charts import Bar, Group, bar_chart, line_chart, nice_ticks
+from edge_fgir.reporting.charts import Bar, Group, bar_chart, line_chart
+from edge_fgir.reporting.svg import nice_ticks
 from edge_fgir.reporting.units import duration, milliseconds, percent, points
 
 pytestmark = pytest.mark.unit
@@ -32,13 +33,14 @@ def texts(svg):
         (46.9, 63.2, 3, [40, 50, 60, 70]),
         (5, 5, 3, [4, 6]),
         (0, 0, 3, [0, 0.5]),
+        (-4e-15, 5e-15, 4, [-5e-15, -2.5e-15, 0, 2.5e-15, 5e-15]),
     ],
 )
 def test_ticks_are_round_and_enclose(low, high, count, ticks):
     found = nice_ticks(low, high, count)
     assert found[0] <= low
     assert found[-1] >= high
-    assert found == pytest.approx(ticks)
+    assert found == pytest.approx(ticks, abs=0)
 
 
 def test_bars_are_as_long_as_their_values():

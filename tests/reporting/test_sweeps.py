@@ -12,7 +12,7 @@ pytest.importorskip("jinja2")
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import write_result
 from edge_fgir.reporting import write_report
-from edge_fgir.reporting.charts import Point, scatter_chart
+from edge_fgir.reporting.scatter import Axes, Point, scatter_chart
 from edge_fgir.reporting.sweeps import front
 
 pytestmark = pytest.mark.unit
@@ -148,10 +148,10 @@ def test_the_front_is_what_no_other_beats(points, places):
 
 def test_labels_lie_on_nothing_else():
     points = [
-        Point(0.1 * i, 60 + i % 3, f"a setting with a name {i}", f"#{i}", "", 0.0, i % 3 == 2)
-        for i in range(12)
+        Point(0.1 * i, 60 + i % 3, "", f"a setting with a name {i}", f"#{i}") for i in range(12)
     ]
-    svg = ElementTree.fromstring(scatter_chart(points, title="t", across="x", up="y"))
+    chart = scatter_chart(points, title="t", axes=Axes("x", "y"))
+    svg = ElementTree.fromstring(chart)
     boxes = []
     for text in svg.iter("text"):
         if text.get("class") == "value":

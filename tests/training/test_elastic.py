@@ -14,6 +14,7 @@ from edge_fgir.data import open_data
 from edge_fgir.data.loaders import mixed_seed
 from edge_fgir.models import create_model
 from edge_fgir.models.reduction import ReducedViT, Reduction, make_schedule
+from edge_fgir.models.setting import Setting
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.elastic import Elastic, check_sizes, settings_of
 from edge_fgir.training.guidance import Guidance
@@ -211,10 +212,10 @@ def test_a_transformer_of_one_size_is_refused_and_a_flexible_one_is_not() -> Non
 def test_keep_rates_are_settings_too() -> None:
     elastic = ElasticSection(keep_rates=(1.0, 0.25, 0.5), image_sizes=(64, 32), random_settings=9)
     found = settings_of(elastic.image_sizes, elastic.keep_rates, 64)
-    assert found[0] == (64, 1.0)
-    assert found[-1] == (32, 0.25)
-    assert set(found) == {(s, r) for s in (64, 32) for r in (1.0, 0.5, 0.25)}
-    assert settings_of((), (), 48) == [(48, None)]
+    assert found[0] == Setting(64, 1.0)
+    assert found[-1] == Setting(32, 0.25)
+    assert set(found) == {Setting(s, r) for s in (64, 32) for r in (1.0, 0.5, 0.25)}
+    assert settings_of((), (), 48) == [Setting(48)]
 
 
 def test_a_model_learns_to_answer_at_fewer_tokens_as_it_does_at_all() -> None:

@@ -51,7 +51,7 @@ def layout_of(backbone: nn.Module) -> Layout:
         raise InputError(
             f"{name} with token reduction", "a timm VisionTransformer, such as vit_base_patch16_224"
         )
-    if not all(_plain(block) for block in backbone.blocks):
+    if not all(is_plain(block) for block in backbone.blocks):
         raise InputError(
             f"a {name} of {type(backbone.blocks[0]).__name__} blocks", "timm's plain blocks"
         )
@@ -67,7 +67,7 @@ def layout_of(backbone: nn.Module) -> Layout:
     return Layout(prefix=1, class_token=True)
 
 
-def _plain(block: nn.Module) -> bool:
+def is_plain(block: nn.Module) -> bool:
     """Whether a block is attention and MLP alone: its two halves are run apart."""
     attention: Any = getattr(block, "attn", None)
     return (

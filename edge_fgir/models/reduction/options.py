@@ -112,18 +112,32 @@ class Reduction(BaseModel):
                 first["msg"].removeprefix("Input should be "),
             ) from error
 
-    def at(self, keep_rate: KeepRate) -> Reduction:
-        """Return the settings of the same weights at another keep rate.
+    def at(self, keep_rate: KeepRate | None = None, method: Method | None = None) -> Reduction:
+        """Return the settings of the same weights at another keep rate, or by another method.
 
         Raises:
-            InputError: The weights serve one keep rate alone, or the rate is not legal.
+            InputError: The weights serve one keep rate or one method alone, or the rate is not
+                legal.
         """
+        keep_rate = self.keep_rate if keep_rate is None else keep_rate
+        method = self.method if method is None else method
         if self.method in FIXED and keep_rate != self.keep_rate:
             raise InputError(
                 f"keep_rate {keep_rate} for weights of {self.method} at {self.keep_rate}",
                 f"{self.keep_rate}: the weights of {self.method} fit one keep rate",
             )
-        return self.checked(**{**self.model_dump(), "keep_rate": keep_rate})
+        if method != self.method and not {self.method, method} <= self.interchangeable:
+            raise InputError(
+                f"method {method} for weights of {self.method}",
+                f"{', '.join(sorted({self.method, *self.interchangeable}))}: the others have "
+                "weights of their own",
+            )
+        return self.checked(**{**self.model_dump(), "keep_rate": keep_rate, "method": method})
+
+    @property
+    def interchangeable(self) -> frozenset[Method]:
+        """The methods that these weights serve beside their own: those without weights."""
+        return WEIGHTLESS if self.method in WEIGHTLESS or self.method == "none" else frozenset()
 
     def check_size(self, image_size: int, trained: int) -> None:
         """Raise InputError if weights trained at one input side do not serve another, pixels."""

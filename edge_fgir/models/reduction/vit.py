@@ -102,10 +102,13 @@ class ReducedViT(nn.Module):
             positions = torch.randn_like(self.clr) * _POSITION_STD
             self.clr_positions = nn.Parameter(positions)
 
-    def schedule(self, patches: int) -> Schedule:
-        """Return the tokens of every block for an input of so many patches."""
+    def schedule(self, patches: int, reduction: Reduction | None = None) -> Schedule:
+        """Return the tokens of every block for so many patches, by its own settings or others."""
         return make_schedule(
-            self.reduction, patches, prefix=self.layout.prefix, depth=len(self.backbone.blocks)
+            reduction or self.reduction,
+            patches,
+            prefix=self.layout.prefix,
+            depth=len(self.backbone.blocks),
         )
 
     @contextmanager

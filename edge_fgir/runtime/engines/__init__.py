@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.engines._openvino_core import openvino_core
-from edge_fgir.runtime.engines._shared import Probabilities
+from edge_fgir.runtime.engines._shared import Answer, Probabilities
 from edge_fgir.runtime.preprocess import Pixels
 
 Device = Literal["auto", "cpu", "gpu", "npu", "trt"]
@@ -30,6 +30,9 @@ class Engine(Protocol):
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) ``float32`` probabilities for (N, H, W, 3) pixels."""
+
+    def explain(self, batch: Pixels) -> Answer:
+        """Return all outputs for (1, H, W, 3) pixels; only where the manifest declares them."""
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -66,4 +69,4 @@ def open_engine(bundle: Bundle, device: Device = "auto") -> Engine:
     return TensorRtEngine(bundle)
 
 
-__all__ = ["Device", "Engine", "Probabilities", "open_engine", "openvino_core"]
+__all__ = ["Answer", "Device", "Engine", "Probabilities", "open_engine", "openvino_core"]

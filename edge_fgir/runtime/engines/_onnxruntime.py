@@ -8,7 +8,13 @@ import numpy as np
 
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines._shared import Probabilities, unloadable
+from edge_fgir.runtime.engines._shared import (
+    Answer,
+    Probabilities,
+    answer_of,
+    output_names,
+    unloadable,
+)
 from edge_fgir.runtime.preprocess import Pixels
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -36,13 +42,18 @@ class OnnxRuntimeEngine:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise unloadable(bundle, "ONNX Runtime", error) from error
-        self._input, self._output = manifest.input.name, manifest.output.name
+        known = {output.name for output in self._session.get_outputs()}
+        self._input, self._outputs = manifest.input.name, output_names(bundle, known)
         self.description = f"onnxruntime {ort.__version__} CPU"
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities."""
-        (probabilities,) = self._session.run([self._output], {self._input: batch})
+        (probabilities,) = self._session.run(self._outputs[:1], {self._input: batch})
         return np.asarray(probabilities, dtype=np.float32)
+
+    def explain(self, batch: Pixels) -> Answer:
+        """Return all outputs for one image."""
+        return answer_of(self._session.run(self._outputs, {self._input: batch}))
 
     def close(self) -> None:
         """Free the session."""

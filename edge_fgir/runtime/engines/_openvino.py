@@ -10,7 +10,13 @@ import numpy as np
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.engines._openvino_core import openvino_core
-from edge_fgir.runtime.engines._shared import Probabilities, unloadable
+from edge_fgir.runtime.engines._shared import (
+    Answer,
+    Probabilities,
+    answer_of,
+    output_names,
+    unloadable,
+)
 from edge_fgir.runtime.preprocess import Pixels
 
 
@@ -40,6 +46,8 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise unloadable(bundle, "OpenVINO", error) from error
         self._request = compiled.create_infer_request()
+        known = {name for output in compiled.outputs for name in output.get_names()}
+        self._outputs = output_names(bundle, known)
         self._buffers: tuple[Any, Any] | None = None
         if not (
             compiled.input(0).partial_shape.is_dynamic
@@ -59,6 +67,15 @@ class OpenVinoEngine:
         source[...] = batch
         self._request.infer(share_outputs=True)
         return np.array(answer, dtype=np.float32)
+
+    def explain(self, batch: Pixels) -> Answer:
+        """Return all outputs for one image."""
+        if self._buffers is None:
+            self._request.infer([batch])
+        else:
+            self._buffers[0][...] = batch
+            self._request.infer(share_outputs=True)
+        return answer_of([self._request.get_tensor(name).data for name in self._outputs])
 
     def close(self) -> None:
         """Free the compiled model."""

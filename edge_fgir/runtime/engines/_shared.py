@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +12,44 @@ from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
 
 Probabilities = npt.NDArray[np.float32]
+
+
+class Answer(NamedTuple):
+    """All outputs of a model that explains itself.
+
+    Attributes:
+        probabilities: (N, K).
+        regions: (N, 4) left, top, right, bottom, input pixels.
+        maps: (N, g, g) similarity.
+    """
+
+    probabilities: Probabilities
+    regions: npt.NDArray[np.float32]
+    maps: npt.NDArray[np.float32]
+
+
+def output_names(bundle: Bundle, known: Collection[str] | None = None) -> list[str]:
+    """Return the graph's outputs in the order of an :class:`Answer`; one where there is no more.
+
+    Raises:
+        InputError: One beside the probabilities is not among those ``known`` to the library.
+    """
+    manifest = bundle.manifest
+    spec = manifest.explanation
+    more = () if spec is None else (spec.region, spec.similarity)
+    for name in more:
+        if known is not None and name not in known:
+            raise InputError(
+                f"{bundle.path}: the model has no output {name!a}",
+                "the outputs its manifest names",
+                "export the bundle again",
+            )
+    return [manifest.output.name, *more]
+
+
+def answer_of(outputs: list[Any]) -> Answer:
+    """Return outputs, in that order, as ``float32``."""
+    return Answer(*(np.array(output, dtype=np.float32) for output in outputs))
 
 
 def unloadable(bundle: Bundle, library: str, error: Exception) -> InputError:

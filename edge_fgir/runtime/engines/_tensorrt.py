@@ -10,7 +10,7 @@ import numpy as np
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.engines import _cuda
-from edge_fgir.runtime.engines._shared import Probabilities
+from edge_fgir.runtime.engines._shared import Answer, Probabilities, answer_of, output_names
 from edge_fgir.runtime.engines.tensorrt_plan import device_plan, import_tensorrt
 from edge_fgir.runtime.preprocess import Pixels
 
@@ -28,32 +28,43 @@ class TensorRtEngine:
         self._runtime = runtime  # the engine must not outlive it
         self._context = self._engine.create_execution_context()
         manifest = bundle.manifest
-        self._output = np.empty((1, manifest.output.classes), np.float32)
+        shapes: list[tuple[int, ...]] = [(1, manifest.output.classes)]
+        if (spec := manifest.explanation) is not None:
+            shapes += [(1, 4), (1, spec.grid, spec.grid)]
+        self._outputs = [np.empty(shape, np.float32) for shape in shapes]
         self._input_shape = (1, *manifest.input.shape[1:])
         self._device_in = self._cuda.allocate(int(np.prod(self._input_shape)))
-        self._device_out = self._cuda.allocate(self._output.nbytes)
+        self._device_out = [self._cuda.allocate(output.nbytes) for output in self._outputs]
         self._stream = self._cuda.create_stream()
         self._context.set_tensor_address(manifest.input.name, self._device_in)
-        self._context.set_tensor_address(manifest.output.name, self._device_out)
+        # All of them, whether read or not: TensorRT writes every output.
+        for name, address in zip(output_names(bundle), self._device_out, strict=True):
+            self._context.set_tensor_address(name, address)
         self.description = f"tensorrt {trt.__version__} GPU"
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities; the images of a batch run one after another."""
-        return np.concatenate([self._infer_one(image) for image in batch])
+        return np.concatenate([self._run(image, self._outputs[:1])[0].copy() for image in batch])
 
-    def _infer_one(self, image: Pixels) -> Probabilities:
+    def explain(self, batch: Pixels) -> Answer:
+        """Return all outputs for one image."""
+        return answer_of(self._run(batch, self._outputs))
+
+    def _run(self, image: Pixels, wanted: list[Probabilities]) -> list[Probabilities]:
+        """Run one image and bring the first outputs, ``wanted``, back."""
         image = np.ascontiguousarray(image).reshape(self._input_shape)
-        cuda, stream, output = self._cuda, self._stream, self._output
+        cuda, stream = self._cuda, self._stream
         cuda.to_device(self._device_in, image.ctypes.data, image.nbytes, stream)
         if not self._context.execute_async_v3(stream):
             raise EdgeFgirError("TensorRT could not run the engine")
-        cuda.to_host(output.ctypes.data, self._device_out, output.nbytes, stream)
+        for output, address in zip(wanted, self._device_out, strict=False):
+            cuda.to_host(output.ctypes.data, address, output.nbytes, stream)
         cuda.synchronize(stream)
-        return output.copy()
+        return wanted
 
     def close(self) -> None:
         """Free the device buffers."""
-        for address in (self._device_in, self._device_out):
+        for address in (self._device_in, *self._device_out):
             self._cuda.free(address)
 
 

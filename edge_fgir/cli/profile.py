@@ -1,0 +1,156 @@
+"""``edge-fgir profile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from edge_fgir._errors import InputError
+from edge_fgir.cli._app import JsonOption, app, need, print_json
+
+if TYPE_CHECKING:
+    from edge_fgir.profiling import Budget, Plan
+    from edge_fgir.runtime.manifest import Precision
+
+
+@app.command()
+def profile(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    data: Annotated[str, typer.Option(help="Their data: choices look at its validation split.")],
+    out: Annotated[Path, typer.Option(help="The plan, X.json; X.html is its report.")],
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ID|USER@HOST",
+            help="Measure here or over ssh; for another descriptor's id: an estimate.",
+        ),
+    ] = "local",
+    target: Annotated[
+        str | None, typer.Option(help="openvino, arm or jetson; default: the device's.")
+    ] = None,
+    latency_ms: Annotated[
+        float | None, typer.Option(help="At most so long from frame to decision.")
+    ] = None,
+    percentile: Annotated[str, typer.Option(help="That latency's: p50 or p99.")] = "p50",
+    memory_mb: Annotated[float | None, typer.Option(help="At most so much memory.")] = None,
+    energy_mj: Annotated[
+        float | None, typer.Option(help="At most so many millijoules a frame.")
+    ] = None,
+    size_mb: Annotated[float | None, typer.Option(help="Model files no larger.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Top-1, percent: the fastest that reaches it.")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="Input sides to choose from, pixels, such as 96,128.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="auto: INT8 and float; or one of the target's.")
+    ] = "auto",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Several runs on one front; needs no budget.")
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="A latency model measured before; it overrides descriptor and probes."),
+    ] = None,
+    convert: Annotated[
+        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Find the most accurate setting that fits a device: at most 16 probes, then a search.
+
+    Input size, keep rates, reduction method and precision are chosen by measuring: latency on the
+    device, accuracy on the validation split. The best few are built and measured before one is
+    chosen. What was measured is kept in the run's folder.
+
+    Example: `edge-fgir profile runs/student --data elpv --latency-ms 5 --out plan.json`
+    Example: `edge-fgir profile runs/a runs/b --compare --data elpv --out front.json`
+    """
+    need("torch", "export", "profiling")
+    need("onnx", "export", "profiling")
+    from edge_fgir.data import open_data
+    from edge_fgir.exporting import read_target
+    from edge_fgir.exporting.export import check_precision
+    from edge_fgir.profiling import REPORT, Place, Request
+    from edge_fgir.profiling import profile as run_profile
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=json)
+
+    if len(runs) > 1 and not compare:
+        raise InputError(f"{len(runs)} runs", "one, or several with --compare")
+    place = Place.parse(device, lambda line: typer.echo(line, err=True))
+    chosen = read_target(target or place.target)
+    check_precision(chosen, precision)
+    plan = run_profile(
+        Request(
+            runs=tuple(runs),
+            data=open_data(data, convert=convert),
+            target=chosen,
+            place=place,
+            budget=_budget(
+                latency_ms=latency_ms,
+                percentile=percentile,
+                memory_mb=memory_mb,
+                energy_mj=energy_mj,
+                size_mb=size_mb,
+                min_accuracy=min_accuracy,
+            ),
+            sizes=_sizes(sizes),
+            precisions=() if precision == "auto" else (cast("Precision", precision),),
+            calibration=calibration,
+        ),
+        out,
+        tell,
+    )
+    if json:
+        print_json(plan.model_dump(mode="json", by_alias=True))
+        return
+    _say(plan, out, out.with_suffix(REPORT))
+
+
+def _budget(**bounds: object) -> Budget:
+    from pydantic import ValidationError
+
+    from edge_fgir.profiling import Budget
+
+    try:
+        return Budget.model_validate(bounds)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise InputError(
+            f"{option} {first['input']}", first["msg"].removeprefix("Input should be ")
+        ) from error
+
+
+def _sizes(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--sizes {text}", "pixels, such as 96,128,160") from None
+
+
+def _say(plan: Plan, out: Path, report: Path) -> None:
+    from edge_fgir.profiling import described
+
+    name = f"{plan.run}: {described(plan.chosen.setting)}, {plan.chosen.precision}"
+    typer.echo(f"{name}: {plan.why}")
+    for one in plan.runners_up:
+        state = "measured" if one.measured else "estimated"
+        typer.echo(
+            f"runner-up: {described(one.setting)}, {one.precision}: top-1 {one.top1:.2f} %, "
+            f"{one.latency_ms:.3f} ms {state}"
+        )
+    if plan.estimate:
+        typer.echo(
+            f"an estimate from the data sheet of {plan.device}: nothing was measured there; "
+            "run: edge-fgir profile --device user@host"
+        )
+    typer.echo(f"plan: {out}")
+    typer.echo(f"report: {report}")

@@ -1,0 +1,92 @@
+"""Pictures that look the same: a perceptual hash, and all pairs of near hashes.
+
+The hash is the difference hash in both directions, 128 bits: whether each of 8 x 8 fields is
+brighter than its neighbour on the right, and than the one below. It survives another size, another
+compression and grey; it does not survive a crop or a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edge_fgir.runtime import Pixels
+
+BYTES = 16
+"""Length of a hash."""
+
+_SIDE = 8
+_PAIRS = 1 << 20
+_ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
+
+Hashes = npt.NDArray[np.uint8]
+
+
+def look_hash(pixels: Pixels) -> Hashes:
+    """Return the hash of (H, W, 3) pixels, (16,) ``uint8``."""
+    grey = Image.fromarray(pixels).convert("L")
+    wide = np.asarray(grey.resize((_SIDE + 1, _SIDE), Image.Resampling.BOX), np.int16)
+    tall = np.asarray(grey.resize((_SIDE, _SIDE + 1), Image.Resampling.BOX), np.int16)
+    bits = np.concatenate([(np.diff(wide) > 0).ravel(), (np.diff(tall, axis=0) > 0).ravel()])
+    return np.packbits(bits)
+
+
+def alike(hashes: Hashes, group: npt.NDArray[np.integer], distance: int) -> list[tuple[int, int]]:
+    """Find hashes of different groups that differ in at most ``distance`` bits.
+
+    Two hashes that near have the same bits in one of ``distance + 1`` bands at least, so only
+    those that share a band are compared: half a million pictures take seconds, not hours.
+
+    Args:
+        hashes: (N, 16).
+        group: (N,) 0 to 255; only pairs between groups are looked for.
+        distance: 0 to 15.
+
+    Returns:
+        Sorted pairs of places, that in the smaller group first. There the first of those with equal
+        hashes stands for all of them, so that a thousand black pictures are not a million pairs.
+    """
+    rows = np.concatenate([hashes, group[:, None].astype(np.uint8)], axis=1)
+    _, kept, same = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    hashes, group = hashes[kept], group[kept]
+    members = np.argsort(same.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(same.ravel()))
+    found: set[tuple[int, int]] = set()
+    bits = np.unpackbits(hashes, axis=1)
+    for band in np.array_split(np.arange(bits.shape[1]), distance + 1):
+        keys = np.packbits(bits[:, band], axis=1).astype(np.uint64)
+        key = keys @ (np.uint64(256) ** np.arange(keys.shape[1], dtype=np.uint64))
+        for first, second in _neighbours(key):
+            above = group[first] > group[second]
+            low, high = np.where(above, second, first), np.where(above, first, second)
+            near = _ONES[hashes[low] ^ hashes[high]].sum(axis=1) <= distance
+            near &= group[low] != group[high]
+            found |= set(zip(low[near].tolist(), high[near].tolist(), strict=True))
+    return sorted(
+        (int(kept[low]), int(member))
+        for low, high in found
+        for member in members[ends[high - 1] if high else 0 : ends[high]]
+    )
+
+
+def _neighbours(
+    key: npt.NDArray[np.uint64],
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield all pairs of places with equal keys, about a million at a time."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    last = np.searchsorted(ordered, ordered, side="right")
+    partners = last - np.arange(len(key)) - 1
+    start = 0
+    while start < len(key):
+        ends = np.cumsum(partners[start:])
+        count = max(int(np.searchsorted(ends, _PAIRS, side="right")), 1)
+        rows = np.arange(start, start + count)
+        own = partners[rows]
+        first = np.repeat(rows, own)
+        second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(own) - own, own)
+        yield order[first], order[second]
+        start += count

@@ -1,0 +1,60 @@
+"""Whether a bundle looks again where torch does: a near-tie moves a box, and scores forgive it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from edge_fgir.exporting.graph import REGION, SIMILARITY
+from edge_fgir.models.glsim import GLSim
+from edge_fgir.models.inference import normalized_batches
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import ExplanationSpec, Normalization
+
+Regions = npt.NDArray[np.float32]
+"""(N, 4) left, top, right, bottom, pixels."""
+
+
+@torch.inference_mode()
+def regions_of(model: nn.Module, images: Pixels, normalization: Normalization) -> Regions | None:
+    """Return where torch looks again on (N, S, S, 3) ``uint8`` pictures; None if it looks once."""
+    if not isinstance(model, GLSim):
+        return None
+    device = next(model.parameters()).device
+    batches = normalized_batches(images, normalization, device)
+    found: Regions = torch.cat([model.look(batch).region.cpu() for batch in batches]).numpy()
+    return found
+
+
+def explanation_of(trained: TrainedModel) -> ExplanationSpec | None:
+    """Return what the graph of a model tells beside probabilities; None if that is nothing."""
+    if trained.glsim is None:
+        return None
+    model = trained.build(meta=True)
+    assert isinstance(model, GLSim)
+    return ExplanationSpec(
+        region=REGION, similarity=SIMILARITY, grid=model.grid, top_o=trained.glsim.top_o
+    )
+
+
+def compare_regions(reference: Regions, found: Regions) -> dict[str, Any]:
+    """Return ``reports/regions.json``: the share of equal boxes, percent, and the mean IoU."""
+    return {
+        "images": len(found),
+        "identical": float(100 * (np.abs(reference - found) < 0.5).all(axis=1).mean()),
+        "mean_iou": float(_iou(reference, found).mean()),
+    }
+
+
+def _iou(a: Regions, b: Regions) -> npt.NDArray[np.float32]:
+    """Return the intersection over union of boxes, (N,)."""
+    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    inter = np.maximum(shared, 0).prod(axis=1)
+    areas = sum((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b))
+    ratio: npt.NDArray[np.float32] = inter / (areas - inter)
+    return ratio

@@ -1,0 +1,54 @@
+"""The residual stream of an adapted transformer: how large it is, and whether float16 holds it.
+
+Published adapters sum nine patches, so the patches grow and the class token does not (spec ILA
+section 15.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import nn
+
+from edge_fgir._errors import GateError
+from edge_fgir.exporting.target import Target
+from edge_fgir.models.ila import AdaptedViT, residual_ranges
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Normalization
+
+MOST_HALF = 3e4
+"""Magnitude up to which float16, which ends at 65504, is safe on pictures not yet seen."""
+
+
+def residual_report(
+    model: nn.Module,
+    images: Pixels,
+    normalization: Normalization,
+    target: Target,
+    precision: str,
+) -> dict[str, Any]:
+    """Return ``reports/residual.json`` as ``{"residual": ...}``; nothing for other networks.
+
+    Args:
+        model: In evaluation mode.
+        images: (N, S, S, 3) that the ranges are measured on.
+        normalization: Of the model.
+        target: Where it will run.
+        precision: What was asked for.
+
+    Raises:
+        GateError: The stream is too large for the float16 that would be made of it.
+    """
+    if not isinstance(model, AdaptedViT):
+        return {}
+    ranges = residual_ranges(model, images, normalization)
+    largest = max(one.largest for one in ranges)
+    half = target.runtime == "tensorrt" and precision != "fp32"
+    if half and largest > MOST_HALF:
+        raise GateError(
+            f"the residual stream reaches {largest:.0f}, and float16 ends at 65504; use "
+            "--precision fp32, or train with model.adapters.residual mean; no bundle was written"
+        )
+    body = {"images": len(images), "largest": largest, "blocks": [asdict(one) for one in ranges]}
+    return {"residual": body}

@@ -1,0 +1,84 @@
+"""Bundles that are only timed: the real graph and the real files, but weights nobody trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from edge_fgir._files import new_folder, sha256, to_json
+from edge_fgir.exporting.backends import Backend, make_backend
+from edge_fgir.exporting.graph import Head, is_transformer, to_onnx
+from edge_fgir.exporting.target import NncfScheme, Target
+from edge_fgir.exporting.writer import describe, seal
+from edge_fgir.models.folding import folded
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runtime import Bundle, Calibration, Pixels
+from edge_fgir.runtime.manifest import MANIFEST, Precision
+
+_RANGES_FROM = 2
+"""Pictures of noise that INT8 ranges come from."""
+
+
+def timing_graph(trained: TrainedModel, target: Target) -> onnx.ModelProto:
+    """Return the graph that ``export`` makes of a model, with random weights.
+
+    Time does not depend on weights, so nothing is loaded, calibrated or compared.
+    """
+    torch.manual_seed(0)
+    form = folded(trained.build().eval(), crop_form=target.crop)
+    return to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
+
+
+def timing_backend(graph: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+    """Return a graph as the target's runtime loads it; INT8 by the first of its schemes."""
+    backend = make_backend(graph, target, precision)
+    if precision != "int8":
+        return backend
+    schemes = target.quantization
+    scheme = next(iter((schemes.transformer if is_transformer(graph) else schemes.cnn).values()))
+    if isinstance(scheme, NncfScheme):
+        # It changes constants alone, and takes most of the time.
+        scheme = scheme.model_copy(update={"bias_correction": False})
+    side = graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    return backend.quantized(scheme, noise(side, _RANGES_FROM))
+
+
+def write_timing_bundle(
+    trained: TrainedModel, target: Target, precision: Precision, graph: onnx.ModelProto, out: Path
+) -> Bundle:
+    """Write a bundle of :func:`timing_graph` that ``bench`` runs; its answers mean nothing.
+
+    Raises:
+        InputError: ``out`` exists and is no bundle.
+        GateError: The target's builder refuses the graph.
+    """
+    backend = timing_backend(graph, target, precision)
+    classes = trained.num_classes
+    calibration = Calibration(
+        temperature=1.0,
+        unknown_threshold=0.0,
+        kept=1.0,
+        ece_before=0.0,
+        ece_after=0.0,
+        validation_images=0,
+        quantization_images=0,
+        quantization_hash=sha256(b""),
+    )
+    contents = {
+        **backend.files(Head(np.zeros(classes, np.float32), 1.0), {}),
+        "labels.txt": "".join(f"{index}\n" for index in range(classes)).encode(),
+        "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
+        "calibration.json": to_json(calibration.model_dump()).encode(),
+    }
+    fields = describe(trained, target, precision, backend.model_file, params=0)
+    with new_folder(out, replaces=MANIFEST) as draft:
+        seal(draft, contents, fields)
+    return Bundle(out)
+
+
+def noise(side: int, count: int = 1) -> Pixels:
+    """Return pictures that show nothing, (count, side, side, 3) ``uint8``."""
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)

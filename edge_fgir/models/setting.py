@@ -1,0 +1,15 @@
+"""What trained weights may be run at: the knobs that need no new training."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from edge_fgir.models.reduction import KeepRate, Method
+
+
+class Setting(NamedTuple):
+    """Input side, pixels; keep rate and reduction method, None: the model's own."""
+
+    image_size: int
+    keep_rate: KeepRate | None = None
+    method: Method | None = None

@@ -1,0 +1,91 @@
+"""How accurate a run's weights are at a setting: measured on the validation split, and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_fgir._files import sha256, write_json
+from edge_fgir._progress import progress
+from edge_fgir.benchmarking.accuracy import top_k, wilson_interval
+from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.setting import Setting
+from edge_fgir.models.trained import TrainedModel, load_at, weights_file
+from edge_fgir.runtime import Pixels, Preprocess
+
+FILE = "accuracies.json"
+_DIGITS = 16
+
+
+class Accuracy(NamedTuple):
+    """Top-1 on the validation split, percent, with its 95 % interval."""
+
+    top1: float
+    low: float
+    high: float
+
+
+class Accuracies:
+    """Measures settings of a run's weights in torch, each once.
+
+    Args:
+        run: A finished run folder.
+        data: Its data set.
+        folder: Where answers are kept; those of other weights or data are not found.
+    """
+
+    def __init__(self, run: Path, data: DataSet, folder: Path) -> None:
+        self._run, self._data = run, data
+        self._file = folder / FILE
+        self._known: dict[str, float] = (
+            json.loads(self._file.read_text()) if self._file.exists() else {}
+        )
+        described = TrainedModel.read(run).model_dump_json()
+        self._seal = f"{sha256(weights_file(run).read_bytes())} {described} {data.info.hash}"
+        self._labels = labels_of(data.split("val"))
+        self._read: dict[Preprocess, tuple[Pixels, Pixels]] = {}
+
+    @property
+    def images(self) -> int:
+        """How many pictures the validation split has."""
+        return len(self._labels)
+
+    def of(self, settings: Sequence[Setting]) -> list[Accuracy]:
+        """Return the accuracies of settings."""
+        missing = [one for one in dict.fromkeys(settings) if self._key(one) not in self._known]
+        if missing:
+            with progress("accuracy on the validation split", len(missing)) as meter:
+                # Pictures of one size are read once and forgotten with the next.
+                for setting in sorted(missing, key=lambda one: one.image_size):
+                    self._known[self._key(setting)] = self._measure(setting)
+                    write_json(self._file, self._known)
+                    meter.advance()
+        found = [self._known[self._key(setting)] for setting in settings]
+        return [Accuracy(top1, *wilson_interval(top1, self.images)) for top1 in found]
+
+    def _measure(self, setting: Setting) -> float:
+        trained, model = load_at(
+            self._run,
+            lambda preprocess: self._pictures(preprocess)[0],
+            image_size=setting.image_size,
+            keep_rate=setting.keep_rate,
+            method=setting.method,
+        )
+        images = self._pictures(trained.preprocess)[1]
+        return top_k(logits_of(model, images, trained.normalization, ""), self._labels, 1)
+
+    def _pictures(self, preprocess: Preprocess) -> tuple[Pixels, Pixels]:
+        """Return training and validation pictures of a size."""
+        if preprocess not in self._read:
+            self._read.clear()
+            self._read[preprocess] = (
+                typical_images(self._data, preprocess),
+                prepared_images(self._data, self._data.split("val"), preprocess),
+            )
+        return self._read[preprocess]
+
+    def _key(self, setting: Setting) -> str:
+        return sha256(f"{self._seal} {json.dumps(setting)}".encode())[:_DIGITS]

@@ -1,0 +1,72 @@
+"""What a device would take by its data sheet: an estimate, never a measurement.
+
+Williams et al. 2009 (Communications of the ACM 52): the arithmetic at its peak, or the weights at
+the memory's bandwidth, whichever takes longer. No network reaches either, so a share of them is
+assumed, and the interval is as wide as our doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_fgir._errors import InputError
+from edge_fgir.benchmarking.devices import Device
+from edge_fgir.profiling.latency_model import Prediction
+from edge_fgir.profiling.work import Work, Workload
+from edge_fgir.runtime.manifest import Precision
+
+REACHED = 0.35
+"""Share of peak and bandwidth that is reached at batch 1."""
+
+_DOUBT = 3.0
+_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Estimates latencies from a descriptor.
+
+    Args:
+        workload: The model.
+        peak: 10^12 dense operations a second.
+        bandwidth_gbs: Memory, GB/s.
+        precision: Of the weights.
+    """
+
+    workload: Workload
+    peak: float
+    bandwidth_gbs: float
+    precision: Precision
+
+    @classmethod
+    def of(cls, device: Device, workload: Workload, precision: Precision) -> Roofline:
+        """Take the figures of a descriptor, in its default power mode.
+
+        Raises:
+            InputError: It does not tell enough.
+        """
+        peaks = [
+            figures[computed].value
+            for figures in device.peaks().values()
+            for computed in (precision, "fp16", "fp32")
+            if computed in figures
+        ]
+        bandwidth = device.power_modes[device.default_mode].bandwidth_gbs
+        if not peaks or bandwidth is None:
+            raise InputError(
+                f"device {device.id} has no peak or no bandwidth in its default power mode",
+                "a descriptor with both",
+                f"measure on it: --device user@host; see edge-fgir devices show {device.id}",
+            )
+        return cls(workload, max(peaks), bandwidth.value, precision)
+
+    def predict_frames(self, works: Sequence[Work], sizes: Sequence[int]) -> list[Prediction]:
+        """Return estimates for works at their input sides; resizing the frame is not in them."""
+        weights_ms = self.workload.params * _BYTES[self.precision] / self.bandwidth_gbs / 1e6
+        found = []
+        for work, _ in zip(works, sizes, strict=True):
+            arithmetic_ms = 2 * self.workload.macs(work) / self.peak / 1e9
+            ms = max(arithmetic_ms, weights_ms) / REACHED
+            found.append(Prediction(ms, ms / _DOUBT, ms * _DOUBT))
+        return found

@@ -1,0 +1,145 @@
+"""The settings that a run's weights may be deployed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from edge_fgir._errors import InputError
+from edge_fgir.models.reduction import FIXED, Method, Reduction
+from edge_fgir.models.setting import Setting
+from edge_fgir.models.trained import TrainedModel
+
+RATES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
+"""Keep rates that a stage may have."""
+
+_SCALES = (0.5, 0.625, 0.75, 0.875, 1.0, 1.25)
+"""Sides that are tried where training did not say, over the trained one."""
+_STEP, _LEAST = 16, 32
+_TRIED: tuple[Method, ...] = ("evit", "topk", "tome")
+"""Without weights of their own, and of a cost that no picture decides."""
+
+
+class Space:
+    """All settings, and which of them are neighbours.
+
+    Args:
+        trained: The model.
+        sizes: Input sides, pixels; empty: those it was trained for, else some about its own.
+
+    Attributes:
+        sizes: Input sides, ascending.
+        methods: Reduction methods that the weights serve, their own first; none of a CNN.
+        stages: Reductions on the way.
+
+    Raises:
+        InputError: A size is not one that the model takes.
+    """
+
+    def __init__(self, trained: TrainedModel, sizes: Sequence[int] = ()) -> None:
+        reduction = trained.reduction
+        self.methods = _methods(reduction)
+        self.stages = len(reduction.blocks) if reduction is not None else 0
+        self._fixed: tuple[float, ...] = ()
+        if reduction is not None and reduction.method in FIXED:
+            self._fixed = reduction.rates
+        for size in sizes:
+            _check(trained, size)
+        self.sizes = tuple(sorted(sizes or trained.elastic_sizes or _sizes(trained)))
+
+    def coarse(self) -> Iterator[Setting]:
+        """Yield every size with every keep rate, the same in all stages."""
+        for setting in self.whole():
+            if self._fixed or len(set(self.rates_of(setting))) < 2:
+                yield setting
+
+    def whole(self) -> Iterator[Setting]:
+        """Yield every size with every keep rate in every stage."""
+        for size in self.sizes:
+            if not self.methods:
+                yield Setting(size)
+            for place, method in enumerate(self.methods):
+                for rates in self._rates(method):
+                    # Where nothing is dropped, methods do not differ.
+                    if place == 0 or min(rates) < 1:
+                        yield self._setting(size, rates, method)
+
+    def neighbours(self, setting: Setting) -> Iterator[Setting]:
+        """Yield the settings one step away: another size, one stage's rate, another method."""
+        place = self.sizes.index(setting.image_size)
+        for size in self.sizes[max(place - 1, 0) : place + 2]:
+            if size != setting.image_size:
+                yield setting._replace(image_size=size)
+        if setting.method is None or self._fixed:
+            return
+        rates = self.rates_of(setting)
+        for method in self.methods if min(rates) == 1 else (setting.method,):
+            legal = _legal(method)
+            for stage, rate in enumerate(rates):
+                here = legal.index(rate)
+                for other in legal[max(here - 1, 0) : here + 2]:
+                    if other != rate:
+                        changed = (*rates[:stage], other, *rates[stage + 1 :])
+                        yield self._setting(setting.image_size, changed, method)
+        if min(rates) < 1:
+            for method in self.methods:
+                if method != setting.method and set(rates) <= set(_legal(method)):
+                    yield self._setting(setting.image_size, rates, method)
+
+    def rates_of(self, setting: Setting) -> tuple[float, ...]:
+        """Return the keep rate of each stage; none of a CNN."""
+        rate = setting.keep_rate
+        if rate is None:
+            return ()
+        return rate if isinstance(rate, tuple) else (rate,) * self.stages
+
+    def _rates(self, method: Method) -> Iterator[tuple[float, ...]]:
+        if self._fixed:
+            yield self._fixed
+        else:
+            yield from product(_legal(method), repeat=self.stages)
+
+    def _setting(self, size: int, rates: tuple[float, ...], method: Method) -> Setting:
+        """Return a setting, written in one way."""
+        if min(rates) == 1:
+            method = self.methods[0]
+        return Setting(size, rates[0] if len(set(rates)) == 1 else rates, method)
+
+
+def _check(trained: TrainedModel, size: int) -> None:
+    """Raise InputError if the model does not take pictures of a size."""
+    trained.at(image_size=size).build(meta=True)
+
+
+def _sizes(trained: TrainedModel) -> set[int]:
+    own = trained.preprocess.size
+    found = {own}
+    for scale in _SCALES:
+        size = max(round(own * scale / _STEP) * _STEP, _LEAST)
+        try:
+            _check(trained, size)
+        except InputError:
+            continue
+        found.add(size)
+    return found
+
+
+def _methods(reduction: Reduction | None) -> tuple[Method, ...]:
+    """Return the methods that the weights serve, their own first."""
+    if reduction is None:
+        return ()
+    own = reduction.method
+    others = tuple(one for one in _TRIED if one != own and one in reduction.interchangeable)
+    return others if own in ("none", "ats") else (own, *others)
+
+
+def _legal(method: Method) -> list[float]:
+    """Return the keep rates that a method takes."""
+    found = []
+    for rate in RATES:
+        try:
+            Reduction(method=method, keep_rate=rate)
+        except ValueError:
+            continue
+        found.append(rate)
+    return found

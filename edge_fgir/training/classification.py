@@ -1,0 +1,128 @@
+"""Losses of hard labels, plain and for long-tailed data (spec DAF:re section 8).
+
+``n`` are the training pictures of each class and ``pi`` their shares. At inference the logits are
+used as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edge_fgir.training.recipe import Classification, LossSection
+
+
+class Criterion(Protocol):
+    """Turns logits (B, K) and labels (B,) into a scalar."""
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the batch."""
+
+
+class SmoothedCrossEntropy:
+    """Cross-entropy with label smoothing.
+
+    Args:
+        smoothing: Share of the target that is spread over all classes.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        self._smoothing = smoothing
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the batch."""
+        return F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+
+
+class Focal:
+    """Focal loss of softmax outputs, (1 - p)^gamma times cross-entropy (arXiv 1708.02002).
+
+    Args:
+        gamma: How much less a picture counts that is already recognised; 0: cross-entropy.
+    """
+
+    def __init__(self, gamma: float) -> None:
+        self._gamma = gamma
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the batch."""
+        own = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
+        # A power of exactly 0 has no gradient where gamma is below 1.
+        rest = -torch.expm1(own.clamp(max=-torch.finfo(own.dtype).eps))
+        return -(rest**self._gamma * own).mean()
+
+
+class LogitAdjusted:
+    """Cross-entropy of logits + tau log(pi) (arXiv 2007.07314, section 4.2).
+
+    With tau = 1 it is the balanced softmax (arXiv 2007.10740).
+
+    Args:
+        counts: Training pictures of each class; none counts as one.
+        tau: How much of the prior is taken into account.
+        smoothing: Label smoothing.
+    """
+
+    def __init__(self, counts: Sequence[int], tau: float, smoothing: float) -> None:
+        self._offset = tau * log_prior(counts)
+        self._smoothing = smoothing
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the batch."""
+        self._offset = self._offset.to(logits.device)
+        return F.cross_entropy(logits + self._offset, labels, label_smoothing=self._smoothing)
+
+
+class LDAM:
+    """Label-distribution-aware margins: the right class must win by one like n^(-1/4).
+
+    arXiv 1906.07413, section 3. There features and weights are normalised and scaled by 30; here
+    the margin is one of the network's own logits.
+
+    Args:
+        counts: Training pictures of each class; none counts as one.
+        margin: Of the rarest class.
+        smoothing: Label smoothing.
+    """
+
+    def __init__(self, counts: Sequence[int], margin: float, smoothing: float) -> None:
+        margins = torch.tensor(counts, dtype=torch.float32).clamp(min=1) ** -0.25
+        self._margins = margin * margins / margins.max()
+        self._smoothing = smoothing
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the batch."""
+        self._margins = self._margins.to(logits.device)
+        lowered = F.one_hot(labels, logits.shape[1]) * self._margins
+        return F.cross_entropy(logits - lowered, labels, label_smoothing=self._smoothing)
+
+
+_MAKERS: dict[Classification, Callable[[LossSection, Sequence[int]], Criterion]] = {
+    "ce": lambda loss, counts: SmoothedCrossEntropy(loss.label_smoothing),
+    "focal": lambda loss, counts: Focal(loss.focal_gamma),
+    "logit_adjusted": lambda loss, counts: LogitAdjusted(
+        counts, loss.logit_adjustment, loss.label_smoothing
+    ),
+    "balanced_softmax": lambda loss, counts: LogitAdjusted(counts, 1.0, loss.label_smoothing),
+    "ldam": lambda loss, counts: LDAM(counts, loss.ldam_margin, loss.label_smoothing),
+}
+
+
+def make_criterion(loss: LossSection, counts: Sequence[int]) -> Criterion:
+    """Return the recipe's loss of hard labels.
+
+    Args:
+        loss: The recipe's section.
+        counts: (K,) training pictures of each class.
+    """
+    return _MAKERS[loss.classification](loss, counts)
+
+
+def log_prior(counts: Sequence[int]) -> Tensor:
+    """Return the logarithm of each class's share of the training pictures, (K,) ``float32``."""
+    some = torch.tensor(counts, dtype=torch.float64).clamp(min=1)
+    return (some / some.sum()).log().float()

@@ -1,0 +1,52 @@
+"""Bundles that are only timed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("openvino")
+
+from edge_fgir.exporting import read_target
+from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runtime import Classifier
+
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_run):
+    return TrainedModel.read(tiny_run)
+
+
+@pytest.mark.parametrize("name", ["openvino", "arm"])
+def test_they_run_as_real_ones_do_in_every_precision(trained, name, tmp_path, capsys):
+    target = read_target(name)
+    graph = timing_graph(trained, target)
+    sizes = {}
+    for precision in ("fp32", "int8"):
+        out = tmp_path / f"{precision}.fgir"
+        bundle = write_timing_bundle(trained, target, precision, graph, out)
+        sizes[precision] = bundle.model_size
+        assert bundle.manifest.precision == precision
+        with Classifier.open(out) as model:
+            answer = model(np.zeros((48, 48, 3), np.uint8))
+        assert answer.probabilities.sum() == pytest.approx(1, abs=1e-3)
+        assert len(answer.labels) == trained.num_classes
+    assert sizes["int8"] < 0.5 * sizes["fp32"]
+    # What quantizers draw must not stand between a command and its answer.
+    assert capsys.readouterr().out == ""
+
+
+def test_their_graph_is_the_one_that_is_exported(trained, tiny_run):
+    from edge_fgir.exporting.graph import to_onnx
+    from edge_fgir.models.folding import folded
+    from edge_fgir.models.trained import load_trained
+
+    target = read_target("openvino")
+    _, model = load_trained(tiny_run)
+    real = to_onnx(folded(model), trained.normalization, trained.preprocess.size, target.opset)
+    probe = timing_graph(trained, target)
+    assert [node.op_type for node in probe.graph.node] == [n.op_type for n in real.graph.node]

@@ -1,0 +1,29 @@
+"""A small transformer that keeps fewer tokens, trained for a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runs import write_recipe
+
+
+@pytest.fixture(scope="session")
+def vit_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: ViTFS-N at 64 px with EViT, elastic over 32 to 64 px."""
+    pytest.importorskip("torch")
+    from edge_fgir.data import open_data
+    from edge_fgir.training import read_recipe, train
+
+    folder = tmp_path_factory.mktemp("vit")
+    recipe = write_recipe(
+        folder / "recipe.yaml",
+        name="leaves",
+        epochs=2,
+        model={"name": "vitfs_nano", "reduction": {"method": "evit"}},
+        data={"view_size": 64, "resize_ratio": 1.2, "trivial_augment": False, "workers": 0},
+        eval={"image_size": 64, "every_epochs": 2},
+        elastic={"image_sizes": [32, 48, 64]},
+    )
+    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
+    return folder / "run"

@@ -1,0 +1,370 @@
+"""From a trained run to a plan and the bundle that it describes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("openvino")
+
+from edge_fgir import Classifier, InputError
+from edge_fgir.benchmarking.results import read_result
+from edge_fgir.data import open_data
+from edge_fgir.exporting import read_target
+from edge_fgir.models.setting import Setting
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.profiling import (
+    REPORT,
+    RESULT,
+    Budget,
+    Place,
+    Plan,
+    Request,
+    measured,
+    profile,
+    rigs,
+    space,
+)
+from edge_fgir.profiling import finalists as finalists_module
+from edge_fgir.profiling.measured import MeasuredModel
+from edge_fgir.profiling.rigs import Timed
+from edge_fgir.profiling.speeds import speeds_of
+from edge_fgir.profiling.work import Workload
+from edge_fgir.runtime import verify
+
+pytestmark = pytest.mark.export
+# The package's function of the same name hides the module.
+profile_module = import_module("edge_fgir.profiling.profile")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Few settings, few probes, one finalist a round."""
+    monkeypatch.setattr(space, "RATES", (1.0, 0.5))
+    monkeypatch.setattr(measured, "choose_probes", lambda works, load, count: few(len(works)))
+    monkeypatch.setattr(finalists_module, "AT_ONCE", 1)
+
+
+@pytest.fixture
+def real(monkeypatch):
+    """Everything is real, and short."""
+    monkeypatch.setattr(rigs, "_ROUNDS", 4)
+    monkeypatch.setattr(rigs, "_WARM_UP_S", 0.05)
+    monkeypatch.setattr(rigs, "_REPEATS", 1)
+    monkeypatch.setattr(rigs, "_MODE", "glance")
+    monkeypatch.setattr(finalists_module, "_BENCH_S", 0.1)
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """A device that takes a millisecond for 1024 pixels; nothing is built."""
+    scope = {"p50_ms": 1.5, "p99_ms": 3.0}
+    body = {
+        "scopes": {"frame_to_decision": scope},
+        "energy": {"joules_per_frame": None},
+        "peak_memory_mb": 90.0,
+        "certified": False,
+    }
+
+    def timed(trained, settings, target, precision, rig):
+        ms = [one.image_size**2 / 1024 for one in settings]
+        return [Timed(network_ms=each, frame_ms=each, tail=2.0, disturbed=False) for each in ms]
+
+    def built(run, target, data, out, *, precision, **options):
+        stages = [{"top1": 75.0}]
+        return SimpleNamespace(
+            manifest=SimpleNamespace(precision="fp32" if precision == "auto" else precision),
+            report=lambda name: {"stages": stages},
+            model_size=1_000_000,
+        )
+
+    monkeypatch.setattr(measured, "_timed", timed)
+    monkeypatch.setattr(finalists_module, "export", built)
+    monkeypatch.setattr(profile_module, "on_test", lambda *arguments: None)
+    monkeypatch.setattr(rigs.LocalRig, "bench", lambda self, bundle, seconds: body)
+
+
+def few(count):
+    return sorted({0, count // 2, count - 1})
+
+
+@pytest.fixture
+def cnn(tiny_run, tmp_path):
+    """A copy of the LRNet's run, as a profile leaves files in it."""
+    return shutil.copytree(tiny_run, tmp_path / "cnn")
+
+
+@pytest.fixture
+def vit(vit_run, tmp_path):
+    return shutil.copytree(vit_run, tmp_path / "vit")
+
+
+def request(photos, *runs, sizes=(), device="local", precisions=("fp32",), target="openvino", **b):
+    return Request(
+        runs=runs,
+        data=open_data(str(photos)),
+        target=read_target(target),
+        place=Place.parse(device, lambda line: None),
+        budget=Budget(**b),
+        sizes=sizes,
+        precisions=precisions,
+    )
+
+
+def test_a_transformer_from_probes_to_bundle(photos, vit, tmp_path, run_cli, real):
+    said = []
+    asked = request(photos, vit, sizes=(32, 64), latency_ms=1000)
+    plan = profile(asked, tmp_path / "plan.json", said.append)
+    assert Plan.read(tmp_path / "plan.json") == plan
+    assert plan.chosen.measured
+    assert plan.chosen.latency_ms <= 1000
+    kept = MeasuredModel.read(vit / "profile" / "latency-local-openvino-fp32.json")
+    assert len(kept.probes) == 3
+    assert any("probes in" in line for line in said)
+
+    kind, body = read_result((tmp_path / "plan.json").with_suffix(RESULT))
+    assert kind == "profile"
+    chosen = [point for point in body["points"] if point["role"] == "chosen"]
+    assert [point["measured"]["p50_ms"] for point in chosen] == [plan.chosen.latency_ms]
+    assert body["test"]["images"] == 36
+    assert "edge-fgir" in (tmp_path / "plan.json").with_suffix(REPORT).read_text()
+
+    exported = run_cli(
+        *("export", vit, "--target", "openvino", "--data", photos),
+        *("--plan", tmp_path / "plan.json", "--out", tmp_path / "leaves.fgir"),
+    )
+    assert exported.code == 0, exported.err
+    with Classifier.open(tmp_path / "leaves.fgir") as model:
+        assert model.bundle.preprocess.size == plan.chosen.image_size
+        assert model.bundle.manifest.precision == plan.chosen.precision
+        assert model.bundle.report("accuracy")["top1"] == pytest.approx(plan.chosen.top1)
+    assert all(check.ok for check in verify(tmp_path / "leaves.fgir"))
+
+
+def test_what_was_measured_is_not_measured_again(photos, cnn, tmp_path, pretended, monkeypatch):
+    asked, said = request(photos, cnn, sizes=(32, 48, 64)), []
+    profile(asked, tmp_path / "plan.json")
+    monkeypatch.setattr(measured, "_timed", None)
+    profile(asked, tmp_path / "again.json", said.append)
+    assert any("probes of an earlier call" in line for line in said)
+    monkeypatch.setattr(rigs.LocalRig, "versions", lambda self: {"openvino": "2099.1"})
+    with pytest.raises(TypeError):
+        profile(asked, tmp_path / "newer.json")
+    with pytest.raises(TypeError):
+        profile(request(photos, cnn, sizes=(32, 96)), tmp_path / "wider.json")
+
+
+def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, real):
+    asked = request(photos, cnn, sizes=(32, 64), precisions=(), latency_ms=1000)
+    plan = profile(asked, tmp_path / "plan.json")
+    assert plan.chosen.keep_rate is None
+    assert plan.chosen.image_size in (32, 64)
+    _, body = read_result(tmp_path / "plan.profile.json")
+    assert {model["precision"] for model in body["runs"][0]["models"]} == {"int8", "fp32"}
+    assert {model["staircase"] for model in body["runs"][0]["models"]} == {None}
+
+
+def test_an_impossible_budget_names_the_nearest_that_fits(photos, cnn, tmp_path, pretended):
+    asked = request(photos, cnn, sizes=(32,), latency_ms=1e-4)
+    with pytest.raises(InputError) as refused:
+        profile(asked, tmp_path / "plan.json")
+    text = str(refused.value)
+    assert "no setting keeps the budget on local: the fastest, 32 px in fp32, takes latency" in text
+    assert "the nearest is --latency-ms" in text
+    assert not (tmp_path / "plan.json").exists()
+    assert text.endswith("--latency-ms 1.1")
+    profile(request(photos, cnn, sizes=(32,), latency_ms=2), tmp_path / "plan.json")
+
+
+def test_a_finalist_that_turns_out_too_slow_is_not_chosen(photos, cnn, tmp_path, pretended):
+    asked = request(photos, cnn, sizes=(32,), latency_ms=1.2)
+    with pytest.raises(InputError, match=r"the nearest, 32 px in fp32, takes latency 1\.5 ms of 1"):
+        profile(asked, tmp_path / "plan.json")
+
+
+def test_a_bound_for_the_99th_percentile_leaves_room_for_the_tail(photos, cnn, tmp_path, pretended):
+    asked = request(photos, cnn, sizes=(32, 64), latency_ms=3.5, percentile="p99")
+    plan = profile(asked, tmp_path / "plan.json")
+    assert plan.chosen.image_size == 32  # predicted: 1 ms and twice that; 64 px: 4 ms
+    assert plan.chosen.p99_ms == 3.0
+
+
+def test_memory_and_size_are_budgets_too(photos, cnn, tmp_path, pretended):
+    with pytest.raises(InputError, match="memory 90 MB of 50"):
+        profile(request(photos, cnn, sizes=(32,), memory_mb=50), tmp_path / "plan.json")
+    with pytest.raises(InputError, match=r"size .* MB of 0\.01"):
+        profile(request(photos, cnn, sizes=(32,), size_mb=0.01), tmp_path / "plan.json")
+
+
+def test_the_fastest_that_is_accurate_enough(photos, cnn, tmp_path, pretended):
+    asked = request(photos, cnn, sizes=(32, 64), min_accuracy=40)
+    plan = profile(asked, tmp_path / "plan.json")
+    assert plan.chosen.top1 >= 40
+    assert plan.why.startswith("the fastest")
+
+
+def test_an_accuracy_out_of_reach_is_refused_with_the_best(
+    photos, vit, tmp_path, monkeypatch, pretended
+):
+    from edge_fgir.profiling import accuracies
+
+    monkeypatch.setattr(accuracies, "top_k", lambda *a: 50.0)
+    with pytest.raises(InputError, match=r"top-1 is at most 50\.00 % within the budget .*99 %"):
+        profile(request(photos, vit, sizes=(32,), min_accuracy=99), tmp_path / "plan.json")
+
+
+def test_a_bound_that_nothing_measures_is_refused(photos, cnn, tmp_path, pretended):
+    asked = request(photos, cnn, sizes=(32,), energy_mj=1000)
+    with pytest.raises(InputError, match="energy_mj, which this device does not tell"):
+        profile(asked, tmp_path / "plan.json")
+
+
+def test_a_device_that_is_not_here_is_estimated_and_says_so(photos, cnn, tmp_path):
+    asked = request(
+        photos, cnn, sizes=(32, 64), device="jetson-orin-nano-8gb", target="jetson", latency_ms=50
+    )
+    assert asked.place.rig is None
+    plan = profile(asked, tmp_path / "plan.json")
+    assert plan.estimate
+    assert not plan.chosen.measured
+    assert "estimated" in plan.why
+    _, body = read_result(tmp_path / "plan.profile.json")
+    assert not body["measured"]
+    assert all(point["measured"] is None for point in body["points"])
+    assert not (cnn / "profile" / "latency-jetson-orin-nano-8gb-jetson-fp32.json").exists()
+
+
+def test_several_runs_lie_on_one_front(photos, cnn, vit, tmp_path, pretended):
+    plan = profile(request(photos, cnn, vit, sizes=(32,)), tmp_path / "plan.json")
+    _, body = read_result(tmp_path / "plan.profile.json")
+    assert [run["name"] for run in body["runs"]] == ["tiny", "leaves"]
+    assert {point["run"] for point in body["points"]} == {"tiny", "leaves"}
+    assert plan.run in ("tiny", "leaves")
+    costs = body["costs"]
+    assert [c["latency_ms"] for c in costs] == sorted(c["latency_ms"] for c in costs)
+    assert [c["top1"] for c in costs] == sorted(c["top1"] for c in costs)
+
+
+def test_a_calibration_file_replaces_measuring(photos, cnn, tmp_path, monkeypatch, pretended):
+    from dataclasses import replace
+
+    asked = request(photos, cnn, sizes=(32, 64), latency_ms=1000)
+    profile(asked, tmp_path / "plan.json")
+    kept = cnn / "profile" / "latency-local-openvino-fp32.json"
+    elsewhere = tmp_path / "measured.json"
+    shutil.move(kept, elsewhere)
+    said = []
+    profile(replace(asked, calibration=elsewhere), tmp_path / "plan.json", said.append)
+    assert not kept.exists()
+    assert not any("probes" in line for line in said)
+
+    other = json.loads(elsewhere.read_text())
+    other["device"]["processor"] = "another one"
+    elsewhere.write_text(json.dumps(other))
+    with pytest.raises(InputError, match="was measured on another one; expected this device"):
+        profile(replace(asked, calibration=elsewhere), tmp_path / "plan.json")
+
+
+def test_another_width_is_measured_with_few_probes(
+    photos, vit, cnn, tmp_path, pretended, monkeypatch
+):
+    from dataclasses import replace
+
+    asked = request(photos, vit, sizes=(32, 64))
+    profile(asked, tmp_path / "plan.json")
+    kept = vit / "profile" / "latency-local-openvino-fp32.json"
+    calibration = shutil.move(kept, tmp_path / "measured.json")
+    wider = json.loads((vit / "model.json").read_text())
+    wider["num_classes"] = 3
+    wider["options"] = {"registers": 2}
+    described = TrainedModel.model_validate(wider)
+    counts = []
+
+    def chosen(works, load, count):
+        counts.append(count)
+        return few(len(works))
+
+    monkeypatch.setattr(measured, "choose_probes", chosen)
+    place = asked.place
+    found = speeds_of(
+        described,
+        space.Space(described, (32, 64)),
+        asked.target,
+        place,
+        precisions=("fp32",),
+        folder=tmp_path / "other",
+        calibration=calibration,
+        tell=lambda line: None,
+    )
+    assert counts == [4]
+    assert found["fp32"].predict_frames([Workload(described).of(Setting(64))], [64])[0].ms > 0
+    with pytest.raises(InputError, match="about another model"):
+        profile(replace(request(photos, cnn), calibration=calibration), tmp_path / "plan.json")
+
+
+def test_a_device_that_vanishes_leaves_no_plan(photos, cnn, tmp_path, monkeypatch):
+    from edge_fgir import EdgeFgirError
+
+    def lost(*arguments, **options):
+        raise EdgeFgirError("pi@board: the connection did not come back")
+
+    monkeypatch.setattr(rigs, "bench_there", lost)
+    asked = request(photos, cnn, sizes=(32,), device="pi@board", latency_ms=5)
+    with pytest.raises(EdgeFgirError, match="did not come back"):
+        profile(asked, tmp_path / "plan.json")
+    assert not list(tmp_path.glob("plan*"))
+    assert not (cnn / "profile").exists() or not list((cnn / "profile").glob("latency*"))
+
+
+def test_a_teacher_is_not_deployed(photos, teacher_run, tmp_path):
+    with pytest.raises(InputError, match="is a CAL teacher"):
+        profile(request(photos, teacher_run), tmp_path / "plan.json")
+
+
+def test_other_data_is_refused(make_folder, cnn, tmp_path):
+    other = make_folder(tmp_path / "other", ("a", "b"))
+    with pytest.raises(InputError, match="knows other classes"):
+        profile(request(other, cnn, sizes=(32,)), tmp_path / "plan.json")
+
+
+def test_the_command(photos, cnn, tmp_path, run_cli, pretended):
+    out = tmp_path / "plan.json"
+    words = ("profile", cnn, "--data", photos, "--sizes", "32,64", "--precision", "fp32")
+    done = run_cli(*words, "--latency-ms", 1000, "--out", out)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-2:] == [f"plan: {out}", f"report: {out.with_suffix('.html')}"]
+    told = run_cli(*words, "--latency-ms", 1000, "--out", out, "--json").json
+    assert told["schema"] == "edge-fgir/plan/1"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--latency-ms", 0), "--latency-ms 0"),
+        (("--min-accuracy", 101), "--min-accuracy 101"),
+        (("--percentile", "p95"), "--percentile p95"),
+        (("--sizes", "a,b"), "--sizes a,b"),
+        (("--precision", "int4"), "--precision int4"),
+        (("--device", "toaster"), "unknown device 'toaster'"),
+        (("--device", "pi@board"), "without a target"),
+    ],
+)
+def test_bad_words(photos, cnn, tmp_path, run_cli, words, message):
+    done = run_cli("profile", cnn, "--data", photos, "--out", tmp_path / "plan.json", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_plan_and_options_of_its_own_do_not_mix(photos, cnn, tmp_path, run_cli):
+    done = run_cli(
+        *("export", cnn, "--target", "openvino", "--data", photos, "--plan", tmp_path / "p.json"),
+        *("--image-size", 32, "--out", tmp_path / "x.fgir"),
+    )
+    assert done.code == 2
+    assert "--plan beside --precision, --image-size or --keep-rate" in done.err

@@ -1,0 +1,171 @@
+"""Timing on a device: disturbed runs, other machines, lost ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("openvino")
+
+from edge_fgir import EdgeFgirError
+from edge_fgir.benchmarking.protocol import Runs
+from edge_fgir.profiling import rigs
+from edge_fgir.profiling.rigs import LocalRig, RemoteRig, fingerprint
+from edge_fgir.runtime import Bundle
+
+pytestmark = pytest.mark.export
+
+CALM, RISING = [0.010] * 80, [0.010] * 40 + [0.013] * 40
+
+
+@pytest.fixture
+def bundle(tiny_bundle):
+    return Bundle(tiny_bundle)
+
+
+def scripted(monkeypatch, *rounds):
+    """Let timing find, time by time, what is said of the network; a frame is always calm."""
+    sizes = []
+
+    def time_runs(calls, **options):
+        network = rounds[min(len(sizes), len(rounds) - 1)]
+        sizes.append(len(calls))
+        return {name: Runs(network if "network" in name else CALM, steady=True) for name in calls}
+
+    monkeypatch.setattr(rigs, "time_runs", time_runs)
+    return sizes
+
+
+def test_both_scopes_of_a_bundle_are_timed(bundle, monkeypatch):
+    monkeypatch.setattr(rigs, "_ROUNDS", 4)
+    monkeypatch.setattr(rigs, "_WARM_UP_S", 0.02)
+    first, second = LocalRig().time([bundle, bundle])
+    for found in (first, second):
+        assert 0 < found.network_ms < found.frame_ms
+        assert found.tail >= 1
+
+
+def test_calm_runs_are_timed_once(bundle, monkeypatch):
+    sizes = scripted(monkeypatch, CALM)
+    (found,) = LocalRig().time([bundle])
+    assert sizes == [2]
+    assert found.network_ms == pytest.approx(10.0)
+    assert found.frame_ms == pytest.approx(10.0)
+    assert not found.disturbed
+
+
+def test_what_slows_all_alike_disturbs_none(bundle, monkeypatch):
+    sizes = scripted(monkeypatch, CALM)
+    slow = [time * (1 + 0.5 * (place >= 40)) for place, time in enumerate(CALM)]
+    monkeypatch.setattr(
+        rigs, "time_runs", lambda calls, **o: {name: Runs(slow, steady=True) for name in calls}
+    )
+    (found,) = LocalRig().time([bundle])
+    assert not sizes
+    assert not found.disturbed
+
+
+def test_a_disturbed_run_is_timed_again(bundle, monkeypatch):
+    sizes = scripted(monkeypatch, RISING, CALM)
+    (found,) = LocalRig().time([bundle])
+    assert sizes == [2, 2]
+    assert not found.disturbed
+    assert found.network_ms == pytest.approx(10.0)
+
+
+def test_what_never_settles_is_flagged(bundle, monkeypatch):
+    sizes = scripted(monkeypatch, RISING)
+    (found,) = LocalRig().time([bundle])
+    assert sizes == [2, 2, 2]
+    assert found.disturbed
+
+
+def test_models_are_closed_whatever_happens(bundle, monkeypatch):
+    closed = []
+    monkeypatch.setattr(rigs.Classifier, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(rigs, "time_runs", lambda calls, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        LocalRig().time([bundle, bundle])
+    assert len(closed) == 2
+
+
+def test_a_local_bench_has_a_process_of_its_own(bundle, monkeypatch):
+    said = SimpleNamespace(returncode=0, stdout=json.dumps({"p50_ms": 1.5}), stderr="")
+    commands = []
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **options: commands.append(command) or said
+    )
+    assert LocalRig().bench(bundle, 2.0) == {"p50_ms": 1.5}
+    assert commands[0][1:5] == ["-m", "edge_fgir", "bench", str(bundle.path)]
+    said.returncode, said.stderr = 2, "warming up\nerror: no such engine\n"
+    with pytest.raises(EdgeFgirError, match="failed: error: no such engine"):
+        LocalRig().bench(bundle, 2.0)
+
+
+def answer(processor="A76", network=(5.0, 5.0)):
+    scope = {"p50_ms": network[0], "p99_ms": 2 * network[0]}
+    return {
+        "scopes": {"network": scope, "frame_to_decision": {"p50_ms": 6.0, "p99_ms": 9.0}},
+        "repeats_p50_ms": {"network": list(network)},
+        "environment": {
+            "machine": "aarch64",
+            "processor": processor,
+            "board": None,
+            "cpus": 4,
+            "versions": {"onnxruntime": "1.24.4", "numpy": "2.0"},
+        },
+    }
+
+
+def test_a_machine_behind_ssh_is_asked_for_a_glance(bundle, monkeypatch):
+    asked = []
+
+    def there(host, bundle, arguments, **options):
+        asked.append((host, arguments))
+        return answer()
+
+    monkeypatch.setattr(rigs, "bench_there", there)
+    rig = RemoteRig("pi@board", lambda line: None)
+    (found,) = rig.time([bundle])
+    assert asked == [("pi@board", ["--mode=glance"])]
+    assert (found.network_ms, found.frame_ms, found.tail) == (5.0, 6.0, 1.5)
+    assert rig.identity()["processor"] == "A76"
+    assert rig.versions() == {"onnxruntime": "1.24.4"}
+
+
+def test_a_disturbed_glance_is_repeated_and_flagged(bundle, monkeypatch):
+    answers = iter([answer(network=(5.0, 6.0)), answer(network=(5.0, 5.1))])
+    monkeypatch.setattr(rigs, "bench_there", lambda *a, **k: next(answers))
+    assert not RemoteRig("pi@board", print).time([bundle])[0].disturbed
+    monkeypatch.setattr(rigs, "bench_there", lambda *a, **k: answer(network=(5.0, 6.0)))
+    assert RemoteRig("pi@board", print).time([bundle])[0].disturbed
+
+
+def test_another_machine_under_the_same_name_is_noticed(bundle, monkeypatch):
+    answers = iter([answer(), answer("A72")])
+    monkeypatch.setattr(rigs, "bench_there", lambda *a, **k: next(answers))
+    rig = RemoteRig("pi@board", print)
+    rig.time([bundle])
+    with pytest.raises(EdgeFgirError, match=r"another machine than at first: .*A72"):
+        rig.time([bundle])
+
+
+def test_a_fingerprint_tells_devices_apart():
+    one, other = ({"processor": name, "cpus": 4} for name in ("A76", "A72"))
+    assert fingerprint(one) == fingerprint(dict(reversed(one.items())))
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_a_glance_is_quick_and_never_certified(bundle, quick_bench):
+    from edge_fgir.runtime import Classifier
+
+    bench = import_module("edge_fgir.benchmarking.bench")
+    with Classifier.open(bundle.path) as model:
+        body = bench.bench(model, mode="glance", seconds=0.1)
+    assert not body["certified"]
+    assert body["uncertified_because"][0] == "a glance has few runs"
+    assert body["mode"] == "glance"

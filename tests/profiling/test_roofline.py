@@ -1,0 +1,83 @@
+"""Estimates from data sheets."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from edge_fgir import InputError
+from edge_fgir.benchmarking.devices import device_names, read_device
+from edge_fgir.models.setting import Setting
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.profiling.roofline import REACHED, Roofline
+from edge_fgir.profiling.work import Workload
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(scope="module")
+def load(vit_run):
+    return Workload(TrainedModel.read(vit_run))
+
+
+def test_arithmetic_or_memory_whichever_is_slower(load):
+    work = load.of(Setting(64, 1.0, "evit"))
+    slow, starved = Roofline(load, 0.01, 1e6, "fp32"), Roofline(load, 1e6, 0.01, "fp32")
+    assert slow.predict_frames([work], [64])[0].ms == pytest.approx(
+        2 * load.macs(work) / 0.01 / 1e9 / REACHED
+    )
+    assert starved.predict_frames([work], [64])[0].ms == pytest.approx(
+        4 * load.params / 0.01 / 1e6 / REACHED
+    )
+
+
+def test_int8_reads_a_quarter_of_the_bytes(load):
+    work = [load.of(Setting(64, 1.0, "evit"))]
+    found = [
+        Roofline(load, 1e6, 0.01, p).predict_frames(work, [64])[0].ms for p in ("fp32", "int8")
+    ]
+    assert found[0] == pytest.approx(4 * found[1])
+
+
+def test_an_estimate_doubts_itself(load):
+    prediction = Roofline(load, 0.1, 10, "fp32").predict_frames([load.of(Setting(64, 1.0))], [64])[
+        0
+    ]
+    assert prediction.high / prediction.low >= 9
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_every_descriptor_gives_an_estimate_or_says_why_not(load, name):
+    device = read_device(name)
+    if device.power_modes[device.default_mode].bandwidth_gbs is None or not device.peaks():
+        with pytest.raises(InputError, match="no peak or no bandwidth"):
+            Roofline.of(device, load, "int8")
+        return
+    roofline = Roofline.of(device, load, "int8")
+    works = [load.of(Setting(size, 1.0, "evit")) for size in (32, 64)]
+    small, large = (one.ms for one in roofline.predict_frames(works, [32, 64]))
+    assert 0 < small <= large
+
+
+def test_macs_are_those_that_are_counted(load, vit_run):
+    from edge_fgir.models import summarize
+
+    trained = TrainedModel.read(vit_run)
+    for setting in (Setting(64, 1.0, "evit"), Setting(48, 1.0, "evit")):
+        model = trained.at(image_size=setting.image_size).build(meta=True)
+        gmacs = summarize(model, "", setting.image_size, trained.num_classes).gmacs
+        assert load.macs(load.of(setting)) / 1e9 == pytest.approx(gmacs, rel=0.01)
+
+
+def test_work_is_what_the_network_sees(load, vit_run):
+    from edge_fgir.models import summarize
+
+    trained = TrainedModel.read(vit_run)
+    setting = Setting(64, (0.7, 1.0, 0.5), "evit")
+    described = trained.at(image_size=64, keep_rate=setting.keep_rate)
+    blocks = summarize(described.build(meta=True), "", 64, trained.num_classes).blocks
+    work = load.of(setting)
+    assert list(work.attention) == [block.attention_tokens for block in blocks]
+    assert list(work.mlp) == [block.mlp_tokens for block in blocks]
+    assert len(work.reduced) == 2

@@ -1,0 +1,90 @@
+"""The settings that weights may be deployed at."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from edge_fgir import InputError
+from edge_fgir.models.reduction import METHODS, Reduction
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.profiling.space import RATES, Space
+from edge_fgir.profiling.work import Workload
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def trained(vit_run):
+    return TrainedModel.read(vit_run)
+
+
+def test_an_elastic_run_has_its_own_sizes(trained):
+    assert Space(trained).sizes == (32, 48, 64)
+
+
+def test_a_plain_run_has_sizes_about_its_own(tiny_run):
+    trained = TrainedModel.read(tiny_run)
+    larger = trained.model_copy(
+        update={"preprocess": trained.preprocess.model_copy(update={"size": 128})}
+    )
+    assert Space(trained).sizes == (32,)
+    assert Space(larger).sizes == (64, 80, 96, 112, 128, 160)
+
+
+def test_neighbours_are_one_step_away_and_mutual(trained):
+    space = Space(trained)
+    whole = set(space.whole())
+    for setting in space.coarse():
+        assert setting in whole
+        for near in space.neighbours(setting):
+            assert near in whole, near
+            assert setting in set(space.neighbours(near)), (setting, near)
+
+
+def test_every_setting_is_legal(trained):
+    space, load = Space(trained), Workload(trained)
+    for setting in space.whole():
+        assert load.of(setting).mlp[-1] >= 1
+
+
+def test_dropping_nothing_is_one_setting_whatever_the_method(trained):
+    space = Space(trained)
+    full = [one for one in space.whole() if set(space.rates_of(one)) == {1.0}]
+    assert {one.method for one in full} == {"evit"}
+
+
+def test_methods_without_weights_may_replace_each_other(trained):
+    assert Space(trained).methods == ("evit", "topk", "tome")
+    assert all(
+        rate >= 0.5
+        for one in Space(trained).whole()
+        if one.method == "tome"
+        for rate in Space(trained).rates_of(one)
+    )
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("none", "ats")])
+def test_a_method_with_weights_keeps_them(trained, method):
+    changed = trained.model_copy(update={"reduction": Reduction(method=method, keep_rate=0.7)})
+    space = Space(changed, (64,))
+    assert space.methods[0] == method
+    if method in ("sit", "patchmerger"):
+        assert {space.rates_of(one) for one in space.whole()} == {(0.7, 0.7, 0.7)}
+
+
+def test_a_cnn_has_sizes_alone(tiny_run):
+    space = Space(TrainedModel.read(tiny_run), (32, 48))
+    assert [one.keep_rate for one in space.whole()] == [None, None]
+    assert [one.image_size for near in space.whole() for one in space.neighbours(near)] == [48, 32]
+
+
+def test_a_size_that_does_not_fit_is_refused(trained):
+    with pytest.raises(InputError, match="multiple of 16"):
+        Space(trained, (50,))
+
+
+def test_rates_fall(trained):
+    assert list(RATES) == sorted(RATES, reverse=True)
+    assert RATES[0] == 1.0

@@ -1,0 +1,177 @@
+"""Runs on long-tailed data: samplers, losses, schedules by steps, and what a run remembers."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from longtailed import rows_of, write_lists
+from PIL import Image
+from runs import write_recipe
+from safetensors.torch import load_file
+
+from edge_fgir import InputError
+from edge_fgir.data import open_data
+from edge_fgir.data.loaders import Key, TrainImages
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training.optimizer import make_optimizer, make_scheduler
+from edge_fgir.training.recipe import OptimizerSection
+from edge_fgir.training.teachers import train_fingerprint
+
+pytestmark = pytest.mark.unit
+
+COUNTS = (30, 9, 3)
+
+
+@pytest.fixture(scope="module")
+def girls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("longtail") / "girls"
+    lists = {"train": rows_of(COUNTS), "val": rows_of([2, 2, 2], 50_000)}
+    return write_lists(root, lists)
+
+
+def fit(girls: Path, out: Path, *overrides: str, resume: bool = False) -> dict:
+    recipe = write_recipe(out.with_suffix(".yaml"), epochs=2, checkpoint_steps=3)
+    return train(read_recipe(str(recipe), overrides), open_data(str(girls)), out, resume=resume)
+
+
+@pytest.mark.slow
+def test_an_interrupted_balanced_run_resumes_bit_exactly(
+    girls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ("data.sampler=class_balanced", "loss.classification=ldam")
+    seen: list[int] = []
+    original = loop._Training._learn
+
+    def watched(self: loop._Training, pictures: loop.Pictures) -> torch.Tensor:
+        seen.extend(pictures.labels.tolist())
+        return original(self, pictures)
+
+    def dies(self: loop._Training, pictures: loop.Pictures) -> torch.Tensor:
+        if self.position.step == 4:
+            raise KeyboardInterrupt
+        return original(self, pictures)
+
+    monkeypatch.setattr(loop._Training, "_learn", watched)
+    fit(girls, tmp_path / "whole", *changes)
+    shares = np.array([Counter(seen)[label] for label in range(3)]) / len(seen)
+    assert shares == pytest.approx(1 / 3, abs=0.07)
+
+    monkeypatch.setattr(loop._Training, "_learn", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(girls, tmp_path / "parts", *changes)
+    monkeypatch.setattr(loop._Training, "_learn", original)
+    fit(girls, tmp_path / "parts", *changes, resume=True)
+    whole, parts = (load_file(tmp_path / run / "weights.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert TrainedModel.read(tmp_path / "whole").train_counts == COUNTS
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.classification=focal"], "focal needs loss.label_smoothing 0"),
+        (["loss.classification=margin"], "loss.classification: Input should be 'ce', 'focal'"),
+        (["data.sampler=balanced"], "data.sampler: Input should be 'instance'"),
+        (["loss.ldam_margin=0"], "loss.ldam_margin: "),
+        (["loss.logit_adjustment=nan"], "loss.logit_adjustment: "),
+        (["data.color_jitter=0.6"], "data.color_jitter: "),
+        (["optimizer.decay_factor=1"], "optimizer.decay_factor: "),
+        (
+            ["optimizer.decay_epochs=1", "optimizer.cooldown_epochs=1"],
+            "decay_epochs and cooldown_epochs do not go together",
+        ),
+        (
+            ["method=cal", "model.attention_maps=4", "loss.classification=ldam"],
+            "loss.classification ldam is not for cal",
+        ),
+    ],
+)
+def test_wrong_choices_are_one_line(tmp_path: Path, overrides: list[str], message: str) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml", loss={"label_smoothing": 0.1})
+    with pytest.raises(InputError) as caught:
+        read_recipe(str(recipe), overrides)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_rate_falls_by_three_every_twenty_epochs() -> None:
+    recipe = read_recipe("dafre-128")
+    model = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer(model, recipe.optimizer)
+    scheduler = make_scheduler(optimizer, recipe.optimizer, recipe.epochs, steps_per_epoch=10)
+    rates = []
+    for step in range(500):
+        scheduler.step_update(step)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3] * 200 + [1e-3 / 3] * 200 + [1e-3 / 9] * 100)
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.0]
+    assert optimizer.param_groups[0]["momentum"] == 0.9
+
+
+def test_a_warm_up_comes_before_the_steps() -> None:
+    section = OptimizerSection(lr=1.0, warmup_steps=5, warmup_lr=0.5, decay_epochs=1)
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), section)
+    scheduler = make_scheduler(optimizer, section, 3, steps_per_epoch=10)
+    rates = []
+    for step in (0, 4, 5, 9, 10, 20):
+        scheduler.step_update(step)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.5, 0.9, 1.0, 1.0, 1 / 3, 1 / 9])
+
+
+@pytest.mark.parametrize("size", [128, 224])
+def test_the_papers_recipes_are_the_authors_transforms(size: int) -> None:
+    recipe = read_recipe(f"dafre-{size}")
+    shown = recipe.data
+    assert (shown.view_size, int(shown.resize_ratio * shown.view_size)) == (size, size + 32)
+    assert (shown.kernel, shown.color_jitter, shown.trivial_augment) == ("bilinear", 0.1, False)
+    assert (shown.mean, shown.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert (recipe.eval.image_size, recipe.eval.crop_fraction) == (size, 1.0)
+    assert (recipe.eval.kernel, recipe.eval.antialias) == ("bilinear", True)
+    assert (recipe.epochs, recipe.batch_size, recipe.seed) == (50, 64, 0)
+    assert (recipe.method, recipe.loss.classification) == ("ce", "ce")
+    assert recipe.loss.label_smoothing == recipe.optimizer.clip_norm == 0
+    assert recipe.data.sampler == "instance"
+
+
+def images(girls: Path, **options: object) -> TrainImages:
+    data = open_data(str(girls))
+    settings = {"size": 24, "resize": 24, "trivial_augment": False, "seed": 0, **options}
+    return TrainImages(data, data.split("train"), **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
+def test_training_pictures_are_resized_by_the_kernel_asked_for(girls: Path, kernel: str) -> None:
+    source = images(girls, kernel=kernel)
+    data = open_data(str(girls))
+    image = Image.fromarray(data.read(data.split("train")[5]))
+    wanted = np.asarray(image.resize((24, 24), getattr(Image.Resampling, kernel.upper())))
+    found = source[Key(0, 5)][0].permute(1, 2, 0).numpy()
+    assert (found == wanted).all() or (found == wanted[:, ::-1]).all()
+
+
+def test_colour_jitter_changes_colours_alone_and_depends_on_the_draw(girls: Path) -> None:
+    plain, jittered = images(girls), images(girls, color_jitter=0.1)
+    found = [jittered[Key(draw, 3)][0].float() for draw in (0, 0, 1, 2)]
+    assert torch.equal(found[0], found[1])
+    original = plain[Key(0, 3)][0].float()
+    for one in found:
+        mirrored = original.flip(2)
+        apart = min((one - original).abs().mean(), (one - mirrored).abs().mean())
+        assert 0 < apart < 25
+
+
+def test_new_choices_are_in_a_caches_fingerprint_only_where_used(girls: Path) -> None:
+    def transform(*overrides: str) -> dict:
+        recipe = read_recipe("elpv-demo-student", overrides)
+        found: dict = train_fingerprint(open_data(str(girls)), recipe)["transform"]
+        return found
+
+    assert set(transform()) == {"view_size", "resize_ratio", "trivial_augment", "convert"}
+    assert transform("data.sampler=class_balanced") == transform()
+    assert transform("data.kernel=bilinear")["kernel"] == "bilinear"
+    assert transform("data.color_jitter=0.2")["color_jitter"] == 0.2
