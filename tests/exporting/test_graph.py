@@ -102,7 +102,8 @@ def test_input_is_uint8_nhwc_of_the_models_size() -> None:
 
 def test_normalisation_is_that_of_the_training(pictures: np.ndarray) -> None:
     graph = DeployGraph(torch.nn.Identity(), NORMALIZATION)
-    found = graph(torch.from_numpy(pictures)).permute(0, 2, 3, 1).numpy()
+    (planes,) = graph(torch.from_numpy(pictures))
+    found = planes.permute(0, 2, 3, 1).numpy()
     expected = (pictures / 255 - NORMALIZATION.mean) / np.asarray(NORMALIZATION.std)
     assert np.allclose(found, expected, atol=1e-5)
 

@@ -48,6 +48,7 @@ def classifier(engine=None) -> Classifier:
     bundle = SimpleNamespace(
         preprocess=Preprocess(size=16),
         calibration=SimpleNamespace(unknown_threshold=0.6),
+        manifest=SimpleNamespace(explanation=None),
         labels=("dark", "bright"),
     )
     return Classifier(bundle, engine or BrightnessEngine())
