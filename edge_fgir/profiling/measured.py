@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import onnx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import InputError
@@ -145,6 +146,7 @@ def measure_model(
     target: Target,
     precision: Precision,
     rig: Rig,
+    graphs: dict[Setting, onnx.ModelProto],
     relative: MeasuredModel | None = None,
 ) -> MeasuredModel:
     """Probe a device and fit its latency model.
@@ -155,6 +157,7 @@ def measure_model(
         target: How the device runs it.
         precision: One of the target's.
         rig: The device.
+        graphs: Of probes, by setting; grows. All precisions of a target have the same.
         relative: What was measured there of the same architecture in another width: then four
             probes are enough.
     """
@@ -163,7 +166,7 @@ def measure_model(
     works = [load.of(setting) for setting in settings]
     count = MOST_PROBES if relative is None else TRANSFER_PROBES
     chosen = [settings[place] for place in choose_probes(works, load, count)]
-    timed = _timed(trained, chosen, target, precision, rig)
+    timed = _timed(trained, chosen, target, precision, rig, graphs)
     # A probe that something else disturbed is kept and flagged, but the fit does without it.
     steady = [place for place, one in enumerate(timed) if not one.disturbed]
     used = steady if len(steady) > len(timed) // 2 else list(range(len(timed)))
@@ -204,6 +207,7 @@ def _timed(
     target: Target,
     precision: Precision,
     rig: Rig,
+    graphs: dict[Setting, onnx.ModelProto],
 ) -> list[Timed]:
     found: list[Timed] = []
     with tempfile.TemporaryDirectory() as name:
@@ -215,8 +219,10 @@ def _timed(
                     keep_rate=setting.keep_rate,
                     method=setting.method,
                 )
-                graph = timing_graph(described, target)
+                if setting not in graphs:
+                    graphs[setting] = timing_graph(described, target)
                 path = Path(name) / f"{number}.fgir"
+                graph = graphs[setting]
                 bundles.append(write_timing_bundle(described, target, precision, graph, path))
                 meter.advance()
         for group in _groups(bundles):

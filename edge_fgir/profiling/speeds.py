@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import onnx
+
 from edge_fgir._errors import InputError
 from edge_fgir.exporting import Target
 from edge_fgir.models.setting import Setting
@@ -49,6 +51,7 @@ def speeds_of(
             described.
     """
     found: dict[Precision, Speed] = {}
+    graphs: dict[Setting, onnx.ModelProto] = {}
     relative = None
     if calibration is not None:
         given = MeasuredModel.read(calibration)
@@ -68,6 +71,7 @@ def speeds_of(
                 target,
                 place.rig,
                 precision,
+                graphs=graphs,
                 relative=relative if relative and relative.precision == precision else None,
                 kept=kept,
                 tell=tell,
@@ -85,6 +89,7 @@ def _measured(
     rig: Rig,
     precision: Precision,
     *,
+    graphs: dict[Setting, onnx.ModelProto],
     relative: MeasuredModel | None,
     kept: Path,
     tell: Callable[[str], None],
@@ -94,7 +99,7 @@ def _measured(
     if known is not None:
         tell(f"{name}: {len(known.probes)} probes of an earlier call ({kept})")
         return known
-    found = measure_model(trained, list(space.whole()), target, precision, rig, relative)
+    found = measure_model(trained, list(space.whole()), target, precision, rig, graphs, relative)
     found.save(kept)
     disturbed = sum(probe.disturbed for probe in found.probes)
     tell(

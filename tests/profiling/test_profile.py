@@ -71,7 +71,7 @@ def pretended(monkeypatch):
         "certified": False,
     }
 
-    def timed(trained, settings, target, precision, rig):
+    def timed(trained, settings, target, precision, rig, graphs):
         ms = [one.image_size**2 / 1024 for one in settings]
         return [Timed(network_ms=each, frame_ms=each, tail=2.0, disturbed=False) for each in ms]
 
@@ -159,12 +159,19 @@ def test_what_was_measured_is_not_measured_again(photos, cnn, tmp_path, pretende
         profile(request(photos, cnn, sizes=(32, 96)), tmp_path / "wider.json")
 
 
-def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, real):
+def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, real, monkeypatch):
+    made, timing_graph = [], measured.timing_graph
+    monkeypatch.setattr(
+        measured,
+        "timing_graph",
+        lambda t, target: made.append(t.preprocess.size) or timing_graph(t, target),
+    )
     asked = request(photos, cnn, sizes=(32, 64), precisions=(), latency_ms=1000)
     plan = profile(asked, tmp_path / "plan.json")
     assert plan.chosen.keep_rate is None
     assert plan.chosen.image_size in (32, 64)
     _, body = read_result(tmp_path / "plan.profile.json")
+    assert made == [32, 64]  # one graph a size serves both precisions
     assert {model["precision"] for model in body["runs"][0]["models"]} == {"int8", "fp32"}
     assert {model["staircase"] for model in body["runs"][0]["models"]} == {None}
 
