@@ -48,6 +48,7 @@ from edge_fgir.models.ila import AdaptedViT, Adapters, Variant, residual_ranges
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.trained import TrainedModel, load_trained, weights_file
 from edge_fgir.runtime import Classifier
+from edge_fgir.training import read_recipe, train
 from edge_fgir.training.loop import SUMMARY
 from edge_fgir.training.optimizer import make_optimizer
 from edge_fgir.training.precision import autocast, resolve_precision
@@ -104,10 +105,8 @@ def trained_cell(
     pilots = {}
     for rate in LEARNING_RATES[cell]:
         out = options.work / f"pilot-{cell}-{rate:g}"
-        run(
-            options.recipe, [*changes, f"optimizer.lr={rate}", f"epochs={options.pilot}"], data, out
-        )
-        pilots[rate] = json.loads((out / SUMMARY).read_text())["val_top1"]
+        rated = [*changes, f"optimizer.lr={rate}", f"epochs={options.pilot}"]
+        pilots[rate] = train(read_recipe(options.recipe, rated), data, out, resume=True)["val_top1"]
     best = max(pilots, key=pilots.__getitem__)
     out = options.work / f"{cell}-0"
     run(options.recipe, [*changes, f"optimizer.lr={best}"], data, out)

@@ -99,7 +99,7 @@ def outputs_of(model: onnx.ModelProto, pictures: np.ndarray, **options: bool) ->
 @pytest.mark.parametrize(
     ("name", "form", "target"),
     [
-        *((VIT, "grid_sample", target) for target in target_names()),
+        *((VIT, read_target(target).crop, target) for target in target_names()),
         (VIT, "matmul", "openvino"),
         pytest.param("vitfs_nano", "grid_sample", "openvino", marks=pytest.mark.slow),
     ],
@@ -248,7 +248,7 @@ def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
     gates = described.gates.model_copy(update={"min_agreement": 0.0, "max_top1_drop": 100.0})
     reference = logits_of(model, pictures, NORMALIZATION, "torch")
     labels = reference.argmax(axis=1)
-    graph = graph_of(target)
+    graph = graph_of(target, described.crop)
     schemes = dict(list(described.quantization.transformer.items())[:1])
     quantization = described.quantization.model_copy(update={"transformer": schemes})
     choice = Search(
