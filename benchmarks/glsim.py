@@ -121,7 +121,8 @@ class Blind(nn.Module):
 
     def forward(self, images: Tensor, summary: Tensor, patches: Tensor) -> Selected:
         """Return what to look at again."""
-        again = images if self.whole else crop(images, self.box, self.form)
+        # Negated: a runtime computes the same pass over the same pixels once.
+        again = -images if self.whole else crop(images, self.box, self.form)
         return Selected(again, self.box, patches[:, :1, :1])
 
 
