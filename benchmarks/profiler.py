@@ -55,7 +55,7 @@ FORMS = ("openvino fp32", "openvino bf16", "openvino int8", "arm fp32", "arm int
 SIZES = tuple(range(96, 321, 32))
 HELD_OUT, TRANSFER_PROBES, TRANSFER_HELD_OUT = 20, 4, 6
 CLASSES = 200
-ROUNDS, RUNS, WARM_UP_S = 40, 2, 0.4
+ROUNDS, RUNS, WARM_UP_S = 60, 2, 0.4
 
 Call = Callable[[], object]
 

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._choices import TrustOption
 
 
 @app.command()
 def build(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip for target jetson.")],
+    trust: TrustOption = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if there is one.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -28,7 +30,7 @@ def build(
     device = match_device()
     spare = None if device == LOCAL else read_device(device).workspace_mb
     found = device_plan(
-        Bundle(bundle),
+        Bundle(bundle, trust),
         device_workspace_mb=None if spare is None else int(spare.value),
         force=force,
     )

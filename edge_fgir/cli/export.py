@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,11 @@ from edge_fgir.cli._choices import (
     keep_rate_choice,
     logit_adjustment_choice,
 )
+from edge_fgir.cli._rescue import rescued
+
+if TYPE_CHECKING:
+    from edge_fgir.exporting import Target
+    from edge_fgir.runtime import Bundle
 
 
 @app.command()
@@ -35,6 +40,12 @@ def export(
     plan: Annotated[
         Path | None,
         typer.Option(metavar="PLAN.json", help="Build what edge-fgir profile has chosen."),
+    ] = None,
+    qat_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Where INT8 breaks a bound: train so many epochs more as INT8 computes."
+        ),
     ] = None,
     fixed_samples: Annotated[
         bool,
@@ -97,18 +108,26 @@ def export(
                 "--plan beside --precision, --image-size or --keep-rate", "one of the two"
             )
         what = Plan.read(plan).check(weights_hash(run), target)
-    bundle = run_export(
-        run,
-        chosen,
-        open_data(data, convert=convert),
-        out,
-        **what,
-        fixed_samples=fixed_samples,
-        logit_adjustment=logit_adjustment_choice(logit_adjustment),
-        as_zip=zip_,
-        signing_key=None if sign is None else SigningKey.read(sign),
-        tell=tell,
-    )
+    pictures = open_data(data, convert=convert)
+
+    def exported(run: Path, within: Target, what: dict[str, Any]) -> Bundle:
+        return run_export(
+            run,
+            within,
+            pictures,
+            out,
+            **what,
+            fixed_samples=fixed_samples,
+            logit_adjustment=logit_adjustment_choice(logit_adjustment),
+            as_zip=zip_,
+            signing_key=None if sign is None else SigningKey.read(sign),
+            tell=tell,
+        )
+
+    if qat_epochs is None:
+        bundle = exported(run, chosen, what)
+    else:
+        bundle = rescued(run, pictures, chosen, qat_epochs, what, exported)
     if json:
         print_json(
             {

@@ -143,7 +143,8 @@ class ParityReport:
 
     @staticmethod
     def _remedy(name: str) -> str:
-        return "try --precision auto or --max-drop" if name == "int8" else "try --precision fp32"
+        remedy = "try --precision auto, --qat-epochs or --max-drop"
+        return remedy if name == "int8" else "try --precision fp32"
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``reports/parity.json``."""

@@ -106,7 +106,10 @@ class Target(_Section):
     ops: Annotated[tuple[str, ...], Field(description="ONNX operators the float graph may use")]
     crop: Annotated[
         CropForm,
-        Field(description="how GLSim cuts out: GridSample, or matrix products where there is none"),
+        Field(
+            description="how GLSim cuts out: GridSample, or matrix products where that is slow or "
+            "missing"
+        ),
     ]
     quantization: Quantization
     gates: Gates

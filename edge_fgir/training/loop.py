@@ -118,7 +118,8 @@ class _Training:
         self.images = self._read_images()
         self.guide = self._make_guide()
         self.method = self._make_method()
-        self.step = self.processes.join(Step(self.model, self.method))
+        step = Step(self.model, self.method, quantization_aware=recipe.quantization_aware)
+        self.step = self.processes.join(step)
         if recipe.compile:
             self.model.compile()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -15,6 +17,7 @@ from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.losses import of_all_processes
 from edge_fgir.training.methods import Batch, Method
+from edge_fgir.training.quantization import Rounding
 
 
 class Processes:
@@ -78,15 +81,20 @@ class Step(nn.Module):
     Args:
         model: The network; the only part with parameters.
         method: What is minimised.
+        quantization_aware: The network computes as INT8 will.
     """
 
-    def __init__(self, model: nn.Module, method: Method) -> None:
+    def __init__(
+        self, model: nn.Module, method: Method, *, quantization_aware: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.method = method
+        self._quantization_aware = quantization_aware
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the loss, and what the network itself adds to it."""
-        loss = self.method.loss(self.model, batch)
+        with Rounding() if self._quantization_aware else nullcontext():
+            loss = self.method.loss(self.model, batch)
         penalty = self.model.take_penalty() if isinstance(self.model, ReducedViT) else None
         return loss if penalty is None else loss + penalty

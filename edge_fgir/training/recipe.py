@@ -242,6 +242,9 @@ class Recipe(_Section):
         ),
     ] = "auto"
     compile: Annotated[bool, Field(description="torch.compile the network; not for CAL")] = False
+    quantization_aware: Annotated[
+        bool, Field(description="what learns computes as INT8 will; for a few epochs at the end")
+    ] = False
     checkpoint_steps: Annotated[int, Field(ge=1, description="save the state every N steps")] = 200
     views: Annotated[
         tuple[View, ...], Field(min_length=1, description="views of the methods cal and tgda")
@@ -288,6 +291,8 @@ class Recipe(_Section):
             raise ValueError("optimizer.decay_epochs and cooldown_epochs do not go together")
         if self.compile and self.method == "cal":
             raise ValueError("compile is not for method cal")
+        if self.compile and self.quantization_aware:
+            raise ValueError("compile is not for quantization_aware")
         if self.elastic is not None:
             if self.method == "cal":
                 raise ValueError("elastic is not for method cal")

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from jetson import STAND_INS
+from signing import Keys
 from test_imports import HEAVY, loaded_by
 
 from edge_fgir.benchmarking import devices
@@ -52,6 +53,15 @@ def test_a_device_whose_workspace_is_unknown_is_no_error(
 ):
     monkeypatch.setattr(devices, "match_device", lambda: "raspberry-pi-5")
     assert run_cli("build", jetson_bundle, "--json").json["workspace_mb"] == 64
+
+
+def test_a_bundle_that_the_trusted_key_did_not_sign_is_not_built(
+    pretended, run_cli, jetson_bundle, tmp_path
+):
+    key = Keys(tmp_path / "keys").public
+    done = run_cli("build", jetson_bundle, "--trust", key)
+    assert (done.code, done.out) == (2, "")
+    assert "is not signed" in done.err
 
 
 @pytest.mark.parametrize("target", ["openvino", "arm"])

@@ -1,0 +1,191 @@
+"""From budgets to bundles on this machine: `profile`, `export --plan`, `bench`; and brute force.
+
+    .venv/bin/python benchmarks/plan.py --run runs/elastic --data ../shared/data/cub_100 \
+        --classes 30 --budgets 2.2 1.5 1.0 --work runs/plan
+
+For every budget (p50 from frame to decision, milliseconds) the plan's bundle is built and benched
+twice. Then every setting of the run's grid (its own reduction method; its sizes, six keep rates in
+every stage) is evaluated, and the best one that is predicted to fit stands beside what the search
+found by asking for few. Choices are made on val. The few val pictures of `--data` would make brute
+force a lottery: half of the test pictures, every other one of each class, are moved to val, and the
+other half is what accuracy is told on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tgda import first_classes
+
+from edge_fgir._files import write_json
+from edge_fgir.benchmarking import environment
+from edge_fgir.benchmarking.accuracy import top_k
+from edge_fgir.benchmarking.bench import FRAME
+from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
+from edge_fgir.exporting import export, read_target
+from edge_fgir.models.inference import logits_of
+from edge_fgir.models.setting import Setting
+from edge_fgir.models.trained import TrainedModel, load_at
+from edge_fgir.profiling import Budget, Place, Plan, Request, described, profile, weights_hash
+from edge_fgir.profiling.accuracies import Accuracies
+from edge_fgir.profiling.candidates import Candidates
+from edge_fgir.profiling.profile import FOLDER
+from edge_fgir.profiling.space import Space
+from edge_fgir.profiling.speeds import speeds_of
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "plan.json"
+TARGET = "openvino"
+MOST_LOST, MOST_APART = 0.5, 3.0
+"""Points of top-1 behind brute force; percent between two benches."""
+_BENCH_S, _FINALISTS = 10.0, 9
+
+
+def halved(data: DataSet) -> DataSet:
+    """Return data whose val is every other test picture of each class."""
+    samples = sorted(data.split("test"), key=lambda one: (one.label, str(one.path)))
+    return replace(data, splits={**data.splits, "val": samples[::2], "test": samples[1::2]})
+
+
+def planned(run: Path, data: DataSet, budget_ms: float, work: Path, place: Place) -> dict[str, Any]:
+    """Profile, build the plan's bundle and bench it twice."""
+    assert place.rig is not None
+    target = read_target(TARGET)
+    request = Request(
+        runs=(run,),
+        data=data,
+        target=target,
+        place=place,
+        budget=Budget(latency_ms=budget_ms),
+    )
+    path = work / f"plan-{budget_ms:g}.json"
+    profile(request, path, tell=print)
+    plan = Plan.read(path)
+    settings = plan.check(weights_hash(run), TARGET)
+    bundle = export(run, target, data, work / f"{budget_ms:g}.fgir", **settings)
+    benches = [place.rig.bench(bundle, _BENCH_S) for _ in range(2)]
+    p50 = [bench["scopes"][FRAME]["p50_ms"] for bench in benches]
+    apart = 100 * abs(p50[0] - p50[1]) / min(p50)
+    return {
+        "budget_ms": budget_ms,
+        "setting": list(plan.chosen.setting),
+        "precision": plan.chosen.precision,
+        "val_top1": plan.chosen.top1,
+        "plan_p50_ms": round(plan.chosen.latency_ms, 4),
+        "bench_p50_ms": [round(value, 4) for value in p50],
+        "apart_percent": round(apart, 2),
+        "certified": [bool(bench["certified"]) for bench in benches],
+        "uncertified_because": sorted({why for b in benches for why in b["uncertified_because"]}),
+        "within_budget": bool(max(p50) <= budget_ms),
+        "benches_agree": bool(apart <= MOST_APART),
+    }
+
+
+def compared(run: Path, data: DataSet, budgets: list[float], place: Place) -> list[dict[str, Any]]:
+    """Search, and evaluate everything, with the latency model that `profile` has measured."""
+    trained, folder = TrainedModel.read(run), run / FOLDER
+    space = Space(trained)
+    space.methods = space.methods[:1]
+    target = read_target(TARGET)
+    speeds = speeds_of(
+        trained,
+        space,
+        target,
+        place,
+        precisions=("int8", target.float_precision),
+        folder=folder,
+        calibration=None,
+        tell=print,
+    )
+    candidates = Candidates(run, trained, space, speeds, Accuracies(run, data, folder), "")
+    grid = list(space.whole())
+    found = dict(zip(grid, candidates.accuracies.of(grid), strict=True))
+    rows = []
+    for ms in budgets:
+        budget = Budget(latency_ms=ms)
+        fitting = [s for s in grid if next(candidates.fitting(s, budget), None) is not None]
+        best, known = candidates.best(budget, _FINALISTS)
+        brute = min(fitting, key=lambda one: candidates.rank(one, found[one], budget))
+        lost = found[brute].top1 - best[0].accuracy.top1
+        tests = {one: test_top1(run, data, one) for one in (best[0].setting, brute)}
+        rows.append(
+            {
+                "budget_ms": ms,
+                "settings": len(grid),
+                "fitting": len(fitting),
+                "asked_for": len(known),
+                "search": described(best[0].setting),
+                "brute_force": described(brute),
+                "search_val_top1": round(best[0].accuracy.top1, 2),
+                "brute_force_val_top1": round(found[brute].top1, 2),
+                "search_test_top1": round(tests[best[0].setting], 2),
+                "brute_force_test_top1": round(tests[brute], 2),
+                "lost_on_val": round(lost, 2),
+                "ok": bool(lost <= MOST_LOST),
+            }
+        )
+    return rows
+
+
+def test_top1(run: Path, data: DataSet, setting: Setting) -> float:
+    """Return top-1 on the pictures that chose nothing, percent."""
+    trained, model = load_at(
+        run,
+        lambda preprocess: typical_images(data, preprocess),
+        image_size=setting.image_size,
+        keep_rate=setting.keep_rate,
+        method=setting.method,
+    )
+    samples = data.split("test")
+    images = prepared_images(data, samples, trained.preprocess)
+    return top_k(logits_of(model, images, trained.normalization, ""), labels_of(samples), 1)
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print rows as they are."""
+    for row in rows:
+        print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+
+
+def main() -> None:
+    """Plan, compare, print and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="a run with token reduction")
+    parser.add_argument("--data", required=True, help="its data")
+    parser.add_argument("--classes", type=int, default=0, help="only the first N classes")
+    parser.add_argument("--budgets", nargs="+", type=float, required=True, help="milliseconds")
+    parser.add_argument("--work", type=Path, required=True, help="for plans and bundles")
+    parser.add_argument(
+        "--only", choices=("plans", "search"), help="the other part stays as the result file has it"
+    )
+    parser.add_argument("--out", type=Path, default=RESULT, help="result file")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    data = halved(first_classes(open_data(options.data), options.classes))
+    place = Place.parse("local", print)
+    body: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    if options.only != "search":
+        body["plans"] = [
+            planned(options.run, data, ms, options.work, place) for ms in options.budgets
+        ]
+        show(body["plans"])
+    if options.only != "plans":
+        body["search"] = compared(options.run, data, options.budgets, place)
+        show(body["search"])
+    body |= {
+        "schema": "edge-fgir/benchmark/1",
+        "bounds": f"lost_on_val <= {MOST_LOST:g}, benches within {MOST_APART:g} %",
+        "data": {"name": data.name, **{str(name): len(s) for name, s in data.splits.items()}},
+        "run": TrainedModel.read(options.run).name,
+    }
+    write_json(options.out, {**body, "environment": environment()})
+
+
+if __name__ == "__main__":
+    main()

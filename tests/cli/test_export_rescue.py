@@ -1,0 +1,102 @@
+"""``edge-fgir export --qat-epochs``: when the run is trained on, and what becomes of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from edge_fgir import GateError
+from edge_fgir.exporting import search
+from edge_fgir.runtime import Bundle
+from edge_fgir.training import rescue
+from edge_fgir.training.rescue import Rescued
+
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture
+def export(run_cli, tiny_run, photos, tmp_path):
+    def run(*options):
+        arguments = ("--target", "arm", "--data", photos, "--out", tmp_path / "x.fgir")
+        return run_cli("export", tiny_run, *arguments, *options)
+
+    return run
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """No INT8 scheme of the first run keeps the bounds; what comes later does."""
+    searches, runs = [], search.Search.run
+    trials = search.Search._int8
+
+    def run(self, *arguments, float_too, **options):
+        searches.append(self)
+        choice = runs(self, *arguments, float_too=float_too, **options)
+        if len(searches) == 1 and not float_too:
+            raise GateError("gate 'int8' failed")
+        return choice
+
+    def trial(self, *arguments, **options):
+        found = trials(self, *arguments, **options)
+        return replace(found, broken="too bad") if len(searches) == 1 else found
+
+    monkeypatch.setattr(search.Search, "run", run)
+    monkeypatch.setattr(search.Search, "_int8", trial)
+    return searches
+
+
+def test_int8_that_keeps_its_bounds_needs_no_training(export, tmp_path, tiny_run):
+    done = export("--precision", "int8", "--max-drop", "100", "--qat-epochs", "1")
+    assert done.code == 0
+    assert "trained on" not in done.err
+    assert Bundle(tmp_path / "x.fgir").manifest.precision == "int8"
+
+
+def test_int8_that_breaks_a_bound_is_trained_and_exported(export, refused, tmp_path):
+    done = export("--precision", "int8", "--max-drop", "100", "--qat-epochs", "1")
+    assert done.code == 0, done.err
+    assert "gate 'int8' failed" in done.err
+    assert "trained on for 1 epochs as INT8 computes" in done.err
+    assert Bundle(tmp_path / "x.fgir").manifest.precision == "int8"
+    assert len(refused) == 2
+
+
+def test_training_that_loses_more_than_the_bound(export, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(rescue, "quantization_aware", lambda run, *a, **k: Rescued(run, 7.0))
+    done = export("--precision", "int8", "--max-drop", "2", "--qat-epochs", "1")
+    assert done.code == 1
+    assert "loses 7.00 points of top-1 in float, expected at most 2" in done.err
+    assert not (tmp_path / "x.fgir").exists()
+
+
+def test_auto_keeps_the_float_bundle_where_training_does_not_help(
+    export, refused, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rescue, "quantization_aware", lambda run, *a, **k: Rescued(run, 7.0))
+    done = export("--max-drop", "2", "--qat-epochs", "1")
+    assert done.code == 0, done.err
+    assert "the fp32 bundle stays" in done.err
+    assert Bundle(tmp_path / "x.fgir").manifest.precision == "fp32"
+
+
+def test_auto_replaces_the_float_bundle_where_training_helps(export, refused, tmp_path):
+    done = export("--max-drop", "100", "--qat-epochs", "1")
+    assert done.code == 0, done.err
+    assert "trained on for 1 epochs" in done.err
+    assert Bundle(tmp_path / "x.fgir").manifest.precision == "int8"
+
+
+def test_auto_does_not_train_where_int8_is_only_slower(export, tmp_path, monkeypatch):
+    def slow(self, trials):
+        return [replace(t, p50_ms=2.0 if t.precision == "int8" else 1.0) for t in trials]
+
+    monkeypatch.setattr(search.Search, "_timed", slow)
+    done = export("--max-drop", "100", "--qat-epochs", "1")
+    assert done.code == 0, done.err
+    assert "trained on" not in done.err
+    assert Bundle(tmp_path / "x.fgir").manifest.precision == "fp32"
+
+
+def test_float_has_nothing_to_be_rescued(export):
+    done = export("--precision", "fp32", "--qat-epochs", "1")
+    assert done.code != 0
+    assert "--qat-epochs with precision fp32; expected auto or int8" in done.err
