@@ -15,6 +15,7 @@ was never probed is predicted from four measurements of it. `--quick` only shows
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import tempfile
 import time
@@ -242,11 +243,12 @@ def transfer_row(model: LatencyModel, name: str, form: str, ms: Sequence[float])
     }
 
 
-def measure_all(folder: Path, out: Path | None, quick: bool) -> None:
-    """Time everything, judge, print and write."""
-    rows: list[dict[str, Any]] = []
-    transfers: list[dict[str, Any]] = []
-    for form in FORMS:
+def measure_all(folder: Path, out: Path | None, quick: bool, forms: Sequence[str] = FORMS) -> None:
+    """Time forms, judge, print and write; the others stay as the result file has them."""
+    known = json.loads(out.read_text()) if out is not None and out.exists() else {}
+    rows: list[dict[str, Any]] = [r for r in known.get("rows", ()) if r["form"] not in forms]
+    transfers = [r for r in known.get("transfers", ()) if r["form"] not in forms]
+    for form in forms:
         models: dict[str, LatencyModel] = {}
         for name, settings in networks(quick):
             ms, seconds = timed(folder, form, name, settings, quick)
@@ -268,6 +270,17 @@ def measure_all(folder: Path, out: Path | None, quick: bool) -> None:
                 "environment": environment(),
             }
             write_json(out, body)
+
+
+def judge_again(out: Path) -> None:
+    """Fit what was measured once more: after a change of the model, without measuring."""
+    body = json.loads(out.read_text())
+    for place, row in enumerate(body["rows"]):
+        seconds = row["probing_seconds"] / row["probes"]
+        found, _ = rows_of(row["network"], row["form"], row["measured_ms"], seconds, quick=False)
+        body["rows"][place] = found
+        show(found)
+    write_json(out, body)
 
 
 def show(row: dict[str, Any]) -> None:
@@ -295,11 +308,15 @@ def main() -> None:
     )
     parser.add_argument("--build", type=Path, metavar="FOLDER", help="make the networks")
     parser.add_argument("--measure", type=Path, metavar="FOLDER", help="time them")
+    parser.add_argument("--judge", action="store_true", help="fit the result file's times again")
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
     parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="what is timed")
     arguments = parser.parse_args()
     out = arguments.out or (None if arguments.quick else RESULT)
-    if not (arguments.build or arguments.measure):
+    if arguments.judge:
+        judge_again(arguments.out or RESULT)
+    elif not (arguments.build or arguments.measure):
         if not arguments.quick:
             parser.error("--build FOLDER or --measure FOLDER")
         with tempfile.TemporaryDirectory() as name:
@@ -308,7 +325,7 @@ def main() -> None:
     if arguments.build:
         build(arguments.build, arguments.quick)
     if arguments.measure:
-        measure_all(arguments.measure, out, arguments.quick)
+        measure_all(arguments.measure, out, arguments.quick, arguments.forms)
 
 
 if __name__ == "__main__":

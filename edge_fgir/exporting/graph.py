@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from edge_fgir._errors import GateError
 from edge_fgir.models.glsim import GLSim
 from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.engines import onnxruntime_options
 from edge_fgir.runtime.manifest import Normalization
 
 INPUT, LOGITS, OUTPUT = "image", "logits", "probabilities"
@@ -32,6 +33,8 @@ MODULE = "module"
 """Metadata of a node: the torch module it comes from."""
 FLOAT = "float"
 """Metadata of a node that is never quantized nor computed in float16; its value is empty."""
+_ERRORS_ARE_RAISED = 4
+"""ONNX Runtime need not print them too."""
 UNQUANTIZED = "unquantized"
 """Metadata of a node that is never quantized; its value is empty."""
 
@@ -210,8 +213,8 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True) -> Any:
     """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser."""
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
+    options = onnxruntime_options()
+    options.log_severity_level = _ERRORS_ARE_RAISED
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import nnls
+from scipy.stats import t as student
 
 from edge_fgir.profiling.design import (
     SMOOTH,
@@ -33,7 +34,11 @@ TILES = (SMOOTH, *(Tile(size, share) for size in (8, 16, 32) for share in (0.5, 
 
 _NOISE = 0.01
 """Relative error of one probe that is taken for granted."""
-_COVERED = 1.96
+_CLEARLY = 1 / 3
+"""A tile must divide the error by so much: among so many, chance finds one that halves it."""
+_SPENT = 0.5
+"""Share of the probes that goes into the choice of stiffness and the curves' bends."""
+_COVERED = 0.95
 _LEAST_PROBES, _UNKNOWN = 3, 0.05
 """With fewer probes none can be left out, and the error is taken to be this."""
 _TRUST = 0.5
@@ -62,6 +67,7 @@ class LatencyModel(BaseModel):
         Field(description="covariance of the parts where the error is one"),
     ]
     error: Annotated[float, Field(ge=0, description="relative, of one left out probe")]
+    probes: Annotated[int, Field(ge=1, description="measurements that it was fitted to")]
 
     @classmethod
     def fit(
@@ -80,10 +86,11 @@ class LatencyModel(BaseModel):
         trials = []
         for tile in TILES if dim else TILES[:1]:
             design = design_of(works, knots, dim, tile)
-            for stiffness in STIFFNESS:
-                prior = prior_of(design, knots, stiffness)
-                trials.append((_left_out(design, times, prior), tile, design, prior))
-        error, tile, design, prior = min(trials, key=itemgetter(0))
+            priors = [prior_of(design, knots, stiffness) for stiffness in STIFFNESS]
+            fits = [(_left_out(design, times, prior), tile, design, prior) for prior in priors]
+            trials.append(min(fits, key=itemgetter(0)))
+        smooth, best = trials[0], min(trials, key=itemgetter(0))
+        error, tile, design, prior = best if best[0] < _CLEARLY * smooth[0] else smooth
         return cls(
             dim=dim,
             knots=knots,
@@ -91,6 +98,7 @@ class LatencyModel(BaseModel):
             parts=tuple((unit * _solve(design, times, prior)).tolist()),
             spread=tuple(map(tuple, (unit**2 * _spread_of(design, times, prior)).tolist())),
             error=error,
+            probes=len(times),
         )
 
     def transferred(self, works: Sequence[Work], ms: Sequence[float], dim: int) -> LatencyModel:
@@ -135,7 +143,8 @@ class LatencyModel(BaseModel):
         design = design_of(works, self.knots, self.dim, self.tile)
         ms = design @ np.asarray(self.parts)
         doubt = np.einsum("ij,jk,ik->i", design, np.asarray(self.spread), design)
-        half = _COVERED * self.error * np.sqrt(ms**2 + doubt)
+        quantile = student.ppf((1 + _COVERED) / 2, max(_SPENT * self.probes, 1))
+        half = quantile * self.error * np.sqrt(ms**2 + doubt)
         return [
             Prediction(float(m), max(float(m - h), 0.0), float(m + h))
             for m, h in zip(ms, half, strict=True)

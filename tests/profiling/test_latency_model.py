@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import DIM, settings, smooth, staircase, work_of
 
-from edge_fgir.profiling.design import Knots, attention_share, design_of, rise
+from edge_fgir.profiling.design import SMOOTH, Knots, attention_share, design_of, rise
 from edge_fgir.profiling.latency_model import LatencyModel
 from edge_fgir.profiling.work import Work
 
@@ -41,6 +41,12 @@ def test_a_staircase_is_found_and_predicted():
     assert model.tile.size == 32
     assert np.median(wrong) < 0.01
     assert np.quantile(wrong, 0.95) < 0.03
+
+
+def test_noise_is_not_taken_for_a_staircase():
+    works = [[work_of(one) for one in settings(16, seed=seed)] for seed in range(12)]
+    found = [fitted(smooth, own, 0.02, seed).tile for seed, own in enumerate(works)]
+    assert found.count(SMOOTH) >= 11
 
 
 def test_the_steps_of_a_staircase_are_seen_in_a_block():

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.engines._onnxruntime_options import onnxruntime_options
 from edge_fgir.runtime.engines._openvino_core import openvino_core
 from edge_fgir.runtime.engines._shared import Answer, Probabilities
 from edge_fgir.runtime.preprocess import Pixels
@@ -69,4 +70,12 @@ def open_engine(bundle: Bundle, device: Device = "auto") -> Engine:
     return TensorRtEngine(bundle)
 
 
-__all__ = ["Answer", "Device", "Engine", "Probabilities", "open_engine", "openvino_core"]
+__all__ = [
+    "Answer",
+    "Device",
+    "Engine",
+    "Probabilities",
+    "onnxruntime_options",
+    "open_engine",
+    "openvino_core",
+]

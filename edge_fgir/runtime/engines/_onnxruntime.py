@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.engines._onnxruntime_options import onnxruntime_options
 from edge_fgir.runtime.engines._shared import (
     Answer,
     Probabilities,
@@ -28,8 +29,7 @@ class OnnxRuntimeEngine:
             import onnxruntime as ort
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "arm", f"opening {bundle.path}") from error
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options = onnxruntime_options()
         # Weights beside the file would be looked for in the current folder: none are, they have
         # no hash in the manifest.
         options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
