@@ -54,6 +54,8 @@ MOST_SHARE = 1.0
 MOST_DROP = 1.0
 """Points of top-1 that INT8 may cost."""
 TARGETS = ("openvino", "arm")
+_GATE = 3.0
+"""Points that the export may lose on the few pictures of val; the bound is judged on test."""
 
 _MIN_RUNS = 60
 
@@ -229,7 +231,7 @@ def accuracy_of(arguments: argparse.Namespace, data: DataSet) -> Iterator[dict[s
         for name in TARGETS:
             bundle = arguments.work / f"{setting.replace(' ', '_')}-{name}.fgir"
             exported = export(
-                run, read_target(name).allowing(MOST_DROP), data, bundle, precision="int8"
+                run, read_target(name).allowing(_GATE), data, bundle, precision="int8"
             )
             with Classifier.open(bundle) as classifier:
                 found = np.concatenate([classifier.infer(image[None]) for image in images])

@@ -69,6 +69,8 @@ LEARNING_RATES = {
 TARGETS = ("openvino", "arm")
 MOST_DROP = 1.0
 """Points of top-1 that INT8 may cost."""
+_GATE = 3.0
+"""Points that the export may lose on the few pictures of val; the bound is judged on test."""
 LEAST_SPEED_UP, MOST_MEMORY = 1.5, 0.6
 """Of an ILA step, beside a step of all of the network."""
 
@@ -138,7 +140,7 @@ def bundles_of(cell: str, data: DataSet, work: Path) -> Iterator[dict[str, Any]]
     images = prepared_images(data, samples, trained.preprocess)
     right = logits_of(model, images, trained.normalization, "torch").argmax(axis=1)
     for name in TARGETS:
-        target = read_target(name).allowing(MOST_DROP)
+        target = read_target(name).allowing(_GATE)
         before = _percent(right == labels)
         row: dict[str, Any] = {"cell": cell, "target": name, "torch_top1": before}
         with tempfile.TemporaryDirectory() as folder:
@@ -149,6 +151,7 @@ def bundles_of(cell: str, data: DataSet, work: Path) -> Iterator[dict[str, Any]]
                 continue
             with Classifier.open(bundle.path) as classifier:
                 answers = np.concatenate([classifier.infer(image[None]) for image in images])
+            scheme, size = bundle.report("quantization")["chosen"], bundle.model_size
         found = answers.argmax(axis=1)
         drop = before - _percent(found == labels)
         yield {
@@ -157,8 +160,8 @@ def bundles_of(cell: str, data: DataSet, work: Path) -> Iterator[dict[str, Any]]
             "drop": round(drop, 2),
             "drop_interval": [round(v, 2) for v in drop_interval(right == labels, found == labels)],
             "agreement": _percent(found == right),
-            "scheme": bundle.report("quantization")["chosen"],
-            "model_bytes": bundle.model_size,
+            "scheme": scheme,
+            "model_bytes": size,
             "ok": bool(drop <= MOST_DROP),
         }
 
