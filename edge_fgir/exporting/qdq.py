@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edge_fgir.exporting.graph import INPUT, Logits, run_onnx
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme
@@ -101,6 +101,7 @@ def _quantize_dynamic(
 ) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    _transpose_weights(source)
     quantize_dynamic(
         source,
         path,
@@ -110,6 +111,26 @@ def _quantize_dynamic(
         weight_type=QuantType.QInt8,
         extra_options={"MatMulConstBOnly": True},
     )
+
+
+def _transpose_weights(model: onnx.ModelProto) -> None:
+    """Let no Gemm transpose its weight.
+
+    Else the quantizer transposes it for each Gemm: for two that share one (GLSim), there and back.
+    """
+    gemms: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        if node.op_type == "Gemm":
+            gemms.setdefault(node.input[1], []).append(node)
+    for tensor in model.graph.initializer:
+        flags = [a for node in gemms.get(tensor.name, ()) for a in node.attribute]
+        flags = [flag for flag in flags if flag.name == "transB" and flag.i]
+        others = [n for n in model.graph.node if tensor.name in n.input and n.op_type != "Gemm"]
+        if flags and not others and len(flags) == len(gemms[tensor.name]):
+            turned = numpy_helper.to_array(tensor).T.copy()
+            tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
+            for flag in flags:
+                flag.i = 0
 
 
 def _no_preprocess_advice(record: logging.LogRecord) -> bool:

@@ -271,6 +271,17 @@ def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
         assert set(backend.files(head, {})) == {"openvino/model.xml", "openvino/model.bin"}
 
 
+@pytest.mark.parametrize("name", [VIT, "vitfs_nano"])
+def test_arms_dynamic_scheme_takes_the_graph_too(name: str, pictures: np.ndarray) -> None:
+    described = read_target("arm")
+    plain = make_backend(graph_of("arm", described.crop, name), described, "fp32")
+    schemes = described.quantization.transformer.values()
+    (dynamic,) = (scheme for scheme in schemes if scheme.tool == "dynamic")
+    wanted = plain.run(pictures)
+    wrong = plain.quantized(dynamic, pictures).run(pictures) - wanted
+    assert np.square(wrong).mean() < 0.01 * np.square(wanted).mean()
+
+
 def test_the_head_leaves_the_other_outputs(pictures: np.ndarray) -> None:
     head = Head(np.zeros(CLASSES, np.float32), 2.0)
     whole = with_head(graph_of("openvino"), head)
