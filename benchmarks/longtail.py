@@ -118,14 +118,16 @@ def metrics(
 
 
 def exported(run: Path, data: DataSet, shots: Shots) -> list[dict[str, Any]]:
-    """Export a run for the targets, as it is and adjusted, and compare the bundles with torch."""
+    """Export a run as INT8 for the targets, as it is and adjusted, and compare the bundles with torch."""
     logits, labels = answers(run, data, "test")
     wishes: tuple[Literal["auto"] | None, ...] = (None, "auto")
     rows = []
     for name in TARGETS:
         for wanted in wishes:
             out = run / f"{name}-{wanted}.fgir"
-            bundle = export(run, read_target(name), data, out, logit_adjustment=wanted)
+            bundle = export(
+                run, read_target(name), data, out, precision="int8", logit_adjustment=wanted
+            )
             tau = bundle.report("accuracy")["logit_adjustment"]
             own = logits if tau is None else logits + adjustment(shots.train_counts, tau)
             with Classifier.open(out) as model:
