@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from timed import RUNTIMES, Network, Run
 from torch import Tensor, nn
 
 from edge_fgir._files import write_json
@@ -32,8 +33,7 @@ from edge_fgir.benchmarking import environment, measure
 from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.exporting import export, read_target
-from edge_fgir.exporting.graph import INPUT, session_of, to_onnx
-from edge_fgir.exporting.openvino_ir import compiled_ir, to_ir
+from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.models import create_model, summarize
 from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import CropForm, GLSim, GLSimOptions
@@ -58,20 +58,6 @@ _GATES = {"max_top1_drop": 3.0, "min_agreement": 90.0}
 """Of the export on the few pictures of val; the bound is judged on test."""
 
 _MIN_RUNS = 60
-
-Run = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Network:
-    """A transformer at one input size."""
-
-    name: str
-    size: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.size} px"
-
 
 NETWORKS = (Network("vitfs_tiny", 224), Network("vit_base_patch16_224", 224))
 QUICK = (Network("vitfs_nano", 96),)
@@ -138,24 +124,6 @@ def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
     if setting.fixed or setting.whole:
         form.selection = Blind(form.selection, network.size, setting.whole)
     return to_onnx(form, NORMALIZATION, network.size, opset=18), gmacs
-
-
-def in_openvino(graph: onnx.ModelProto, image: np.ndarray) -> Run:
-    """Return one inference in OpenVINO, float32."""
-    request = compiled_ir(to_ir(graph)).create_infer_request()
-    return lambda: request.infer([image], share_inputs=True)
-
-
-def in_onnxruntime(graph: onnx.ModelProto, image: np.ndarray) -> Run:
-    """Return one inference in ONNX Runtime."""
-    session = session_of(graph)
-    return lambda: session.run(None, {INPUT: image})
-
-
-RUNTIMES: dict[str, Callable[[onnx.ModelProto, np.ndarray], Run]] = {
-    "OpenVINO": in_openvino,
-    "ONNX Runtime": in_onnxruntime,
-}
 
 
 def speed_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,18 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from timed import RUNTIMES, Network, Run
 from timm.models.vision_transformer import Block
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment, measure
-from edge_fgir.exporting.graph import INPUT, to_onnx
+from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.models import create_model, summarize
 from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import ReducedViT, Reduction
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.schedule import Stage
 from edge_fgir.models.reduction.tokens import Tokens, attend
-from edge_fgir.runtime.engines import openvino_core
 from edge_fgir.runtime.manifest import Normalization
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,20 +49,6 @@ MOST_CLCA, MOST_REDUCER = 4.0, 2.0
 """Percent of the latency."""
 
 _MIN_RUNS = 40
-
-Run = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Network:
-    """A transformer at one input size."""
-
-    name: str
-    size: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.size} px"
-
 
 NETWORKS = (
     Network("vitfs_tiny", 224),
@@ -127,34 +113,6 @@ def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
     gmacs = summarize(model, str(network), network.size, CLASSES).gmacs
     form = folded(model, class_token_only=setting.short)
     return to_onnx(form, NORMALIZATION, network.size, opset=18), gmacs
-
-
-def in_openvino(graph: onnx.ModelProto, image: np.ndarray) -> Run:
-    """Return one inference in OpenVINO, float32."""
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    core = openvino_core()
-    request = core.compile_model(
-        core.read_model(graph.SerializeToString()), "CPU", hints
-    ).create_infer_request()
-    return lambda: request.infer([image], share_inputs=True)
-
-
-def in_onnxruntime(graph: onnx.ModelProto, image: np.ndarray) -> Run:
-    """Return one inference in ONNX Runtime."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    session = ort.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda: session.run(None, {INPUT: image})
-
-
-RUNTIMES: dict[str, Callable[[onnx.ModelProto, np.ndarray], Run]] = {
-    "OpenVINO": in_openvino,
-    "ONNX Runtime": in_onnxruntime,
-}
 
 
 def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:

@@ -33,8 +33,6 @@ MODULE = "module"
 """Metadata of a node: the torch module it comes from."""
 FLOAT = "float"
 """Metadata of a node that is never quantized nor computed in float16; its value is empty."""
-_ERRORS_ARE_RAISED = 4
-"""ONNX Runtime need not print them too."""
 UNQUANTIZED = "unquantized"
 """Metadata of a node that is never quantized; its value is empty."""
 
@@ -214,7 +212,6 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True) -> Any:
     import onnxruntime as ort
 
     options = onnxruntime_options()
-    options.log_severity_level = _ERRORS_ARE_RAISED
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,19 +119,23 @@ def _transpose_weights(model: onnx.ModelProto) -> None:
 
     Else the quantizer transposes it for each Gemm: for two that share one (GLSim), there and back.
     """
-    gemms: dict[str, list[onnx.NodeProto]] = {}
+    flags: dict[str, list[onnx.AttributeProto | None]] = defaultdict(list)
     for node in model.graph.node:
-        if node.op_type == "Gemm":
-            gemms.setdefault(node.input[1], []).append(node)
+        for place, name in enumerate(node.input):
+            flags[name].append(_transposing(node) if place == 1 else None)
     for tensor in model.graph.initializer:
-        flags = [a for node in gemms.get(tensor.name, ()) for a in node.attribute]
-        flags = [flag for flag in flags if flag.name == "transB" and flag.i]
-        others = [n for n in model.graph.node if tensor.name in n.input and n.op_type != "Gemm"]
-        if flags and not others and len(flags) == len(gemms[tensor.name]):
+        known = [flag for flag in flags[tensor.name] if flag is not None]
+        if known and len(known) == len(flags[tensor.name]):
             turned = numpy_helper.to_array(tensor).T.copy()
             tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
-            for flag in flags:
+            for flag in known:
                 flag.i = 0
+
+
+def _transposing(node: onnx.NodeProto) -> onnx.AttributeProto | None:
+    """Return what makes a Gemm transpose its weight; None where nothing does."""
+    named = (one for one in node.attribute if one.name == "transB" and one.i)
+    return next(named, None) if node.op_type == "Gemm" else None
 
 
 def _no_preprocess_advice(record: logging.LogRecord) -> bool:

@@ -19,6 +19,9 @@ LITE0 = "efficientnet-lite0"
 (Apache-2.0 upstream). They expect mean = std = 0.5."""
 
 
+BACKBONE = "backbone."
+"""Prefix of the tensors of a backbone inside another model."""
+
 _UNREADABLE = (
     SafetensorError,
     pickle.UnpicklingError,
@@ -63,6 +66,33 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     except (AssertionError, AttributeError, LookupError, RuntimeError, ValueError) as error:
         raise _misfit(source, model, f"{type(error).__name__}: {error}") from error
     _fill(model, adapted, source)
+
+
+def load_wrapped(
+    model: nn.Module, state: dict[str, Tensor], source: str, *, what: str, expected: str
+) -> None:
+    """Fill a model around a timm ``backbone`` from a state dict of its own kind.
+
+    Args:
+        model: Has the backbone as ``backbone``, and tensors of its own.
+        state: By name; the backbone's are adapted as :func:`load_weights` says.
+        source: Where it comes from, for messages.
+        what: The kind of model, for messages.
+        expected: What would fit.
+
+    Raises:
+        InputError: The tensors do not fit.
+    """
+    inner = {k.removeprefix(BACKBONE): v for k, v in state.items() if k.startswith(BACKBONE)}
+    rest = {k: v for k, v in state.items() if not k.startswith(BACKBONE)}
+    own = {k: v for k, v in model.state_dict().items() if not k.startswith(BACKBONE)}
+    strange = sorted(own.keys() ^ rest.keys()) or sorted(
+        key for key in own if own[key].shape != rest[key].shape
+    )
+    if strange:
+        raise InputError(f"weights {source} do not fit this {what}: {strange[0]}", expected)
+    load_state(model.get_submodule(BACKBONE.removesuffix(".")), inner, source)
+    model.load_state_dict(rest, strict=False)
 
 
 def _fill(model: nn.Module, state: dict[str, Tensor], source: str) -> None:

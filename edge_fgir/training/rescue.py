@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import sha256
 from edge_fgir.benchmarking.accuracy import top_k
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.models.inference import logits_of
@@ -17,6 +18,7 @@ from edge_fgir.training.recipe import Recipe, read_recipe
 
 FOLDER = "int8"
 """Inside the run's folder."""
+_DIGITS = 12
 _SLOWER = 0.1
 """Of the run's own learning rate: the weights are good already."""
 
@@ -46,7 +48,7 @@ def quantization_aware(
     Args:
         run: A finished run folder; it stays as it is.
         data: Its data.
-        epochs: So many; asked again for as many, the answer of the first time is found.
+        epochs: So many; asked again for the same, the answer of the first time is found.
         image_size: Side of the input, pixels, for one setting alone; None: the run's own.
         keep_rate: Likewise, of token reduction.
 
@@ -58,9 +60,10 @@ def quantization_aware(
         raise InputError(
             f"quantization-aware training of {run}, a run with adapters", "another run"
         )
-    setting = "".join(f"-{value}" for value in (image_size, keep_rate) if value is not None)
     recipe = _recipe(run, epochs, image_size, keep_rate)
-    out = run / FOLDER / f"{epochs}{setting}"
+    # Of other weights, data or settings it is another run: the folder's name tells them apart.
+    about = (sha256(weights_file(run).read_bytes()), data.info.hash, recipe.dump())
+    out = run / FOLDER / sha256("".join(about).encode())[:_DIGITS]
     train(recipe, data, out, resume=True)
     before, after = (_top1(one, data, image_size, keep_rate) for one in (run, out))
     return Rescued(out, before - after)

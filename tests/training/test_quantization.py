@@ -1,17 +1,19 @@
 """Quantization-aware training: what is rounded, to what, and that training goes through it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from runs import write_recipe
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.models import create_model
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.models.trained import TrainedModel, weights_file
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.quantization import Rounding, rounded_input, rounded_weight
 from edge_fgir.training.rescue import quantization_aware
@@ -90,7 +92,7 @@ def test_a_run_is_trained_on_beside_the_old_one(tiny_run: Path, photos: Path) ->
     data = open_data(str(photos))
     before = {p.name: p.read_bytes() for p in tiny_run.iterdir() if p.is_file()}
     found = quantization_aware(tiny_run, data, 2, image_size=48)
-    assert found.run == tiny_run / "int8" / "2-48"
+    assert found.run.parent == tiny_run / "int8"
     assert TrainedModel.read(found.run).preprocess.size == 48
     recipe = read_recipe(str(found.run / "config.yaml"))
     assert recipe.quantization_aware
@@ -100,6 +102,15 @@ def test_a_run_is_trained_on_beside_the_old_one(tiny_run: Path, photos: Path) ->
     stamp = (found.run / "weights.safetensors").stat().st_mtime_ns
     assert quantization_aware(tiny_run, data, 2, image_size=48) == found
     assert (found.run / "weights.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_other_weights_are_trained_on_anew(tiny_run: Path, photos: Path, tmp_path: Path) -> None:
+    """A run trained again under the same name is not answered with the old one."""
+    run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))
+    first = quantization_aware(run, data, 1)
+    path = weights_file(run)
+    save_file({name: tensor * 0.5 for name, tensor in load_file(path).items()}, path)
+    assert quantization_aware(run, data, 1).run != first.run
 
 
 def test_what_it_cannot_be_done_for(tiny_run: Path, photos: Path, tmp_path: Path) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edge_fgir._errors import InputError
 from edge_fgir.models.glsim.model import GLSim
 from edge_fgir.models.glsim.options import GLSimOptions
-from edge_fgir.models.weights import load_state
-
-_BACKBONE = "backbone."
+from edge_fgir.models.weights import BACKBONE, load_state, load_wrapped
 
 
 def make_glsim(
@@ -34,21 +31,15 @@ def make_glsim(
     """
     if state is None:
         return GLSim(backbone, options, num_classes)
-    if not any(key.startswith(_BACKBONE) for key in state):
+    if not any(key.startswith(BACKBONE) for key in state):
         load_state(backbone, state, source)
         return GLSim(backbone, options, num_classes)
     model = GLSim(backbone, options, num_classes)
-    inner = {k.removeprefix(_BACKBONE): v for k, v in state.items() if k.startswith(_BACKBONE)}
-    rest = {k: v for k, v in state.items() if not k.startswith(_BACKBONE)}
-    own = {k: v for k, v in model.state_dict().items() if not k.startswith(_BACKBONE)}
-    strange = sorted(own.keys() ^ rest.keys()) or sorted(
-        key for key in own if own[key].shape != rest[key].shape
+    load_wrapped(
+        model,
+        state,
+        source,
+        what="GLSim",
+        expected="weights trained with the same model.glsim.crop_cls and classes",
     )
-    if strange:
-        raise InputError(
-            f"weights {source} do not fit this GLSim: {strange[0]}",
-            "weights trained with the same model.glsim.crop_cls and classes",
-        )
-    load_state(model.backbone, inner, source)
-    model.load_state_dict(rest, strict=False)
     return model

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import InputError
+from edge_fgir.models._refusal import refusal
 
 CropCls = Literal["shared", "separate"]
 
@@ -44,12 +45,7 @@ class GLSimOptions(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"][:1])
-            raise InputError(
-                f"GLSim: {where} {first['input']!r}",
-                first["msg"].removeprefix("Input should be "),
-            ) from error
+            raise refusal(error, "GLSim") from error
 
     def check_patches(self, patches: int) -> None:
         """Raise InputError if an input has fewer ``patches`` than are to be chosen."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_fgir._errors import InputError
+from edge_fgir.models._refusal import refusal
 
 Variant = Literal["none", "ila", "ila+", "ila++"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -81,14 +82,7 @@ class Adapters(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            message = first["msg"].removeprefix("Value error, ")
-            where = ".".join(str(part) for part in first["loc"][:1])
-            if not where:
-                raise InputError(f"adapters: {message}") from error
-            raise InputError(
-                f"adapters: {where} {first['input']!r}", message.removeprefix("Input should be ")
-            ) from error
+            raise refusal(error, "adapters") from error
 
     def locations_in(self, depth: int) -> tuple[int, ...]:
         """Return the blocks behind which the grid shrinks, in a transformer of ``depth`` blocks.

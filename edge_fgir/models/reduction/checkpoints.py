@@ -6,12 +6,10 @@ import re
 
 from torch import Tensor, nn
 
-from edge_fgir._errors import InputError
 from edge_fgir.models.reduction.options import Reduction
 from edge_fgir.models.reduction.vit import ReducedViT
-from edge_fgir.models.weights import load_state
+from edge_fgir.models.weights import BACKBONE, load_state, load_wrapped
 
-_BACKBONE = "backbone."
 _AUTHORS = ("ifa_head.", "clr", "score_predictor.", "cluster_layers.")
 _CLA = {"0": "norm_in", "1": "depthwise", "2": "norm_out", "4": "pointwise"}
 _STAGE = re.compile(r"(?:score_predictor|cluster_layers)\.(\d+)\.(.+)")
@@ -40,36 +38,26 @@ def make_reduced(
     """
     if state is None:
         return ReducedViT(backbone, reduction, num_classes)
-    if not _has(state, _BACKBONE) and _has(state, _AUTHORS):
+    if not _has(state, BACKBONE) and _has(state, _AUTHORS):
         covers_prefix = not getattr(backbone, "no_embed_class", True)
         state = from_authors(state, reduction, covers_prefix=covers_prefix)
-    if not _has(state, _BACKBONE):
+    if not _has(state, BACKBONE):
         load_state(backbone, state, source)
         return ReducedViT(backbone, reduction, num_classes)
     model = ReducedViT(backbone, reduction, num_classes)
-    _load_whole(model, state, source)
+    load_wrapped(
+        model,
+        state,
+        source,
+        what="token reduction",
+        expected="weights trained with the same method, CLA and CLC"
+        " (those of sit and patchmerger fit one keep rate and input size)",
+    )
     return model
 
 
 def _has(state: dict[str, Tensor], prefixes: str | tuple[str, ...]) -> bool:
     return any(key.startswith(prefixes) for key in state)
-
-
-def _load_whole(model: ReducedViT, state: dict[str, Tensor], source: str) -> None:
-    inner = {k.removeprefix(_BACKBONE): v for k, v in state.items() if k.startswith(_BACKBONE)}
-    rest = {k: v for k, v in state.items() if not k.startswith(_BACKBONE)}
-    own = {k: v for k, v in model.state_dict().items() if not k.startswith(_BACKBONE)}
-    strange = sorted(own.keys() ^ rest.keys()) or sorted(
-        key for key in own if own[key].shape != rest[key].shape
-    )
-    if strange:
-        raise InputError(
-            f"weights {source} do not fit this token reduction: {strange[0]}",
-            "weights trained with the same method, CLA and CLC"
-            " (those of sit and patchmerger fit one keep rate and input size)",
-        )
-    load_state(model.backbone, inner, source)
-    model.load_state_dict(rest, strict=False)
 
 
 def from_authors(
@@ -96,8 +84,8 @@ def from_authors(
         elif key == "clr":
             found["clr"] = value
         elif not (cla and key.startswith(("head.", "norm."))):
-            found[f"{_BACKBONE}{key}"] = value
+            found[f"{BACKBONE}{key}"] = value
     if covers_prefix and "clr" in state:
         table, rows = state["pos_embed"].tensor_split((-state["clr"].shape[1],), dim=1)
-        found[f"{_BACKBONE}pos_embed"], found["clr_positions"] = table, rows
+        found[f"{BACKBONE}pos_embed"], found["clr_positions"] = table, rows
     return found

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_fgir._errors import InputError
+from edge_fgir.models._refusal import refusal
 
 Method = Literal[
     "none", "evit", "topk", "tome", "ats", "dynamicvit", "sit", "patchmerger", "dpcknn"
@@ -102,15 +103,10 @@ class Reduction(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            rule = first.get("ctx", {}).get("error")
+            rule = error.errors()[0].get("ctx", {}).get("error")
             if isinstance(rule, _RuleError):
                 raise InputError(f"token reduction: {rule.found}", rule.expected) from error
-            where = ".".join(str(part) for part in first["loc"][:1])
-            raise InputError(
-                f"token reduction: {where} {first['input']!r}",
-                first["msg"].removeprefix("Input should be "),
-            ) from error
+            raise refusal(error, "token reduction") from error
 
     def at(self, keep_rate: KeepRate | None = None, method: Method | None = None) -> Reduction:
         """Return the settings of the same weights at another keep rate, or by another method.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 _STOP_SPINNING = "session.force_spinning_stop"
-_NO_WARNINGS = 3
+_NOTHING = 4
 
 
 def onnxruntime_options() -> Any:
-    """Return ``onnxruntime.SessionOptions`` without warnings.
+    """Return ``onnxruntime.SessionOptions`` that prints nothing: errors are raised.
 
     Threads wait for work by spinning while a call runs, and sleep between calls. By default they
     spin on behind it: a camera app's next step, or the next network of a bench, then gets half of
@@ -18,6 +18,6 @@ def onnxruntime_options() -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = _NO_WARNINGS
+    options.log_severity_level = _NOTHING
     options.add_session_config_entry(_STOP_SPINNING, "1")
     return options
