@@ -4,12 +4,13 @@
     .venv/bin/python benchmarks/profiler.py --measure graphs
 
 The first call exports and quantizes every network (half an hour; what else the machine does is of
-no matter), the second one times them (half an hour on a machine that does nothing else). For each
-network, runtime and precision the 16 probes that `edge-fgir profile` would choose and 20 settings
-that it never sees (sizes in steps of 16, keep rates drawn at random in every stage) take turns in
-one run, so that what is told is the error of the prediction and not the machine's drift. The line
-to beat is least squares on [1, pixels, tokens, tokens squared] from the same probes. A width that
-was never probed is predicted from four measurements of it. `--quick` only shows that it works.
+no matter), the second one times them (a quarter of an hour on a machine that does nothing else; no
+bfloat16 where the processor emulates it). For each network, runtime and precision the 16 probes
+that `edge-fgir profile` would choose for these sizes and 20 settings that it never sees (keep rates
+drawn at random in every stage) take turns in one run, so that what is told is the error of the
+prediction and not the machine's drift. The line to beat is least squares on [1, pixels, tokens,
+tokens squared] from the same probes. A width that was never probed is predicted from four
+measurements of it. `--quick` only shows that it works.
 """
 
 from __future__ import annotations
@@ -53,12 +54,18 @@ WIDTHS = {"vitfs_tiny": "vitfs_small"}
 """What is predicted from the network on the left and four measurements of its own."""
 FORMS = ("openvino fp32", "openvino bf16", "openvino int8", "arm fp32", "arm int8")
 """Target and precision; bfloat16 is OpenVINO's hint on the float graph, "arm" is ONNX Runtime."""
-SIZES = tuple(range(96, 321, 32))
+SIZES = tuple(range(96, 321, 16))
 HELD_OUT, TRANSFER_PROBES, TRANSFER_HELD_OUT = 20, 4, 6
 CLASSES = 200
 ROUNDS, RUNS, WARM_UP_S = 60, 2, 0.4
 
 Call = Callable[[], object]
+
+
+def forms_here() -> list[str]:
+    """Return the forms that this processor computes; OpenVINO turns down bfloat16 silently."""
+    native = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [form for form in FORMS if native or "bf16" not in form]
 
 
 def described(name: str) -> TrainedModel:
@@ -80,29 +87,30 @@ def drawn(count: int, seed: int, but: Sequence[Setting]) -> list[Setting]:
     found: list[Setting] = []
     while len(found) < count:
         rates = tuple(dice.choice([*RATES, 0.9, 0.5, 0.1]) for _ in range(3))
-        setting = Setting(dice.choice(range(SIZES[0], SIZES[-1] + 1, 16)), rates, "evit")
+        setting = Setting(dice.choice(SIZES), rates, "evit")
         if setting not in found and setting not in but:
             found.append(setting)
     return found
 
 
-def settings_of(name: str, quick: bool) -> tuple[list[Setting], list[Setting], Knots]:
-    """Return probes, held out settings, and the knots of the model."""
-    trained = described(name)
-    load = Workload(trained)
-    space = [
-        one for one in Space(trained, SIZES[:2] if quick else SIZES).whole() if one.method == "evit"
-    ]
-    works = [load.of(setting) for setting in space]
+def space_of(name: str, sizes: Sequence[int]) -> list[Setting]:
+    """Return all that may be asked for."""
+    return [one for one in Space(described(name), sizes).whole() if one.method == "evit"]
+
+
+def settings_of(name: str, quick: bool) -> tuple[list[Setting], list[Setting]]:
+    """Return probes and held out settings."""
+    load = Workload(described(name))
+    space = space_of(name, SIZES[:2] if quick else SIZES)
     few = {"count": 4} if quick else {}
-    probes = [space[place] for place in choose_probes(works, load, **few)]
-    return probes, drawn(2 if quick else HELD_OUT, 0, probes), Knots.over(works)
+    probes = [space[n] for n in choose_probes([load.of(one) for one in space], load, **few)]
+    return probes, drawn(2 if quick else HELD_OUT, 0, probes)
 
 
 def networks(quick: bool) -> Iterator[tuple[str, list[Setting]]]:
     """Yield everything that is timed: a name and its settings."""
     for name in ("vitfs_nano",) if quick else NETWORKS:
-        probes, held_out, _ = settings_of(name, quick)
+        probes, held_out = settings_of(name, quick)
         yield name, [*probes, *held_out]
     for name in () if quick else WIDTHS.values():
         yield name, drawn(TRANSFER_PROBES + TRANSFER_HELD_OUT, 1, ())
@@ -163,12 +171,14 @@ def timed(folder: Path, form: str, name: str, settings: Sequence[Setting], quick
     return (1e3 * without_drift(turns)).tolist(), seconds
 
 
-def rows_of(name: str, form: str, ms: Sequence[float], seconds: float, quick: bool) -> Any:
-    """Fit the probes and judge the predictions of all others."""
-    probes, held_out, knots = settings_of(name, quick)
+def row_of(
+    name: str, form: str, ms: Sequence[float], settings: Sequence[Setting], count: int
+) -> tuple[dict[str, Any], LatencyModel]:
+    """Fit the first ``count`` settings, the probes, and judge the predictions of all others."""
     load = Workload(described(name))
-    works = [load.of(setting) for setting in (*probes, *held_out)]
-    count = len(probes)
+    works = [load.of(setting) for setting in settings]
+    sizes = sorted({setting.image_size for setting in settings[:count]})
+    knots = Knots.over([load.of(setting) for setting in space_of(name, sizes)])
     model = LatencyModel.fit(works[:count], ms[:count], load.dim, knots)
     predictions = model.predict(works[count:])
     truth = np.array(ms[count:])
@@ -177,7 +187,6 @@ def rows_of(name: str, form: str, ms: Sequence[float], seconds: float, quick: bo
         "network": name,
         "form": form,
         "probes": count,
-        "probing_seconds": round(seconds * count, 1),
         "held_out": len(truth),
         **judged(predictions, truth),
         "left_out_error_percent": round(100 * model.error, 2),
@@ -187,7 +196,7 @@ def rows_of(name: str, form: str, ms: Sequence[float], seconds: float, quick: bo
         },
         "measured_ms": [round(value, 4) for value in ms],
         "predicted_ms": [round(one.ms, 4) for one in predictions],
-        "settings": [list(one) for one in (*probes, *held_out)],
+        "settings": [list(one) for one in settings],
     }, model
 
 
@@ -248,16 +257,19 @@ def measure_all(folder: Path, out: Path | None, quick: bool, forms: Sequence[str
     known = json.loads(out.read_text()) if out is not None and out.exists() else {}
     rows: list[dict[str, Any]] = [r for r in known.get("rows", ()) if r["form"] not in forms]
     transfers = [r for r in known.get("transfers", ()) if r["form"] not in forms]
+    here = {key: environment()[key] for key in ("date", "instructions")}
     for form in forms:
         models: dict[str, LatencyModel] = {}
         for name, settings in networks(quick):
             ms, seconds = timed(folder, form, name, settings, quick)
             if name in WIDTHS.values():
                 source = next(key for key, value in WIDTHS.items() if value == name)
-                transfers.append(transfer_row(models[source], name, form, ms))
+                transfers.append({**transfer_row(models[source], name, form, ms), **here})
                 show(transfers[-1])
                 continue
-            row, models[name] = rows_of(name, form, ms, seconds, quick)
+            count = len(settings_of(name, quick)[0])
+            row, models[name] = row_of(name, form, ms, settings, count)
+            row |= {"probing_seconds": round(seconds * count, 1), **here}
             rows.append(row)
             show(row)
         if out is not None:  # after each form: the next may take long
@@ -275,11 +287,14 @@ def measure_all(folder: Path, out: Path | None, quick: bool, forms: Sequence[str
 def judge_again(out: Path) -> None:
     """Fit what was measured once more: after a change of the model, without measuring."""
     body = json.loads(out.read_text())
-    for place, row in enumerate(body["rows"]):
-        seconds = row["probing_seconds"] / row["probes"]
-        found, _ = rows_of(row["network"], row["form"], row["measured_ms"], seconds, quick=False)
-        body["rows"][place] = found
-        show(found)
+    for row in body["rows"]:
+        settings = [
+            Setting(size, tuple(rate) if isinstance(rate, list) else rate, method)
+            for size, rate, method in row["settings"]
+        ]
+        name, form, ms, count = (row[key] for key in ("network", "form", "measured_ms", "probes"))
+        row |= row_of(name, form, ms, settings, count)[0]
+        show(row)
     write_json(out, body)
 
 
@@ -311,7 +326,13 @@ def main() -> None:
     parser.add_argument("--judge", action="store_true", help="fit the result file's times again")
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
     parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="what is timed")
+    parser.add_argument(
+        "--forms",
+        nargs="+",
+        choices=FORMS,
+        default=forms_here(),
+        help="what is timed; the others stay as the result file has them",
+    )
     arguments = parser.parse_args()
     out = arguments.out or (None if arguments.quick else RESULT)
     if arguments.judge:

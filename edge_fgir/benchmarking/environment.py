@@ -15,6 +15,12 @@ _LIBRARIES = (
     *("numpy", "pillow", "openvino", "onnxruntime", "tensorrt"),
     *("torch", "timm", "onnx", "nncf", "tensorrt-rtx-cu13", "ray"),
 )
+_INSTRUCTIONS = (
+    *("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_bf16", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
+)
+"""Of x86 and ARM, as Linux calls them: those that decide how fast a layer is in which precision."""
 
 
 def environment() -> dict[str, Any]:
@@ -23,6 +29,7 @@ def environment() -> dict[str, Any]:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.machine(),
         "processor": _processor(),
+        "instructions": _instructions(),
         "board": _read("/proc/device-tree/model"),
         "cpus": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
@@ -52,6 +59,15 @@ def _processor() -> str:
         if line.startswith(("model name", "Model")):
             return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown"
+
+
+def _instructions() -> list[str]:
+    """Return the vector instructions: virtual machines of unlike processors share one name."""
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        if line.startswith(("flags", "Features")):
+            known = set(line.split(":", 1)[1].split())
+            return [name for name in _INSTRUCTIONS if name in known]
+    return []
 
 
 def _memory_mb() -> int | None:

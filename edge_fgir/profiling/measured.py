@@ -121,9 +121,10 @@ class MeasuredModel(_Part):
         if target != self.target:
             raise InputError(f"{source} is for target {self.target}", target)
         if identity and identity != self.device:
+            theirs, ours = _told_apart(self.device, identity)
             raise InputError(
-                f"{source} was measured on {_named(self.device)}",
-                f"this device, {_named(identity)}",
+                f"{source} was measured on {theirs}",
+                f"this device, {ours}",
                 "leave --calibration out to measure here",
             )
 
@@ -238,6 +239,15 @@ def _groups(bundles: Sequence[Bundle]) -> Iterator[list[Bundle]]:
             group = []
         group.append(bundle)
     yield group
+
+
+def _told_apart(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, str]:
+    """Return names of two devices: with the first thing that differs where these are the same."""
+    if _named(one) != _named(other):
+        return _named(one), _named(other)
+    key = next(key for key in {**other, **one} if one.get(key) != other.get(key))
+    first, second = (f"{_named(each)} with {key} {each.get(key)}" for each in (one, other))
+    return first, second
 
 
 def _named(identity: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ _APART = 0.05
 _REPEATS = 3
 _MODE = "burst"
 _RUNTIMES = ("openvino", "onnxruntime", "tensorrt")
-_IDENTITY = ("machine", "processor", "board", "cpus")
+_IDENTITY = ("machine", "processor", "instructions", "board", "cpus")
 _DIGITS = 16
 
 

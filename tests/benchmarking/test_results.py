@@ -96,7 +96,8 @@ def test_the_environment_says_what_a_number_was_measured_on():
 
 def test_the_environment_of_another_machine(monkeypatch):
     files = {
-        "/proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\nModel\t\t: Raspberry Pi 5 Model B\n",
+        "/proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\n"
+        "Features\t: fp asimd crc32 asimddp\nModel\t\t: Raspberry Pi 5 Model B\n",
         "/proc/device-tree/model": "Raspberry Pi 5 Model B",
         "/proc/meminfo": "MemTotal:        8245678 kB\nMemFree: 1 kB\n",
         "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand",
@@ -104,6 +105,7 @@ def test_the_environment_of_another_machine(monkeypatch):
     monkeypatch.setattr(MODULE, "_read", files.get)
     found = environment()
     assert found["processor"] == found["board"] == "Raspberry Pi 5 Model B"
+    assert found["instructions"] == ["asimd", "asimddp"]
     assert found["memory_mb"] == 8052
     assert found["governor"] == "ondemand"
 
@@ -112,4 +114,5 @@ def test_a_machine_that_tells_nothing(monkeypatch):
     monkeypatch.setattr(MODULE, "_read", lambda path: None)
     found = environment()
     assert found["board"] is found["memory_mb"] is found["governor"] is None
+    assert found["instructions"] == []
     assert found["processor"]

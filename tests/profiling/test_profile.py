@@ -271,6 +271,10 @@ def test_a_calibration_file_replaces_measuring(photos, cnn, tmp_path, monkeypatc
     assert not any("probes" in line for line in said)
 
     other = json.loads(elsewhere.read_text())
+    other["device"]["instructions"] = ["mmx"]
+    elsewhere.write_text(json.dumps(other))
+    with pytest.raises(InputError, match=r"with instructions \['mmx'\]; expected this device"):
+        profile(replace(asked, calibration=elsewhere), tmp_path / "plan.json")
     other["device"]["processor"] = "another one"
     elsewhere.write_text(json.dumps(other))
     with pytest.raises(InputError, match="was measured on another one; expected this device"):

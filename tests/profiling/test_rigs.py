@@ -114,6 +114,7 @@ def answer(processor="A76", network=(5.0, 5.0)):
         "environment": {
             "machine": "aarch64",
             "processor": processor,
+            "instructions": ["asimd"],
             "board": None,
             "cpus": 4,
             "versions": {"onnxruntime": "1.24.4", "numpy": "2.0"},

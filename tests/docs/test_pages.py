@@ -1,0 +1,89 @@
+"""What the pages say can be done: commands parse, code runs, links lead somewhere."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer.main
+
+from edge_fgir.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("export/*/README.md")])
+HELP = sorted((ROOT / "edge_fgir" / "cli").glob("[!_]*.py"))
+
+_COMMAND = re.compile(r"(?:^    (?:\S*/)?|`)(edge-fgir [^`\n]*)", re.MULTILINE)
+_PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for path in [*PAGES, *HELP]:
+        for line in _COMMAND.findall(path.read_text()):
+            for part in re.split(r"\s&&\s|\s#\s", line):
+                if part.strip().startswith("edge-fgir "):
+                    found.append((name_of(path), part.strip()))
+    return found
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_a_documented_command_is_one_of_ours(page: str, command: str) -> None:
+    words = shlex.split(command)[1:]
+    if "..." in words:
+        words = words[: words.index("...")]
+        needed = False
+    else:
+        needed = len(words) > 1 or words[0] == "doctor"
+    group = typer.main.get_command(app)
+    context = group.make_context("edge-fgir", list(words), resilient_parsing=not needed)
+    while hasattr(group, "get_command"):
+        name = words.pop(0)
+        group = group.get_command(context, name)
+        assert group is not None, f"{page}: there is no {name}"
+        if not words:
+            return
+    group.make_context(name, list(words), parent=context, resilient_parsing=not needed)
+
+
+@pytest.mark.unit
+def test_the_pages_show_most_commands() -> None:
+    shown = {command.split()[1] for _, command in commands()}
+    assert shown >= set(typer.main.get_command(app).commands)
+
+
+def blocks() -> list[tuple[str, str]]:
+    return [(name_of(path), code) for path in PAGES for code in _PYTHON.findall(path.read_text())]
+
+
+@pytest.mark.export
+@pytest.mark.parametrize(("page", "code"), blocks())
+def test_documented_code_runs(
+    page: str,
+    code: str,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "birds.fgir")
+    monkeypatch.chdir(tmp_path)
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[..., 2] = 255  # red, as OpenCV gives it
+    exec(compile(code, page, "exec"), {"frame": frame, "camera": [frame]})
+    assert "red" in capsys.readouterr().out
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(page.read_text()):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
