@@ -182,11 +182,19 @@ def _of_run(
     from edge_fgir.data import labels_of, prepared_images, typical_images
     from edge_fgir.models.inference import logits_of
     from edge_fgir.models.logit_adjustment import adjustment, best_tau
-    from edge_fgir.models.trained import load_at, read_labels, weights_file
+    from edge_fgir.models.trained import (
+        class_difference,
+        load_at,
+        read_labels,
+        weights_file,
+    )
 
-    if read_labels(path) != pictures.classes:
+    known = read_labels(path)
+    if known != pictures.classes:
         raise InputError(
-            f"{path} knows other classes than {pictures.name}", "the data it was trained on"
+            f"{path} knows other classes than {pictures.name}",
+            "the data it was trained on",
+            class_difference(known, pictures.classes),
         )
     trained, model = load_at(
         path, partial(typical_images, pictures), image_size=image_size, keep_rate=keep_rate

@@ -47,3 +47,8 @@ def train(
         f"{summary['seconds'] / 60:.1f} min, validation top-1 {summary['val_top1']:.1f} %, "
         f"macro {summary['val_macro']:.1f} %"
     )
+    if (cache := summary.get("teacher_cache")) is not None:
+        typer.echo(
+            f"teacher cache {cache['folder']}: {cache['variants']} draws of the augmentation, "
+            f"{cache['bytes'] / 1e6:.1f} MB"
+        )

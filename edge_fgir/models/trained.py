@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -160,6 +161,42 @@ def read_labels(run: Path) -> tuple[str, ...]:
     return tuple((run / LABELS).read_text(encoding="utf-8").splitlines())
 
 
+def class_difference(known: tuple[str, ...], classes: tuple[str, ...]) -> str:
+    """Say how the classes that a model knows differ from those of data."""
+    if sorted(known) == sorted(classes):
+        return "they are the same in another order"
+    stranger = next((name for name in classes if name not in known), None)
+    lacking = next((name for name in known if name not in classes), None)
+    parts = [f"it knows {len(known)}, the data has {len(classes)}"]
+    if stranger is not None:
+        parts.append(f"{stranger!r} is new to it")
+    if lacking is not None:
+        parts.append(f"the data has no {lacking!r}")
+    return ", ".join(parts)
+
+
+def check_side(trained: TrainedModel, side: int, found: str, expected: str) -> None:
+    """Try whether a model takes pictures of ``side`` pixels; nothing is computed.
+
+    Args:
+        trained: Describes the model.
+        side: Of the pictures.
+        found: What is wrong if it does not.
+        expected: What it does take.
+
+    Raises:
+        InputError: It does not.
+    """
+    pixels = torch.zeros(1, 3, side, side, device="meta")
+    try:
+        with torch.no_grad():
+            trained.build(meta=True).eval()(pixels)
+    except NotImplementedError:
+        return  # an operation that cannot run without numbers says nothing about sizes
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(f"{found}: {error}", expected) from error
+
+
 def weights_file(run: Path) -> Path:
     """Return the weights that are evaluated and exported: averaged (EMA) ones if there are any.
 
@@ -202,6 +239,8 @@ def load_at(
         return load_trained(run)
     if described.attention_maps:
         _, model = load_trained(run)
+        size = trained.preprocess.size
+        check_side(described, size, f"{run} at {size} px", f"{described.preprocess.size} px")
     elif trained.adapters is not None:
         model = _filled(trained, weights_file(run))
     else:

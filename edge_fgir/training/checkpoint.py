@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic, write_json
 from edge_fgir.models.ila import learned_state
+from edge_fgir.training.recipe import RESUMABLE, Recipe
 
 STATE = "state.safetensors"
 POSITION = "state.json"
+_NAMED = 3
+"""Changed keys that a message names."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def save_state(
         position: Where the run is.
         parts: Named groups of tensors (the model, its average, the method's).
         optimizer: Its moments are stored by parameter number.
-        recipe: The resolved recipe; a resumed run must have the same.
+        recipe: The resolved recipe, which a resumed run must have in all that matters.
     """
     tensors = {f"{part}/{k}": v for part, group in parts.items() for k, v in group.items()}
     for number, moments in optimizer.state_dict()["state"].items():
@@ -73,8 +76,28 @@ def save_state(
     write_json(run / POSITION, asdict(position))
 
 
+def check_recipe(
+    run: Path, recipe: Recipe, before: str, may_change: frozenset[str] = frozenset()
+) -> None:
+    """Raise InputError if ``run``, started by the recipe ``before``, is not what ``recipe`` asks.
+
+    Args:
+        run: The run folder.
+        recipe: What is asked for.
+        before: What was, as YAML.
+        may_change: Keys that may differ.
+    """
+    changed = [key for key in recipe.changes(before) if key not in may_change]
+    if changed:
+        raise InputError(
+            f"{run} was started with another recipe ({', '.join(changed[:_NAMED])})",
+            f"the recipe in {run / 'config.yaml'}",
+            "use the same recipe and --set, or another --out",
+        )
+
+
 def load_state(
-    run: Path, parts: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, recipe: str
+    run: Path, parts: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> tuple[Position, dict[str, dict[str, Tensor]]]:
     """Read what :func:`save_state` wrote and set the optimiser.
 
@@ -93,12 +116,7 @@ def load_state(
         raise InputError(
             f"{path} cannot be read ({error})", "the state as saved", "start anew: another --out"
         ) from error
-    if metadata.get("recipe") != recipe:
-        raise InputError(
-            f"{run} was started with another recipe",
-            f"the recipe in {run / 'config.yaml'}",
-            "use the same recipe and --set, or another --out",
-        )
+    check_recipe(run, recipe, metadata.get("recipe", "{}"), RESUMABLE)
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):

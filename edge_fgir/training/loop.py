@@ -26,10 +26,17 @@ from edge_fgir.data.loaders import Pictures, Schedule, TrainImages, mixed_seed, 
 from edge_fgir.models import CAL
 from edge_fgir.models.ila import AdaptedViT, check_base, learned_state, load_learned
 from edge_fgir.models.inference import normalized
-from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel
+from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel, check_side
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
-from edge_fgir.training.checkpoint import STATE, Position, load_state, save_state, save_weights
+from edge_fgir.training.checkpoint import (
+    STATE,
+    Position,
+    check_recipe,
+    load_state,
+    save_state,
+    save_weights,
+)
 from edge_fgir.training.elastic import Elastic, check_sizes
 from edge_fgir.training.examination import Examination
 from edge_fgir.training.guidance import Guide
@@ -50,6 +57,8 @@ VIEWS = "pictures/views.png"
 _VIEW_COLUMNS = 6
 _CACHED_SEED = 0
 """Students that share a teacher's answers share the draws of the augmentation they are about."""
+_LOWER = 10
+"""A learning rate that loses the numbers is divided by this for another try."""
 _LOOK_EVERY = 20
 """On a GPU, looking at the loss waits for the step: it is looked at this often."""
 
@@ -71,7 +80,8 @@ def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> 
     Raises:
         InputError: ``out`` holds another run, or recipe, teacher and data do not go together.
     """
-    if (out / SUMMARY).exists() and resume and (out / CONFIG).read_text() == recipe.dump():
+    if (out / SUMMARY).exists() and resume:
+        check_recipe(out, recipe, (out / CONFIG).read_text())
         summary: dict[str, Any] = json.loads((out / SUMMARY).read_text())
         return summary
     if out.exists() and any(out.iterdir()) and not resume:
@@ -101,6 +111,14 @@ class _Training:
         self.precision = resolve_precision(recipe.precision, self.device)
         self.teacher = Teacher.find(recipe, data, self.device, self.precision)
         self.trained = self._describe()
+        if recipe.method == "cal":
+            sides = recipe.data.view_size, recipe.eval.image_size
+            check_side(
+                self.trained,
+                sides[0],
+                f"data.view_size {sides[0]} for {recipe.model.name}",
+                f"its eval.image_size {sides[1]}",
+            )
         model = self.trained.build(drop_path=recipe.model.drop_path, weights=recipe.model.weights)
         if isinstance(model, AdaptedViT):
             self.trained = self.trained.model_copy(update={"base": model.base})
@@ -312,8 +330,7 @@ class _Training:
         for step, value in enumerate(values, self.position.step - len(values) + 1):
             if not math.isfinite(value):
                 raise EdgeFgirError(
-                    f"{self.recipe.name}: the loss is {value} at step {step}; lower optimizer.lr "
-                    "or use precision fp32, then run again with --resume"
+                    f"{self.recipe.name}: the loss is {value} at step {step}; {self._cure()}"
                 )
         return sum(values)
 
@@ -343,8 +360,21 @@ class _Training:
 
     def _save(self) -> None:
         self._check_weights()
+        self.processes.agree(self.model)
+        if self.ema is not None:
+            self.processes.agree(self.ema.module)
         if self.processes.first:
-            save_state(self.out, self.position, self._parts(), self.optimizer, self.recipe.dump())
+            try:
+                save_state(
+                    self.out, self.position, self._parts(), self.optimizer, self.recipe.dump()
+                )
+            except OSError as error:
+                kept = "; the one before it is kept" if (self.out / STATE).exists() else ""
+                raise EdgeFgirError(
+                    f"{self.recipe.name}: the state of step {self.position.step} could not be "
+                    f"written ({error.filename}: {error.strerror}){kept}; make room, then run "
+                    "again with --resume"
+                ) from error
         self.processes.wait()
 
     def _check_weights(self) -> None:
@@ -353,14 +383,19 @@ class _Training:
         good = torch.stack([value.isfinite().all() for value in values]).all()
         if self.processes.mean(good.float()) < 1:
             raise EdgeFgirError(
-                f"{self.recipe.name}: weights are not finite at step {self.position.step}; lower "
-                "optimizer.lr or use precision fp32, then run again with --resume"
+                f"{self.recipe.name}: weights are not finite at step {self.position.step}; "
+                f"{self._cure()}"
             )
 
+    def _cure(self) -> str:
+        """Say what to do about lost numbers."""
+        rate = self.recipe.optimizer.lr / _LOWER
+        half = "" if self.precision == "fp32" else " or --set precision=fp32"
+        saved = "the last good state is kept: " if (self.out / STATE).exists() else ""
+        return f"{saved}run again with --resume and --set optimizer.lr={rate:.2g}{half}"
+
     def _resume(self) -> None:
-        self.position, parts = load_state(
-            self.out, self._parts(), self.optimizer, self.recipe.dump()
-        )
+        self.position, parts = load_state(self.out, self._parts(), self.optimizer, self.recipe)
         before = TrainedModel.read(self.out)
         if before.base is not None:
             check_base(self.trained.base, before.base, before.name)
@@ -368,7 +403,7 @@ class _Training:
         self.method.load_state({k: v.to(self.device) for k, v in parts["method"].items()})
         if self.ema is not None:
             load_learned(self.ema.module, parts["ema"])
-        if self.scaler.is_enabled():
+        if self.scaler.is_enabled() and parts["scaler"]:  # not of a run that had none until now
             self.scaler.load_state_dict({k: v.item() for k, v in parts["scaler"].items()})
         self.scheduler.step_update(self.position.step)
         if self.processes.first:

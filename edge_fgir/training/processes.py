@@ -57,6 +57,14 @@ class Processes:
         joined: nn.Module = self._accelerator.prepare_model(step)
         return joined
 
+    def agree(self, model: nn.Module) -> None:
+        """Give every process the mean of all BatchNorm statistics, which it measures on its own."""
+        if self.count == 1:
+            return
+        for buffer in model.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(self.mean(buffer))
+
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a tensor over the processes."""
         return of_all_processes(value[None]).mean(dim=0) if self.count > 1 else value

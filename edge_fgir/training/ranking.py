@@ -25,7 +25,13 @@ from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.models import CAL
 from edge_fgir.models.inference import logits_of, normalized
-from edge_fgir.models.trained import TrainedModel, load_trained, read_labels, weights_file
+from edge_fgir.models.trained import (
+    TrainedModel,
+    class_difference,
+    load_trained,
+    read_labels,
+    weights_file,
+)
 from edge_fgir.training.loop import CONFIG
 from edge_fgir.training.methods import to_student_size
 from edge_fgir.training.recipe import Recipe, read_recipe
@@ -127,9 +133,12 @@ def rank_teachers(
 
 def _plan(run: Path, data: DataSet) -> Recipe:
     """Return the recipe of a run that can be measured on ``data``."""
-    if read_labels(run) != data.classes:
+    known = read_labels(run)
+    if known != data.classes:
         raise InputError(
-            f"{run} knows other classes than {data.name}", "teachers trained on this data"
+            f"{run} knows other classes than {data.name}",
+            "teachers trained on this data",
+            class_difference(known, data.classes),
         )
     weights_file(run)
     if not (run / CONFIG).is_file():
@@ -198,6 +207,8 @@ def training_logits(
         size=plan.data.view_size,
         resize=int(plan.data.resize_ratio * plan.data.view_size),
         trivial_augment=plan.data.trivial_augment,
+        kernel=plan.data.kernel,
+        color_jitter=plan.data.color_jitter,
         seed=0,
     )
     logits = []

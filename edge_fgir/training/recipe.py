@@ -23,6 +23,10 @@ View = Literal["crop", "drop", "mix"]
 Classification = Literal["ce", "focal", "logit_adjusted", "balanced_softmax", "ldam"]
 
 
+RESUMABLE = frozenset({"optimizer.lr", "optimizer.clip_norm", "precision"})
+"""Keys that may change when an unfinished run goes on: what lost numbers ask for."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -259,6 +263,8 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("views names one twice")
         if (self.method in ("kd", "tgda")) != (self.teacher is not None):
             raise ValueError(f"method {self.method} and teacher do not go together")
         if (self.method == "cal") != (self.model.attention_maps > 0):
@@ -303,6 +309,11 @@ class Recipe(_Section):
         """Return the recipe as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
+    def changes(self, dumped: str) -> list[str]:
+        """Name the keys in which this recipe differs from a dumped one."""
+        before, own = _flat(yaml.safe_load(dumped)), _flat(yaml.safe_load(self.dump()))
+        return [key for key in sorted({*before, *own}) if before.get(key) != own.get(key)]
+
 
 def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by shipped name or path.
@@ -332,6 +343,15 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise _explained(error, str(path)) from error
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = prefix + key
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from edge_fgir._errors import InputError
+from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, to_json, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
@@ -103,13 +103,14 @@ class TeacherCache:
 
         Raises:
             InputError: The file is damaged.
+            EdgeFgirError: There is no room for it.
         """
         path = self.folder / f"variant-{number:05d}.safetensors"
         if not path.exists():
             with alone(path.with_suffix(".lock")):
                 # Another process may have filled it while this one waited.
                 if not path.exists():
-                    write_atomic(path, save(self._ask(number, title)))
+                    self._write(path, save(self._ask(number, title)))
         try:
             answers: dict[str, Tensor] = load_file(path)
         except (SafetensorError, OSError) as error:
@@ -117,6 +118,16 @@ class TeacherCache:
                 f"teacher cache {path} cannot be read ({error})", "it as written", "delete the file"
             ) from error
         return answers
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_atomic(path, data)
+        except OSError as error:
+            raise EdgeFgirError(
+                f"teacher cache {path} could not be written ({error.strerror}); each draw of the "
+                f"augmentation takes {len(data) / 1e6:.1f} MB: make room, set teacher.cache_folder "
+                "to another disk or lower teacher.cache_variants"
+            ) from error
 
     @torch.inference_mode()
     def _ask(self, number: int, title: str) -> dict[str, Tensor]:

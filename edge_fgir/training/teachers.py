@@ -16,7 +16,14 @@ from edge_fgir.data import DataSet, files_of
 from edge_fgir.data.loaders import TrainImages, all_images
 from edge_fgir.models import class_activation_maps
 from edge_fgir.models.inference import normalized
-from edge_fgir.models.trained import TrainedModel, load_trained, read_labels, weights_file
+from edge_fgir.models.trained import (
+    TrainedModel,
+    check_side,
+    class_difference,
+    load_trained,
+    read_labels,
+    weights_file,
+)
 from edge_fgir.training.guidance import Guide, LiveTeacher
 from edge_fgir.training.recipe import Recipe, TeacherSection, View
 from edge_fgir.training.teacher_cache import CachedTeacher, CacheSource, TeacherCache
@@ -50,17 +57,21 @@ class Teacher:
         """Return the recipe's teacher, or None if it has none.
 
         Raises:
-            InputError: The run is not there, knows other classes or cannot make the views.
+            InputError: The run is not there, knows other classes, or takes or makes no such views.
         """
         if recipe.teacher is None:
             return None
         run = Path(recipe.teacher.run)
         described = TrainedModel.read(run)
-        if read_labels(run) != data.classes:
+        known, side = read_labels(run), recipe.data.view_size
+        if known != data.classes:
             raise InputError(
                 f"teacher {run} knows other classes than {data.name}",
                 "a teacher trained on this data",
+                class_difference(known, data.classes),
             )
+        own = described.preprocess.size
+        check_side(described, side, f"teacher {run} at data.view_size {side}", f"its own {own}")
         views = recipe.views if recipe.method == "tgda" else ()
         if views and not described.attention_maps:
             _check_maps(described, run)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from edge_fgir import InputError
 from edge_fgir.data import open_data, pack
 from edge_fgir.models import create_model
-from edge_fgir.models.trained import load_trained
+from edge_fgir.models.trained import load_at, load_trained
 from edge_fgir.training import loop, read_recipe, train
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.recipe import OptimizerSection
@@ -122,7 +122,7 @@ def test_a_used_folder_and_another_recipe_are_refused(
     recipe = write_recipe(tmp_path / "r.yaml")
     with pytest.raises(InputError, match="is not empty"):
         fit(photos, tiny_run, recipe)
-    with pytest.raises(InputError, match="started with another recipe"):
+    with pytest.raises(InputError, match=r"started with another recipe \(seed\)"):
         fit(photos, tiny_run, recipe, resume=True, overrides=("seed=5",))
 
 
@@ -139,9 +139,33 @@ def test_a_teacher_of_other_classes_is_refused_before_anything_is_written(
 ) -> None:
     other = make_folder(tmp_path / "other", classes=("a", "b"))
     recipe = write_recipe(tmp_path / "r.yaml", method="kd", teacher={"run": str(teacher_run)})
-    with pytest.raises(InputError, match="other classes"):
+    with pytest.raises(
+        InputError, match=r"other classes than other; .* knows 3, the data has 2, 'a'"
+    ):
         fit(other, tmp_path / "run", recipe)
     assert not (tmp_path / "run").exists()
+
+
+def test_views_of_a_side_that_the_teacher_does_not_take_are_refused(
+    photos: Path, tmp_path: Path
+) -> None:
+    model = {"name": "vit_tiny_patch16_224", "options": {"depth": 1, "embed_dim": 48}}
+    fit(photos, tmp_path / "vit", write_recipe(tmp_path / "v.yaml", epochs=1, model=model))
+    teacher = {"run": str(tmp_path / "vit")}
+    recipe = write_recipe(tmp_path / "r.yaml", method="kd", epochs=1, teacher=teacher)
+    with pytest.raises(InputError, match=r"vit at data\.view_size 48: .*; expected its own 32"):
+        fit(photos, tmp_path / "run", recipe, overrides=("data.view_size=48",))
+    cal = write_recipe(
+        tmp_path / "c.yaml", method="cal", epochs=1, model={**model, "attention_maps": 2}
+    )
+    with pytest.raises(
+        InputError, match=r"view_size 48 for vit_tiny.*: .* its eval\.image_size 32"
+    ):
+        fit(photos, tmp_path / "run", cal, overrides=("data.view_size=48",))
+    assert not (tmp_path / "run").exists()
+    fit(photos, tmp_path / "run", cal)
+    with pytest.raises(InputError, match=r"run at 48 px: .*; expected 32 px"):
+        load_at(tmp_path / "run", lambda _: pytest.fail("read pictures"), image_size=48)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(
@@ -150,7 +174,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     monkeypatch.setattr(
         loop.CrossEntropy, "loss", lambda *a: torch.tensor(float("nan"), requires_grad=True)
     )
-    with pytest.raises(Exception, match=r"the loss is nan at step 1; lower optimizer\.lr"):
+    with pytest.raises(Exception, match=r"the loss is nan at step 1; run again with --resume and"):
         fit(photos, tmp_path / "run", write_recipe(tmp_path / "r.yaml"))
 
 

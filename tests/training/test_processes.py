@@ -232,9 +232,9 @@ def test_a_teacher_is_trained_and_its_centres_agree(
     assert np.isfinite(losses(tmp_path / "run")).all()
     assert np.abs(first.method["centres"]).sum(axis=1).min() > 0
     assert np.array_equal(first.method["centres"], second.method["centres"])
-    statistics = ("running_mean", "running_var")
-    learned = [name for name in first.weights if not name.endswith(statistics)]
-    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in learned)
+    # BatchNorm statistics as well: each process measures its own, they are averaged when saved.
+    assert any(name.endswith("running_mean") for name in first.weights)
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(

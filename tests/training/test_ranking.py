@@ -149,6 +149,18 @@ def test_a_timm_teacher_is_measured_on_every_augmented_training_picture(make_run
     assert (found.name, found.architecture, found.method) == ("timm", "resnet10t", "ce")
 
 
+@pytest.mark.parametrize("change", [{"kernel": "bilinear"}, {"color_jitter": 0.4}])
+def test_pictures_are_augmented_as_in_the_teachers_own_training(make_run, data, change):
+    run = make_run("timm", "resnet10t", shift=5.0)
+    (plain,) = rank_teachers([run], data, 8)
+    write_recipe(
+        run / "config.yaml",
+        model={"name": "resnet10t"},
+        data={**RECIPE["data"], "trivial_augment": True, **change},
+    )
+    assert rank_teachers([run], data, 8)[0].r12 != pytest.approx(plain.r12, rel=1e-6)
+
+
 def test_a_transformer_of_fixed_size_is_measured(make_run, data):
     run = make_run("vit", "vit_tiny_patch16_224", size=48, shift=5.0)
     assert rank_teachers([run], data, 4)[0].r12 > 1

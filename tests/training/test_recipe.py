@@ -31,7 +31,52 @@ def test_defaults_are_the_papers() -> None:
     assert (recipe.teacher.mode, recipe.teacher.cache_variants) == ("hybrid", 0)
     assert not recipe.teacher.joint_forward
     assert recipe.views == ("crop", "drop")
+    assert (recipe.loss.label_smoothing, recipe.data.trivial_augment) == (0.1, True)
+    assert type(recipe).model_fields["batch_size"].default == 8
+    assert type(recipe).model_fields["precision"].default == "auto"
     assert recipe.elastic is None
+
+
+@pytest.mark.parametrize(
+    ("name", "student", "size"),
+    [
+        ("tgda-448-448", "resnet18", 448),
+        ("tgda-448-224", "vitfs_tiny", 224),
+        ("tgda-448-128", "lrnet14", 128),
+    ],
+)
+def test_students_of_the_paper_learn_as_published(name: str, student: str, size: int) -> None:
+    recipe = read_recipe(name)
+    assert (recipe.method, recipe.epochs, recipe.batch_size) == ("tgda", 800, 8)
+    assert (recipe.precision, recipe.views) == ("fp16", ("crop", "drop"))
+    assert (recipe.model.name, recipe.model.weights) == (student, "random")
+    assert recipe.model.drop_path == 0.1
+    data, optimizer, loss, teacher = recipe.data, recipe.optimizer, recipe.loss, recipe.teacher
+    assert (data.view_size, int(data.resize_ratio * data.view_size)) == (448, 600)
+    assert (data.trivial_augment, data.with_val, data.kernel) == (True, True, "bicubic")
+    assert (data.mean[0], data.std[2]) == (0.485, 0.225)
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("adamw", 5e-4, 0.05)
+    assert (optimizer.warmup_steps, optimizer.warmup_lr, optimizer.min_lr) == (500, 1e-6, 1e-5)
+    assert (optimizer.clip_norm, optimizer.ema_decay) == (1.0, 0.0)
+    assert (loss.label_smoothing, loss.temperature, loss.kd_weight) == (0.1, 0.7, 1.0)
+    assert loss.kd_t2_scaling
+    assert teacher is not None
+    assert (teacher.mode, teacher.cache_variants, teacher.joint_forward) == ("train", 0, False)
+    assert teacher.run.endswith("tgda-teacher-448")
+    assert (recipe.eval.image_size, recipe.eval.every_epochs) == (size, 10)
+    assert recipe.eval.crop_fraction == pytest.approx(448 / 600, abs=1e-4)
+
+
+def test_the_papers_teacher_learns_as_published() -> None:
+    recipe = read_recipe("tgda-teacher-448")
+    assert (recipe.method, recipe.epochs, recipe.batch_size, recipe.seed) == ("cal", 50, 8, 1)
+    model, data, optimizer = recipe.model, recipe.data, recipe.optimizer
+    assert (model.name, model.weights, model.attention_maps) == ("resnet101.tv_in1k", "timm", 32)
+    assert (data.view_size, data.trivial_augment, data.with_val) == (448, False, True)
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("sgd", 0.03, 0)
+    assert (optimizer.warmup_steps, optimizer.min_lr, optimizer.clip_norm) == (500, 1e-5, 1)
+    assert not optimizer.nesterov
+    assert (recipe.precision, recipe.eval.image_size) == ("fp16", 448)
 
 
 def test_a_dumped_recipe_reads_back(tmp_path: Path) -> None:
@@ -50,6 +95,7 @@ def test_a_dumped_recipe_reads_back(tmp_path: Path) -> None:
         ("optimizer.lr=-1", r"optimizer\.lr: .*greater than 0"),
         ("optimizer.lr=nan", r"optimizer\.lr: "),
         ("method=cal", r"method cal and teacher do not go together"),
+        ("views=[crop, crop]", r"views names one twice"),
         ("epochs", r"--set epochs; expected key=value"),
         ("epochs.deep=1", r"--set epochs\.deep=1: epochs is a value"),
         ("epochs=[", r"--set epochs=\[ is not YAML"),

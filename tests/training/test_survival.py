@@ -139,11 +139,14 @@ def test_a_full_disk_leaves_the_last_state_whole(
     state, position = (run / STATE).read_bytes(), (run / POSITION).read_bytes()
     with largest_file(len(state) // 2):
         done = run_cli("train", recipe, "--data", photos, "--out", run, "--resume")
-    assert done.code == 2
+    assert done.code == 1
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert done.err.splitlines()[-1] == errors[0]
-    assert errors[0] == f"error: {run / STATE}: File too large"
+    assert errors[0] == (
+        f"error: tiny: the state of step 4 could not be written ({run / STATE}: File too large); "
+        "the one before it is kept; make room, then run again with --resume"
+    )
     assert (run / STATE).read_bytes() == state
     assert (run / POSITION).read_bytes() == position
     assert not list(run.glob(".*"))
@@ -197,7 +200,7 @@ def test_lost_numbers_are_never_saved(
     fit(recipe, photos, tmp_path / "whole")
     with monkeypatch.context() as patch:
         lose_numbers(patch, step, spoil)
-        with pytest.raises(EdgeFgirError, match=r"at step \d; lower optimizer.lr") as caught:
+        with pytest.raises(EdgeFgirError, match=r"at step \d; .*last good state") as caught:
             fit(recipe, photos, tmp_path / "run")
     assert "\n" not in str(caught.value)
     if spoil is spoiled_loss:
@@ -212,11 +215,36 @@ def test_lost_numbers_are_never_saved(
 def test_a_learning_rate_far_too_high_is_said(photos: Path, tmp_path: Path) -> None:
     plan = {**PLAN, "checkpoint_steps": 1, "optimizer": {"lr": 1e30, "warmup_steps": 0}}
     recipe = write_recipe(tmp_path / "r.yaml", **plan)
-    with pytest.raises(EdgeFgirError, match=r"at step \d+; lower optimizer.lr"):
+    with pytest.raises(EdgeFgirError, match=r"at step \d+; .*--set optimizer.lr=1e\+29$"):
         fit(recipe, photos, tmp_path / "run")
     state = tmp_path / "run" / STATE
     if state.exists():
         assert all(value.isfinite().all() for value in load_file(state).values())
+
+
+def test_a_run_that_lost_its_numbers_goes_on_as_it_was_told_to(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: Callable[..., Any]
+) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 2, "precision": "bf16"})
+    arguments = ("train", recipe, "--data", photos, "--out", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        lose_numbers(patch, 5, spoiled_loss)
+        done = run_cli(*arguments)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == (
+        "error: tiny: the loss is nan at step 5; the last good state is kept: run again with "
+        "--resume and --set optimizer.lr=0.0002 or --set precision=fp32"
+    )
+    other = run_cli(*arguments, "--resume", "--set", "seed=3", "--set", "optimizer.lr=2e-4")
+    assert other.code == 2
+    assert "was started with another recipe (seed); expected" in other.err
+    told = ("--resume", "--set", "optimizer.lr=0.0002", "--set", "precision=fp32")
+    done = run_cli(*arguments, *told, "--json")
+    assert done.code == 0
+    assert (done.json["steps"], done.json["precision"]) == (6, "fp32")
+    # What is finished is not what another learning rate would have given.
+    late = run_cli(*arguments, "--resume", "--set", "optimizer.lr=1e-4")
+    assert "another recipe (optimizer.lr, precision)" in late.err
 
 
 def test_a_run_stopped_before_its_last_validation_still_reports_it(

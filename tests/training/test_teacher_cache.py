@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from edge_fgir import InputError
+from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import DataSet, open_data, pack
 from edge_fgir.data.loaders import TrainImages, all_images, mixed_seed
 from edge_fgir.models.inference import normalized
@@ -349,6 +351,22 @@ def test_a_cut_file_is_one_line_and_mends_by_deleting(
     path.unlink()
     guide_of(plan, data).start(0, "")
     assert path.read_bytes() == whole
+
+
+def test_a_full_disk_says_how_much_is_needed(
+    plan: dict[str, Any], data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    guide = guide_of(plan, data)
+    monkeypatch.setattr(teacher_cache, "write_atomic", full)
+    with pytest.raises(
+        EdgeFgirError, match=r"No space left.*takes 0\.0 MB: make room, set"
+    ) as caught:
+        guide.start(0, "")
+    assert "\n" not in str(caught.value)
+    assert is_free(guide.cache.folder / "variant-00000.lock")
 
 
 def is_free(lock: Path) -> bool:

@@ -44,6 +44,21 @@ def test_crop_zooms_on_a_single_peak() -> None:
     assert box[2] - box[0] < 35
 
 
+def test_crop_view_is_the_padded_box_stretched() -> None:
+    images, theta = torch.rand(2, 3, 70, 70), torch.tensor([0.4, 0.6])
+    maps = torch.cat([peak(), peak(row=1, column=2)])
+    found = views.crop_view(images, maps, theta)
+    up = F.interpolate(maps[:, None], (70, 70), mode="bilinear", align_corners=True)[:, 0]
+    for number in range(2):
+        hot = (up[number] >= theta[number]).nonzero()
+        top, left = (hot.amin(dim=0) - 7).clamp(min=0).tolist()
+        bottom, right = (hot.amax(dim=0) + 7).tolist()
+        cut = images[number, None, :, top:bottom, left:right]
+        assert cut.shape[2] < 40
+        wanted = F.interpolate(cut, (70, 70), mode="bilinear", align_corners=True)[0]
+        assert torch.allclose(found[number], wanted, atol=1e-4)
+
+
 def test_maps_are_drawn_in_proportion_to_the_root_of_their_mass() -> None:
     torch.manual_seed(0)
     attention = torch.zeros(1, 3, 2, 2)
@@ -128,9 +143,10 @@ def test_all_zero_maps_mix_the_partners_whole_image_in() -> None:
     assert torch.equal(found[..., -1, :], images[..., -1, :])
 
 
-def test_mix_theta_is_the_papers_and_drawn_for_its_view() -> None:
+def test_mix_theta_is_the_papers_and_each_view_draws_its_own() -> None:
     assert views.MIX_THETA == (0.6, 0.8)
-    theta = views.draw_sight(torch.rand(3000, 2, 2, 2), ("drop", "mix")).theta
-    for column, bounds in zip(theta.T, (views.DROP_THETA, views.MIX_THETA), strict=True):
+    theta = views.draw_sight(torch.rand(3000, 2, 2, 2), ("drop", "mix", "crop")).theta
+    ranges = (views.DROP_THETA, views.MIX_THETA, views.CROP_THETA)
+    for column, bounds in zip(theta.T, ranges, strict=True):
         assert bounds[0] <= column.min() < bounds[0] + 0.01
         assert bounds[1] - 0.01 < column.max() <= bounds[1]
