@@ -41,12 +41,15 @@ def calibration_set(data: DataSet, preprocess: Preprocess, count: int) -> Calibr
 def fit_temperature(logits: Logits, labels: npt.NDArray[np.integer]) -> float:
     """Return the T > 0 that minimises the negative log-likelihood of softmax(logits / T).
 
-    Guo et al. 2017, arXiv 1706.04599, section 4.2.
+    Guo et al. 2017, arXiv 1706.04599, section 4.2. Ours: one more answer is taken to be wrong, else
+    N right ones would ask for a T of 0, and for scores of 1.
     """
     rows = np.arange(len(labels))
+    wrong = 1 / (len(labels) + 1)
 
     def loss(log_t: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_t), axis=1)[rows, labels].mean())
+        found = -log_softmax(logits / np.exp(log_t), axis=1)
+        return float((1 - wrong) * found[rows, labels].mean() + wrong * found.mean())
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
     return float(np.exp(found.x))

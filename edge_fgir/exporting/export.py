@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, cast
 
@@ -31,6 +32,7 @@ from edge_fgir.exporting.graph import (
     check_ops,
     is_transformer,
     run_onnx,
+    selects,
     to_onnx,
 )
 from edge_fgir.exporting.regions import regions_of
@@ -44,7 +46,7 @@ from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
 from edge_fgir.models.reduction import KeepRate, Method, ReducedViT
-from edge_fgir.models.trained import TrainedModel, load_at, read_labels
+from edge_fgir.models.trained import LABELS, TrainedModel, load_at, read_labels
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
 from edge_fgir.runtime.signature import SigningKey
@@ -125,7 +127,8 @@ def export(
 
     form = folded(model, crop_form=target.crop)
     logits = logits_of(form, validation.images, trained.normalization, "folded")
-    tell(parity.add("folded", logits, exact=True))
+    explain = partial(_where_folded_parts, model, form, trained, validation.images)
+    tell(parity.add("folded", logits, exact=True, explain=explain))
 
     exported = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
     check_ops(exported, target.ops, target.name)
@@ -163,7 +166,8 @@ def export(
         backend = make_backend(exported, target, chosen)
         made = Trial.of(precision, chosen, backend, parity, validation.images)
     explain = partial(_where_backend_parts, exported, made.backend, validation.images)
-    tell(parity.add(made.precision, made.logits, explain=explain))
+    exact = made.precision == "fp32" and not selects(exported)
+    tell(parity.add(made.precision, made.logits, exact=exact, explain=explain))
 
     calibration = fit_calibration(made.logits, validation.labels, quantized_on)
     head = Head(made.correction, calibration.temperature)
@@ -196,6 +200,7 @@ def export(
         golden,
         parity,
         validation.images,
+        exact=exact,
         regions=regions_of(model, validation.images, trained.normalization),
         as_zip=as_zip,
         signing_key=signing_key,
@@ -219,6 +224,16 @@ def _adjust(
         wanted = best_tau(logits, validation.labels, counts)
     with_adjustment(model, adjustment(counts, wanted), trained.preprocess.size)
     return wanted
+
+
+def _where_folded_parts(
+    model: nn.Module, form: nn.Module, trained: TrainedModel, images: Pixels
+) -> str:
+    right, found = (
+        trace_torch(DeployGraph(each, trained.normalization), images, blocks=True)
+        for each in (model, form)
+    )
+    return first_difference(right, found, _EXACT)
 
 
 def _where_onnx_parts(
@@ -263,10 +278,21 @@ def _check_fixed_shapes(model: nn.Module, fixed_samples: bool) -> None:
 
 
 def _check_same_data(run: Path, data: DataSet) -> None:
-    if read_labels(run) != data.classes:
-        trained = TrainedModel.read(run)
+    known, trained = read_labels(run), TrainedModel.read(run)
+    if len(known) != trained.num_classes:
         raise InputError(
-            f"run {run} knows other classes than data {data.name}",
+            f"{run}/{LABELS} has {len(known)} labels",
+            f"{trained.num_classes}, one a class of the model",
+            "copy the run again, or train again",
+        )
+    if known != data.classes:
+        pairs = zip_longest(known, data.classes, fillvalue="none")
+        number, (ours, theirs) = next(
+            (number, pair) for number, pair in enumerate(pairs) if pair[0] != pair[1]
+        )
+        raise InputError(
+            f"run {run} knows other classes than data {data.name} "
+            f"(class {number}: {ours!r} and {theirs!r})",
             f"the data it was trained on ({trained.data.name})",
             "name it with --data",
         )

@@ -143,8 +143,11 @@ class ParityReport:
 
     @staticmethod
     def _remedy(name: str) -> str:
-        remedy = "try --precision auto, --qat-epochs or --max-drop"
-        return remedy if name == "int8" else "try --precision fp32"
+        if name in ("folded", "onnx", "fp32"):
+            return "no option helps: this is an error of the export, please report it"
+        if name == "int8":
+            return "try --precision auto, --qat-epochs or --max-drop"
+        return "try --precision fp32"
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``reports/parity.json``."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -37,6 +38,7 @@ UNQUANTIZED = "unquantized"
 """Metadata of a node that is never quantized; its value is empty."""
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_NO_OVERFLOW = "session.x64quantprecision"
 
 Logits = npt.NDArray[np.float32]
 
@@ -69,20 +71,31 @@ class DeployGraph(nn.Module):
 def to_onnx(
     model: nn.Module, normalization: Normalization, size: int, opset: int
 ) -> onnx.ModelProto:
-    """Export the deploy graph, BatchNorms folded, simplified, static shapes, batch 1."""
+    """Export the deploy graph, BatchNorms folded, simplified, static shapes, batch 1.
+
+    Raises:
+        GateError: The network computes something that ONNX cannot say.
+    """
     graph = DeployGraph(model, normalization).eval().cpu()
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
-    with warnings.catch_warnings(), _quiet("torch.onnx"):
+    with warnings.catch_warnings(), _silent():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            graph,
-            (example,),
-            dynamo=True,
-            opset_version=opset,
-            input_names=[INPUT],
-            output_names=[LOGITS, REGION, SIMILARITY] if isinstance(model, GLSim) else [LOGITS],
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=[LOGITS, REGION, SIMILARITY] if isinstance(model, GLSim) else [LOGITS],
+                verbose=False,
+            )
+        except Exception as error:  # the exporter's have no base of their own
+            raise GateError(
+                f"torch cannot write the network as ONNX: {_root_cause(error)}; expected operators "
+                f"of opset {opset} and shapes that no picture changes; no bundle was written; "
+                "train another model: edge-fgir models list"
+            ) from error
     assert program is not None
     modules = _modules(program.model_proto)
     precise: tuple[str, ...] = getattr(model, "full_precision", ())
@@ -143,11 +156,17 @@ def _modules(model: onnx.ModelProto) -> dict[str, str]:
 
 def check_ops(model: onnx.ModelProto, allowed: Sequence[str], target: str) -> None:
     """Raise GateError if the graph uses an operator the target's list does not name."""
-    strange = sorted({node.op_type for node in model.graph.node} - set(allowed))
+    strange: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type not in allowed:
+            where = [f" (layer {one.value})" for one in node.metadata_props if one.key == MODULE]
+            strange.setdefault(node.op_type, "".join(where))
     if strange:
+        found = ", ".join(f"{kind}{where}" for kind, where in sorted(strange.items()))
         raise GateError(
-            f"the graph uses {', '.join(strange)}, which target {target} does not list; "
-            "no bundle was written"
+            f"the graph uses {found}; expected operators that target {target} lists in "
+            f"export/{target}/target.yaml; no bundle was written; train another model: "
+            "edge-fgir models list"
         )
 
 
@@ -172,6 +191,11 @@ def unquantized_nodes(model: onnx.ModelProto) -> list[str]:
 def is_transformer(model: onnx.ModelProto) -> bool:
     """Say whether the graph computes attention."""
     return any(node.op_type == "Softmax" for node in model.graph.node)
+
+
+def selects(model: onnx.ModelProto) -> bool:
+    """Say whether the graph picks tokens or places: rounding decides where two are as good."""
+    return any(node.op_type in ("ArgMax", "ArgMin", "TopK") for node in model.graph.node)
 
 
 @dataclass(frozen=True)
@@ -207,11 +231,17 @@ def with_head(model: onnx.ModelProto, head: Head) -> onnx.ModelProto:
     return result
 
 
-def session_of(model: onnx.ModelProto, *, optimized: bool = True) -> Any:
-    """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser."""
+def session_of(model: onnx.ModelProto, *, optimized: bool = True, exact: bool = False) -> Any:
+    """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser.
+
+    ``exact``: INT8 products are summed without overflow, as on ARM. The x86 kernels of CPUs that
+    lack VNNI clip sums of two products to 16 bits, which is faster.
+    """
     import onnxruntime as ort
 
     options = onnxruntime_options()
+    if exact:
+        options.add_session_config_entry(_NO_OVERFLOW, "1")
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(
@@ -221,18 +251,25 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True) -> Any:
 
 def run_onnx(model: onnx.ModelProto, images: Pixels, *, optimized: bool = True) -> Logits:
     """Run a graph in ONNX Runtime on (N, S, S, 3) pixels: (N, K) of its output."""
-    session = session_of(model, optimized=optimized)
+    session = session_of(model, optimized=optimized, exact=True)
     outputs = [session.run(None, {INPUT: image[None]})[0] for image in images]
     return np.concatenate(outputs).astype(np.float32)
 
 
+def _root_cause(error: BaseException) -> str:
+    """Return the first line of what began it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Keep a chatty library's logger at errors while the block runs."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+def _silent() -> Iterator[None]:
+    """Let nothing be printed or logged while the block runs: what fails is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
     finally:
-        logger.setLevel(before)
+        logging.disable(before)

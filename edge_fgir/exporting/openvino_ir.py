@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from edge_fgir._errors import EdgeFgirError
 from edge_fgir.exporting.graph import OUTPUT, Head, Logits
 from edge_fgir.exporting.target import NncfScheme
 from edge_fgir.runtime import Pixels
@@ -147,7 +148,13 @@ def ir_files(model: Any, *, half: bool = False) -> dict[str, bytes]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
-        ov.save_model(model, path, compress_to_fp16=half)
+        try:
+            ov.save_model(model, path, compress_to_fp16=half)
+        except RuntimeError as error:  # all that it says of a full disk is "iostream error"
+            raise EdgeFgirError(
+                f"OpenVINO cannot write to {folder}: {str(error).splitlines()[-1]}; expected room "
+                "for the model; free some, or set TMPDIR to another folder"
+            ) from error
         return {f"openvino/{p.name}": p.read_bytes() for p in sorted(Path(folder).iterdir())}
 
 

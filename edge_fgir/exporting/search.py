@@ -115,8 +115,8 @@ class Search:
         validation: (N, S, S, 3) its images.
         calibration: The images that ranges are measured on.
         wanted: (M, K) torch's logits of those.
-        foreign: The target's processors are of another kind than this machine's, so that times here
-            say whether INT8 helps, but not which scheme is fastest there.
+        foreign: The target's processors are of another kind than this machine's: the fastest scheme
+            here says whether INT8 helps, but not which is fastest there.
         tell: Called with each trial.
     """
 
@@ -186,11 +186,13 @@ class Search:
             return Choice(good[0], trials, "the first that keeps the gates; no latency is known")
         limit = _AS_FAST * min(times[trial.name] for trial in good)
         fastest = min((t for t in good if times[t.name] <= limit), key=_error)
-        best, title = (good[0], "the first") if self.foreign else (fastest, "the fastest")
-        compared = f"{best.p50_ms:.2f} ms, {first.name} {first.p50_ms:.2f} ms"
-        if float_too and times[best.name] >= times[first.name]:
+        compared = f"{fastest.name} {fastest.p50_ms:.2f} ms, {first.name} {first.p50_ms:.2f} ms"
+        if float_too and times[fastest.name] >= times[first.name]:
             return Choice(first, trials, f"INT8 is not faster: {compared}")
-        return Choice(best, trials, f"{title} that keeps the gates: {compared}")
+        if self.foreign:
+            why = f"the first that keeps the gates; on this machine's other processor {compared}"
+            return Choice(good[0], trials, why)
+        return Choice(fastest, trials, f"the fastest that keeps the gates: {compared}")
 
     def _timed(self, trials: list[Trial]) -> list[Trial]:
         """Measure the latencies side by side."""

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.special import log_softmax
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
 from edge_fgir.benchmarking.environment import library_versions
 from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
 from edge_fgir.exporting.target import Target
 from edge_fgir.models.trained import TrainedModel
@@ -29,6 +31,9 @@ from edge_fgir.runtime.manifest import (
     Precision,
 )
 from edge_fgir.runtime.signature import SigningKey
+
+_LEAST = 1e-30
+"""A probability below it says no more about its logit."""
 
 
 def check_out(out: Path, *, as_zip: bool) -> None:
@@ -80,14 +85,15 @@ def write_bundle(
     parity: ParityReport,
     validation: Pixels,
     *,
+    exact: bool = False,
     regions: Regions | None = None,
     as_zip: bool,
     signing_key: SigningKey | None = None,
 ) -> Bundle:
     """Seal ``contents`` as a bundle, open it, replay validation and golden images, then keep it.
 
-    With ``signing_key``, the manifest as it is in the end is signed. ``regions`` are where torch
-    looks again on the validation images.
+    With ``signing_key``, the manifest as it is in the end is signed. ``exact``: the logits
+    themselves must be torch's. ``regions`` are where torch looks again on the validation images.
 
     Raises:
         GateError: The opened bundle breaks a bound; nothing is left behind.
@@ -102,6 +108,7 @@ def write_bundle(
                 golden,
                 parity,
                 validation,
+                exact=exact,
                 regions=regions,
                 as_zip=False,
                 signing_key=signing_key,
@@ -114,8 +121,8 @@ def write_bundle(
         bundle = Bundle(draft)
         with Classifier(bundle, open_engine(bundle, device)) as model:
             probabilities = np.concatenate([model.infer(image[None]) for image in validation])
-            logits = np.log(np.maximum(probabilities, 1e-30)) * bundle.calibration.temperature
-            parity.add("bundle", logits)
+            logits = _logits_of(probabilities, bundle.calibration.temperature, parity.reference)
+            parity.add("bundle", logits, exact=exact)
             answers = np.concatenate([model.infer(image[None]) for image in golden])
             if regions is not None:
                 found = np.concatenate([model.explain(image).regions for image in validation])
@@ -132,12 +139,28 @@ def write_bundle(
     return Bundle(out)
 
 
+def _logits_of(probabilities: Logits, temperature: float, reference: Logits) -> Logits:
+    """Return logits (N, K), up to a constant a row.
+
+    What is too small for float32 is taken to be what ``reference`` says, if that is as small.
+    """
+    expected = log_softmax(reference / temperature, axis=1)
+    known = np.log(np.maximum(probabilities, _LEAST))
+    hidden = np.minimum(expected, np.log(_LEAST))
+    found = np.where(probabilities > _LEAST, known, hidden) * temperature
+    return found.astype(np.float32)
+
+
 def seal(folder: Path, contents: dict[str, bytes], fields: dict[str, object]) -> bytes:
     """Write the files and their manifest, and return the manifest's bytes."""
     for name, data in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            error.filename = str(path)  # a full disk does not say whose bytes were too many
+            raise
     manifest = Manifest.sealed(contents, **fields).dump().encode()
     (folder / MANIFEST).write_bytes(manifest)
     return manifest

@@ -13,6 +13,7 @@ from interrupts import hears_interrupts
 from safetensors.torch import load_file, save_file
 
 from edge_fgir import GateError, InputError
+from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import open_data
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.trained import weights_file
@@ -36,6 +37,12 @@ def test_weights_that_are_not_numbers(run: Path, photos: Path, tmp_path: Path) -
     with pytest.raises(InputError, match=r"the weights of .*run are not finite: \S+"):
         export(run, read_target("arm"), open_data(str(photos)), tmp_path / "x.fgir")
     assert not (tmp_path / "x.fgir").exists()
+
+
+def test_labels_that_are_not_the_models(run: Path, photos: Path, tmp_path: Path) -> None:
+    (run / "labels.txt").write_text("green_leaf\nred_leaf\n")
+    with pytest.raises(InputError, match=r"labels\.txt has 2 labels; expected 3"):
+        export(run, read_target("arm"), open_data(str(photos)), tmp_path / "x.fgir")
 
 
 def test_more_weights_than_a_file_holds(
@@ -102,7 +109,9 @@ def test_a_full_disk_leaves_nothing_behind(run: Path, photos: Path, tmp_path: Pa
         [*command, "--precision", "fp32"], capture_output=True, text=True, env=environment()
     )
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("error: File too large")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.endswith("model.onnx: File too large")
     assert "Traceback" not in done.stderr
     assert not any(path.is_file() for path in tmp_path.glob("out/**/*"))
 
@@ -133,3 +142,62 @@ def test_an_interrupted_export_leaves_the_earlier_bundle(
     assert second.returncode == (130 if kind is signal.SIGINT else -kind)
     assert (out / "manifest.json").read_bytes() == before
     assert all(check.ok for check in Bundle(out).check_files())
+
+
+_SLOW = """
+import sys, time
+from edge_fgir.exporting import writer
+from edge_fgir.cli import main
+seal = writer.seal
+def slow(*arguments):
+    manifest = seal(*arguments)
+    print("sealed", flush=True)
+    time.sleep(60)
+    return manifest
+writer.seal = slow
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_an_export_that_is_interrupted_while_it_writes_leaves_no_bundle(
+    kind: signal.Signals, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / "x.fgir"
+    command = [sys.executable, "-c", _SLOW, "export", *arguments(run, photos, out)]
+    with subprocess.Popen(
+        [*command, "--precision", "fp32"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+        preexec_fn=hears_interrupts,
+    ) as writing:
+        assert writing.stdout is not None
+        while "sealed" not in writing.stdout.readline():
+            assert writing.poll() is None
+        assert not out.exists()
+        writing.send_signal(kind)
+    assert not out.exists()
+    left = [path.name for path in out.parent.iterdir()]
+    assert left == [] if kind is signal.SIGINT else all(name.startswith(".x.fgir") for name in left)
+
+
+def test_a_full_temporary_folder_is_named(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino as ov
+
+    def full(*arguments: object, **options: object) -> None:
+        raise RuntimeError("Check failed at somewhere\nbasic_ios::clear: iostream error")
+
+    monkeypatch.setattr(ov, "save_model", full)
+    with pytest.raises(EdgeFgirError, match=r"cannot write to .*iostream error; .*set TMPDIR"):
+        export(
+            run,
+            read_target("openvino"),
+            open_data(str(photos)),
+            tmp_path / "x.fgir",
+            precision="fp32",
+        )
+    assert not (tmp_path / "x.fgir").exists()

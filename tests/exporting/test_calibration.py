@@ -29,6 +29,13 @@ def test_the_temperature_that_was_put_in_is_found(temperature: float) -> None:
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
 
 
+def test_right_answers_alone_are_not_certain() -> None:
+    labels = np.arange(100) % 4
+    logits = np.eye(4, dtype=np.float32)[labels] * 2
+    probabilities = softmax(logits / fit_temperature(logits, labels), axis=1)
+    assert 0.95 < probabilities.max() < 0.999
+
+
 def test_calibration_lowers_the_error_and_keeps_the_right_answers() -> None:
     logits, labels = drawn_logits(3.0)
     found = fit_calibration(logits, labels, None)

@@ -44,5 +44,13 @@ def test_a_broken_bound_closes_the_gate(logits: np.ndarray, exact: bool, message
     assert "no bundle was written" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("stage", "remedy"), [("onnx", "no option helps"), ("int8", "try --precision auto")]
+)
+def test_what_to_do_depends_on_the_stage(stage: str, remedy: str) -> None:
+    with pytest.raises(GateError, match=remedy):
+        report().add(stage, with_wrong(50))
+
+
 def test_one_wrong_image_in_a_hundred_is_within_the_bound() -> None:
     assert report().add("int8", with_wrong(1)).top1_drop == pytest.approx(1.0)

@@ -120,8 +120,54 @@ def test_an_operator_off_the_list_closes_the_gate() -> None:
     graph = to_onnx(
         torch.nn.Sequential(randomised("lrnet14"), torch.nn.Softplus()), NORMALIZATION, 64, 18
     )
-    with pytest.raises(GateError, match=r"uses .*Softplus.*target arm does not list"):
+    with pytest.raises(GateError, match=r"uses Softplus \(layer 1\); expected .*target arm lists"):
         check_ops(graph, read_target("arm").ops, "arm")
+
+
+class Unexportable(torch.nn.Module):
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(pixels.mean((2, 3)))
+
+
+class Undecided(torch.nn.Module):
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        means = pixels.mean((2, 3))
+        return means if means.sum() > 0 else -means
+
+
+@pytest.mark.parametrize("model", [Unexportable(), Undecided()], ids=["operator", "control flow"])
+def test_what_onnx_cannot_say_is_one_line(
+    model: torch.nn.Module, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(GateError, match="torch cannot write the network as ONNX: ") as caught:
+        to_onnx(model, NORMALIZATION, 16, 18)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "".join(capsys.readouterr()) == ""
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050"])
+def test_timms_small_networks_go_to_every_target(name: str, pictures: np.ndarray) -> None:
+    model = randomised(name)
+    graph = to_onnx(folded(model), NORMALIZATION, 64, 19)
+    for target in target_names():
+        check_ops(graph, read_target(target).ops, target)
+    expected = logits_of(model, pictures, NORMALIZATION, "torch")
+    assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_int8_sums_do_not_overflow_where_a_cpu_lacks_vnni() -> None:
+    """Weights and activations at their ends: x86 kernels would clip sums of two products."""
+    scheme = QdqScheme(tool="qdq", ops=("MatMul", "Gemm"), activations="uint8")
+    torch.manual_seed(0)
+    layers = (torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(192, 16), torch.nn.ReLU())
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(16, 5))
+    with torch.no_grad():
+        for layer in (model[2], model[4]):
+            layer.weight.copy_(layer.weight.sign())
+    images = np.random.default_rng(0).integers(128, 256, (8, 64, 64, 3), dtype=np.uint8)
+    found = quantize_onnx(to_onnx(model, NORMALIZATION, 64, 18), images, scheme)
+    simulated = run_onnx(found, images, optimized=False)
+    assert np.abs(run_onnx(found, images) - simulated).max() < 0.02 * np.abs(simulated).max()
 
 
 def test_the_exported_run_is_the_trained_one(tiny_run: Path) -> None:

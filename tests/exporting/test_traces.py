@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from stirred import stir
 
 from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.graph import DeployGraph, to_onnx
@@ -43,6 +44,30 @@ def network(name: str) -> torch.nn.Module:
     clca = Reduction(method="evit", keep_rate=0.5, cla=True, clr_tokens=1)
     reduction = clca if name.startswith("vit_") else None
     return folded(create_model(name, 5, image_size=64, reduction=reduction))
+
+
+@pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano"])
+def test_a_wrong_fold_is_found_at_its_block(name: str, pictures: np.ndarray) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, 5).eval()
+    stir(model)
+    form = folded(model)
+
+    def parts() -> str:
+        right, found = (
+            trace_torch(DeployGraph(each, NORMALIZATION), pictures, blocks=True)
+            for each in (model, form)
+        )
+        return first_difference(right, found, 1e-3)
+
+    assert parts() == ""
+    block, layer = {
+        "lrnet14": ("stages.2.0", "stages.2.0.residual.0"),
+        "vitfs_nano": ("blocks.5", "blocks.5.mlp.fc1"),
+    }[name]
+    with torch.no_grad():
+        form.get_submodule(layer).weight.neg_()
+    assert f"layer {block} (" in parts()
 
 
 def damaged(model: onnx.ModelProto, module: str) -> onnx.ModelProto:
