@@ -3,15 +3,16 @@
     .venv/bin/python benchmarks/export.py --model runs/lrnet14 ../shared/data/cub_100
 
 exports every trained run that is named, for all targets, with `--precision auto` and in float, and
-evaluates the bundles on the test split beside torch (Jetson graphs in ONNX Runtime). Speed is
-measured on networks with random weights, which it does not depend on: torch eager, float and every
-INT8 scheme of the target take turns in one run; the value is a ratio of medians. `--quick` only
-shows that it works.
+evaluates the bundles on the test split beside torch (Jetson graphs in ONNX Runtime). With
+`--speed`, networks with random weights, on which it does not depend, are timed: torch eager, float
+and every INT8 scheme of the target take turns in one run; the value is a ratio of medians. What the
+result file has of other networks stays. `--quick` only shows that it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from edge_fgir.models import create_model
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of, normalized
 from edge_fgir.models.reduction import Reduction
-from edge_fgir.models.trained import load_trained
+from edge_fgir.models.trained import TrainedModel, load_trained
 from edge_fgir.runtime import Classifier, Device
 from edge_fgir.runtime.manifest import Normalization
 
@@ -153,13 +154,21 @@ def accuracy_of(run: Path, data: DataSet) -> Iterator[dict[str, Any]]:
                 with Classifier.open(bundle.path, device=device) as classifier:
                     answers = np.concatenate([classifier.infer(image[None]) for image in images])
                 yield {
-                    "network": f"{trained.architecture} {trained.preprocess.size} px",
+                    "network": title_of(trained),
                     "data": data.name,
                     "test_images": len(labels),
                     "target": name,
                     "asked": precision,
                     **judged(bundle, target, answers.argmax(axis=1), right, labels),
                 }
+
+
+def title_of(trained: TrainedModel) -> str:
+    """Name a run's network."""
+    reduction = trained.reduction
+    kept = f", {reduction.method} {reduction.keep_rate:g}" if reduction else ""
+    clca = ", CLCA" if reduction and reduction.cla else ""
+    return f"{trained.architecture} {trained.preprocess.size} px{kept}{clca}"
 
 
 def judged(
@@ -224,27 +233,36 @@ def main() -> None:
     parser.add_argument(
         "--model", nargs=2, action="append", default=[], metavar=("RUN", "DATA"), help="repeatable"
     )
+    parser.add_argument("--speed", action="store_true", help="time networks")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each form")
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
-    parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
+    parser.add_argument("--out", type=Path, default=RESULT, help="result file")
     arguments = parser.parse_args()
-    accuracy: list[dict[str, Any]] = []
+    if arguments.quick:
+        for name, several in QUICK.items():
+            for network in several:
+                for row in speed_of(read_target(name), network, 0.2):
+                    show_speed(row)
+        return
     for run, data in arguments.model:
         for row in accuracy_of(Path(run), open_data(data)):
             show_accuracy(row)
-            accuracy.append(row)
-    speed: list[dict[str, Any]] = []
-    networks: dict[str, Sequence[Network]] = {**(QUICK if arguments.quick else SPEED)}
-    for name, several in networks.items():
+            keep(arguments.out, "accuracy", row, ("network", "data", "target", "asked"))
+    for name, several in SPEED.items() if arguments.speed else ():
         for network in several:
-            seconds = 0.2 if arguments.quick else arguments.seconds
-            for row in speed_of(read_target(name), network, seconds):
+            for row in speed_of(read_target(name), network, arguments.seconds):
                 show_speed(row)
-                speed.append(row)
-    out = arguments.out or (None if arguments.quick else RESULT)
-    if out:
-        body = {"schema": "edge-fgir/benchmark/1", "accuracy": accuracy, "speed": speed}
-        write_json(out, {**body, "environment": environment()})
+                keep(arguments.out, "speed", row, ("network", "target", "form"))
+
+
+def keep(out: Path, part: str, row: dict[str, Any], key: Sequence[str]) -> None:
+    """Write a row to the result file, in place of the one with the same key."""
+    body: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    here = environment()
+    row = {**row, **{name: here[name] for name in ("date", "instructions")}}
+    others = [one for one in body.get(part, ()) if any(one[name] != row[name] for name in key)]
+    body |= {"schema": "edge-fgir/benchmark/1", part: [*others, row], "environment": here}
+    write_json(out, body)
 
 
 if __name__ == "__main__":

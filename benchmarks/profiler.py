@@ -121,22 +121,28 @@ def bundle_path(folder: Path, form: str, name: str, number: int) -> Path:
     return folder / form.replace(" ", "-").replace("bf16", "fp32") / f"{name}-{number}.fgir"
 
 
-def build(folder: Path, quick: bool) -> None:
-    """Export and quantize what is not there yet."""
+def build(folder: Path, quick: bool, forms: Sequence[str] = FORMS) -> None:
+    """Export and quantize what is not there yet, one target after another."""
     jobs = [(name, n, s) for name, settings in networks(quick) for n, s in enumerate(settings)]
-    with progress("building", len(jobs)) as meter:
-        for name, number, setting in jobs:
-            one = described(name).at(image_size=setting.image_size, keep_rate=setting.keep_rate)
-            for target in dict.fromkeys(form.split()[0] for form in FORMS):
-                forms = [f for f in FORMS if f.startswith(target) and "bf16" not in f]
-                missing = [f for f in forms if not bundle_path(folder, f, name, number).exists()]
-                if missing:
-                    graph = timing_graph(one, read_target(target))
-                for form in missing:
-                    out = bundle_path(folder, form, name, number)
-                    precision = cast("Precision", form.split()[1])
-                    write_timing_bundle(one, read_target(target), precision, graph, out)
-            meter.advance()
+    for target in dict.fromkeys(form.split()[0] for form in forms):
+        own = [f for f in forms if f.startswith(target) and "bf16" not in f]
+        with progress(f"building for {target}", len(jobs)) as meter:
+            for name, number, setting in jobs:
+                build_one(folder, own, name, number, setting)
+                meter.advance()
+
+
+def build_one(folder: Path, forms: Sequence[str], name: str, number: int, setting: Setting) -> None:
+    """Export a network for one target and write its forms that are missing."""
+    missing = [f for f in forms if not bundle_path(folder, f, name, number).exists()]
+    if not missing:
+        return
+    one = described(name).at(image_size=setting.image_size, keep_rate=setting.keep_rate)
+    target = read_target(missing[0].split()[0])
+    graph = timing_graph(one, target)
+    for form in missing:
+        out = bundle_path(folder, form, name, number)
+        write_timing_bundle(one, target, cast("Precision", form.split()[1]), graph, out)
 
 
 def calls_of(folder: Path, form: str, name: str, settings: Sequence[Setting]) -> dict[str, Call]:
@@ -331,7 +337,7 @@ def main() -> None:
         nargs="+",
         choices=FORMS,
         default=forms_here(),
-        help="what is timed; the others stay as the result file has them",
+        help="what is built or timed; the others stay as the result file has them",
     )
     arguments = parser.parse_args()
     out = arguments.out or (None if arguments.quick else RESULT)
@@ -344,7 +350,7 @@ def main() -> None:
             build(Path(name), quick=True)
             measure_all(Path(name), arguments.out, quick=True)
     if arguments.build:
-        build(arguments.build, arguments.quick)
+        build(arguments.build, arguments.quick, arguments.forms)
     if arguments.measure:
         measure_all(arguments.measure, out, arguments.quick, arguments.forms)
 
