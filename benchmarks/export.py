@@ -90,7 +90,7 @@ SPEED: dict[str, tuple[Network, ...]] = {
         Network("vitfs_tiny", 224, keep_rate=0.5),
     ),
 }
-QUICK = {
+QUICK: dict[str, tuple[Network, ...]] = {
     "openvino": (Network("vitfs_nano", 96, over_torch=8),),
     "arm": (Network("lrnet14", 64, over_float=2),),
 }
@@ -248,7 +248,8 @@ def main() -> None:
         for row in accuracy_of(Path(run), open_data(data)):
             show_accuracy(row)
             keep(arguments.out, "accuracy", row, ("network", "data", "target", "asked"))
-    for name, several in SPEED.items() if arguments.speed else ():
+    networks = SPEED if arguments.speed else {}
+    for name, several in networks.items():
         for network in several:
             for row in speed_of(read_target(name), network, arguments.seconds):
                 show_speed(row)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, cast
 
@@ -46,7 +45,7 @@ from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
 from edge_fgir.models.reduction import KeepRate, Method, ReducedViT
-from edge_fgir.models.trained import LABELS, TrainedModel, load_at, read_labels
+from edge_fgir.models.trained import LABELS, TrainedModel, class_difference, load_at, read_labels
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
 from edge_fgir.runtime.signature import SigningKey
@@ -286,15 +285,10 @@ def _check_same_data(run: Path, data: DataSet) -> None:
             "copy the run again, or train again",
         )
     if known != data.classes:
-        pairs = zip_longest(known, data.classes, fillvalue="none")
-        number, (ours, theirs) = next(
-            (number, pair) for number, pair in enumerate(pairs) if pair[0] != pair[1]
-        )
         raise InputError(
-            f"run {run} knows other classes than data {data.name} "
-            f"(class {number}: {ours!r} and {theirs!r})",
+            f"run {run} knows other classes than data {data.name}",
             f"the data it was trained on ({trained.data.name})",
-            "name it with --data",
+            f"{class_difference(known, data.classes)}; name that data with --data",
         )
 
 

@@ -13,7 +13,7 @@ from edge_fgir._files import sha256
 from edge_fgir.benchmarking import write_result
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
-from edge_fgir.models.trained import TrainedModel, read_labels, weights_file
+from edge_fgir.models.trained import TrainedModel, class_difference, read_labels, weights_file
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.budget import Budget
 from edge_fgir.profiling.candidates import Candidate, Candidates, described
@@ -127,10 +127,12 @@ def _profiled(request: Request, run: Path, title: str, tell: Tell) -> Profiled:
     trained = TrainedModel.read(run)
     if trained.attention_maps:
         raise InputError(f"{run} is a CAL teacher", "a student: teachers are not deployed")
-    if read_labels(run) != request.data.classes:
+    known = read_labels(run)
+    if known != request.data.classes:
         raise InputError(
             f"run {run} knows other classes than data {request.data.name}",
             f"the data it was trained on ({trained.data.name})",
+            class_difference(known, request.data.classes),
         )
     target = request.target
     precisions = request.precisions or tuple(
