@@ -50,6 +50,7 @@ from edge_fgir.runtime.manifest import DataInfo, Normalization, Precision
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "profiler.json"
 NETWORKS = ("vitfs_tiny", "vit_tiny_patch16_224")
+QUICK = "vitfs_nano"
 WIDTHS = {"vitfs_tiny": "vitfs_small"}
 """What is predicted from the network on the left and four measurements of its own."""
 FORMS = ("openvino fp32", "openvino bf16", "openvino int8", "arm fp32", "arm int8")
@@ -107,12 +108,12 @@ def settings_of(name: str, quick: bool) -> tuple[list[Setting], list[Setting]]:
     return probes, drawn(2 if quick else HELD_OUT, 0, probes)
 
 
-def networks(quick: bool) -> Iterator[tuple[str, list[Setting]]]:
-    """Yield everything that is timed: a name and its settings."""
-    for name in ("vitfs_nano",) if quick else NETWORKS:
+def networks(names: Sequence[str], quick: bool) -> Iterator[tuple[str, list[Setting]]]:
+    """Yield what is timed: a name and its settings; behind them, the widths that follow."""
+    for name in names:
         probes, held_out = settings_of(name, quick)
         yield name, [*probes, *held_out]
-    for name in () if quick else WIDTHS.values():
+    for name in () if quick else [WIDTHS[name] for name in names if name in WIDTHS]:
         yield name, drawn(TRANSFER_PROBES + TRANSFER_HELD_OUT, 1, ())
 
 
@@ -121,9 +122,11 @@ def bundle_path(folder: Path, form: str, name: str, number: int) -> Path:
     return folder / form.replace(" ", "-").replace("bf16", "fp32") / f"{name}-{number}.fgir"
 
 
-def build(folder: Path, quick: bool, forms: Sequence[str] = FORMS) -> None:
+def build(folder: Path, names: Sequence[str], forms: Sequence[str], quick: bool) -> None:
     """Export and quantize what is not there yet, one target after another."""
-    jobs = [(name, n, s) for name, settings in networks(quick) for n, s in enumerate(settings)]
+    jobs = [
+        (name, n, s) for name, settings in networks(names, quick) for n, s in enumerate(settings)
+    ]
     for target in dict.fromkeys(form.split()[0] for form in forms):
         own = [f for f in forms if f.startswith(target) and "bf16" not in f]
         with progress(f"building for {target}", len(jobs)) as meter:
@@ -258,15 +261,22 @@ def transfer_row(model: LatencyModel, name: str, form: str, ms: Sequence[float])
     }
 
 
-def measure_all(folder: Path, out: Path | None, quick: bool, forms: Sequence[str] = FORMS) -> None:
-    """Time forms, judge, print and write; the others stay as the result file has them."""
+def measure_all(
+    folder: Path, names: Sequence[str], forms: Sequence[str], out: Path | None, quick: bool
+) -> None:
+    """Time forms of networks, judge, print and write; others stay as the result file has them."""
     known = json.loads(out.read_text()) if out is not None and out.exists() else {}
-    rows: list[dict[str, Any]] = [r for r in known.get("rows", ()) if r["form"] not in forms]
-    transfers = [r for r in known.get("transfers", ()) if r["form"] not in forms]
+    timed_now = {*names, *(WIDTHS[name] for name in names if name in WIDTHS)}
+
+    def others(part: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = known.get(part, [])
+        return [r for r in rows if r["form"] not in forms or r["network"] not in timed_now]
+
+    rows, transfers = others("rows"), others("transfers")
     here = {key: environment()[key] for key in ("date", "instructions")}
     for form in forms:
         models: dict[str, LatencyModel] = {}
-        for name, settings in networks(quick):
+        for name, settings in networks(names, quick):
             ms, seconds = timed(folder, form, name, settings, quick)
             if name in WIDTHS.values():
                 source = next(key for key, value in WIDTHS.items() if value == name)
@@ -339,20 +349,25 @@ def main() -> None:
         default=forms_here(),
         help="what is built or timed; the others stay as the result file has them",
     )
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="likewise"
+    )
     arguments = parser.parse_args()
-    out = arguments.out or (None if arguments.quick else RESULT)
+    quick, forms = arguments.quick, arguments.forms
+    names = (QUICK,) if quick else arguments.networks
+    out = arguments.out or (None if quick else RESULT)
     if arguments.judge:
         judge_again(arguments.out or RESULT)
     elif not (arguments.build or arguments.measure):
-        if not arguments.quick:
+        if not quick:
             parser.error("--build FOLDER or --measure FOLDER")
         with tempfile.TemporaryDirectory() as name:
-            build(Path(name), quick=True)
-            measure_all(Path(name), arguments.out, quick=True)
+            build(Path(name), names, forms, quick)
+            measure_all(Path(name), names, forms, arguments.out, quick)
     if arguments.build:
-        build(arguments.build, arguments.quick, arguments.forms)
+        build(arguments.build, names, forms, quick)
     if arguments.measure:
-        measure_all(arguments.measure, out, arguments.quick, arguments.forms)
+        measure_all(arguments.measure, names, forms, out, quick)
 
 
 if __name__ == "__main__":

@@ -127,12 +127,12 @@ def _profiled(request: Request, run: Path, title: str, tell: Tell) -> Profiled:
     trained = TrainedModel.read(run)
     if trained.attention_maps:
         raise InputError(f"{run} is a CAL teacher", "a student: teachers are not deployed")
-    known = read_labels(run)
-    if known != request.data.classes:
+    labels = read_labels(run)
+    if labels != request.data.classes:
         raise InputError(
             f"run {run} knows other classes than data {request.data.name}",
             f"the data it was trained on ({trained.data.name})",
-            class_difference(known, request.data.classes),
+            class_difference(labels, request.data.classes),
         )
     target = request.target
     precisions = request.precisions or tuple(
