@@ -277,6 +277,9 @@ def measure_all(
     for form in forms:
         models: dict[str, LatencyModel] = {}
         for name, settings in networks(names, quick):
+            if not bundle_path(folder, form, name, 0).exists():
+                print(f"{name} {form}: not built, left out")
+                continue
             ms, seconds = timed(folder, form, name, settings, quick)
             if name in WIDTHS.values():
                 source = next(key for key, value in WIDTHS.items() if value == name)
