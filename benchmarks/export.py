@@ -174,11 +174,13 @@ def accuracy_of(run: Path, data: DataSet) -> Iterator[dict[str, Any]]:
 def answers_of(bundle: Bundle, images: np.ndarray) -> np.ndarray:
     """Return the class of each image, (N,)."""
     if bundle.manifest.runtime == "onnxruntime":
-        return run_onnx(onnx.load_from_string(bundle.read("model.onnx")), images).argmax(axis=1)
-    device: Device = "cpu" if bundle.manifest.runtime == "tensorrt" else "auto"
-    with Classifier.open(bundle.path, device=device) as classifier:
-        found = [classifier.infer(image[None]) for image in images]
-    return np.concatenate(found).argmax(axis=1)
+        answers = run_onnx(onnx.load_from_string(bundle.read("model.onnx")), images)
+    else:
+        device: Device = "cpu" if bundle.manifest.runtime == "tensorrt" else "auto"
+        with Classifier.open(bundle.path, device=device) as classifier:
+            answers = np.concatenate([classifier.infer(image[None]) for image in images])
+    found: np.ndarray = answers.argmax(axis=1)
+    return found
 
 
 def title_of(trained: TrainedModel) -> str:
