@@ -235,18 +235,28 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True, exact: bool = 
     """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser.
 
     ``exact``: INT8 products are summed without overflow, as on ARM. The x86 kernels of CPUs that
-    lack VNNI clip sums of two products to 16 bits, which is faster.
+    lack VNNI clip sums of two products to 16 bits, which is faster. Not where nodes share a weight.
     """
     import onnxruntime as ort
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-    options = onnxruntime_options()
-    if exact:
-        options.add_session_config_entry(_NO_OVERFLOW, "1")
-    if not optimized:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    def opened(no_overflow: bool) -> Any:
+        options = onnxruntime_options()
+        if no_overflow:
+            options.add_session_config_entry(_NO_OVERFLOW, "1")
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    try:
+        return opened(exact)
+    except Fail:
+        if not exact:
+            raise
+        # It converts a weight once for each node that reads it, and fails at the second (GLSim).
+        return opened(False)
 
 
 def run_onnx(model: onnx.ModelProto, images: Pixels, *, optimized: bool = True) -> Logits:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from onnx import TensorProto
@@ -14,7 +13,7 @@ from edge_fgir.data import open_data
 from edge_fgir.exporting import export, read_target
 from edge_fgir.exporting.backends import OnnxBackend, make_backend
 from edge_fgir.exporting.deepstream import deepstream_files
-from edge_fgir.exporting.graph import Head, run_onnx, to_onnx
+from edge_fgir.exporting.graph import Head, run_onnx, session_of, to_onnx
 from edge_fgir.models import create_model
 from edge_fgir.runtime import Calibration, Pixels, Preprocess, verify
 from edge_fgir.runtime.manifest import Normalization, Precision
@@ -85,7 +84,7 @@ def planar(pictures: Pixels) -> np.ndarray:
 
 
 def answers(model: bytes, batch: np.ndarray) -> np.ndarray:
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = session_of(onnx.load_from_string(model), exact=True)
     (name,) = (entry.name for entry in session.get_inputs())
     return np.concatenate([session.run(None, {name: image[None]})[0] for image in batch])
 

@@ -292,7 +292,7 @@ def test_a_teacher_with_other_options_lies_elsewhere(
 ) -> None:
     before = guide_of(plan, data).cache.folder
     path = tmp_path / "teacher" / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "options": {"depth": 3}}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "options": {"in_chans": 3}}))
     assert guide_of(plan, data).cache.folder != before
 
 
