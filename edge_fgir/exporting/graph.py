@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -235,14 +236,14 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True, exact: bool = 
     """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser.
 
     ``exact``: INT8 products are summed without overflow, as on ARM. The x86 kernels of CPUs that
-    lack VNNI clip sums of two products to 16 bits, which is faster. Not where nodes share a weight.
+    lack VNNI clip sums of two products to 16 bits, which is faster.
     """
     import onnxruntime as ort
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-    def opened(no_overflow: bool) -> Any:
+    def opened(model: onnx.ModelProto) -> Any:
         options = onnxruntime_options()
-        if no_overflow:
+        if exact:
             options.add_session_config_entry(_NO_OVERFLOW, "1")
         if not optimized:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -251,12 +252,46 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True, exact: bool = 
         )
 
     try:
-        return opened(exact)
+        return opened(model)
     except Fail:
         if not exact:
             raise
         # It converts a weight once for each node that reads it, and fails at the second (GLSim).
-        return opened(False)
+        return opened(_with_own_weights(model))
+
+
+def _with_own_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph whose nodes share no INT8 tensor, and nothing that dequantizes one."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    tensors = {one.name: one for one in graph.initializer if one.data_type == TensorProto.INT8}
+    dequantizers = {
+        node.output[0]: node
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in tensors
+    }
+    nodes = list(graph.node)
+    del graph.node[:]
+    numbers = count()
+
+    def append(node: onnx.NodeProto) -> None:
+        for place, name in enumerate(node.input):
+            number = next(numbers)
+            if name in tensors:
+                graph.initializer.add().CopyFrom(tensors[name])
+                graph.initializer[-1].name = node.input[place] = f"{name} {number}"
+            elif name in dequantizers:
+                before = onnx.NodeProto()
+                before.CopyFrom(dequantizers[name])
+                before.name = before.output[0] = node.input[place] = f"{name} {number}"
+                append(before)
+        graph.node.append(node)
+
+    for node in nodes:
+        if node.output[0] not in dequantizers:
+            append(node)
+    return result
 
 
 def run_onnx(model: onnx.ModelProto, images: Pixels, *, optimized: bool = True) -> Logits:
