@@ -39,7 +39,6 @@ UNQUANTIZED = "unquantized"
 """Metadata of a node that is never quantized; its value is empty."""
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_NO_OVERFLOW = "session.x64quantprecision"
 
 Logits = npt.NDArray[np.float32]
 
@@ -242,9 +241,7 @@ def session_of(model: onnx.ModelProto, *, optimized: bool = True, exact: bool = 
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
     def opened(model: onnx.ModelProto) -> Any:
-        options = onnxruntime_options()
-        if exact:
-            options.add_session_config_entry(_NO_OVERFLOW, "1")
+        options = onnxruntime_options(exact=exact)
         if not optimized:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         return ort.InferenceSession(

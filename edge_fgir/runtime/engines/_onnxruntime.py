@@ -29,17 +29,24 @@ class OnnxRuntimeEngine:
             import onnxruntime as ort
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "arm", f"opening {bundle.path}") from error
-        options = onnxruntime_options()
-        # Weights beside the file would be looked for in the current folder: none are, they have
-        # no hash in the manifest.
-        options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
         manifest = bundle.manifest
-        if manifest.runtime == "tensorrt":
-            # A replay: its optimiser breaks Q/DQ in float16 (88 instead of 99 % of the labels).
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         model = bundle.read(manifest.model_file)
+
+        def opened(*, exact: bool) -> ort.InferenceSession:
+            options = onnxruntime_options(exact=exact)
+            # Weights beside the file would be looked for in the current folder: none are, they have
+            # no hash in the manifest.
+            options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
+            if manifest.runtime == "tensorrt":
+                # A replay: its optimiser breaks Q/DQ in float16 (88 instead of 99 % of the labels).
+                options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            try:
+                self._session = opened(exact=True)
+            except Exception:  # x86 without VNNI: a weight that two nodes share cannot be converted
+                self._session = opened(exact=False)
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise unloadable(bundle, "ONNX Runtime", error) from error
         known = {output.name for output in self._session.get_outputs()}
