@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/export.py --model runs/lrnet14 ../shared/data/cub_100
 
 exports every trained run that is named, for all targets and precisions, and evaluates the bundles
-on the test split beside torch (Jetson graphs in ONNX Runtime, ARM's with sums as on ARM). Gates are
-the targets' own, but allow one picture of the validation split where that is more than the bound.
+on the test split beside torch (Jetson graphs in ONNX Runtime). Gates are the targets' own, but
+allow one picture of the validation split where that is more than the bound.
 With `--speed`, networks with random weights, on which it does not depend, are timed: torch eager,
 float and every INT8 scheme of the target take turns in one run; the value is a ratio of medians.
 What the result file has of other networks stays. `--quick` only shows that it works.
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from edge_fgir._errors import GateError
@@ -31,7 +30,7 @@ from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.exporting import Target, export, read_target, target_names
 from edge_fgir.exporting.backends import make_backend
-from edge_fgir.exporting.graph import is_transformer, run_onnx, to_onnx
+from edge_fgir.exporting.graph import is_transformer, to_onnx
 from edge_fgir.models import create_model
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of, normalized
@@ -173,12 +172,9 @@ def accuracy_of(run: Path, data: DataSet) -> Iterator[dict[str, Any]]:
 
 def answers_of(bundle: Bundle, images: np.ndarray) -> np.ndarray:
     """Return the class of each image, (N,)."""
-    if bundle.manifest.runtime == "onnxruntime":
-        answers = run_onnx(onnx.load_from_string(bundle.read("model.onnx")), images)
-    else:
-        device: Device = "cpu" if bundle.manifest.runtime == "tensorrt" else "auto"
-        with Classifier.open(bundle.path, device=device) as classifier:
-            answers = np.concatenate([classifier.infer(image[None]) for image in images])
+    device: Device = "cpu" if bundle.manifest.runtime == "tensorrt" else "auto"
+    with Classifier.open(bundle.path, device=device) as classifier:
+        answers = np.concatenate([classifier.infer(image[None]) for image in images])
     found: np.ndarray = answers.argmax(axis=1)
     return found
 
@@ -263,22 +259,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
     parser.add_argument("--out", type=Path, default=RESULT, help="result file")
     arguments = parser.parse_args()
-    if arguments.quick:
-        for name, several in QUICK.items():
-            for network in several:
-                for row in speed_of(read_target(name), network, 0.2):
-                    show_speed(row)
-        return
     for run, data in arguments.model:
         for row in accuracy_of(Path(run), open_data(data)):
             show_accuracy(row)
             keep(arguments.out, "accuracy", row, ("network", "data", "target", "asked"))
-    networks = SPEED if arguments.speed else {}
+    networks = QUICK if arguments.quick else SPEED if arguments.speed else {}
+    seconds = 0.2 if arguments.quick else arguments.seconds
     for name, several in networks.items():
         for network in several:
-            for row in speed_of(read_target(name), network, arguments.seconds):
+            for row in speed_of(read_target(name), network, seconds):
                 show_speed(row)
-                keep(arguments.out, "speed", row, ("network", "target", "form"))
+                if not arguments.quick:
+                    keep(arguments.out, "speed", row, ("network", "target", "form"))
 
 
 def keep(out: Path, part: str, row: dict[str, Any], key: Sequence[str]) -> None:

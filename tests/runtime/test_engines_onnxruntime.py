@@ -23,3 +23,9 @@ def test_threads_do_not_spin_between_calls(arm_bundle: Path) -> None:
     for session in (engine._session, checker):
         options = session.get_session_options()
         assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_a_bundle_answers_here_as_on_arm(arm_bundle: Path) -> None:
+    """On x86 without VNNI, INT8 sums are else clipped to 16 bits, which no ARM kernel does."""
+    options = open_engine(Bundle(arm_bundle))._session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
