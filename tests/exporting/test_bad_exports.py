@@ -116,6 +116,24 @@ def test_a_full_disk_leaves_nothing_behind(run: Path, photos: Path, tmp_path: Pa
     assert not any(path.is_file() for path in tmp_path.glob("out/**/*"))
 
 
+def stopped(command: list[str], at: str, kind: signal.Signals) -> int:
+    """Send a signal to a command once it has printed ``at``; return its exit code."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+        preexec_fn=hears_interrupts,
+    ) as process:
+        assert process.stdout is not None
+        while at not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(kind)
+        process.stdout.read()
+    return process.returncode
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_export_leaves_the_earlier_bundle(
     kind: signal.Signals, run: Path, photos: Path, tmp_path: Path
@@ -126,20 +144,7 @@ def test_an_interrupted_export_leaves_the_earlier_bundle(
     if first.returncode:  # 36 images of a tiny run keep float's gates
         pytest.fail(first.stderr)
     before = (out / "manifest.json").read_bytes()
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment(),
-        preexec_fn=hears_interrupts,
-    ) as second:
-        assert second.stdout is not None
-        while "gate onnx" not in second.stdout.readline():
-            assert second.poll() is None
-        second.send_signal(kind)
-        second.stdout.read()
-    assert second.returncode == (130 if kind is signal.SIGINT else -kind)
+    assert stopped(command, "gate onnx", kind) == (130 if kind is signal.SIGINT else -kind)
     assert (out / "manifest.json").read_bytes() == before
     assert all(check.ok for check in Bundle(out).check_files())
 
@@ -165,19 +170,7 @@ def test_an_export_that_is_interrupted_while_it_writes_leaves_no_bundle(
 ) -> None:
     out = tmp_path / "out" / "x.fgir"
     command = [sys.executable, "-c", _SLOW, "export", *arguments(run, photos, out)]
-    with subprocess.Popen(
-        [*command, "--precision", "fp32"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment(),
-        preexec_fn=hears_interrupts,
-    ) as writing:
-        assert writing.stdout is not None
-        while "sealed" not in writing.stdout.readline():
-            assert writing.poll() is None
-        assert not out.exists()
-        writing.send_signal(kind)
+    stopped([*command, "--precision", "fp32"], "sealed", kind)
     assert not out.exists()
     left = [path.name for path in out.parent.iterdir()]
     assert left == [] if kind is signal.SIGINT else all(name.startswith(".x.fgir") for name in left)
