@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from edge_fgir._dotted import dotted
 from edge_fgir.reporting.documents import Sweep, SweepGroup
 
 
@@ -75,24 +76,16 @@ def _trial(sweep: Sweep, data: str) -> Trial:
 
 def _name(group: SweepGroup, groups: Sequence[SweepGroup]) -> str:
     """Return the values in which a group's changes differ from others; a switch by its key."""
-    flat = [dict(_flat(one.changes)) for one in groups]
+    flat = [dict(dotted(one.changes)) for one in groups]
     keys = dict.fromkeys(key for one in flat for key in one)
     telling = [key for key in keys if len({_text(one.get(key)) for one in flat}) > 1]
-    own = dict(_flat(group.changes))
+    own = dict(dotted(group.changes))
     words = [
         key.rpartition(".")[2] if own[key] is True else _text(own[key])
         for key in telling
         if key in own and own[key] is not False
     ]
     return ", ".join(words)
-
-
-def _flat(changes: Mapping[str, JsonValue], section: str = "") -> Iterator[tuple[str, JsonValue]]:
-    for key, value in changes.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{section}{key}.")
-        else:
-            yield f"{section}{key}", value
 
 
 def _text(value: JsonValue) -> str:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_fgir import _resources
+from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
 from edge_fgir.data.sampling import Sampler
 from edge_fgir.models.glsim import GLSimOptions
@@ -311,7 +312,7 @@ class Recipe(_Section):
 
     def changes(self, dumped: str) -> list[str]:
         """Name the keys in which this recipe differs from a dumped one."""
-        before, own = _flat(yaml.safe_load(dumped)), _flat(yaml.safe_load(self.dump()))
+        before, own = (dict(dotted(yaml.safe_load(text))) for text in (dumped, self.dump()))
         return [key for key in sorted({*before, *own}) if before.get(key) != own.get(key)]
 
 
@@ -343,15 +344,6 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise _explained(error, str(path)) from error
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = prefix + key
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

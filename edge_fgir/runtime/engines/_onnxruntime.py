@@ -27,6 +27,7 @@ class OnnxRuntimeEngine:
     def __init__(self, bundle: Bundle) -> None:
         try:
             import onnxruntime as ort
+            from onnxruntime.capi.onnxruntime_pybind11_state import Fail
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "arm", f"opening {bundle.path}") from error
         manifest = bundle.manifest
@@ -45,7 +46,7 @@ class OnnxRuntimeEngine:
         try:
             try:
                 self._session = opened(exact=True)
-            except Exception:  # x86 without VNNI: a weight that two nodes share cannot be converted
+            except Fail:  # x86 without VNNI: a weight that two nodes share cannot be converted
                 self._session = opened(exact=False)
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise unloadable(bundle, "ONNX Runtime", error) from error
