@@ -24,9 +24,10 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
-from edge_fgir.models.inference import logits_of
+from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel, load_at
+from edge_fgir.training import read_recipe
 from edge_fgir.training.loop import SUMMARY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,19 +35,21 @@ RESULT = ROOT / "benchmarks" / "results" / "elastic.json"
 RECIPE = "cub_100-vitfs_nano-elastic-cpu"
 ELASTIC = "elastic"
 SETTINGS = tuple(Setting(size, rate) for size, rate in product((128, 96), (1.0, 0.7, 0.5)))
-EPOCHS_ALONE = 12
-"""Half of the elastic run's, which takes the time of four such runs and stands for all six."""
 MOST_LOST = 1.5
 """Points of top-1 that sharing the weights may cost at a setting."""
 
 
-def changes_of(setting: Setting | None) -> list[str]:
-    """Return the changes to the recipe; None: the elastic run."""
+def changes_of(setting: Setting | None, epochs: int) -> list[str]:
+    """Return the changes to the recipe; None: the elastic run.
+
+    A run of one setting has half of the ``epochs`` of the elastic one, which takes the time of four
+    such runs and stands for all six.
+    """
     if setting is None:
         return []
     return [
         "elastic=null",
-        f"epochs={EPOCHS_ALONE}",
+        f"epochs={epochs // 2}",
         f"eval.image_size={setting.image_size}",
         f"model.reduction.keep_rate={setting.keep_rate}",
     ]
@@ -67,7 +70,9 @@ def right_of(folder: Path, data: DataSet, setting: Setting) -> np.ndarray:
     )
     samples = data.split("test")
     images = prepared_images(data, samples, trained.preprocess)
-    answers = logits_of(model, images, trained.normalization, f"{folder.name} {name_of(setting)}")
+    answers = logits_of(
+        on_gpu(model), images, trained.normalization, f"{folder.name} {name_of(setting)}"
+    )
     right: np.ndarray = answers.argmax(axis=1) == labels_of(samples)
     return right
 
@@ -121,7 +126,9 @@ def main() -> None:
         *(f"data.{key}={list(value)}" for key, value in normalization.items()),
         *options.set,
     ]
-    jobs = {ELASTIC: changes_of(None)} | {name_of(one): changes_of(one) for one in SETTINGS}
+    epochs = read_recipe(RECIPE, common).epochs
+    jobs = {ELASTIC: changes_of(None, epochs)}
+    jobs |= {name_of(one): changes_of(one, epochs) for one in SETTINGS}
     for name, changes in () if options.table else jobs.items():
         run(RECIPE, [*common, *changes], data, options.work / name)
     summaries = {

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/export.py --model runs/lrnet14 ../shared/data/cub_100
 
-exports every trained run that is named, for all targets and precisions, and evaluates the bundles
-on the test split beside torch (Jetson graphs in ONNX Runtime). Gates are the targets' own, but
-allow one picture of the validation split where that is more than the bound.
+exports every trained run that is named, for all precisions of all targets (or of `--targets`), and
+evaluates the bundles on the test split beside torch (Jetson graphs in ONNX Runtime). Gates are the
+targets' own, but allow one picture of the validation split where that is more than the bound.
 With `--speed`, networks with random weights, on which it does not depend, are timed: torch eager,
 float and every INT8 scheme of the target take turns in one run; the value is a ratio of medians.
 What the result file has of other networks stays. `--quick` only shows that it works.
@@ -140,15 +140,15 @@ def speed_of(target: Target, network: Network, seconds: float) -> Iterator[dict[
         yield row
 
 
-def accuracy_of(run: Path, data: DataSet) -> Iterator[dict[str, Any]]:
-    """Export a run for all targets and evaluate the bundles on the test split."""
+def accuracy_of(run: Path, data: DataSet, targets: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Export a run for targets and evaluate the bundles on the test split."""
     trained, model = load_trained(run)
     samples = data.split("test")
     labels = labels_of(samples)
     images = prepared_images(data, samples, trained.preprocess)
     right = logits_of(model, images, trained.normalization, "torch").argmax(axis=1)
     one_picture = 100 / len(data.split("val")) + 1e-6
-    for name in target_names():
+    for name in targets:
         target = read_target(name)
         gates = target.allowing(max(target.gates.max_top1_drop, one_picture))
         for precision in target.precisions:
@@ -254,13 +254,15 @@ def main() -> None:
     parser.add_argument(
         "--model", nargs=2, action="append", default=[], metavar=("RUN", "DATA"), help="repeatable"
     )
+    names = target_names()
+    parser.add_argument("--targets", nargs="+", choices=names, default=names, help="of --model")
     parser.add_argument("--speed", action="store_true", help="time networks")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each form")
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
     parser.add_argument("--out", type=Path, default=RESULT, help="result file")
     arguments = parser.parse_args()
     for run, data in arguments.model:
-        for row in accuracy_of(Path(run), open_data(data)):
+        for row in accuracy_of(Path(run), open_data(data), arguments.targets):
             show_accuracy(row)
             keep(arguments.out, "accuracy", row, ("network", "data", "target", "asked"))
     networks = QUICK if arguments.quick else SPEED if arguments.speed else {}

@@ -4,7 +4,8 @@
 
 trains the teacher once, then every cell of `CELLS` for every seed, and evaluates all of them on the
 test split. Finished runs are reused and interrupted ones resumed; start the script twice to use two
-cores. Runs that the result file already holds count as finished. `--table` trains nothing.
+cores, or several times to fill a GPU (recipes cub_100-teacher-gpu and cub_100-lrnet14-gpu). Runs
+that the result file already holds count as finished. `--table` trains nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import accuracy, environment
 from edge_fgir.data import DataSet, Sample, labels_of, open_data, prepared_images
 from edge_fgir.models import create_model, summarize
-from edge_fgir.models.inference import logits_of
+from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.trained import TrainedModel, load_trained
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.loop import SUMMARY
@@ -40,6 +41,7 @@ CELLS: dict[str, tuple[str, ...]] = {
     "tgda-live": ("teacher.cache_variants=0",),
     "resnet18-ce": (*PLAIN, "model.name=resnet18"),
     "resnet18-tgda": ("model.name=resnet18",),
+    "lrnet18-tgda": ("model.name=lrnet18",),
 }
 """What is compared: changes to the student's recipe."""
 
@@ -67,15 +69,17 @@ def main() -> None:
     data = first_classes(open_data(options.data), options.classes)
     teacher = options.work / "teacher"
     if not options.table:
-        run(options.teacher, [], data, teacher, wait=True)
+        pixels = read_recipe(options.teacher).data
         for seed in options.seeds:
             for cell in options.cells:
                 if (cell, seed) in done:
                     continue
-                normalization = TrainedModel.read(teacher).normalization.model_dump()
+                if "teacher=null" not in CELLS[cell]:
+                    run(options.teacher, [], data, teacher, wait=True)
                 changes = [
                     f"teacher.run={teacher}",
-                    *(f"data.{key}={list(value)}" for key, value in normalization.items()),
+                    f"data.mean={list(pixels.mean)}",
+                    f"data.std={list(pixels.std)}",
                     *options.set,
                     *CELLS[cell],
                     f"seed={seed}",
@@ -108,7 +112,7 @@ def run(recipe: str, changes: list[str], data: DataSet, out: Path, *, wait: bool
         trained, model = load_trained(out)
         samples = data.split("test")
         images = prepared_images(data, samples, trained.preprocess)
-        logits = logits_of(model, images, trained.normalization, f"{out.name} test")
+        logits = logits_of(on_gpu(model), images, trained.normalization, f"{out.name} test")
         probabilities = torch.from_numpy(logits).softmax(1).numpy()
         body = accuracy.evaluation(probabilities, labels_of(samples), data.classes)
         kept = {key: body[key] for key in ("top1", "top5", "macro", "ece", "images")}

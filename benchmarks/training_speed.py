@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/training_speed.py --timm-train PATH/train.py
 
-on a machine that does nothing else. `--timm-train` is the train.py of the repository
+on a machine that does nothing else. Where there is an NVIDIA GPU, that is measured: the GPU's
+recipe, and the groups cache and measures. `--timm-train` is the train.py of the repository
 huggingface/pytorch-image-models (the wheel has none); without it that comparison is skipped.
 `--rows` chooses groups of rows, `--quick` only shows that they work. The result file is written by
 a whole run, or where `--out` says.
@@ -29,11 +30,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
+from subprocess import CalledProcessError
 from typing import Any, NamedTuple
 
 import torch
 from timm_training import TimmTraining
-from torch._dynamo.exc import TorchDynamoException
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
@@ -49,8 +50,11 @@ from edge_fgir.training.precision import resolve_precision
 from edge_fgir.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "training_speed.json"
-RECIPE = "cub_100-lrnet14-cpu"
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+ON_GPU = DEVICE.type == "cuda"
+RESULTS = ROOT / "benchmarks" / "results"
+RESULT = RESULTS / ("training_speed-gpu.json" if ON_GPU else "training_speed.json")
+RECIPE = "cub_100-lrnet14-gpu" if ON_GPU else "cub_100-lrnet14-cpu"
 LITE0 = "tf_efficientnet_lite0"
 PLAIN = ("method=ce", "teacher=null")
 WAITED_MOST = 5.0
@@ -94,7 +98,7 @@ class Bench:
         return self.settle + (1 if self.quick else steps) + 1
 
     def recipe(self, *changes: str) -> Recipe:
-        """Return the CPU recipe with changes, for more epochs than any benchmark takes."""
+        """Return the recipe with changes, for more epochs than any benchmark takes."""
         small = ("batch_size=2", "data.view_size=64", "eval.image_size=32") if self.quick else ()
         return read_recipe(RECIPE, ["epochs=1000", *changes, *small])
 
@@ -119,7 +123,10 @@ class Bench:
 
 
 class Clocked(Iterator[Pictures]):
-    """Batches that note when each was asked for and when it came."""
+    """Batches that note when each was asked for and when it came.
+
+    The next is asked for when the GPU is done with the last.
+    """
 
     def __init__(self, batches: Iterator[Pictures]) -> None:
         self._batches = batches
@@ -127,6 +134,8 @@ class Clocked(Iterator[Pictures]):
         self.came: list[float] = []
 
     def __next__(self) -> Pictures:
+        if ON_GPU:
+            torch.cuda.synchronize()
         self.asked.append(time.perf_counter())
         batch = next(self._batches)
         self.came.append(time.perf_counter())
@@ -261,7 +270,7 @@ class Setting:
         teacher: timm name.
         view_size: The teacher's pictures, pixels.
         steps: Measured steps a turn.
-        changes: To the CPU recipe.
+        changes: To the recipe.
     """
 
     what: str
@@ -271,27 +280,40 @@ class Setting:
     changes: tuple[str, ...] = ()
 
 
-SETTINGS = (
-    Setting("CPU recipe: Lite0 160 px, LRN14 64 px, batch 16", LITE0, 160, 12),
-    Setting("Lite0 224 px, LRN14 128 px, batch 16", LITE0, 224, 6, ("eval.image_size=128",)),
-    Setting(
-        "paper: ResNet-101 448 px, LRN14 128 px, batch 8",
-        "resnet101",
-        448,
-        3,
-        (
-            "eval.image_size=128",
-            "batch_size=8",
-            "data.resize_ratio=1.34",
-            "data.trivial_augment=true",
-        ),
+PAPER = Setting(
+    "paper: ResNet-101 448 px, LRN14 128 px, batch 8",
+    "resnet101",
+    448,
+    3,
+    (
+        "eval.image_size=128",
+        "batch_size=8",
+        "data.resize_ratio=1.34",
+        "data.trivial_augment=true",
     ),
 )
+CPU_SETTINGS = (
+    Setting("CPU recipe: Lite0 160 px, LRN14 64 px, batch 16", LITE0, 160, 12),
+    Setting("Lite0 224 px, LRN14 128 px, batch 16", LITE0, 224, 6, ("eval.image_size=128",)),
+    PAPER,
+)
+GPU_SETTINGS = (
+    Setting("GPU recipe: Lite0 224 px, LRN14 128 px, batch 64", LITE0, 224, 20),
+    Setting(
+        "Lite0 224 px, ViTFS-T 224 px, batch 64",
+        LITE0,
+        224,
+        20,
+        ("model.name=vitfs_tiny", "eval.image_size=224"),
+    ),
+    replace(PAPER, steps=30),
+)
+SETTINGS = GPU_SETTINGS if ON_GPU else CPU_SETTINGS
 
 
 def cache_rows(bench: Bench) -> Iterator[dict[str, Any]]:
     """Compare the TGDA step with a warm cache with the step that runs the teacher twice."""
-    for setting in SETTINGS:
+    for number, setting in enumerate(SETTINGS):
         teacher = random_teacher(bench, setting.teacher, setting.view_size)
         runs = {}
         for name, variants in (("live", 0), ("cached", 2)):
@@ -300,8 +322,10 @@ def cache_rows(bench: Bench) -> Iterator[dict[str, Any]]:
                 f"data.view_size={setting.view_size}",
                 f"teacher.run={teacher}",
                 f"teacher.cache_variants={variants}",
+                # Settings may share a teacher; each asks it itself.
+                f"teacher.cache_folder={bench.work / 'answers' / str(number)}",
             )
-            runs[name] = Run(bench, recipe, setting.steps, f"{teacher.name}-{name}")
+            runs[name] = Run(bench, recipe, setting.steps, f"cache-{number}-{name}")
         # Both draws of the augmentation are asked about before anything is measured.
         runs["cached"].turn()
         found = bench.interleaved({name: run.turn for name, run in runs.items()})
@@ -331,14 +355,17 @@ def _contiguous(run: Run) -> None:
             model.to(memory_format=torch.contiguous_format)
 
 
-def _optimizer(run: Run, **flags: bool) -> None:
-    for group in run.training.optimizer.param_groups:
-        group.update(flags)
+def _unfused(run: Run, *, foreach: bool) -> None:
+    optimizer = run.training.optimizer
+    # The scaler of float16 leaves it to a fused optimiser to skip a step.
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    for group in optimizer.param_groups:
+        group.update(fused=False, foreach=foreach)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One departure from the CPU recipe.
+    """One departure from the recipe.
 
     Attributes:
         what: For the table.
@@ -356,20 +383,16 @@ MEASURES = {
     "fp32": Measure("float32", ("precision=fp32",)),
     "bf16": Measure("bfloat16", ("precision=bf16",)),
     "contiguous": Measure("channels_last off", alter=_contiguous),
-    "foreach": Measure(
-        "AdamW foreach", alter=lambda run: _optimizer(run, fused=False, foreach=True)
-    ),
-    "loop": Measure(
-        "AdamW tensor by tensor", alter=lambda run: _optimizer(run, fused=False, foreach=False)
-    ),
+    "foreach": Measure("AdamW foreach", alter=lambda run: _unfused(run, foreach=True)),
+    "loop": Measure("AdamW tensor by tensor", alter=lambda run: _unfused(run, foreach=False)),
     "no-ema": Measure("no averaged weights", ("optimizer.ema_decay=0",)),
     "compile": Measure("torch.compile on", ("compile=true",)),
 }
 
 
 def measure_rows(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Depart from the CPU recipe, cached teacher, in one thing at a time."""
-    teacher = random_teacher(bench, LITE0, 160)
+    """Depart from the recipe, cached teacher, in one thing at a time."""
+    teacher = random_teacher(bench, LITE0, read_recipe(RECIPE).data.view_size)
     common = (f"teacher.run={teacher}", "teacher.cache_variants=2")
     runs = {"recipe": Run(bench, bench.recipe(*common), 12, "measure-recipe")}
     usual = runs["recipe"].training.precision
@@ -382,14 +405,14 @@ def measure_rows(bench: Bench) -> Iterator[dict[str, Any]]:
         measure.alter(run)
         try:
             first[name] = run.turn()
-        except TorchDynamoException as error:
+        except (RuntimeError, CalledProcessError) as error:  # of Dynamo, Inductor or Triton
             failed[name] = str(error).strip().splitlines()[0]
             continue
         runs[name] = run
     found = bench.interleaved({name: run.turn for name, run in runs.items()})
     times = described(found)
     for name, measure in MEASURES.items():
-        what = f"{measure.what}: step time / CPU recipe's ({usual})"
+        what = f"{measure.what}: step time / {DEVICE.type.upper()} recipe's ({usual})"
         if name in failed:
             yield skipped(what, "reported", failed[name])
         elif name in found:
@@ -531,9 +554,9 @@ def _steps(training: TimmTraining) -> list[Step]:
 GROUPS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "cache": cache_rows,
     "measures": measure_rows,
-    "loading": loading_rows,
-    "timm": timm_rows,
 }
+if not ON_GPU:
+    GROUPS |= {"loading": loading_rows, "timm": timm_rows}
 
 
 def main() -> None:
@@ -550,8 +573,6 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.timm_train and not arguments.timm_train.is_file():
         parser.error(f"{arguments.timm_train} does not exist")
-    if torch.cuda.is_available():
-        parser.error("this measures the CPU; set CUDA_VISIBLE_DEVICES=")
 
     rows = []
     with tempfile.TemporaryDirectory() as work:
@@ -559,7 +580,7 @@ def main() -> None:
             data=open_data(arguments.data),
             work=Path(work),
             rounds=1 if arguments.quick else arguments.rounds,
-            settle=0 if arguments.quick else 3,
+            settle=0 if arguments.quick else 2 * read_recipe(RECIPE).data.workers + 1,
             quick=arguments.quick,
             timm_train=arguments.timm_train and arguments.timm_train.resolve(),
         )
@@ -572,6 +593,8 @@ def main() -> None:
     out = arguments.out or (RESULT if whole else None)
     if out:
         surroundings = {**environment(), "torch_threads": torch.get_num_threads()}
+        if ON_GPU:
+            surroundings["gpu"] = torch.cuda.get_device_name()
         body = {"schema": "edge-fgir/benchmark/1", "rounds": bench.rounds, "rows": rows}
         write_json(out, {**body, "environment": surroundings})
 

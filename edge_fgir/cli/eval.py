@@ -23,7 +23,6 @@ from edge_fgir.cli._choices import (
 )
 
 _SHOWN_PAIRS = 3
-_BATCH = 32
 
 
 @app.command("eval")
@@ -180,7 +179,7 @@ def _of_run(
     import torch
 
     from edge_fgir.data import labels_of, prepared_images, typical_images
-    from edge_fgir.models.inference import logits_of
+    from edge_fgir.models.inference import logits_of, on_gpu
     from edge_fgir.models.logit_adjustment import adjustment, best_tau
     from edge_fgir.models.trained import (
         class_difference,
@@ -201,6 +200,7 @@ def _of_run(
     )
     if full and not trained.attention_maps:
         raise _not_full(f"{path} is no CAL teacher")
+    model = on_gpu(model)
 
     def answer(samples: Any, title: str) -> Any:
         images = prepared_images(pictures, samples, trained.preprocess)
@@ -237,11 +237,12 @@ def _full_logits(model: Any, images: Any, normalization: Any) -> Any:
 
     from edge_fgir._progress import progress
     from edge_fgir.models import full_inference
-    from edge_fgir.models.inference import normalized
+    from edge_fgir.models.inference import normalized_batches
 
     answers = []
+    device = next(model.parameters()).device
     with progress("classifying with 8 forwards", len(images)) as meter, torch.inference_mode():
-        for batch in torch.from_numpy(images).permute(0, 3, 1, 2).split(_BATCH):
-            answers.append(full_inference(model, normalized(batch, normalization)).float())
+        for batch in normalized_batches(images, normalization, device):
+            answers.append(full_inference(model, batch).float().cpu())
             meter.advance(len(batch))
     return torch.cat(answers).numpy()

@@ -218,6 +218,12 @@ def _load(
 ) -> Iterator[Pictures]:
     # A generator of its own: starting an iterator draws from it, not from the run's stream.
     own = torch.Generator().manual_seed(0)
-    loader = DataLoader(images, batch_sampler=batches, num_workers=workers, generator=own)
+    loader = DataLoader(
+        images,
+        batch_sampler=batches,
+        num_workers=workers,
+        generator=own,
+        pin_memory=torch.cuda.is_available(),  # a GPU copies pinned memory beside its work
+    )
     for pixels, labels, indices in loader:
         yield Pictures(pixels, labels, indices)

@@ -33,6 +33,12 @@ def normalized_batches(
         yield normalized(batch.to(device), normalization)
 
 
+def on_gpu(model: nn.Module) -> nn.Module:
+    """Move a network to the GPU, where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).to(memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def logits_of(
     model: nn.Module, images: Pixels, normalization: Normalization, title: str

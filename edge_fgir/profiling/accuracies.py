@@ -11,7 +11,7 @@ from edge_fgir._files import sha256, write_json
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking.accuracy import top_k, wilson_interval
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
-from edge_fgir.models.inference import logits_of
+from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel, load_at, weights_file
 from edge_fgir.runtime import Pixels, Preprocess
@@ -75,7 +75,7 @@ class Accuracies:
             method=setting.method,
         )
         images = self._pictures(trained.preprocess)[1]
-        return top_k(logits_of(model, images, trained.normalization, ""), self._labels, 1)
+        return top_k(logits_of(on_gpu(model), images, trained.normalization, ""), self._labels, 1)
 
     def _pictures(self, preprocess: Preprocess) -> tuple[Pixels, Pixels]:
         """Return training and validation pictures of a size."""

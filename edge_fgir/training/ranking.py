@@ -24,7 +24,7 @@ from edge_fgir.benchmarking import accuracy
 from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.models import CAL
-from edge_fgir.models.inference import logits_of, normalized
+from edge_fgir.models.inference import logits_of, normalized, on_gpu
 from edge_fgir.models.trained import (
     TrainedModel,
     class_difference,
@@ -154,8 +154,7 @@ def _draw(samples: Sequence[Sample], count: int | None) -> list[Sample]:
 
 def _measure(run: Path, plan: Recipe, data: DataSet, samples: Sequence[Sample]) -> Candidate:
     trained, model = load_trained(run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device).to(memory_format=torch.channels_last)
+    model = on_gpu(model)
     logits = training_logits(model, trained, plan, data, samples, title=f"{run} on train")
     validation = data.split("val")
     answers = logits_of(
