@@ -140,11 +140,13 @@ def test_zip_holds_the_same_bundle(
     bundles: Callable, photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.fgir"
-    export(tiny_run, loosened("openvino"), open_data(str(photos)), out, as_zip=True)
+    # Not INT8: which of its schemes is fastest is no certain thing.
+    data, target = open_data(str(photos)), loosened("openvino")
+    export(tiny_run, target, data, out, precision="fp32", as_zip=True)
     assert zipfile.is_zipfile(out)
     assert all(check.ok for check in verify(out))
     picture = next((photos / "test").rglob("*.png"))
-    with Classifier.open(out) as zipped, Classifier.open(bundles("openvino", "int8")) as folder:
+    with Classifier.open(out) as zipped, Classifier.open(bundles("openvino", "fp32")) as folder:
         assert np.allclose(zipped(picture).probabilities, folder(picture).probabilities, atol=1e-6)
 
 
