@@ -11,8 +11,8 @@ Milliseconds are of one picture from host memory to host memory.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +23,30 @@ import torch
 from edge_fgir import EdgeFgirError
 from edge_fgir._files import write_json
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking import environment
+from edge_fgir.benchmarking import environment, measure
 from edge_fgir.data import labels_of, open_data, prepared_images
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.engines import onnxruntime_options, open_engine
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "gpu_inference.json"
-WARM_UP, TIMED = 50, 500
+SECONDS, RUNS = 2.0, 500
 
 Ask = Callable[[Pixels], np.ndarray]
 """(1, S, S, 3) pixels in, (1, K) probabilities out."""
 
 
-def onnx_runtime(bundle: Bundle, provider: str) -> Ask:
-    """Open the graph in ONNX Runtime.
+def cuda(bundle: Bundle) -> Ask:
+    """Open the graph in ONNX Runtime on the GPU.
 
     Raises:
-        EdgeFgirError: The provider is not there, or gave its place to the CPU.
+        EdgeFgirError: It has no CUDA, or could not load it and took the CPU.
     """
+    provider = "CUDAExecutionProvider"
     if provider not in ort.get_available_providers():
         raise EdgeFgirError(f"this ONNX Runtime ({ort.__version__}) has no {provider}")
     model = bundle.read(bundle.manifest.model_file)
-    options = onnxruntime_options(exact=provider.startswith("CPU"))
-    session = ort.InferenceSession(model, options, providers=[provider])
+    session = ort.InferenceSession(model, onnxruntime_options(), providers=[provider])
     if provider not in session.get_providers():
         raise EdgeFgirError(f"{provider} could not be loaded; ONNX Runtime took the CPU instead")
     name, wanted = bundle.manifest.input.name, [bundle.manifest.output.name]
@@ -59,22 +59,11 @@ def onnx_runtime(bundle: Bundle, provider: str) -> Ask:
 
 
 RUNTIMES: dict[str, Callable[[Bundle], Ask]] = {
-    "ONNX Runtime CPU": lambda bundle: onnx_runtime(bundle, "CPUExecutionProvider"),
-    "ONNX Runtime CUDA": lambda bundle: onnx_runtime(bundle, "CUDAExecutionProvider"),
+    "ONNX Runtime CPU": lambda bundle: open_engine(bundle, "cpu").infer,
+    "ONNX Runtime CUDA": cuda,
     "TensorRT": lambda bundle: open_engine(bundle).infer,
 }
 """The first is what the others are compared with."""
-
-
-def milliseconds(ask: Ask, pixels: Pixels) -> list[float]:
-    """Return the times of single pictures after a warm-up."""
-    times = []
-    for number in range(WARM_UP + TIMED):
-        place = number % len(pixels)
-        began = time.perf_counter()
-        ask(pixels[place : place + 1])
-        times.append(1e3 * (time.perf_counter() - began))
-    return times[WARM_UP:]
 
 
 def answers_of(ask: Ask, pixels: Pixels, title: str) -> np.ndarray:
@@ -108,14 +97,14 @@ def rows_of(bundle: Bundle, pixels: Pixels, labels: np.ndarray) -> Iterator[dict
             yield {**row, "refused": str(error).strip().splitlines()[0]}
             continue
         expected = found if expected is None else expected
-        times = milliseconds(ask, pixels)
+        latency = measure({runtime: partial(ask, pixels[:1])}, seconds=SECONDS, min_runs=RUNS)
         yield {
             **row,
             "top1": 100 * float((found.argmax(1) == labels).mean()),
             "agreement": 100 * float((found.argmax(1) == expected.argmax(1)).mean()),
             "max_difference": float(np.abs(found - expected).max()),
-            "p50_ms": float(np.median(times)),
-            "p90_ms": float(np.percentile(times, 90)),
+            "p50_ms": latency[runtime].p50_ms,
+            "p90_ms": latency[runtime].p90_ms,
         }
 
 

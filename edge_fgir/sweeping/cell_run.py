@@ -16,7 +16,7 @@ from edge_fgir._files import alone, write_atomic, write_json
 from edge_fgir.benchmarking.accuracy import evaluation
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
 from edge_fgir.models import summarize
-from edge_fgir.models.inference import logits_of
+from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.trained import load_at
 from edge_fgir.sweeping.cells import Cell
 from edge_fgir.training import train
@@ -94,18 +94,18 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
         summary = train(cell.recipe, data, run, resume=True)
         result = {
             "split": cell.split,
-            **_evaluated(run, data, cell, summary["device"]),
+            **_evaluated(run, data, cell),
             **{key: summary[key] for key in ("seconds", "device", "precision")},
         }
         write_json(run / RESULT, result)
         return result
 
 
-def _evaluated(run: Path, data: DataSet, cell: Cell, device: str) -> dict[str, Any]:
+def _evaluated(run: Path, data: DataSet, cell: Cell) -> dict[str, Any]:
     trained, model = load_at(run, partial(typical_images, data))
     samples = data.split(cell.split)
     images = prepared_images(data, samples, trained.preprocess)
-    logits = logits_of(model.to(device), images, trained.normalization, f"{cell.split} images")
+    logits = logits_of(on_gpu(model), images, trained.normalization, f"{cell.split} images")
     probabilities = torch.from_numpy(logits).softmax(1).numpy()
     found = evaluation(probabilities, labels_of(samples), data.classes)
     size, classes = trained.preprocess.size, trained.num_classes
