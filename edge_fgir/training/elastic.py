@@ -16,7 +16,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.models.glsim import GLSim
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.setting import Setting
-from edge_fgir.training.losses import distillation
+from edge_fgir.training.losses import distillation, of_all_processes
 from edge_fgir.training.methods import Batch, StudentMethod, to_student_size
 from edge_fgir.training.recipe import ElasticSection
 
@@ -47,15 +47,18 @@ class Elastic:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the method's loss at the largest setting, plus all others' distances to it."""
+        settings = self._settings(batch.images.device)
         loss, parts, logits = self.method.outcome(model, batch)
         images, target = torch.cat(parts), torch.cat(logits).detach()
-        for setting in self._settings():
+        for setting in settings:
             seen = _answer(model, images, setting)
             loss = loss + distillation(seen, target, temperature=1.0, t2_scaling=False)
         return loss
 
-    def _settings(self) -> list[Setting]:
-        drawn = torch.randperm(len(self._between))[: self._draws].tolist()
+    def _settings(self, device: torch.device) -> list[Setting]:
+        """Return the smallest setting and some between: of several processes, the first draws."""
+        order = torch.randperm(len(self._between), device=device)
+        drawn = of_all_processes(order[None])[0, : self._draws].tolist()
         return [self._smallest, *(self._between[index] for index in drawn)]
 
     def state(self) -> dict[str, Tensor]:

@@ -360,9 +360,6 @@ class _Training:
 
     def _save(self) -> None:
         self._check_weights()
-        self.processes.agree(self.model)
-        if self.ema is not None:
-            self.processes.agree(self.ema.module)
         if self.processes.first:
             try:
                 save_state(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from edge_fgir.models import CAL
 from edge_fgir.models.inference import logits_of
@@ -18,6 +18,7 @@ from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.losses import of_all_processes
 from edge_fgir.training.methods import Batch, Method
 from edge_fgir.training.quantization import Rounding
+from edge_fgir.training.whole_batch import WholeBatch
 
 
 class Processes:
@@ -38,32 +39,22 @@ class Processes:
         self._accelerator.wait_for_everyone()
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Move a model to the device; on several GPUs BatchNorm sees the whole batch."""
-        model = model.to(self.device).to(memory_format=torch.channels_last)
-        if self.count > 1 and self.device.type == "cuda":
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return model
+        """Move a model to the device."""
+        return model.to(self.device).to(memory_format=torch.channels_last)
 
     def join(self, step: Step) -> nn.Module:
         """Average gradients over the processes."""
         if self.count == 1:
             return step
         self._accelerator.ddp_handler = DistributedDataParallelKwargs(
-            # Copying BatchNorm statistics between two forwards would spoil the backward.
+            # BatchNorm statistics are the same everywhere; copying them between two forwards would
+            # spoil the backward.
             broadcast_buffers=False,
             # CAL leaves out layers that some backbones have behind their features.
             find_unused_parameters=isinstance(step.model, CAL),
         )
         joined: nn.Module = self._accelerator.prepare_model(step)
         return joined
-
-    def agree(self, model: nn.Module) -> None:
-        """Give every process the mean of all BatchNorm statistics, which it measures on its own."""
-        if self.count == 1:
-            return
-        for buffer in model.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(self.mean(buffer))
 
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a tensor over the processes."""
@@ -102,7 +93,11 @@ class Step(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the loss, and what the network itself adds to it."""
-        with Rounding() if self._quantization_aware else nullcontext():
+        with ExitStack() as modes:
+            if distributed.is_initialized():
+                modes.enter_context(WholeBatch())
+            if self._quantization_aware:
+                modes.enter_context(Rounding())
             loss = self.method.loss(self.model, batch)
         penalty = self.model.take_penalty() if isinstance(self.model, ReducedViT) else None
         return loss if penalty is None else loss + penalty
