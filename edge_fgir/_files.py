@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_fgir._errors import InputError
+
+_DRAFT = ".draft-"
 
 
 def to_json(value: Any) -> str:
@@ -57,10 +60,12 @@ def new_folder(path: Path, *, replaces: str) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` only when the block ends without an error.
 
     An existing ``path`` is replaced only if it holds a file called ``replaces``: a folder of ours.
+    What a killed process left of an earlier try is put right first.
 
     Raises:
         InputError: ``path`` exists and is something else.
     """
+    _put_right(path)
     if path.exists() and not (path / replaces).is_file():
         raise InputError(
             f"{path} exists and is not one of our outputs (it has no {replaces})",
@@ -68,19 +73,57 @@ def new_folder(path: Path, *, replaces: str) -> Iterator[Path]:
             "choose another --out",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    draft.chmod(0o755)
-    try:
+    with _hidden(path) as draft:
+        draft.chmod(0o755)
         yield draft
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+        if not path.exists():
+            draft.replace(path)
+            return
+        with _hidden(path) as old:
             path.replace(old / path.name)
-            draft.replace(path)
-            shutil.rmtree(old)
-        else:
-            draft.replace(path)
+            try:
+                draft.replace(path)
+            except OSError:
+                (old / path.name).replace(path)
+                raise
+
+
+@contextmanager
+def _hidden(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path`` that no other process takes for one that was left."""
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{_DRAFT}"))
+    with _held(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_right(path: Path) -> None:
+    """Remove hidden folders whose process is gone; what it was replacing comes back."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}{_DRAFT}*/"):
+        with suppress(OSError), _held(folder):
+            earlier = folder / path.name
+            if earlier.exists() and not path.exists():
+                earlier.replace(path)
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock a folder while the block runs; the lock ends with the process, whatever ends it.
+
+    Raises:
+        BlockingIOError: Another process has it.
+    """
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        os.close(handle)
 
 
 @contextmanager

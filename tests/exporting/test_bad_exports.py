@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from edge_fgir import GateError, InputError
 from edge_fgir._errors import EdgeFgirError
+from edge_fgir._files import new_folder
 from edge_fgir.data import open_data
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.trained import weights_file
@@ -173,7 +174,11 @@ def test_an_export_that_is_interrupted_while_it_writes_leaves_no_bundle(
     stopped([*command, "--precision", "fp32"], "sealed", kind)
     assert not out.exists()
     left = [path.name for path in out.parent.iterdir()]
-    assert left == [] if kind is signal.SIGINT else all(name.startswith(".x.fgir") for name in left)
+    assert len(left) == (0 if kind is signal.SIGINT else 1)
+    assert all(name.startswith(".x.fgir.") for name in left)
+    with new_folder(out, replaces="manifest.json"):
+        assert len(list(out.parent.iterdir())) == 1  # its own draft
+    assert [path.name for path in out.parent.iterdir()] == ["x.fgir"]
 
 
 def test_a_full_temporary_folder_is_named(
