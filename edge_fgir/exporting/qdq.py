@@ -92,7 +92,7 @@ def _quantize_static(
             "ActivationSymmetric": scheme.symmetric,
             "WeightSymmetric": True,
             "QuantizeBias": not scheme.symmetric,
-            "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"] * scheme.float_outputs,
+            "OpTypesToExcludeOutputQuantization": list(scheme.float_outputs),
         },
     )
 

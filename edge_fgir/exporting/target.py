@@ -48,8 +48,8 @@ class QdqScheme(_Section):
         bool, Field(description="TensorRT's rules: no zero points, biases in float")
     ] = False
     float_outputs: Annotated[
-        bool, Field(description="a MatMul's output is not quantized: bias and GELU follow in float")
-    ] = False
+        tuple[str, ...], Field(description="operators whose output is not quantized")
+    ] = ()
     float_first_conv: Annotated[
         bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
     ] = False

@@ -89,7 +89,7 @@ def trace_onnx(
         optimized: With ONNX Runtime's graph optimiser.
     """
     values = {value for node in model.graph.node for value in node.output}
-    shared = {value: module for value, module in names.items() if value in values}
+    shared = {_as_read(v, model): module for v, module in names.items() if v in values}
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     known = {output.name for output in opened.graph.output}
@@ -98,6 +98,14 @@ def trace_onnx(
     runs = [session.run(list(shared), {INPUT: image[None]}) for image in images[:_IMAGES]]
     outputs = (np.stack(each).astype(np.float32) for each in zip(*runs, strict=True))
     return dict(zip(shared.values(), outputs, strict=True))
+
+
+def _as_read(value: str, model: onnx.ModelProto) -> str:
+    """Return what is read in the place of a value: where it is quantized, what is left of it."""
+    for kind in ("QuantizeLinear", "DequantizeLinear"):
+        readers = (n for n in model.graph.node if n.op_type == kind and n.input[0] == value)
+        value = next((reader.output[0] for reader in readers), value)
+    return value
 
 
 def trace_ir(model: Any, names: Mapping[str, str], images: Pixels) -> Trace:

@@ -199,6 +199,35 @@ def test_attention_is_quantized_where_the_scheme_says_so() -> None:
         assert quantized_layers(found, "MatMul") == 24 * products
 
 
+@pytest.mark.parametrize("name", ["lrnet14", "tf_efficientnet_lite0"])
+def test_a_layer_is_rounded_with_its_activation(name: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    graph = to_onnx(folded(randomised(name)), NORMALIZATION, 64, 18)
+    wanted = run_onnx(graph, images)
+    scheme = read_target("arm").quantization.cnn["S8S8"]
+    assert isinstance(scheme, QdqScheme)
+    together = quantize_onnx(graph, images, scheme)
+    apart = quantize_onnx(graph, images, scheme.model_copy(update={"ops": ("Conv", "Gemm")}))
+    # What follows the first convolution stays: that is in float.
+    assert sum(node.op_type in ("Relu", "Clip") for node in together.graph.node) <= 1
+
+    def error(form: onnx.ModelProto) -> float:
+        return float(np.square(run_onnx(form, images) - wanted).mean())
+
+    assert error(together) < error(apart)
+
+
+def test_what_jetson_layers_give_is_not_rounded() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    graph = to_onnx(folded(randomised("lrnet14")), NORMALIZATION, 64, 19)
+    scheme = read_target("jetson").quantization.cnn["Conv and Gemm"]
+    found = quantize_onnx(graph, images, scheme)
+    layers = {node.output[0] for node in found.graph.node if node.op_type in ("Conv", "Gemm")}
+    rounded = [node for node in found.graph.node if node.op_type == "QuantizeLinear"]
+    assert rounded
+    assert layers.isdisjoint(node.input[0] for node in rounded)
+
+
 @pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano"])
 def test_the_layers_that_cost_most_are_found(name: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
