@@ -52,6 +52,7 @@ def quantize_ir(
         "mean_min_max": RangeEstimatorParametersSet.MEAN_MINMAX,
     }
     alpha = -1.0 if scheme.smooth_quant is None else scheme.smooth_quant
+    ignored = [*float_layers, *(_first_convolution(model) if scheme.float_first_conv else ())]
     # Standard output is the command's answer; NNCF draws its bars there.
     with redirect_stdout(sys.stderr):
         return nncf.quantize(
@@ -60,13 +61,27 @@ def quantize_ir(
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(images),
             model_type=nncf.ModelType.TRANSFORMER if scheme.transformer else None,
-            ignored_scope=nncf.IgnoredScope(names=list(float_layers)) if float_layers else None,
+            ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
             advanced_parameters=AdvancedQuantizationParameters(
                 activations_range_estimator_params=ranges[scheme.ranges],
                 disable_bias_correction=not scheme.bias_correction,
                 smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
             ),
         )
+
+
+def _first_convolution(model: Any) -> list[str]:
+    """Return the names of the operations with the first convolution's weight.
+
+    These are several where a picture is looked at twice (GLSim).
+    """
+    found = [one for one in model.get_ordered_ops() if one.get_type_name() == "Convolution"]
+    weights = [one.input_value(1).get_node().get_friendly_name() for one in found]
+    return [
+        one.get_friendly_name()
+        for one, weight in zip(found, weights, strict=True)
+        if weight == weights[0]
+    ]
 
 
 def operations_of(model: Any, values: Collection[str]) -> list[str]:

@@ -17,6 +17,11 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+FloatFirstConv = Annotated[
+    bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
+]
+
+
 class NncfScheme(_Section):
     """INT8 by NNCF on an OpenVINO IR: per-channel weights, symmetric; activations asymmetric."""
 
@@ -31,6 +36,7 @@ class NncfScheme(_Section):
         Field(description="over the images: their extremes, or the mean of each image's"),
     ] = "min_max"
     bias_correction: Annotated[bool, Field(description="per layer, by NNCF")] = True
+    float_first_conv: FloatFirstConv = False
 
 
 class QdqScheme(_Section):
@@ -50,9 +56,7 @@ class QdqScheme(_Section):
     float_outputs: Annotated[
         tuple[str, ...], Field(description="operators whose output is not quantized")
     ] = ()
-    float_first_conv: Annotated[
-        bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
-    ] = False
+    float_first_conv: FloatFirstConv = False
 
 
 class DynamicScheme(_Section):

@@ -207,7 +207,7 @@ def test_a_layer_is_rounded_with_its_activation(name: str) -> None:
     scheme = read_target("arm").quantization.cnn["S8S8"]
     assert isinstance(scheme, QdqScheme)
     together = quantize_onnx(graph, images, scheme)
-    apart = quantize_onnx(graph, images, scheme.model_copy(update={"ops": ("Conv", "Gemm")}))
+    apart = quantize_onnx(graph, images, scheme.model_copy(update={"ops": ("Conv",)}))
     # What follows the first convolution stays: that is in float.
     assert sum(node.op_type in ("Relu", "Clip") for node in together.graph.node) <= 1
 
@@ -220,9 +220,9 @@ def test_a_layer_is_rounded_with_its_activation(name: str) -> None:
 def test_what_jetson_layers_give_is_not_rounded() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     graph = to_onnx(folded(randomised("lrnet14")), NORMALIZATION, 64, 19)
-    scheme = read_target("jetson").quantization.cnn["Conv and Gemm"]
+    scheme = read_target("jetson").quantization.cnn["convolutions"]
     found = quantize_onnx(graph, images, scheme)
-    layers = {node.output[0] for node in found.graph.node if node.op_type in ("Conv", "Gemm")}
+    layers = {node.output[0] for node in found.graph.node if node.op_type == "Conv"}
     rounded = [node for node in found.graph.node if node.op_type == "QuantizeLinear"]
     assert rounded
     assert layers.isdisjoint(node.input[0] for node in rounded)
@@ -243,6 +243,28 @@ def test_the_layers_that_cost_most_are_found(name: str) -> None:
 
     half = len(ranked) // 2
     assert error(*ranked[:half]) < 0.7 * error(*ranked[-half:])
+
+
+def test_openvino_leaves_the_first_convolution_in_float() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    ir = to_ir(to_onnx(folded(randomised("lrnet14")), NORMALIZATION, 64, 18))
+    scheme = read_target("openvino").quantization.cnn["min-max"]
+    assert isinstance(scheme, NncfScheme)
+
+    def rounded_convolutions(scheme: NncfScheme) -> list[bool]:
+        return [
+            any(
+                port.get_source_output().get_node().get_type_name() == "FakeQuantize"
+                for port in operation.inputs()
+            )
+            for operation in quantize_ir(ir, images, scheme).get_ordered_ops()
+            if operation.get_type_name() == "Convolution"
+        ]
+
+    everywhere = rounded_convolutions(scheme.model_copy(update={"float_first_conv": False}))
+    assert len(everywhere) == 18
+    assert all(everywhere)
+    assert rounded_convolutions(scheme) == [False, *everywhere[1:]]
 
 
 def test_openvino_finds_its_sensitive_layers_too() -> None:
