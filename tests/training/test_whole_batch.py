@@ -68,6 +68,7 @@ def normalise_in_one_of_two(name: str, dtype: torch.dtype) -> Normalised:
     """Do so as one of two processes."""
     if not distributed.is_initialized():
         distributed.init_process_group("gloo")
+    distributed.barrier()  # a layer that does not talk would let one process do the other's part
     return normalise(name, dtype)
 
 
