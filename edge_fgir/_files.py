@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,10 @@ def new_folder(path: Path, *, replaces: str) -> Iterator[Path]:
 def _hidden(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that no other process takes for one that was left."""
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{_DRAFT}"))
-    with _held(folder):
+    with ExitStack() as held:
+        # NFS locks no folder: nothing is taken for left there, so nothing need be held.
+        with suppress(OSError):
+            held.enter_context(_held(folder))
         try:
             yield folder
         finally:
@@ -114,7 +117,7 @@ def _held(folder: Path) -> Iterator[None]:
     """Lock a folder while the block runs; the lock ends with the process, whatever ends it.
 
     Raises:
-        BlockingIOError: Another process has it.
+        OSError: Another process has it, or the file system locks no folders.
     """
     import fcntl
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +81,21 @@ def test_drafts_of_the_living_and_of_others_stay(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
         [*(other.name for other in others), "made"]
     )
+
+
+def test_where_folders_cannot_be_locked_they_are_made_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # NFS, of a folder
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    other = tmp_path / ".made.draft-abc"
+    other.mkdir()
+    for text in ("first", "second"):
+        make(tmp_path / "made", text)
+        assert (tmp_path / "made" / MARK).read_text() == text
+    assert sorted(each.name for each in tmp_path.iterdir()) == [other.name, "made"]
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:

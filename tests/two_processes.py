@@ -26,23 +26,22 @@ def free_port() -> int:
 
 @contextmanager
 def two_processes() -> Iterator[Pair]:
-    """Start two processes; what is called in them must return its rank first."""
-    context = get_context("spawn")
-    ranks = context.Queue()
-    for rank in range(2):
-        ranks.put(rank)
-    with ProcessPoolExecutor(2, context, _become_one_of_two, (free_port(), ranks)) as pool:
+    """Start two processes, each with a pool of its own: no call runs twice in one of them."""
+    context, port = get_context("spawn"), free_port()
+    with (
+        ProcessPoolExecutor(1, context, _become_one_of_two, (port, 0)) as first,
+        ProcessPoolExecutor(1, context, _become_one_of_two, (port, 1)) as second,
+    ):
 
         def run(function: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
-            both = [pool.submit(function, *arguments, **options) for _ in range(2)]
-            return sorted((one.result(WAIT_S) for one in both), key=lambda one: int(one[0]))
+            both = [pool.submit(function, *arguments, **options) for pool in (first, second)]
+            return [one.result(WAIT_S) for one in both]
 
         yield run
 
 
-def _become_one_of_two(port: int, ranks: Any) -> None:
+def _become_one_of_two(port: int, rank: int) -> None:
     """Tell a fresh process what a launcher tells it."""
-    rank = str(ranks.get())
-    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    told = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     os.environ.update(told, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     os.environ.update(ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1")

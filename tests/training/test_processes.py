@@ -49,7 +49,6 @@ BATCH_NORMS: dict[str, dict[str, Any]] = {
 class Trained(NamedTuple):
     """What one process holds when a training has ended."""
 
-    rank: int
     summary: dict[str, Any]
     weights: dict[str, np.ndarray]
     method: dict[str, np.ndarray]
@@ -73,7 +72,6 @@ def fit(recipe: Path, photos: Path, out: Path, resume: bool = False, stop: int =
     finally:
         loop._Training._learn = original  # type: ignore[method-assign]
     return Trained(
-        training.processes.rank,
         summary,
         {name: value.numpy() for name, value in training.model.state_dict().items()},
         {name: value.numpy() for name, value in training.method.state().items()},

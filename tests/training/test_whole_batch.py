@@ -34,7 +34,6 @@ MAPS = (PICTURES, CHANNELS, 4, 3)
 class Normalised(NamedTuple):
     """What a layer made of a process's pictures, and what flowed back."""
 
-    rank: int
     values: Tensor
     of_input: Tensor
     of_layer: dict[str, Tensor]
@@ -61,14 +60,13 @@ def normalise(name: str, dtype: torch.dtype) -> Normalised:
     (values * wanted.chunk(count)[rank]).sum().backward()
     assert own.grad is not None
     gradients = {key: p.grad for key, p in layer.named_parameters() if p.grad is not None}
-    return Normalised(rank, values.detach(), own.grad, gradients, dict(layer.named_buffers()))
+    return Normalised(values.detach(), own.grad, gradients, dict(layer.named_buffers()))
 
 
 def normalise_in_one_of_two(name: str, dtype: torch.dtype) -> Normalised:
     """Do so as one of two processes."""
     if not distributed.is_initialized():
         distributed.init_process_group("gloo")
-    distributed.barrier()  # a layer that does not talk would let one process do the other's part
     return normalise(name, dtype)
 
 
