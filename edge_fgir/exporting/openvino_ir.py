@@ -19,6 +19,9 @@ from edge_fgir.exporting.target import NncfScheme
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.engines import openvino_core
 
+_MOVES = ("Gather", "GatherElements", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""Operations that compute nothing."""
+
 
 def to_ir(model: onnx.ModelProto) -> Any:
     """Read an ONNX graph into an ``openvino.Model``."""
@@ -52,7 +55,11 @@ def quantize_ir(
         "mean_min_max": RangeEstimatorParametersSet.MEAN_MINMAX,
     }
     alpha = -1.0 if scheme.smooth_quant is None else scheme.smooth_quant
-    ignored = [*float_layers, *(_first_convolution(model) if scheme.float_first_conv else ())]
+    ignored = [
+        *float_layers,
+        *(_first_convolution(model) if scheme.float_first_conv else ()),
+        *(() if scheme.products else _products(model)),
+    ]
     # Standard output is the command's answer; NNCF draws its bars there.
     with redirect_stdout(sys.stderr):
         return nncf.quantize(
@@ -84,6 +91,16 @@ def _first_convolution(model: Any) -> list[str]:
     ]
 
 
+def _products(model: Any) -> list[str]:
+    """Return the names of the operations that multiply two activations."""
+    return [
+        one.get_friendly_name()
+        for one in model.get_ordered_ops()
+        if one.get_type_name() == "MatMul"
+        and all(value.get_node().get_type_name() != "Constant" for value in one.input_values())
+    ]
+
+
 def operations_of(model: Any, values: Collection[str]) -> list[str]:
     """Return the names of the operations that give any of the ONNX ``values``."""
     return [
@@ -108,7 +125,7 @@ def sensitive_operations(model: Any, images: Pixels, wanted: Logits) -> list[str
         if operation.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul"):
             continue
         changed = []
-        for port in operation.inputs():
+        for port in map(_source_port, operation.inputs()):
             quantizer = port.get_source_output().get_node()
             if quantizer.get_type_name() == "FakeQuantize":
                 changed.append((port, port.get_source_output()))
@@ -120,6 +137,12 @@ def sensitive_operations(model: Any, images: Pixels, wanted: Logits) -> list[str
         for port, source in changed:
             port.replace_source_output(source)
     return sorted(errors, key=errors.__getitem__)
+
+
+def _source_port(port: Any) -> Any:
+    """Return the port that a value came in by before it was moved to where ``port`` reads it."""
+    node = port.get_source_output().get_node()
+    return _source_port(node.input(0)) if node.get_type_name() in _MOVES else port
 
 
 def compiled_ir(model: Any) -> Any:

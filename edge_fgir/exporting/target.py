@@ -20,6 +20,7 @@ class _Section(BaseModel):
 FloatFirstConv = Annotated[
     bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
 ]
+Products = Annotated[bool, Field(description="MatMuls of two activations too, that is attention's")]
 
 
 class NncfScheme(_Section):
@@ -36,6 +37,7 @@ class NncfScheme(_Section):
         Field(description="over the images: their extremes, or the mean of each image's"),
     ] = "min_max"
     bias_correction: Annotated[bool, Field(description="per layer, by NNCF")] = True
+    products: Products = False
     float_first_conv: FloatFirstConv = False
 
 
@@ -46,9 +48,7 @@ class QdqScheme(_Section):
     ops: Annotated[
         tuple[str, ...], Field(min_length=1, description="ONNX operators that are quantized")
     ]
-    products: Annotated[
-        bool, Field(description="MatMuls of two activations too, that is attention's")
-    ] = False
+    products: Products = False
     activations: Literal["int8", "uint8"] = "int8"
     symmetric: Annotated[
         bool, Field(description="TensorRT's rules: no zero points, biases in float")

@@ -84,8 +84,7 @@ def test_every_variant_exports_for_every_target(
     rules = read_target(target)
     graph = to_onnx(folded(model), NORMALIZATION, SIZE, rules.opset)
     check_ops(graph, rules.ops, target)
-    # A ViTFS's stem keeps three, as without adapters.
-    assert ("BatchNormalization" in kinds(graph)) == (name == "vitfs_nano")
+    assert "BatchNormalization" not in kinds(graph)
     close(run_onnx(graph, pictures()), expected)
     close(run_ir(to_ir(graph), pictures()), expected)
 
