@@ -71,6 +71,8 @@ class Candidates:
                 for way in ways
                 if way.precision == precision and way not in self._predictions
             ]
+            if not missing:
+                continue
             works = [self.load.of(setting) for setting in missing]
             found = speed.predict_frames(works, [setting.image_size for setting in missing])
             self._predictions |= {
@@ -120,7 +122,9 @@ class Candidates:
             accuracy=self.accuracies.of,
             rank=lambda setting, accuracy: self.rank(setting, accuracy, budget),
         )
-        search.climb()
+        # One call for all: single ones take long.
+        self.predict([Way(setting, one) for setting in self.space.whole() for one in self.speeds])
+        search.run()
         search.ask(self._snapped(search.best(count), budget))
         settings = search.best(count)
         return [Candidate(self, one, search.known[one]) for one in settings], search.known

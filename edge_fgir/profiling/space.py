@@ -21,7 +21,7 @@ _TRIED: tuple[Method, ...] = ("evit", "topk", "tome")
 
 
 class Space:
-    """All settings, and which of them are neighbours.
+    """All settings.
 
     Args:
         trained: The model.
@@ -62,29 +62,8 @@ class Space:
                 for rates in self._rates(method):
                     # Where nothing is dropped, methods do not differ.
                     if place == 0 or min(rates) < 1:
-                        yield self._setting(size, rates, method)
-
-    def neighbours(self, setting: Setting) -> Iterator[Setting]:
-        """Yield the settings one step away: another size, one stage's rate, another method."""
-        place = self.sizes.index(setting.image_size)
-        for size in self.sizes[max(place - 1, 0) : place + 2]:
-            if size != setting.image_size:
-                yield setting._replace(image_size=size)
-        if setting.method is None or self._fixed:
-            return
-        rates = self.rates_of(setting)
-        for method in self.methods if min(rates) == 1 else (setting.method,):
-            legal = _legal(method)
-            for stage, rate in enumerate(rates):
-                here = legal.index(rate)
-                for other in legal[max(here - 1, 0) : here + 2]:
-                    if other != rate:
-                        changed = (*rates[:stage], other, *rates[stage + 1 :])
-                        yield self._setting(setting.image_size, changed, method)
-        if min(rates) < 1:
-            for method in self.methods:
-                if method != setting.method and set(rates) <= set(_legal(method)):
-                    yield self._setting(setting.image_size, rates, method)
+                        rate = rates[0] if len(set(rates)) == 1 else rates
+                        yield Setting(size, rate, method)
 
     def rates_of(self, setting: Setting) -> tuple[float, ...]:
         """Return the keep rate of each stage; none of a CNN."""
@@ -98,12 +77,6 @@ class Space:
             yield self._fixed
         else:
             yield from product(_legal(method), repeat=self.stages)
-
-    def _setting(self, size: int, rates: tuple[float, ...], method: Method) -> Setting:
-        """Return a setting, written in one way."""
-        if min(rates) == 1:
-            method = self.methods[0]
-        return Setting(size, rates[0] if len(set(rates)) == 1 else rates, method)
 
 
 def _check(trained: TrainedModel, size: int) -> None:

@@ -53,7 +53,7 @@ def search(space, budget, asked):
         accuracy=asked,
         rank=lambda one, accuracy: (-accuracy.top1, ms(one)),
     )
-    found.climb()
+    found.run()
     return found
 
 
