@@ -1,7 +1,8 @@
 """Folding: affine steps of a trained network into the layers beside them, exact in evaluation.
 
-Spec TGDA section 7.4. BatchNorms behind a convolution without an activation between them are left
-to the ONNX simplifier, which folds all of them.
+Spec TGDA section 7.4, and beyond it the norms of a ViTFS's stem (:class:`ShiftedConv`). BatchNorms
+behind a convolution without an activation between them are left to the ONNX simplifier, which folds
+all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edge_fgir.models.affine import affine_of
 from edge_fgir.models.glsim import CropForm, GLSim
 from edge_fgir.models.ila import AdaptedViT, BlockAdapters
 from edge_fgir.models.reduction import ReducedViT
-from edge_fgir.models.vitfs import PATCH, TokenBatchNorm, ViTFS
+from edge_fgir.models.vitfs import TokenBatchNorm, ViTFS
 
 _EVENNESS = 0.75
 """0: channels as they are, 1: of unit deviation. A ViTFS-T's INT8 error was least in between."""
@@ -89,9 +90,9 @@ def _fold_ends(backbone: ViTFS, *, head: bool) -> None:
     for conv, norm in zip(convs, norms, strict=True):
         _even_out(conv, norm)
     layers = [convs[0], nn.ReLU()]
-    for stage, (norm, conv) in enumerate(zip(norms, convs[1:], strict=False), 1):
-        sides = [PATCH // 2**stage * patches for patches in backbone.grid]
-        layers += [nn.Identity(), ShiftedConv(norm, conv, *sides), nn.ReLU()]
+    for norm, conv in zip(norms, convs[1:], strict=False):
+        # The place of the norm stays, so that layers keep their names.
+        layers += [nn.Identity(), ShiftedConv(norm, conv), nn.ReLU()]
     _into_next(norms[-1], projection)
     backbone.stem = nn.Sequential(*layers, projection)
     if head and isinstance(backbone.norm, TokenBatchNorm) and isinstance(backbone.head, nn.Linear):
@@ -120,37 +121,29 @@ class ShiftedConv(nn.Module):
     """A BatchNorm and the zero-padded convolution behind it, as a convolution and a map.
 
     The padding is not shifted as the rest is, so what the norm's summand adds depends on the place:
-    (1, C, H, W) instead of a bias. Where INT8 rounds the norm's input instead of its output, the
-    zeros that a ReLU leaves stay exact, and no channel that is hardly ever active sets the range.
+    (1, C, H, W) instead of a bias, a constant in a graph of fixed shapes. Where INT8 rounds the
+    norm's input instead of its output, the zeros that a ReLU leaves stay exact, and no channel that
+    is hardly ever active sets the range.
 
     Args:
         norm: (B, C, H, W) to the same.
         conv: What reads it, and nothing else does.
-        height: H that the map is kept for; for another it is computed.
-        width: W.
     """
 
-    def __init__(self, norm: nn.BatchNorm2d, conv: nn.Conv2d, height: int, width: int) -> None:
+    def __init__(self, norm: nn.BatchNorm2d, conv: nn.Conv2d) -> None:
         super().__init__()
         scale, shift = affine_of(norm)
+        self.of_shift = conv
+        self.shift: Tensor
+        self.register_buffer("shift", shift[:, None, None])
         self.conv = deepcopy(conv)
-        self.conv.weight = nn.Parameter(conv.weight * scale[:, None, None])
+        self.conv.weight *= scale[:, None, None]
         self.conv.bias = None
-        self._of_shift = (conv, shift[:, None, None])
-        self.sides = height, width
-        self.added: Tensor
-        self.register_buffer("added", self._added(height, width))
-
-    def _added(self, height: int, width: int) -> Tensor:
-        conv, shift = self._of_shift
-        added: Tensor = conv(shift.expand(1, -1, height, width))
-        return added
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the convolution gives of the normalised ``x``."""
-        height, width = x.shape[2:]
-        known = (height, width) == self.sides
-        result: Tensor = self.conv(x) + (self.added if known else self._added(height, width))
+        shift = self.shift.expand(1, -1, *x.shape[2:])
+        result: Tensor = self.conv(x) + self.of_shift(shift)
         return result
 
 

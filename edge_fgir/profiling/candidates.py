@@ -63,6 +63,9 @@ class Candidates:
     def __post_init__(self) -> None:
         self.load = Workload(self.trained)
 
+    def _ways(self) -> list[Way]:
+        return [Way(s, precision) for s in self.space.whole() for precision in self.speeds]
+
     def predict(self, ways: Sequence[Way]) -> list[Prediction]:
         """Return milliseconds from frame to decision, medians."""
         for precision, speed in self.speeds.items():
@@ -122,8 +125,7 @@ class Candidates:
             accuracy=self.accuracies.of,
             rank=lambda setting, accuracy: self.rank(setting, accuracy, budget),
         )
-        # One call for all: single ones take long.
-        self.predict([Way(setting, one) for setting in self.space.whole() for one in self.speeds])
+        self.predict(self._ways())  # one call for all: single ones take long
         search.run()
         search.ask(self._snapped(search.best(count), budget))
         settings = search.best(count)
@@ -150,7 +152,7 @@ class Candidates:
 
     def fastest(self) -> Way:
         """Return what is predicted to be the fastest of all."""
-        ways = [Way(s, precision) for s in self.space.whole() for precision in self.speeds]
+        ways = self._ways()
         predictions = self.predict(ways)
         return min(zip(predictions, ways, strict=True), key=lambda pair: pair[0].ms)[1]
 
