@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import joblib
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -129,9 +130,10 @@ def build(folder: Path, names: Sequence[str], forms: Sequence[str], quick: bool)
     ]
     for target in dict.fromkeys(form.split()[0] for form in forms):
         own = [f for f in forms if f.startswith(target) and "bf16" not in f]
+        workers = joblib.Parallel(n_jobs=-1, return_as="generator")
+        tasks = [joblib.delayed(build_one)(folder, own, *job) for job in jobs]
         with progress(f"building for {target}", len(jobs)) as meter:
-            for name, number, setting in jobs:
-                build_one(folder, own, name, number, setting)
+            for _ in workers(tasks):
                 meter.advance()
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EdgeFgirError(Exception):
     """Base of all errors this package raises on purpose; its text is one line for the user."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), str(self))  # as a worker hands it on
+
+
+def _again(kind: type[EdgeFgirError], text: str) -> EdgeFgirError:
+    return kind.__new__(kind, text)
 
 
 class InputError(EdgeFgirError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -14,6 +15,9 @@ import pytest
 from hypothesis import settings
 from jetson import cuda, pretended, rtx  # noqa: F401
 from runs import make_folder, photos, teacher_run, tiny_run  # noqa: F401
+
+# Every test process has one core: what could be built side by side is built here and now.
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 # The same examples on every machine, and no clock: a busy machine is no failure.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)

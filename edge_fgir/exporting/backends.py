@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -50,6 +50,9 @@ class Backend(Protocol):
 
     def trace(self, images: Pixels) -> Trace:
         """Return the layers' outputs on the first images."""
+
+    def operations(self) -> Hashable:
+        """Return what is computed, without the numbers: what is equal is equally fast."""
 
     def call(self, image: Pixels) -> Callable[[], object] | None:
         """Return one inference of (1, S, S, 3) to be timed; None where its runtime is not here."""
@@ -98,6 +101,10 @@ class OpenVinoBackend:
         """Run in OpenVINO with all layers open."""
         return trace_ir(self.model, self._names, images)
 
+    def operations(self) -> Hashable:
+        """Return kind, type and shape of the operations' outputs."""
+        return openvino_ir.operations_in(self.model)
+
     def call(self, image: Pixels) -> Callable[[], object]:
         """Return one inference in OpenVINO."""
         request = openvino_ir.compiled_ir(self.model).create_infer_request()
@@ -140,6 +147,12 @@ class OnnxBackend:
     def trace(self, images: Pixels) -> Trace:
         """Run in ONNX Runtime with all layers open."""
         return trace_onnx(self.model, self._names, images)
+
+    def operations(self) -> Hashable:
+        """Return kinds of the nodes, and types and shapes of the weights."""
+        nodes = tuple(node.op_type for node in self.model.graph.node)
+        weights = ((each.data_type, *each.dims) for each in self.model.graph.initializer)
+        return nodes, tuple(sorted(weights))
 
     def call(self, image: Pixels) -> Callable[[], object] | None:
         """Return one inference in ONNX Runtime."""

@@ -46,6 +46,7 @@ def quantize_ir(
     from nncf.quantization.advanced_parameters import (
         AdvancedQuantizationParameters,
         AdvancedSmoothQuantParameters,
+        OverflowFix,
     )
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
@@ -70,6 +71,7 @@ def quantize_ir(
             model_type=nncf.ModelType.TRANSFORMER if scheme.transformer else None,
             ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
             advanced_parameters=AdvancedQuantizationParameters(
+                overflow_fix=OverflowFix.ENABLE if scheme.narrow_weights else None,
                 activations_range_estimator_params=ranges[scheme.ranges],
                 disable_bias_correction=not scheme.bias_correction,
                 smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
@@ -99,6 +101,17 @@ def _products(model: Any) -> list[str]:
         if one.get_type_name() == "MatMul"
         and all(value.get_node().get_type_name() != "Constant" for value in one.input_values())
     ]
+
+
+def operations_in(model: Any) -> tuple[tuple[str, str], ...]:
+    """Return kind and output (type and shape) of each operation, sorted."""
+    return tuple(
+        sorted(
+            (operation.get_type_name(), f"{value.get_element_type()}{value.get_partial_shape()}")
+            for operation in model.get_ops()
+            for value in operation.outputs()
+        )
+    )
 
 
 def operations_of(model: Any, values: Collection[str]) -> list[str]:

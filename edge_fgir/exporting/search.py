@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -195,14 +195,21 @@ class Search:
         return Choice(fastest, trials, f"the fastest that keeps the gates: {compared}")
 
     def _timed(self, trials: list[Trial]) -> list[Trial]:
-        """Measure the latencies side by side."""
+        """Measure the latencies side by side, one of those that compute the same operations."""
         image = self.validation[:1]
-        calls = {trial.name: trial.backend.call(image) for trial in trials}
+        first: dict[Hashable, Trial] = {}
+        for trial in trials:
+            first.setdefault(trial.backend.operations(), trial)
+        calls = {trial.name: trial.backend.call(image) for trial in first.values()}
         here = {name: call for name, call in calls.items() if call is not None}
         if not here:
             return trials
         found = measure(here, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
-        return [replace(trial, p50_ms=found[trial.name].p50_ms) for trial in trials]
+        twins = [first[trial.backend.operations()] for trial in trials]
+        return [
+            replace(trial, p50_ms=found[twin.name].p50_ms)
+            for trial, twin in zip(trials, twins, strict=True)
+        ]
 
 
 def _error(trial: Trial) -> float:

@@ -37,6 +37,10 @@ class NncfScheme(_Section):
         Field(description="over the images: their extremes, or the mean of each image's"),
     ] = "min_max"
     bias_correction: Annotated[bool, Field(description="per layer, by NNCF")] = True
+    narrow_weights: Annotated[
+        bool,
+        Field(description="7 bits: on processors without VNNI, sums of two products fit 16 bits"),
+    ] = False
     products: Products = False
     float_first_conv: FloatFirstConv = False
 

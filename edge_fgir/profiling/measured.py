@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import onnx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json, write_atomic
-from edge_fgir._progress import progress
 from edge_fgir.exporting import Target
-from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
 from edge_fgir.models.reduction import KeepRate, Method
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
+from edge_fgir.profiling.builds import build_probes
 from edge_fgir.profiling.design import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probes import MOST_PROBES, TRANSFER_PROBES, choose_probes
@@ -147,7 +145,7 @@ def measure_model(
     target: Target,
     precision: Precision,
     rig: Rig,
-    graphs: dict[Setting, onnx.ModelProto],
+    graphs: Path,
     relative: MeasuredModel | None = None,
 ) -> MeasuredModel:
     """Probe a device and fit its latency model.
@@ -158,7 +156,7 @@ def measure_model(
         target: How the device runs it.
         precision: One of the target's.
         rig: The device.
-        graphs: Of probes, by setting; grows. All precisions of a target have the same.
+        graphs: Folder of the probes' graphs, by :func:`~edge_fgir.profiling.builds.build_probes`.
         relative: What was measured there of the same architecture in another width: then four
             probes are enough.
     """
@@ -208,24 +206,17 @@ def _timed(
     target: Target,
     precision: Precision,
     rig: Rig,
-    graphs: dict[Setting, onnx.ModelProto],
+    graphs: Path,
 ) -> list[Timed]:
+    described = [
+        trained.at(
+            image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method
+        )
+        for setting in settings
+    ]
     found: list[Timed] = []
     with tempfile.TemporaryDirectory() as name:
-        bundles: list[Bundle] = []
-        with progress(f"probes for {target.name} {precision}", len(settings)) as meter:
-            for number, setting in enumerate(settings):
-                described = trained.at(
-                    image_size=setting.image_size,
-                    keep_rate=setting.keep_rate,
-                    method=setting.method,
-                )
-                if setting not in graphs:
-                    graphs[setting] = timing_graph(described, target)
-                path = Path(name) / f"{number}.fgir"
-                graph = graphs[setting]
-                bundles.append(write_timing_bundle(described, target, precision, graph, path))
-                meter.advance()
+        bundles = build_probes(described, target, precision, graphs, Path(name))
         for group in _groups(bundles):
             found += rig.time(group)
     return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import onnx
 
 from edge_fgir._errors import InputError
 from edge_fgir.exporting import Target
@@ -51,7 +50,6 @@ def speeds_of(
             described.
     """
     found: dict[Precision, Speed] = {}
-    graphs: dict[Setting, onnx.ModelProto] = {}
     relative = None
     if calibration is not None:
         given = MeasuredModel.read(calibration)
@@ -60,25 +58,26 @@ def speeds_of(
             found[given.precision] = given
         else:
             relative = _relative(given, trained, place, calibration)
-    for precision in precisions:
-        if precision in found:
-            continue
-        if place.rig is not None:
-            kept = folder / f"latency-{place.file_name}-{target.name}-{precision}.json"
-            found[precision] = _measured(
-                trained,
-                space,
-                target,
-                place.rig,
-                precision,
-                graphs=graphs,
-                relative=relative if relative and relative.precision == precision else None,
-                kept=kept,
-                tell=tell,
-            )
-        elif calibration is None:
-            assert place.descriptor is not None
-            found[precision] = Roofline.of(place.descriptor, Workload(trained), precision)
+    with tempfile.TemporaryDirectory() as graphs:
+        for precision in precisions:
+            if precision in found:
+                continue
+            if place.rig is not None:
+                kept = folder / f"latency-{place.file_name}-{target.name}-{precision}.json"
+                found[precision] = _measured(
+                    trained,
+                    space,
+                    target,
+                    place.rig,
+                    precision,
+                    graphs=Path(graphs),
+                    relative=relative if relative and relative.precision == precision else None,
+                    kept=kept,
+                    tell=tell,
+                )
+            elif calibration is None:
+                assert place.descriptor is not None
+                found[precision] = Roofline.of(place.descriptor, Workload(trained), precision)
     return found
 
 
@@ -89,7 +88,7 @@ def _measured(
     rig: Rig,
     precision: Precision,
     *,
-    graphs: dict[Setting, onnx.ModelProto],
+    graphs: Path,
     relative: MeasuredModel | None,
     kept: Path,
     tell: Callable[[str], None],

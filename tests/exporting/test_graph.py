@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from edge_fgir.exporting.graph import (
     with_head,
 )
 from edge_fgir.exporting.openvino_ir import (
+    operations_in,
     quantize_ir,
     run_ir,
     sensitive_operations,
@@ -214,6 +216,21 @@ def test_openvino_finds_the_layers_of_a_transformer(products: bool) -> None:
     ranked = sensitive_operations(ir, images, run_onnx(graph, images))
     # Of a block's two products NNCF leaves that with the probabilities in float anyhow.
     assert sum(kinds[name] == "MatMul" for name in ranked) == 2 * (4 + products) + 1
+
+
+def test_narrow_weights_take_seven_bits_and_nothing_else_changes() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    ir = to_ir(to_onnx(folded(randomised("vitfs_nano")), NORMALIZATION, 64, 18))
+    schemes = read_target("openvino").quantization.transformer
+    narrow = schemes["linear layers, 7-bit weights"]
+    forms = [quantize_ir(ir, images, scheme) for scheme in (schemes["linear layers"], narrow)]
+
+    def most(model: Any) -> int:
+        weights = [op.data for op in model.get_ops() if op.get_type_name() == "Constant"]
+        return max(int(np.abs(each.astype(int)).max()) for each in weights if each.dtype == np.int8)
+
+    assert [most(form) for form in forms] == [127, 64]
+    assert operations_in(forms[0]) == operations_in(forms[1]) != operations_in(ir)
 
 
 @pytest.mark.parametrize("name", ["lrnet14", "tf_efficientnet_lite0"])

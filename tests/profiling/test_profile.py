@@ -25,6 +25,7 @@ from edge_fgir.profiling import (
     Place,
     Plan,
     Request,
+    builds,
     measured,
     profile,
     rigs,
@@ -160,9 +161,9 @@ def test_what_was_measured_is_not_measured_again(photos, cnn, tmp_path, pretende
 
 
 def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, real, monkeypatch):
-    made, timing_graph = [], measured.timing_graph
+    made, timing_graph = [], builds.timing_graph
     monkeypatch.setattr(
-        measured,
+        builds,
         "timing_graph",
         lambda t, target: made.append(t.preprocess.size) or timing_graph(t, target),
     )

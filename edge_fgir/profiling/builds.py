@@ -1,0 +1,71 @@
+"""Bundles of probes, built side by side: an export keeps no more than one core busy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import joblib
+import onnx
+
+from edge_fgir._files import sha256
+from edge_fgir._progress import progress
+from edge_fgir.benchmarking import environment
+from edge_fgir.exporting import Target
+from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runtime import Bundle
+from edge_fgir.runtime.manifest import Precision
+
+_MOST_WORKERS, _WORKER_MB = 4, 4000
+_DIGITS = 16
+
+
+def build_probes(
+    described: Sequence[TrainedModel],
+    target: Target,
+    precision: Precision,
+    graphs: Path,
+    out: Path,
+) -> list[Bundle]:
+    """Write one bundle a model that is only timed.
+
+    Args:
+        described: The models, each at its own setting.
+        target: How the device runs them.
+        precision: One of the target's.
+        graphs: Folder of float graphs that are there already; it grows. All precisions of a target
+            have the same.
+        out: Folder of the bundles.
+
+    Raises:
+        InputError: A library of the export is missing.
+        GateError: The target's builder refuses a graph.
+    """
+    paths = [out / f"{number}.fgir" for number in range(len(described))]
+    jobs = [
+        joblib.delayed(_build)(one, target, precision, graphs, path)
+        for one, path in zip(described, paths, strict=True)
+    ]
+    workers = joblib.Parallel(n_jobs=_workers(len(jobs)), return_as="generator")
+    with progress(f"probes for {target.name} {precision}", len(jobs)) as meter:
+        for _ in workers(jobs):
+            meter.advance()
+    return [Bundle(path) for path in paths]
+
+
+def _build(
+    described: TrainedModel, target: Target, precision: Precision, graphs: Path, out: Path
+) -> None:
+    graph = graphs / f"{sha256(described.model_dump_json().encode())[:_DIGITS]}.onnx"
+    if not graph.exists():
+        onnx.save(timing_graph(described, target), graph)
+    with redirect_stderr(io.StringIO()):  # where NNCF draws its bars
+        write_timing_bundle(described, target, precision, onnx.load(graph), out)
+
+
+def _workers(jobs: int) -> int:
+    room = int(environment()["memory_mb"] or 0) // _WORKER_MB
+    return max(min(int(joblib.cpu_count()), room, jobs, _MOST_WORKERS), 1)

@@ -1,0 +1,57 @@
+"""Bundles of probes, built by several processes."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("openvino")
+
+from edge_fgir import InputError
+from edge_fgir.exporting import read_target
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.profiling import builds
+from edge_fgir.profiling.builds import build_probes
+
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture
+def two_workers(monkeypatch):
+    monkeypatch.setattr(builds, "_workers", lambda jobs: 2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return new folders by name."""
+
+    def make(name):
+        (tmp_path / name).mkdir()
+        return tmp_path / name
+
+    return make
+
+
+def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
+    trained = TrainedModel.read(tiny_run)
+    settings = [trained.at(image_size=size) for size in (32, 48, 64)]
+    target, graphs = read_target("openvino"), folder("graphs")
+    alone = build_probes(settings, target, "fp32", folder("graphs alone"), folder("alone"))
+    monkeypatch.setattr(builds, "_workers", lambda jobs: 2)
+    found = build_probes(settings, target, "fp32", graphs, folder("fp32"))
+    assert [_weights(bundle) for bundle in found] == [_weights(bundle) for bundle in alone]
+    assert [bundle.manifest.input.shape[1] for bundle in found] == [32, 48, 64]
+    known = {path: path.stat().st_mtime_ns for path in graphs.iterdir()}
+    assert len(known) == 3
+    build_probes(settings, target, "int8", graphs, folder("int8"))
+    assert {path: path.stat().st_mtime_ns for path in graphs.iterdir()} == known
+
+
+def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, two_workers):
+    wrong = TrainedModel.read(tiny_run).model_copy(update={"architecture": "lrnet41"})
+    with pytest.raises(InputError, match="lrnet41"):
+        build_probes([wrong] * 2, read_target("openvino"), "fp32", folder("graphs"), folder("out"))
+
+
+def _weights(bundle):
+    return next(f.sha256 for f in bundle.manifest.files if f.path == "openvino/model.bin")
