@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ class Trial:
         stage: Those compared with torch's.
         broken: The bound it breaks; empty if none.
         p50_ms: Median latency of the network on this machine; None where its runtime is not here.
+        passed_over_for: One with the same operations and a smaller error; empty if there is none.
     """
 
     name: str
@@ -46,6 +47,12 @@ class Trial:
     stage: Stage
     broken: str
     p50_ms: float | None = None
+    passed_over_for: str = ""
+
+    @property
+    def good(self) -> bool:
+        """It may be chosen."""
+        return not (self.broken or self.passed_over_for)
 
     @classmethod
     def of(
@@ -71,6 +78,7 @@ class Trial:
             "precision": self.precision,
             "p50_ms": self.p50_ms,
             "broken": self.broken,
+            "passed_over_for": self.passed_over_for,
             **{
                 key: None if isinstance(value, float) and not np.isfinite(value) else value
                 for key, value in asdict(self.stage).items()
@@ -142,13 +150,13 @@ class Search:
         precision = self.fallback_precision
         first = Trial.of(precision, precision, self.fallback, self.parity, self.validation)
         self.tell(first)
-        trials = [self._int8(name, scheme) for name, scheme in schemes.items()]
-        if all(trial.broken for trial in trials):
+        trials = _judged([self._int8(name, scheme) for name, scheme in schemes.items()])
+        if not any(trial.good for trial in trials):
             best = min(trials, key=_error)
             scheme = schemes[best.name]
             for trial in self._relaxed(best, scheme, quantization.most_float_layers):
                 trials.append(trial)
-                if not trial.broken:
+                if trial.good:
                     break
         return self._choose([first, *trials], float_too=float_too)
 
@@ -171,7 +179,7 @@ class Search:
             count *= 2
 
     def _choose(self, trials: list[Trial], *, float_too: bool) -> Choice:
-        good = [trial for trial in trials[1:] if not trial.broken]
+        good = [trial for trial in trials[1:] if trial.good]
         measured = self._timed([trials[0], *good])
         by_name = {trial.name: trial for trial in measured}
         trials = [by_name.get(trial.name, trial) for trial in trials]
@@ -195,21 +203,31 @@ class Search:
         return Choice(fastest, trials, f"the fastest that keeps the gates: {compared}")
 
     def _timed(self, trials: list[Trial]) -> list[Trial]:
-        """Measure the latencies side by side, one of those that compute the same operations."""
+        """Measure the latencies side by side."""
         image = self.validation[:1]
-        first: dict[Hashable, Trial] = {}
-        for trial in trials:
-            first.setdefault(trial.backend.operations(), trial)
-        calls = {trial.name: trial.backend.call(image) for trial in first.values()}
+        calls = {trial.name: trial.backend.call(image) for trial in trials}
         here = {name: call for name, call in calls.items() if call is not None}
         if not here:
             return trials
         found = measure(here, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
-        twins = [first[trial.backend.operations()] for trial in trials]
-        return [
-            replace(trial, p50_ms=found[twin.name].p50_ms)
-            for trial, twin in zip(trials, twins, strict=True)
-        ]
+        return [replace(trial, p50_ms=found[trial.name].p50_ms) for trial in trials]
+
+
+def _judged(trials: Sequence[Trial]) -> list[Trial]:
+    """Pass over all but the smallest error among those that compute the same operations.
+
+    They take equal time, and the drop on few pictures is chance: a larger error that keeps a gate
+    which a smaller one breaks was lucky.
+    """
+    best: dict[Hashable, Trial] = {}
+    for trial in trials:
+        twin = best.setdefault(trial.backend.operations(), trial)
+        best[trial.backend.operations()] = min(twin, trial, key=_error)
+    twins = [best[trial.backend.operations()] for trial in trials]
+    return [
+        trial if twin is trial else replace(trial, passed_over_for=twin.name)
+        for trial, twin in zip(trials, twins, strict=True)
+    ]
 
 
 def _error(trial: Trial) -> float:
