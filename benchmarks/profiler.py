@@ -25,12 +25,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import joblib
 import numpy as np
 from scipy.stats import spearmanr
 
 from edge_fgir._files import write_json
-from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
 from edge_fgir.benchmarking.drift import without_drift
 from edge_fgir.benchmarking.protocol import time_runs
@@ -39,6 +37,7 @@ from edge_fgir.exporting.timing import noise, timing_graph, write_timing_bundle
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
+from edge_fgir.profiling.builds import side_by_side
 from edge_fgir.profiling.design import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probes import choose_probes
@@ -130,11 +129,8 @@ def build(folder: Path, names: Sequence[str], forms: Sequence[str], quick: bool)
     ]
     for target in dict.fromkeys(form.split()[0] for form in forms):
         own = [f for f in forms if f.startswith(target) and "bf16" not in f]
-        workers = joblib.Parallel(n_jobs=-1, return_as="generator")
-        tasks = [joblib.delayed(build_one)(folder, own, *job) for job in jobs]
-        with progress(f"building for {target}", len(jobs)) as meter:
-            for _ in workers(tasks):
-                meter.advance()
+        tasks = [partial(build_one, folder, own, *job) for job in jobs]
+        side_by_side(f"building for {target}", tasks)
 
 
 def build_one(folder: Path, forms: Sequence[str], name: str, number: int, setting: Setting) -> None:

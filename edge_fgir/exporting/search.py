@@ -34,9 +34,9 @@ class Trial:
         correction: (K,) added to its logits: what it lacks on average on the calibration images.
         logits: (N, K) on the validation split, corrected.
         stage: Those compared with torch's.
-        broken: The bound it breaks; empty if none.
+        broken: Why it cannot be chosen: the bound it breaks, or one with the same operations and a
+            smaller error; empty if it can.
         p50_ms: Median latency of the network on this machine; None where its runtime is not here.
-        passed_over_for: One with the same operations and a smaller error; empty if there is none.
     """
 
     name: str
@@ -47,12 +47,6 @@ class Trial:
     stage: Stage
     broken: str
     p50_ms: float | None = None
-    passed_over_for: str = ""
-
-    @property
-    def good(self) -> bool:
-        """It may be chosen."""
-        return not (self.broken or self.passed_over_for)
 
     @classmethod
     def of(
@@ -78,7 +72,6 @@ class Trial:
             "precision": self.precision,
             "p50_ms": self.p50_ms,
             "broken": self.broken,
-            "passed_over_for": self.passed_over_for,
             **{
                 key: None if isinstance(value, float) and not np.isfinite(value) else value
                 for key, value in asdict(self.stage).items()
@@ -151,12 +144,12 @@ class Search:
         first = Trial.of(precision, precision, self.fallback, self.parity, self.validation)
         self.tell(first)
         trials = _judged([self._int8(name, scheme) for name, scheme in schemes.items()])
-        if not any(trial.good for trial in trials):
+        if all(trial.broken for trial in trials):
             best = min(trials, key=_error)
             scheme = schemes[best.name]
             for trial in self._relaxed(best, scheme, quantization.most_float_layers):
                 trials.append(trial)
-                if trial.good:
+                if not trial.broken:
                     break
         return self._choose([first, *trials], float_too=float_too)
 
@@ -179,7 +172,7 @@ class Search:
             count *= 2
 
     def _choose(self, trials: list[Trial], *, float_too: bool) -> Choice:
-        good = [trial for trial in trials[1:] if trial.good]
+        good = [trial for trial in trials[1:] if not trial.broken]
         measured = self._timed([trials[0], *good])
         by_name = {trial.name: trial for trial in measured}
         trials = [by_name.get(trial.name, trial) for trial in trials]
@@ -219,14 +212,15 @@ def _judged(trials: Sequence[Trial]) -> list[Trial]:
     They take equal time, and the drop on few pictures is chance: a larger error that keeps a gate
     which a smaller one breaks was lucky.
     """
+    kinds = [trial.backend.operations() for trial in trials]
     best: dict[Hashable, Trial] = {}
-    for trial in trials:
-        twin = best.setdefault(trial.backend.operations(), trial)
-        best[trial.backend.operations()] = min(twin, trial, key=_error)
-    twins = [best[trial.backend.operations()] for trial in trials]
+    for kind, trial in zip(kinds, trials, strict=True):
+        best[kind] = min(best.get(kind, trial), trial, key=_error)
     return [
-        trial if twin is trial else replace(trial, passed_over_for=twin.name)
-        for trial, twin in zip(trials, twins, strict=True)
+        trial
+        if trial is best[kind] or trial.broken
+        else replace(trial, broken=f"{best[kind].name} computes the same with a smaller error")
+        for kind, trial in zip(kinds, trials, strict=True)
     ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -45,15 +46,20 @@ def build_probes(
         GateError: The target's builder refuses a graph.
     """
     paths = [out / f"{number}.fgir" for number in range(len(described))]
-    jobs = [
-        joblib.delayed(_build)(one, target, precision, graphs, path)
+    tasks = [
+        partial(_build, one, target, precision, graphs, path)
         for one, path in zip(described, paths, strict=True)
     ]
-    workers = joblib.Parallel(n_jobs=_workers(len(jobs)), return_as="generator")
-    with progress(f"probes for {target.name} {precision}", len(jobs)) as meter:
-        for _ in workers(jobs):
-            meter.advance()
+    side_by_side(f"probes for {target.name} {precision}", tasks)
     return [Bundle(path) for path in paths]
+
+
+def side_by_side(title: str, tasks: Sequence[Callable[[], None]]) -> None:
+    """Run exports in as many processes as cores and memory allow."""
+    workers = joblib.Parallel(n_jobs=_workers(len(tasks)), return_as="generator")
+    with progress(title, len(tasks)) as meter:
+        for _ in workers(joblib.delayed(task)() for task in tasks):
+            meter.advance()
 
 
 def _build(
@@ -66,6 +72,6 @@ def _build(
         write_timing_bundle(described, target, precision, onnx.load(graph), out)
 
 
-def _workers(jobs: int) -> int:
+def _workers(tasks: int) -> int:
     room = int(environment()["memory_mb"] or 0) // _WORKER_MB
-    return max(min(int(joblib.cpu_count()), room, jobs, _MOST_WORKERS), 1)
+    return max(min(int(joblib.cpu_count()), room, tasks, _MOST_WORKERS), 1)

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from stirred import stir
 
 from edge_fgir import GateError
+from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
@@ -231,6 +232,25 @@ def test_narrow_weights_take_seven_bits_and_nothing_else_changes() -> None:
 
     assert [most(form) for form in forms] == [127, 64]
     assert operations_in(forms[0]) == operations_in(forms[1]) != operations_in(ir)
+
+
+@pytest.mark.parametrize(
+    ("target", "twins"),
+    [("openvino", ["min-max", "mean min-max", "no bias correction"]), ("arm", [])],
+)
+def test_schemes_that_differ_in_numbers_alone_compute_the_same(
+    target: str, twins: list[str]
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    graph = to_onnx(folded(randomised("lrnet14")), NORMALIZATION, 64, 18)
+    base = make_backend(graph, read_target(target), "fp32")
+    schemes = read_target(target).quantization.cnn
+    kinds = {name: base.quantized(each, images).operations() for name, each in schemes.items()}
+    assert len({kinds[name] for name in twins}) <= 1
+    assert len(set(kinds.values())) == len(kinds) - len(twins[1:])
+    assert base.operations() not in kinds.values()
+    again = base.quantized(next(iter(schemes.values())), 255 - images)
+    assert again.operations() == next(iter(kinds.values()))
 
 
 @pytest.mark.parametrize("name", ["lrnet14", "tf_efficientnet_lite0"])

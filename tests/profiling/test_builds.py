@@ -17,11 +17,6 @@ pytestmark = pytest.mark.export
 
 
 @pytest.fixture
-def two_workers(monkeypatch):
-    monkeypatch.setattr(builds, "_workers", lambda jobs: 2)
-
-
-@pytest.fixture
 def folder(tmp_path):
     """Return new folders by name."""
 
@@ -37,7 +32,7 @@ def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
     settings = [trained.at(image_size=size) for size in (32, 48, 64)]
     target, graphs = read_target("openvino"), folder("graphs")
     alone = build_probes(settings, target, "fp32", folder("graphs alone"), folder("alone"))
-    monkeypatch.setattr(builds, "_workers", lambda jobs: 2)
+    monkeypatch.setattr(builds, "_workers", lambda tasks: 2)
     found = build_probes(settings, target, "fp32", graphs, folder("fp32"))
     assert [_weights(bundle) for bundle in found] == [_weights(bundle) for bundle in alone]
     assert [bundle.manifest.input.shape[1] for bundle in found] == [32, 48, 64]
@@ -47,7 +42,8 @@ def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in graphs.iterdir()} == known
 
 
-def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, two_workers):
+def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, monkeypatch):
+    monkeypatch.setattr(builds, "_workers", lambda tasks: 2)
     wrong = TrainedModel.read(tiny_run).model_copy(update={"architecture": "lrnet41"})
     with pytest.raises(InputError, match="lrnet41"):
         build_probes([wrong] * 2, read_target("openvino"), "fp32", folder("graphs"), folder("out"))
