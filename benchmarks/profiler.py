@@ -30,8 +30,6 @@ from scipy.stats import spearmanr
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.drift import without_drift
-from edge_fgir.benchmarking.protocol import time_runs
 from edge_fgir.exporting import read_target
 from edge_fgir.exporting.timing import noise, timing_graph, write_timing_bundle
 from edge_fgir.models.reduction import Reduction
@@ -42,6 +40,7 @@ from edge_fgir.profiling.design import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probes import choose_probes
 from edge_fgir.profiling.space import RATES, Space
+from edge_fgir.profiling.turns import time_in_turns
 from edge_fgir.profiling.work import Work, Workload
 from edge_fgir.runtime import Bundle, Preprocess, open_engine
 from edge_fgir.runtime.engines import openvino_core
@@ -58,7 +57,8 @@ FORMS = ("openvino fp32", "openvino bf16", "openvino int8", "arm fp32", "arm int
 SIZES = tuple(range(96, 321, 16))
 HELD_OUT, TRANSFER_PROBES, TRANSFER_HELD_OUT = 20, 4, 6
 CLASSES = 200
-ROUNDS, RUNS, WARM_UP_S = 60, 2, 0.4
+PROBE_S = 160 / 16
+"""How long a setting is measured at most, as the probes within three minutes are."""
 
 Call = Callable[[], object]
 
@@ -165,17 +165,15 @@ def calls_of(folder: Path, form: str, name: str, settings: Sequence[Setting]) ->
     return calls
 
 
-def timed(folder: Path, form: str, name: str, settings: Sequence[Setting], quick: bool) -> Any:
-    """Return the medians of settings without drift, and how long one of them took on average."""
+def timed(
+    folder: Path, form: str, name: str, settings: Sequence[Setting]
+) -> tuple[list[float], float]:
+    """Return what `profile` takes settings to last, ms, and how long it measured each, seconds."""
     calls = calls_of(folder, form, name, settings)
-    began, rounds = time.monotonic(), 4 if quick else ROUNDS
-    runs = time_runs(
-        calls, seconds=0, min_runs=rounds * RUNS, most_warm_up_s=WARM_UP_S, rounds=rounds
-    )
+    began = time.monotonic()
+    found = time_in_turns(calls, most_seconds=PROBE_S * len(calls))
     seconds = (time.monotonic() - began) / len(settings)
-    times = np.array([runs[str(number)].seconds for number in range(len(settings))])
-    turns = times.reshape(len(settings), rounds, RUNS).mean(axis=2)
-    return (1e3 * without_drift(turns)).tolist(), seconds
+    return [1e3 * found[str(number)].seconds for number in range(len(settings))], seconds
 
 
 def row_of(
@@ -278,7 +276,7 @@ def measure_all(
             if not bundle_path(folder, form, name, 0).exists():
                 print(f"{name} {form}: not built, left out")
                 continue
-            ms, seconds = timed(folder, form, name, settings, quick)
+            ms, seconds = timed(folder, form, name, settings)
             if name in WIDTHS.values():
                 source = next(key for key, value in WIDTHS.items() if value == name)
                 transfers.append({**transfer_row(models[source], name, form, ms), **here})

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +20,7 @@ from rich.progress import (
 )
 
 _LINE_INTERVAL_S = 10.0
+_shown: ContextVar[bool] = ContextVar("shown", default=False)
 
 
 class Meter:
@@ -68,10 +70,23 @@ def first_process() -> bool:
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Meter]:
-    """Show the progress of ``total`` steps on stderr, with the time left, while the block runs."""
-    if not first_process():
+    """Show the progress of ``total`` steps on stderr, with the time left, while the block runs.
+
+    Work that is a step of other work that is shown stays quiet.
+    """
+    if _shown.get() or not first_process():
         yield Meter()
         return
+    token = _shown.set(True)
+    try:
+        with _shown_meter(title, total) as meter:
+            yield meter
+    finally:
+        _shown.reset(token)
+
+
+@contextmanager
+def _shown_meter(title: str, total: int) -> Iterator[Meter]:
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _LineMeter(title, total)

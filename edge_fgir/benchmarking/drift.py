@@ -18,7 +18,7 @@ def without_drift(times: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     alike, and drops out.
 
     Args:
-        times: (calls, rounds), above 0.
+        times: (calls, rounds), above 0; NaN where a call took no part in a round.
 
     Returns:
         (calls,) in the unit of ``times``.
@@ -26,9 +26,9 @@ def without_drift(times: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     left = np.log(np.asarray(times, np.float64))
     own, slowness = np.zeros(left.shape[0]), np.zeros(left.shape[1])
     for _ in range(_SWEEPS):
-        step = np.median(left, axis=1)
+        step = np.nanmedian(left, axis=1)
         own, left = own + step, left - step[:, None]
-        drift = np.median(left, axis=0)
+        drift = np.nanmedian(left, axis=0)
         slowness, left = slowness + drift, left - drift
         if np.abs(step).max() < _SETTLED and np.abs(drift).max() < _SETTLED:
             break

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
@@ -61,8 +61,8 @@ def quantize_ir(
         *(_first_convolution(model) if scheme.float_first_conv else ()),
         *(() if scheme.products else _products(model)),
     ]
-    # Standard output is the command's answer; NNCF draws its bars there.
-    with redirect_stdout(sys.stderr):
+    # NNCF draws its bars on standard output, which is the command's answer.
+    with redirect_stdout(io.StringIO()):
         return nncf.quantize(
             model,
             nncf.Dataset([image[None] for image in images]),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_fgir._progress import progress
 from edge_fgir.benchmarking import measure
 from edge_fgir.exporting.backends import Backend
 from edge_fgir.exporting.calibration import CalibrationSet
@@ -143,7 +144,12 @@ class Search:
         precision = self.fallback_precision
         first = Trial.of(precision, precision, self.fallback, self.parity, self.validation)
         self.tell(first)
-        trials = _judged([self._int8(name, scheme) for name, scheme in schemes.items()])
+        tried = []
+        with progress("INT8 schemes", len(schemes)) as meter:
+            for name, scheme in schemes.items():
+                tried.append(self._int8(name, scheme))
+                meter.advance(note=name)
+        trials = _judged(tried)
         if all(trial.broken for trial in trials):
             best = min(trials, key=_error)
             scheme = schemes[best.name]

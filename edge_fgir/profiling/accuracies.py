@@ -75,7 +75,8 @@ class Accuracies:
             method=setting.method,
         )
         images = self._pictures(trained.preprocess)[1]
-        return top_k(logits_of(on_gpu(model), images, trained.normalization, ""), self._labels, 1)
+        logits = logits_of(on_gpu(model), images, trained.normalization, "torch")
+        return top_k(logits, self._labels, 1)
 
     def _pictures(self, preprocess: Preprocess) -> tuple[Pixels, Pixels]:
         """Return training and validation pictures of a size."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
 
@@ -68,8 +66,7 @@ def _build(
     graph = graphs / f"{sha256(described.model_dump_json().encode())[:_DIGITS]}.onnx"
     if not graph.exists():
         onnx.save(timing_graph(described, target), graph)
-    with redirect_stderr(io.StringIO()):  # where NNCF draws its bars
-        write_timing_bundle(described, target, precision, onnx.load(graph), out)
+    write_timing_bundle(described, target, precision, onnx.load(graph), out)
 
 
 def _workers(tasks: int) -> int:

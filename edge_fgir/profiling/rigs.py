@@ -7,32 +7,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir._files import sha256
 from edge_fgir.benchmarking import environment
 from edge_fgir.benchmarking.bench import FRAME, NETWORK, scope_calls
-from edge_fgir.benchmarking.drift import without_drift
-from edge_fgir.benchmarking.protocol import Call, time_runs
+from edge_fgir.benchmarking.protocol import Call
 from edge_fgir.benchmarking.remote import bench_there
+from edge_fgir.profiling.turns import APART, Turns, time_in_turns
 from edge_fgir.runtime import Bundle, Classifier, Device
 
-_ROUNDS, _RUNS, _WARM_UP_S = 40, 2, 0.4
-"""Many short turns: what slows the machine for a second slows every probe alike."""
-_APART = 0.05
-"""How far the halves of a probe's runs may be apart before all are measured again."""
 _REPEATS = 3
 _MODE = "burst"
 _RUNTIMES = ("openvino", "onnxruntime", "tensorrt")
 _IDENTITY = ("machine", "processor", "instructions", "board", "cpus")
 _DIGITS = 16
-
-
-Seconds = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -43,20 +35,12 @@ class Timed:
         network_ms: Median of the compiled model alone.
         frame_ms: Median from a decoded 640 x 480 frame to the label.
         tail: 99th percentile of the latter over its median.
-        disturbed: Its runs never agreed: something else was going on.
+        disturbed: The network's runs never agreed: something else was going on.
     """
 
     network_ms: float
     frame_ms: float
     tail: float
-    disturbed: bool
-
-
-class _Turns(NamedTuple):
-    """One call: its time without drift, all its run times (seconds), and whether they agreed."""
-
-    seconds: float
-    all: Seconds
     disturbed: bool
 
 
@@ -98,7 +82,8 @@ class LocalRig:
             for place, model in enumerate(models):
                 for scope, call in scope_calls(model).items():
                     calls[f"{place} {scope}"] = call
-            turns = _settled(calls)
+            # Frames only tell what comes on top of the network.
+            turns = time_in_turns(calls, brief=[name for name in calls if FRAME in name])
         finally:
             for model in models:
                 model.close()
@@ -196,37 +181,15 @@ def _versions(environment: dict[str, Any]) -> dict[str, str]:
     return {name: known[name] for name in _RUNTIMES if name in known}
 
 
-def _settled(calls: dict[str, Call]) -> dict[str, _Turns]:
-    """Time calls in turns; where a call's halves disagree, all of them once more."""
-    best: dict[str, _Turns] = {}
-    for _ in range(_REPEATS):
-        runs = time_runs(
-            calls, seconds=0, min_runs=_ROUNDS * _RUNS, most_warm_up_s=_WARM_UP_S, rounds=_ROUNDS
-        )
-        seconds = np.array([one.seconds for one in runs.values()]).reshape(-1, _ROUNDS, _RUNS)
-        turns = seconds.mean(axis=2)
-        half = _ROUNDS // 2
-        early, late = without_drift(turns[:, :half]), without_drift(turns[:, half:])
-        for name, one, *values in zip(
-            runs, seconds, without_drift(turns), early / late * np.median(late / early), strict=True
-        ):
-            found = _Turns(values[0], one.ravel(), _apart(values[1], 1.0))
-            if name not in best or not found.disturbed:
-                best[name] = found
-        if not any(one.disturbed for one in best.values()):
-            break
-    return best
-
-
-def _timed(turns: dict[str, _Turns], place: int) -> Timed:
+def _timed(turns: dict[str, Turns], place: int) -> Timed:
     network, frame = (turns[f"{place} {scope}"] for scope in (NETWORK, FRAME))
     return Timed(
         network_ms=1e3 * network.seconds,
         frame_ms=1e3 * frame.seconds,
         tail=max(float(np.percentile(frame.all, 99) / np.median(frame.all)), 1.0),
-        disturbed=network.disturbed or frame.disturbed,
+        disturbed=network.disturbed,
     )
 
 
 def _apart(first: float, second: float) -> bool:
-    return abs(first - second) > _APART * min(first, second)
+    return abs(first - second) > APART * min(first, second)

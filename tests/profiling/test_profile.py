@@ -30,6 +30,7 @@ from edge_fgir.profiling import (
     profile,
     rigs,
     space,
+    turns,
 )
 from edge_fgir.profiling import finalists as finalists_module
 from edge_fgir.profiling.measured import MeasuredModel
@@ -54,8 +55,9 @@ def quick(monkeypatch):
 @pytest.fixture
 def real(monkeypatch):
     """Everything is real, and short."""
-    monkeypatch.setattr(rigs, "_ROUNDS", 4)
-    monkeypatch.setattr(rigs, "_WARM_UP_S", 0.05)
+    monkeypatch.setattr(turns, "_ROUNDS", 1)
+    monkeypatch.setattr(turns, "_MOST", 4)
+    monkeypatch.setattr(turns, "_WARM_UP_S", 0.05)
     monkeypatch.setattr(rigs, "_REPEATS", 1)
     monkeypatch.setattr(rigs, "_MODE", "glance")
     monkeypatch.setattr(finalists_module, "_BENCH_S", 0.1)

@@ -1,4 +1,4 @@
-"""Timing on a device: disturbed runs, other machines, lost ones."""
+"""Timing on a device: other machines, lost ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ import pytest
 pytest.importorskip("openvino")
 
 from edge_fgir import EdgeFgirError
-from edge_fgir.benchmarking.protocol import Runs
-from edge_fgir.profiling import rigs
+from edge_fgir.profiling import rigs, turns
 from edge_fgir.profiling.rigs import LocalRig, RemoteRig, fingerprint
 from edge_fgir.runtime import Bundle
 
 pytestmark = pytest.mark.export
-
-CALM, RISING = [0.010] * 80, [0.010] * 40 + [0.013] * 40
 
 
 @pytest.fixture
@@ -27,67 +24,20 @@ def bundle(tiny_bundle):
     return Bundle(tiny_bundle)
 
 
-def scripted(monkeypatch, *rounds):
-    """Let timing find, time by time, what is said of the network; a frame is always calm."""
-    sizes = []
-
-    def time_runs(calls, **options):
-        network = rounds[min(len(sizes), len(rounds) - 1)]
-        sizes.append(len(calls))
-        return {name: Runs(network if "network" in name else CALM, steady=True) for name in calls}
-
-    monkeypatch.setattr(rigs, "time_runs", time_runs)
-    return sizes
-
-
 def test_both_scopes_of_a_bundle_are_timed(bundle, monkeypatch):
-    monkeypatch.setattr(rigs, "_ROUNDS", 4)
-    monkeypatch.setattr(rigs, "_WARM_UP_S", 0.02)
+    monkeypatch.setattr(turns, "_ROUNDS", 2)
+    monkeypatch.setattr(turns, "_MOST", 4)
+    monkeypatch.setattr(turns, "_WARM_UP_S", 0.02)
     first, second = LocalRig().time([bundle, bundle])
     for found in (first, second):
         assert 0 < found.network_ms < found.frame_ms
         assert found.tail >= 1
 
 
-def test_calm_runs_are_timed_once(bundle, monkeypatch):
-    sizes = scripted(monkeypatch, CALM)
-    (found,) = LocalRig().time([bundle])
-    assert sizes == [2]
-    assert found.network_ms == pytest.approx(10.0)
-    assert found.frame_ms == pytest.approx(10.0)
-    assert not found.disturbed
-
-
-def test_what_slows_all_alike_disturbs_none(bundle, monkeypatch):
-    sizes = scripted(monkeypatch, CALM)
-    slow = [time * (1 + 0.5 * (place >= 40)) for place, time in enumerate(CALM)]
-    monkeypatch.setattr(
-        rigs, "time_runs", lambda calls, **o: {name: Runs(slow, steady=True) for name in calls}
-    )
-    (found,) = LocalRig().time([bundle])
-    assert not sizes
-    assert not found.disturbed
-
-
-def test_a_disturbed_run_is_timed_again(bundle, monkeypatch):
-    sizes = scripted(monkeypatch, RISING, CALM)
-    (found,) = LocalRig().time([bundle])
-    assert sizes == [2, 2]
-    assert not found.disturbed
-    assert found.network_ms == pytest.approx(10.0)
-
-
-def test_what_never_settles_is_flagged(bundle, monkeypatch):
-    sizes = scripted(monkeypatch, RISING)
-    (found,) = LocalRig().time([bundle])
-    assert sizes == [2, 2, 2]
-    assert found.disturbed
-
-
 def test_models_are_closed_whatever_happens(bundle, monkeypatch):
     closed = []
     monkeypatch.setattr(rigs.Classifier, "close", lambda self: closed.append(self))
-    monkeypatch.setattr(rigs, "time_runs", lambda calls, **options: 1 / 0)
+    monkeypatch.setattr(turns, "time_runs", lambda calls, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         LocalRig().time([bundle, bundle])
     assert len(closed) == 2
