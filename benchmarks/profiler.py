@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/profiler.py --measure graphs
 
 The first call exports and quantizes every network (half an hour; what else the machine does is of
-no matter), the second one times them (a quarter of an hour on a machine that does nothing else; no
+no matter), the second one times them (an hour on a machine that does nothing else; no
 bfloat16 where the processor emulates it). For each network, runtime and precision the 16 probes
 that `edge-fgir profile` would choose for these sizes and 20 settings that it never sees (keep rates
 drawn at random in every stage) take turns in one run, so that what is told is the error of the
@@ -57,8 +57,6 @@ FORMS = ("openvino fp32", "openvino bf16", "openvino int8", "arm fp32", "arm int
 SIZES = tuple(range(96, 321, 16))
 HELD_OUT, TRANSFER_PROBES, TRANSFER_HELD_OUT = 20, 4, 6
 CLASSES = 200
-PROBE_S = 160 / 16
-"""How long a setting is measured at most, as the probes within three minutes are."""
 
 Call = Callable[[], object]
 
@@ -171,7 +169,7 @@ def timed(
     """Return what `profile` takes settings to last, ms, and how long it measured each, seconds."""
     calls = calls_of(folder, form, name, settings)
     began = time.monotonic()
-    found = time_in_turns(calls, most_seconds=PROBE_S * len(calls))
+    found = time_in_turns(calls)
     seconds = (time.monotonic() - began) / len(settings)
     return [1e3 * found[str(number)].seconds for number in range(len(settings))], seconds
 

@@ -19,7 +19,8 @@ _FEWEST, _LEAST, _MOST = 2, 4, 24
 """Stretches: of what is slow, of what is calm and quick, of what never gets exact."""
 _PART = 20
 """Rounds that are compared with others."""
-_MOST_S = 170.0
+_SECONDS_EACH = 10.0
+"""Upper bound of the measuring time: 16 probes take less than three minutes."""
 _EXACT = 0.005
 """Standard error, relative, that is exact enough."""
 APART = 0.05
@@ -36,17 +37,16 @@ class Turns(NamedTuple):
     disturbed: bool
 
 
-def time_in_turns(
-    calls: Mapping[str, Call], *, brief: Collection[str] = (), most_seconds: float = _MOST_S
-) -> dict[str, Turns]:
+def time_in_turns(calls: Mapping[str, Call], brief: Collection[str] = ()) -> dict[str, Turns]:
     """Time calls in turns, stretch by stretch until they are exact or the time is over.
+
+    Two stretches are taken in any case.
 
     Args:
         calls: By name.
         brief: Names of those that need not be exact: they drop out after the first stretches.
-        most_seconds: Upper bound of all together; two stretches are taken in any case.
     """
-    began = time.monotonic()
+    began, most_seconds = time.monotonic(), _SECONDS_EACH * (len(calls) - len(brief))
     seconds = np.empty((len(calls), 0, _RUNS))
     exact = np.array([name not in brief for name in calls])
     with progress("measuring", _MOST) as meter:
