@@ -63,7 +63,8 @@ def time_in_turns(calls: Mapping[str, Call], brief: Collection[str] = ()) -> dic
                 break
             if count >= _LEAST and _settled(_apart(turns)[exact]):
                 break
-        meter.advance(_MOST - count)
+        if count < _MOST:
+            meter.advance(_MOST - count)
     return {
         name: Turns(float(own), every[~np.isnan(every)], _disturbed(strays))
         for name, own, every, strays in zip(
