@@ -46,12 +46,13 @@ def time_in_turns(calls: Mapping[str, Call], brief: Collection[str] = ()) -> dic
         calls: By name.
         brief: Names of those that need not be exact: they drop out after the first stretches.
     """
-    began, most_seconds = time.monotonic(), _SECONDS_EACH * (len(calls) - len(brief))
+    lasting = {name: call for name, call in calls.items() if name not in brief}
+    began, most_seconds = time.monotonic(), _SECONDS_EACH * len(lasting)
+    exact = [name in lasting for name in calls]
     seconds = np.empty((len(calls), 0, _RUNS))
-    exact = np.array([name not in brief for name in calls])
     with progress("measuring", _MOST) as meter:
         for count in range(1, _MOST + 1):
-            asked = calls if count <= _LEAST else {n: calls[n] for n in calls if n not in brief}
+            asked = calls if count <= _LEAST else lasting
             more = _stretch(asked, 0.0 if count > 1 else _WARM_UP_S)
             missing = np.full((_ROUNDS, _RUNS), np.nan)
             rows = [more.get(name, missing) for name in calls]

@@ -37,3 +37,11 @@ def test_a_hiccup_of_one_call_is_its_own():
     times = np.tile([[1.0], [2.0], [3.0]], (1, 9))
     times[1, 4] = 50
     assert without_drift(times) == pytest.approx([1, 2, 3])
+
+
+def test_a_call_that_left_out_rounds_has_its_own_time():
+    slowness = np.exp(np.random.default_rng(0).normal(0, 0.2, 40))
+    times = np.outer([1.0, 2.0, 3.0, 4.0], slowness)
+    whole = without_drift(times)
+    times[1, 10:] = times[3, :25] = np.nan
+    assert without_drift(times) == pytest.approx(whole)
