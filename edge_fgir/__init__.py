@@ -13,11 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge_fgir._offline import refuse_telemetry
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edge_fgir._errors import EdgeFgirError, GateError, InputError
     from edge_fgir.runtime import Classifier, Result
+
+refuse_telemetry()  # before anything imports a library that would send it
 
 __all__ = ["Classifier", "EdgeFgirError", "GateError", "InputError", "Result", "__version__"]
 

@@ -1,4 +1,4 @@
-"""No network unless asked."""
+"""No network unless asked: what libraries send about their use is switched off."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import sys
 
 
 def refuse_telemetry() -> None:
-    """Keep OpenVINO, NNCF and Ray from sending usage data; call it before importing any of them.
+    """Keep ONNX Runtime, OpenVINO, NNCF and Ray from sending usage data.
 
-    The first two treat ``openvino_telemetry`` as optional; a None entry makes its import fail.
+    ``edge_fgir`` calls it when it is imported, because ONNX Runtime (since 1.31, on Linux too)
+    reads its variable while it is imported itself, and writes a device id to the user's cache
+    there and then. OpenVINO and NNCF treat ``openvino_telemetry`` as optional; a None entry makes
+    its import fail.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

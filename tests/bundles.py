@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge_fgir._offline import refuse_telemetry
 from edge_fgir.runtime import Calibration, Golden, GoldenImage, Manifest, Preprocess
 
 LABELS = ("red", "green", "blue")
@@ -136,7 +135,6 @@ def _weights(classes: int) -> npt.NDArray[np.float32]:
 
 
 def _openvino_files(classes: int, size: int, looks_twice: bool) -> dict[str, bytes]:
-    refuse_telemetry()
     import openvino as ov
     from openvino import opset13 as ops
 

@@ -35,7 +35,8 @@ def prepare(key: str, oldest: list, modules: list) -> dict:
     python = ".".join(str(part) for part in sys.version_info[:3])
     if list(sys.version_info[:2]) < oldest:
         return {"python": python, "missing": [], "folder": None}
-    # OpenVINO sends usage data when it is imported.
+    # OpenVINO and ONNX Runtime send usage data unless told before they are imported.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     missing = [name for name in modules if not _imports(name)]
     return {"python": python, "missing": missing, "folder": None if missing else _new_folder(key)}

@@ -12,7 +12,7 @@ from edge_fgir._files import new_folder, sha256, to_json
 from edge_fgir.exporting.backends import Backend, make_backend
 from edge_fgir.exporting.graph import Head, is_transformer, to_onnx
 from edge_fgir.exporting.target import NncfScheme, Target
-from edge_fgir.exporting.writer import describe, seal
+from edge_fgir.exporting.writer import check_out, describe, seal
 from edge_fgir.models.folding import folded
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.runtime import Bundle, Calibration, Pixels
@@ -55,6 +55,7 @@ def write_timing_bundle(
         InputError: ``out`` exists and is no bundle.
         GateError: The target's builder refuses the graph.
     """
+    check_out(out, as_zip=False)
     backend = timing_backend(graph, target, precision)
     classes = trained.num_classes
     calibration = Calibration(

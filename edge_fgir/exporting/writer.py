@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tempfile
 import zipfile
@@ -24,6 +25,7 @@ from edge_fgir.models.trained import TrainedModel
 from edge_fgir.runtime import Bundle, Classifier, Device, Golden, GoldenImage, Pixels, open_engine
 from edge_fgir.runtime.manifest import (
     MANIFEST,
+    SCHEMA_FAMILY,
     SIGNATURE,
     InputSpec,
     Manifest,
@@ -37,20 +39,32 @@ _LEAST = 1e-30
 
 
 def check_out(out: Path, *, as_zip: bool) -> None:
-    """Refuse, before anything long begins, an ``out`` that holds something that is not ours.
+    """Refuse, before anything long begins, an ``out`` that is something other than a bundle.
 
     Raises:
-        InputError: It exists and is no bundle.
+        InputError: It exists and carries no manifest of ours: it would be replaced whole.
     """
-    if not out.exists():
-        return
-    ours = zipfile.is_zipfile(out) if as_zip else (out / MANIFEST).is_file()
-    if not ours:
+    if out.exists() and not _carries_our_schema(out, as_zip=as_zip):
         raise InputError(
             f"{out} exists and is not a bundle {'zip' if as_zip else 'folder'}",
             "a new path, or an earlier bundle to replace",
             "choose another --out",
         )
+
+
+def _carries_our_schema(path: Path, *, as_zip: bool) -> bool:
+    """Say whether a folder or zip has a bundle's manifest, of whatever version."""
+    try:
+        if as_zip:
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read(MANIFEST)
+        else:
+            text = (path / MANIFEST).read_bytes()
+        manifest = json.loads(text)
+    except (OSError, KeyError, ValueError, RuntimeError, RecursionError, zipfile.BadZipFile):
+        return False
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    return isinstance(schema, str) and schema.startswith(SCHEMA_FAMILY)
 
 
 def describe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,10 @@ class _Closed:
 class Classifier:
     """A bundle, opened and compiled.
 
-    One instance per thread. Frames are HWC ``uint8`` arrays, BGR by default as OpenCV gives them::
+    Several threads may share one: their pictures are prepared side by side and the model answers
+    one after another. ``close`` waits for the answer that is being computed; later calls raise.
+
+    Frames are HWC ``uint8`` arrays, BGR by default as OpenCV gives them::
 
         with Classifier.open("birds.fgir") as model:
             result = model(frame)
@@ -109,6 +113,8 @@ class Classifier:
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
         self._engine = engine
+        # An engine has one set of buffers: a second call would overwrite the first one's answer.
+        self._lock = threading.Lock()
         self._preprocess = bundle.preprocess
         self._threshold = bundle.calibration.unknown_threshold
         self.labels = bundle.labels
@@ -190,7 +196,7 @@ class Classifier:
         ready = time.perf_counter()
         region = similarity = None
         if self.bundle.manifest.explanation is None:
-            probabilities = self._engine.infer(pixels[None])[0]
+            probabilities = self._infer(pixels[None])[0]
         else:
             answer = self.explain(pixels)
             probabilities, similarity = answer.probabilities[0], answer.maps[0]
@@ -222,8 +228,12 @@ class Classifier:
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities for (N, S, S, 3) prepared pixels."""
         if self.bundle.manifest.input.shape[0] == 1 and len(batch) != 1:
-            return np.concatenate([self._engine.infer(image[None]) for image in batch])
-        return self._engine.infer(batch)
+            return np.concatenate([self._infer(image[None]) for image in batch])
+        return self._infer(batch)
+
+    def _infer(self, batch: Pixels) -> Probabilities:
+        with self._lock:
+            return self._engine.infer(batch)
 
     def explain(self, pixels: Pixels) -> Answer:
         """Return all that the model says of (S, S, 3) prepared pixels, region and map included.
@@ -232,7 +242,8 @@ class Classifier:
             InputError: It is no model that looks twice.
         """
         self.check_explains()
-        return self._engine.explain(pixels[None])
+        with self._lock:
+            return self._engine.explain(pixels[None])
 
     def overlay(self, photo: Pixels, result: Result, *, contrast: bool = False) -> Image.Image:
         """Draw what an answer rests on: the photo with the region, its map, and the region alone.
@@ -313,9 +324,10 @@ class Classifier:
         )
 
     def close(self) -> None:
-        """Free the engine; a second time does nothing."""
-        engine, self._engine = self._engine, _Closed()
-        engine.close()
+        """Free the engine, after the answer that is being computed; a second time does nothing."""
+        with self._lock:
+            engine, self._engine = self._engine, _Closed()
+            engine.close()
 
     def __enter__(self) -> Classifier:
         return self

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
 
-SCHEMA = "edge-fgir/bundle/1"
+SCHEMA_FAMILY = "edge-fgir/bundle/"
+SCHEMA = f"{SCHEMA_FAMILY}1"
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 # No manifest lists them: it cannot hold its own hash, and the signature is over it.
 UNLISTED = (MANIFEST, SIGNATURE)

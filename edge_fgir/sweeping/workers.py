@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from edge_fgir._errors import InputError
-from edge_fgir._offline import refuse_telemetry
 from edge_fgir.sweeping.cell_run import Outcome, attempt, reason_of
 from edge_fgir.sweeping.cells import Cell
 
@@ -39,7 +38,6 @@ def outcomes(
     Raises:
         InputError: The cluster is out of reach, or no machine is large enough for a cell.
     """
-    refuse_telemetry()
     if address:
         _check_reachable(address)
     else:

@@ -11,6 +11,7 @@ import pytest
 from edge_fgir import Classifier, GateError, InputError
 from edge_fgir.data import open_data
 from edge_fgir.exporting import export, read_target, target_names
+from edge_fgir.exporting.writer import check_out
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.trained import load_trained
 from edge_fgir.runtime import Bundle, Device, verify
@@ -127,13 +128,36 @@ def test_a_failed_gate_leaves_an_earlier_bundle_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["x.fgir"]
 
 
-def test_a_folder_that_is_not_ours_is_never_replaced(
-    photos: Path, tiny_run: Path, tmp_path: Path
+WEB_APP = '{"name": "my web app", "start_url": "/"}'
+
+
+@pytest.mark.parametrize("manifest", [None, WEB_APP, '["edge-fgir/bundle/1"]', "no JSON"])
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_what_carries_no_manifest_of_ours_is_never_replaced(
+    as_zip: bool, manifest: str | None, photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    if manifest is not None:
+        (out / "manifest.json").write_text(manifest)
+    if as_zip:
+        out = Path(shutil.make_archive(str(tmp_path / "thesis"), "zip", out))
+    with pytest.raises(InputError, match=r"is not a bundle (zip|folder); .* choose another --out"):
+        export(tiny_run, loosened("arm"), open_data(str(photos)), out, as_zip=as_zip)
+    assert out.is_file() if as_zip else (out / "thesis.txt").exists()
     with pytest.raises(InputError, match="is not a bundle folder"):
-        export(tiny_run, loosened("arm"), open_data(str(photos)), tmp_path)
-    assert (tmp_path / "thesis.txt").exists()
+        check_out(tmp_path / "thesis", as_zip=False)
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_a_bundle_of_any_version_may_be_replaced(as_zip: bool, tmp_path: Path) -> None:
+    out = tmp_path / "x.fgir"
+    out.mkdir()
+    (out / "manifest.json").write_text('{"schema": "edge-fgir/bundle/7"}')
+    if as_zip:
+        out = Path(shutil.make_archive(str(out), "zip", out))
+    check_out(out, as_zip=as_zip)
 
 
 def test_zip_holds_the_same_bundle(

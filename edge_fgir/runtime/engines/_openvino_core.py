@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from edge_fgir._offline import refuse_telemetry
-
 
 @cache
 def openvino_core() -> Any:
@@ -20,7 +18,6 @@ def openvino_core() -> Any:
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    refuse_telemetry()
     import openvino as ov
 
     return ov.Core()
