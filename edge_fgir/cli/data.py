@@ -160,24 +160,16 @@ def sample(
 
     Example: `edge-fgir data sample elpv --count 8 --out photos`
     """
-    import random
-
-    from edge_fgir.data import SPLITS, open_data
+    from edge_fgir.data import SPLITS, copy_excerpt, open_data
 
     if split not in SPLITS:
         raise InputError(f"--split {split}", f"one of {', '.join(SPLITS)}")
-    found = open_data(data)
-    samples = found.split(split)
-    copies = []
-    for chosen in random.Random(0).sample(samples, min(count, len(samples))):
-        copy = out / found.classes[chosen.label] / chosen.path.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(chosen.read_bytes())
-        copies.append(str(copy))
+    opened = open_data(data)
+    copies = [str(copy) for copy in copy_excerpt(opened, split, count, out)]
     if json:
         print_json(copies)
         return
-    typer.echo(f"{len(copies)} {split} pictures of {found.name} in {out} ({found.licence})")
+    typer.echo(f"{len(copies)} {split} pictures of {opened.name} in {out} ({opened.licence})")
 
 
 @_group.command()

@@ -12,6 +12,7 @@ from edge_fgir.data.dataset import (
     prepared_images,
     typical_images,
 )
+from edge_fgir.data.excerpt import copy_excerpt
 from edge_fgir.data.packing import pack
 from edge_fgir.data.shards import shard_order
 from edge_fgir.data.source import BUILT_IN, open_data
@@ -24,6 +25,7 @@ __all__ = [
     "Sample",
     "Split",
     "check_data",
+    "copy_excerpt",
     "draw_by_class",
     "files_of",
     "in_file_order",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir._paths import stays_below
 from edge_fgir.data.csv_list import Row
 
 _BY_ID = re.compile(r"([0-9]{4})/([0-9]{1,18})\.\w+", re.ASCII)
@@ -30,14 +31,7 @@ def are_by_id(rows: Sequence[Row]) -> bool:
 
 def is_inside(name: str) -> bool:
     """Say whether a path of a list is a plain one that leads nowhere else."""
-    path = PurePosixPath(name)
-    return (
-        name.isprintable()
-        and "\\" not in name
-        and not path.is_absolute()
-        and ".." not in path.parts
-        and str(path) == name
-    )
+    return name.isprintable() and "\\" not in name and stays_below(name)
 
 
 def path_problem(row: Row, path: Path, root: Path, *, by_id: bool) -> InputError | None:

@@ -9,26 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import InputError
+from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
+from edge_fgir.data.part import Part
 from edge_fgir.runtime import Pixels, Preprocess, check_image, read_image
 from edge_fgir.runtime.manifest import DataInfo
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
-
-class Part(NamedTuple):
-    """The bytes of a larger file that are a picture."""
-
-    file: Path
-    offset: int
-    size: int
 
 
 @dataclass(frozen=True)
@@ -59,21 +53,11 @@ class Sample:
         """Return the encoded picture.
 
         Raises:
-            InputError: The shard is gone or was cut since it was indexed.
+            InputError: The shard is gone, was cut, or holds something else there.
         """
         if self.part is None:
             return self.path.read_bytes()
-        try:
-            with self.part.file.open("rb") as file:
-                file.seek(self.part.offset)
-                content = file.read(self.part.size)
-        except FileNotFoundError as error:
-            raise InputError(f"{self.part.file} is gone", "the shard that was there") from error
-        if len(content) != self.part.size:
-            raise InputError(
-                f"{self.part.file} was cut while in use", "the shard that was there", "start again"
-            )
-        return content
+        return self.part.read(self.path.relative_to(self.part.file).as_posix())
 
 
 @runtime_checkable
@@ -107,6 +91,17 @@ class DataSet:
     splits: Mapping[Split, Sequence[Sample]]
     convert: bool = False
     shard_sizes: Mapping[Split, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.classes:
+            if not stays_below(
+                name
+            ):  # data sets come from elsewhere, and class names become folders
+                raise InputError(
+                    f"data {self.name} calls a class {name!r}",
+                    "a name that can be a folder's: not .., and no / at either end",
+                    "rename it",
+                )
 
     def split(self, name: Split) -> Sequence[Sample]:
         """Return the samples of one split.

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, write_atomic
+from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import refuse
 from edge_fgir.runtime import check_image
@@ -32,7 +33,7 @@ from edge_fgir.runtime.images import SUFFIXES
 INDEX = ".edge-fgir-index.npz"
 """The index's file, beside the shards."""
 
-_VERSION = 1
+_VERSION = 2
 _KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)
 _META = re.compile(r"__[^/]*__/")
 _MAX_LABEL_BYTES = 1024
@@ -67,11 +68,11 @@ class Contents:
         """Say whether every entry lies in a tar of ``size`` bytes and every label has a class."""
         lengths = {len(getattr(self, column)) for column in _COLUMNS}
         return len(lengths) == 1 and bool(
-            (self.offsets >= 0).all()
+            (self.offsets >= tarfile.BLOCKSIZE).all()  # a header stands before each
             and (self.sizes > 0).all()
-            and (self.offsets + self.sizes <= size).all()
+            and (self.offsets <= size - self.sizes).all()  # a sum could overflow
             and ((self.labels >= 0) & (self.labels < classes)).all()
-            and (self.lengths > 0).all()
+            and ((self.lengths > 0) & (self.lengths <= len(self.names))).all()
             and self.lengths.sum() == len(self.names)
         )
 
@@ -184,7 +185,7 @@ def _scan(
                 check_image(tar / info.name, convert=convert, file=archive.extractfile(info))
             except InputError as error:
                 problems.append(error)
-            names.append(info.name.encode(errors="surrogateescape"))
+            names.append(str(PurePosixPath(info.name)).encode(errors="surrogateescape"))
             rows.append((info.offset_data, info.size, label, len(names[-1])))
     if not rows:
         raise InputError(f"{tar} holds no samples", "key.jpg and key.cls files", "remove it")
@@ -254,7 +255,7 @@ def _members(archive: tarfile.TarFile, tar: Path) -> Iterator[tarfile.TarInfo]:
             raise _damaged(tar, f"a file of {info.size} bytes")
         if not info.isreg() or info.issparse():
             continue
-        if PurePosixPath(info.name).is_absolute() or ".." in PurePosixPath(info.name).parts:
+        if not stays_below(str(PurePosixPath(info.name))):
             raise InputError(
                 f"{tar} holds a file called {info.name}", "names inside the tar", "pack it again"
             )

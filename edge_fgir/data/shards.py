@@ -19,7 +19,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from edge_fgir._errors import InputError
-from edge_fgir.data.dataset import SPLITS, DataSet, Part, Sample, Split
+from edge_fgir._paths import join_below
+from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
+from edge_fgir.data.part import Part
 from edge_fgir.data.shard_index import Contents, index_shards
 from edge_fgir.data.split import stratified
 
@@ -97,7 +99,7 @@ class ShardSamples(Sequence[Sample]):
         file = self.files[self._shards[row]]
         part = Part(file, int(self._offsets[row]), int(self._sizes[row]))
         name = self._name(self._name_starts[row], self._name_ends[row])
-        return Sample(file / name, int(self.labels[row]), part)
+        return Sample(join_below(file, name), int(self.labels[row]), part)
 
 
 def holds_shards(root: Path) -> bool:
