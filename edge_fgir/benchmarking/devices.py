@@ -29,9 +29,6 @@ Confidence = Literal["vendor", "derived", "ours", "community", "uncertain"]
 arithmetic over such figures. ``ours``: our own choice or test. ``community``: others measured or
 report it. ``uncertain``: recalled, assumed, or sources disagree.
 """
-WatcherName = Literal[
-    "thermal_zones", "cpu_clocks", "cpu_throttle_counts", "vcgencmd", "ina3221", "ina238", "rapl"
-]
 
 _SPARSITY = 2  # what 2:4 sparsity multiplies a headline by
 
@@ -140,9 +137,6 @@ class Device(_Section):
     workspace_mb: Annotated[
         Figure | None, Field(description="what TensorRT's builder may use as scratch memory, MiB")
     ] = None
-    watchers: Annotated[
-        tuple[WatcherName, ...], Field(description="what can be watched while measuring")
-    ]
     units: dict[str, Unit]
     default_mode: Annotated[str, Field(description="the power mode after flashing or booting")]
     power_modes: dict[str, PowerMode]

@@ -6,10 +6,10 @@ import os
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from edge_fgir import __version__
+from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
 
 _LIBRARIES = (
     *("numpy", "pillow", "openvino", "onnxruntime", "tensorrt"),
@@ -23,19 +23,27 @@ _INSTRUCTIONS = (
 """Of x86 and ARM, as Linux calls them: those that decide how fast a layer is in which precision."""
 
 
-def environment() -> dict[str, Any]:
-    """Describe this machine and the libraries installed on it (none is imported)."""
+_GPU_DRIVERS = ("amdgpu", "i915", "nouveau", "xe")
+
+
+def environment(system: System = HERE) -> dict[str, Any]:
+    """Describe a machine and the libraries installed here (none is imported).
+
+    Args:
+        system: The machine, as its files show it.
+    """
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.machine(),
-        "processor": _processor(),
-        "instructions": _instructions(),
-        "board": _read("/proc/device-tree/model"),
+        "processor": _processor(system),
+        "instructions": _instructions(system),
+        "board": system.text("proc/device-tree/model") or None,
         "cpus": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "memory_mb": _memory_mb(),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "gpus": _gpus(system),
+        "memory_mb": _memory_mb(system),
+        "governor": system.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -54,31 +62,37 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
+def _processor(system: System) -> str:
+    for line in (system.text("proc/cpuinfo") or "").splitlines():
         if line.startswith(("model name", "Model")):
-            return line.split(":", 1)[1].strip()
+            return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
 
 
-def _instructions() -> list[str]:
+def _instructions(system: System) -> list[str]:
     """Return the vector instructions: virtual machines of unlike processors share one name."""
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
-        if line.startswith(("flags", "Features")):
-            known = set(line.split(":", 1)[1].split())
-            return [name for name in _INSTRUCTIONS if name in known]
-    return []
+    flags = system.field("proc/cpuinfo", "flags") or system.field("proc/cpuinfo", "Features")
+    known = (flags or "").split()
+    return [name for name in _INSTRUCTIONS if name in known]
 
 
-def _memory_mb() -> int | None:
-    for line in (_read("/proc/meminfo") or "").splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) // 1024
-    return None
+def _gpus(system: System) -> list[str]:
+    """Return the graphics processors: NVIDIA's by name, others by driver and PCI number."""
+    nvidia = [
+        system.field(path, "Model") or ""
+        for path in system.files("proc/driver/nvidia/gpus/*/information")
+    ]
+    if not any(nvidia):  # a container or WSL may show the tool alone
+        query = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+        nvidia = (system.run(query) or "").splitlines()
+    others = []
+    for path in system.files("sys/class/drm/card[0-9]*/device/uevent"):
+        facts = dict(line.partition("=")[::2] for line in (system.text(path) or "").splitlines())
+        if facts.get("DRIVER") in _GPU_DRIVERS and "-" not in path.parts[-3]:
+            others.append(f"{facts['DRIVER']} {facts.get('PCI_ID', '')}".strip())
+    return [name.strip() for name in (*nvidia, *others) if name.strip()]
 
 
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text(errors="replace").strip().rstrip("\0") or None
-    except OSError:
-        return None
+def _memory_mb(system: System) -> int | None:
+    memory = kilobytes_to_mb(system.field("proc/meminfo", "MemTotal"))
+    return None if memory is None else int(memory)

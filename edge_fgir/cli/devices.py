@@ -60,8 +60,7 @@ def show(
         )
         return
     typer.echo(f"{found.id}: {found.name}")
-    typer.echo(f"target {found.target}; default power mode {found.default_mode}")
-    typer.echo(f"watchers: {', '.join(found.watchers)}\n")
+    typer.echo(f"target {found.target}; default power mode {found.default_mode}\n")
     for unit, made in found.units.items():
         typer.echo(f"{unit}: {made.name}")
     typer.echo("\ndense peaks")

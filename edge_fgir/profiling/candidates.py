@@ -13,14 +13,13 @@ from edge_fgir.profiling.accuracies import Accuracies, Accuracy
 from edge_fgir.profiling.budget import Budget, Cost
 from edge_fgir.profiling.latency_model import Prediction
 from edge_fgir.profiling.measured import MeasuredModel
+from edge_fgir.profiling.roofline import WEIGHT_BYTES
 from edge_fgir.profiling.search import Search
 from edge_fgir.profiling.snapping import snapped
 from edge_fgir.profiling.space import Space
 from edge_fgir.profiling.speeds import Speed
 from edge_fgir.profiling.work import Workload
 from edge_fgir.runtime.manifest import Precision
-
-_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 class Way(NamedTuple):
@@ -98,7 +97,7 @@ class Candidates:
         tail = speed.tail if budget.percentile == "p99" and isinstance(speed, MeasuredModel) else 1
         return Cost(
             latency_ms=tail * self.predict([way])[0].ms,
-            size_mb=self.load.params * _BYTES[way.precision] / 1e6,
+            size_mb=self.load.params * WEIGHT_BYTES[way.precision] / 1e6,
         )
 
     def fitting(self, setting: Setting, budget: Budget) -> Iterator[Way]:

@@ -19,8 +19,11 @@ from edge_fgir.runtime.manifest import Precision
 REACHED = 0.35
 """Share of peak and bandwidth that is reached at batch 1."""
 
+WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+"""Of one weight in a model file."""
+
+_WIDER: tuple[Precision, ...] = ("int8", "fp16", "fp32")
 _DOUBT = 3.0
-_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ class Roofline:
         Raises:
             InputError: It does not tell enough.
         """
+        # A unit that lacks a precision computes it in the next wider one, never in a narrower one.
+        wider = _WIDER[_WIDER.index(precision) :]
         peaks = [
-            figures[computed].value
+            next(figures[computed].value for computed in wider if computed in figures)
             for figures in device.peaks().values()
-            for computed in (precision, "fp16", "fp32")
-            if computed in figures
+            if not figures.keys().isdisjoint(wider)
         ]
         bandwidth = device.power_modes[device.default_mode].bandwidth_gbs
         if not peaks or bandwidth is None:
@@ -63,7 +67,7 @@ class Roofline:
 
     def predict_frames(self, works: Sequence[Work], sizes: Sequence[int]) -> list[Prediction]:
         """Return estimates for works at their input sides; resizing the frame is not in them."""
-        weights_ms = self.workload.params * _BYTES[self.precision] / self.bandwidth_gbs / 1e6
+        weights_ms = self.workload.params * WEIGHT_BYTES[self.precision] / self.bandwidth_gbs / 1e6
         found = []
         for work, _ in zip(works, sizes, strict=True):
             arithmetic_ms = 2 * self.workload.macs(work) / self.peak / 1e9

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import json
 import platform
 import re
-from importlib import import_module
-from importlib.metadata import version
 
 import pytest
 
-from edge_fgir import InputError, __version__
-from edge_fgir.benchmarking import KINDS, environment, read_result, write_result
+from edge_fgir import InputError
+from edge_fgir.benchmarking import KINDS, read_result, write_result
 
 pytestmark = pytest.mark.unit
-
-# The package's function of the same name hides the module.
-MODULE = import_module("edge_fgir.benchmarking.environment")
 
 BODY = {"top1": 91.25, "classes": [{"name": "Blåmes", "top1": None}], "n": 3}
 
@@ -81,38 +75,3 @@ def test_what_is_no_result_is_refused(data, message, tmp_path):
 def test_a_file_that_cannot_be_read_is_refused(name, tmp_path):
     with pytest.raises(InputError, match=r": .*; expected a result file"):
         read_result(tmp_path / name)
-
-
-def test_the_environment_says_what_a_number_was_measured_on():
-    found = environment()
-    assert json.loads(json.dumps(found)) == found
-    assert found["machine"] == platform.machine()
-    assert found["cpus"] >= 1
-    assert found["processor"]
-    assert found["versions"]["edge-fgir"] == __version__
-    assert found["versions"]["numpy"] == version("numpy")
-    assert {"board", "memory_mb", "governor", "load_1min", "system"} <= set(found)
-
-
-def test_the_environment_of_another_machine(monkeypatch):
-    files = {
-        "/proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\n"
-        "Features\t: fp asimd crc32 asimddp\nModel\t\t: Raspberry Pi 5 Model B\n",
-        "/proc/device-tree/model": "Raspberry Pi 5 Model B",
-        "/proc/meminfo": "MemTotal:        8245678 kB\nMemFree: 1 kB\n",
-        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand",
-    }
-    monkeypatch.setattr(MODULE, "_read", files.get)
-    found = environment()
-    assert found["processor"] == found["board"] == "Raspberry Pi 5 Model B"
-    assert found["instructions"] == ["asimd", "asimddp"]
-    assert found["memory_mb"] == 8052
-    assert found["governor"] == "ondemand"
-
-
-def test_a_machine_that_tells_nothing(monkeypatch):
-    monkeypatch.setattr(MODULE, "_read", lambda path: None)
-    found = environment()
-    assert found["board"] is found["memory_mb"] is found["governor"] is None
-    assert found["instructions"] == []
-    assert found["processor"]

@@ -60,6 +60,20 @@ def test_every_descriptor_gives_an_estimate_or_says_why_not(load, name):
     assert 0 < small <= large
 
 
+@pytest.mark.parametrize(
+    ("name", "precision", "peak"),
+    [
+        ("raspberry-pi-5", "fp32", 0.1536),  # not the 0.307 of its fp16
+        ("raspberry-pi-5", "fp16", 0.3072),
+        ("raspberry-pi-4", "fp16", 0.0576),  # it computes that in fp32
+        ("jetson-orin-nano-super", "fp32", 1.880),
+        ("jetson-orin-nano-super", "int8", 30.08),
+    ],
+)
+def test_a_precision_is_estimated_by_its_own_peak(load, name, precision, peak):
+    assert Roofline.of(read_device(name), load, precision).peak == pytest.approx(peak, rel=1e-3)
+
+
 def test_macs_are_those_that_are_counted(load, vit_run):
     from edge_fgir.models import summarize
 
