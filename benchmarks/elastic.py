@@ -22,8 +22,8 @@ from tgda import first_classes, run
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
+from edge_fgir.evaluation import drop_interval
 from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel, load_at

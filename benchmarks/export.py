@@ -26,8 +26,8 @@ import torch
 from edge_fgir._errors import GateError
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment, measure
-from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
+from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import Target, export, read_target, target_names
 from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.graph import is_transformer, to_onnx

@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment, measure
-from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
+from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import export, read_target
 from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.models import create_model, summarize

@@ -40,8 +40,8 @@ from torch.profiler import ProfilerActivity, profile
 from edge_fgir._errors import GateError
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.accuracy import drop_interval
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
+from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models import count_params, create_model, summarize
 from edge_fgir.models.ila import AdaptedViT, Adapters, Variant, residual_ranges

@@ -22,10 +22,9 @@ import torch
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.accuracy import drop_interval, evaluation
-from edge_fgir.benchmarking.shots import GROUPS, Shots
 from edge_fgir.data import DataSet, Split, labels_of, open_data, prepared_images
 from edge_fgir.data.statistics import ClassSizes
+from edge_fgir.evaluation import GROUPS, Shots, drop_interval, evaluation
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau

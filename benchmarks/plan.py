@@ -27,9 +27,9 @@ from tgda import first_classes
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.accuracy import top_k
 from edge_fgir.benchmarking.bench import FRAME
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
+from edge_fgir.evaluation import top_k
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.setting import Setting

@@ -22,8 +22,9 @@ from typing import Any
 import torch
 
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import accuracy, environment
+from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Sample, labels_of, open_data, prepared_images
+from edge_fgir.evaluation import accuracy
 from edge_fgir.models import create_model, summarize
 from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.trained import TrainedModel, load_trained

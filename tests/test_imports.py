@@ -17,17 +17,18 @@ pytestmark = pytest.mark.unit
 PACKAGE = Path(edge_fgir.__file__).parent
 ROOMS = {
     "runtime": set(),
+    "data": {"runtime"},
     "benchmarking": {"runtime"},
-    "reporting": {"runtime", "benchmarking"},
-    "data": {"runtime", "benchmarking", "reporting"},
-    "models": {"runtime", "benchmarking", "reporting"},
-    "training": {"runtime", "benchmarking", "reporting", "data", "models"},
-    "exporting": {"runtime", "benchmarking", "reporting", "data", "models"},
+    "evaluation": {"runtime", "benchmarking", "data"},
+    "reporting": {"runtime", "benchmarking", "data", "evaluation"},
+    "models": {"runtime", "benchmarking", "data", "evaluation"},
+    "training": {"runtime", "benchmarking", "data", "evaluation", "models"},
+    "exporting": {"runtime", "benchmarking", "data", "evaluation", "models"},
 }
 ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
-LIGHT_ROOMS = ("runtime", "benchmarking")
+LIGHT_ROOMS = ("runtime", "benchmarking", "evaluation")
 
 
 def modules(room: str) -> list[Path]:
@@ -122,9 +123,7 @@ def test_every_public_name_is_there_and_no_other():
         _ = edge_fgir.Detector
 
 
-@pytest.mark.parametrize(
-    "module", ["edge_fgir.runtime", "edge_fgir.benchmarking", "edge_fgir.cli", "edge_fgir.data"]
-)
+@pytest.mark.parametrize("module", [f"edge_fgir.{room}" for room in (*LIGHT_ROOMS, "cli", "data")])
 def test_importing_a_light_room_loads_nothing_heavy(module):
     engines = {"openvino", "onnxruntime", "tensorrt", "cv2"}
     assert not loaded_by(f"import {module}") & {*HEAVY, *engines}

@@ -12,7 +12,7 @@ from edge_fgir._errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_fgir.benchmarking.shots import Shots
+    from edge_fgir.evaluation import Shots
     from edge_fgir.runtime import Device
 
 TrustOption = Annotated[
@@ -67,7 +67,7 @@ def shots_choice(value: str, train_counts: Sequence[int]) -> Shots:
     Raises:
         InputError: ``value`` is not two numbers, the larger first.
     """
-    from edge_fgir.benchmarking.shots import Shots
+    from edge_fgir.evaluation import Shots
 
     many, _, few = value.partition(",")
     if not (many.strip().isdecimal() and few.strip().isdecimal()):

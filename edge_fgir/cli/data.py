@@ -35,9 +35,9 @@ def stats(
     """
     from dataclasses import asdict
 
-    from edge_fgir.benchmarking.shots import GROUPS
     from edge_fgir.data import SPLITS, open_data
     from edge_fgir.data.statistics import ClassSizes
+    from edge_fgir.evaluation import GROUPS
 
     found = open_data(data, convert=convert)
     counts = {split: found.counts(split) for split in SPLITS}

@@ -59,8 +59,8 @@ def evaluate(
     Example: `edge-fgir eval birds.fgir --data photos`
     """
     from edge_fgir.benchmarking import write_result
-    from edge_fgir.benchmarking.accuracy import evaluation
     from edge_fgir.data import SPLITS, labels_of, open_data
+    from edge_fgir.evaluation import evaluation
     from edge_fgir.reporting.classes import classes_table
     from edge_fgir.reporting.pictures import thumbnails
     from edge_fgir.runtime.manifest import MANIFEST
@@ -149,9 +149,8 @@ def _not_full(found: str) -> InputError:
 def _of_bundle(
     path: Path, device: str, pictures: Any, samples: Any
 ) -> tuple[Any, dict[str, Any], tuple[int, ...]]:
-    from edge_fgir.benchmarking.answers import answers_of
-    from edge_fgir.benchmarking.shots import known_counts
     from edge_fgir.data import prepared_images
+    from edge_fgir.evaluation import answers_of, known_counts
     from edge_fgir.runtime import Classifier
 
     with Classifier.open(path, device_choice(device)) as model:

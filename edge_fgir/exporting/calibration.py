@@ -11,8 +11,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from edge_fgir._files import sha256
-from edge_fgir.benchmarking.accuracy import expected_calibration_error
 from edge_fgir.data import DataSet, Sample, draw_by_class, labels_of, prepared_images
+from edge_fgir.evaluation import expected_calibration_error
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.runtime import Calibration, Pixels, Preprocess
 

@@ -14,9 +14,8 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
-from edge_fgir.benchmarking.accuracy import evaluation
-from edge_fgir.benchmarking.shots import Shots
 from edge_fgir.data import DataSet, draw_by_class, typical_images
+from edge_fgir.evaluation import Shots, evaluation
 from edge_fgir.exporting.backends import Backend, make_backend
 from edge_fgir.exporting.calibration import (
     Validation,

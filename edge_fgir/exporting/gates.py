@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import GateError
-from edge_fgir.benchmarking.accuracy import drop_interval, macro, per_class, top_k
+from edge_fgir.evaluation import drop_interval, macro, per_class, top_k
 from edge_fgir.exporting.target import Gates
 
 Explain = Callable[[], str]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking.accuracy import macro
+from edge_fgir.evaluation import macro
 
 _TOLERANCE = 1e-4
 _TAUS = tuple(step / 20 for step in range(41))

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from edge_fgir._files import sha256, write_json
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking.accuracy import top_k, wilson_interval
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
+from edge_fgir.evaluation import top_k, wilson_interval
 from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel, load_at, weights_file

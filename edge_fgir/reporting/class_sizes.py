@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
-from edge_fgir.benchmarking.shots import GROUPS, Shots
+from edge_fgir.evaluation import GROUPS, Shots
 from edge_fgir.reporting.svg import add, canvas, markup, write
 
 _WIDTH, _HEIGHT = 760, 380

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edge_fgir.benchmarking.accuracy import wilson_interval
+from edge_fgir.evaluation import wilson_interval
 from edge_fgir.reporting.documents import ClassAccuracy, Evaluation
 from edge_fgir.reporting.rows import Row
 

@@ -13,8 +13,8 @@ import torch
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, write_atomic, write_json
-from edge_fgir.benchmarking.accuracy import evaluation
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
+from edge_fgir.evaluation import evaluation
 from edge_fgir.models import summarize
 from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.trained import load_at

@@ -7,8 +7,8 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from edge_fgir.benchmarking import accuracy
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
+from edge_fgir.evaluation import accuracy
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.setting import Setting

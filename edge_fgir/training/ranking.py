@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 
 from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking import accuracy
 from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
 from edge_fgir.data.loaders import TrainImages
+from edge_fgir.evaluation import accuracy
 from edge_fgir.models import CAL
 from edge_fgir.models.inference import logits_of, normalized, on_gpu
 from edge_fgir.models.trained import (

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
-from edge_fgir.benchmarking.accuracy import top_k
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
+from edge_fgir.evaluation import top_k
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.reduction import KeepRate
 from edge_fgir.models.trained import TrainedModel, load_at, weights_file

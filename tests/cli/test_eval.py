@@ -11,7 +11,7 @@ from bundles import make_bundle
 from PIL import Image
 
 from edge_fgir.benchmarking import read_result
-from edge_fgir.benchmarking.accuracy import wilson_interval
+from edge_fgir.evaluation import wilson_interval
 
 pytestmark = pytest.mark.unit
 

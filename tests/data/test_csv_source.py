@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from longtailed import ZIPF, picture_name, rows_of, write_lists, write_picture
 
 from edge_fgir import InputError
-from edge_fgir.benchmarking.shots import Shots
 from edge_fgir.data import SPLITS, files_of, in_file_order, labels_of, open_data, pack
 from edge_fgir.data.csv_list import read_class_names, read_list
 from edge_fgir.data.csv_paths import follows_id_rule, id_folder
 from edge_fgir.data.csv_source import CsvSource
 from edge_fgir.data.statistics import ClassSizes
+from edge_fgir.evaluation import Shots
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from longtailed import ZIPF
 
-from edge_fgir.benchmarking.shots import Shots
 from edge_fgir.data.statistics import ClassSizes, gini
+from edge_fgir.evaluation import Shots
 
 pytestmark = pytest.mark.unit
 

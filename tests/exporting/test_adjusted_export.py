@@ -12,8 +12,8 @@ from scipy.special import softmax
 from test_export import loosened
 
 from edge_fgir import Classifier
-from edge_fgir.benchmarking.shots import known_counts
 from edge_fgir.data import open_data
+from edge_fgir.evaluation import known_counts
 from edge_fgir.exporting import export
 from edge_fgir.exporting.graph import run_onnx, to_onnx
 from edge_fgir.models.folding import folded

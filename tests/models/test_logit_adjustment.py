@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir import InputError
-from edge_fgir.benchmarking.accuracy import macro
+from edge_fgir.evaluation import macro
 from edge_fgir.models import create_model
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
 from edge_fgir.models.reduction import Reduction

@@ -10,7 +10,7 @@ import pytest
 from longtailed import ZIPF
 from PIL import Image
 
-from edge_fgir.benchmarking.shots import Shots
+from edge_fgir.evaluation import Shots
 from edge_fgir.reporting.class_sizes import save_class_sizes
 
 pytestmark = pytest.mark.unit

@@ -16,7 +16,7 @@ pytest.importorskip("jinja2")
 
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import write_result
-from edge_fgir.benchmarking.accuracy import wilson_interval
+from edge_fgir.evaluation import wilson_interval
 from edge_fgir.reporting import write_report
 
 pytestmark = pytest.mark.unit

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_fgir.benchmarking.shots import Shots
+from edge_fgir.evaluation.shots import Shots
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge_fgir.benchmarking.accuracy import (
+from edge_fgir.evaluation import (
     confused_pairs,
     confusion,
     evaluation,

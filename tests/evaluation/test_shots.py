@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_fgir import InputError
-from edge_fgir.benchmarking.accuracy import evaluation, macro_f1, worst_decile
-from edge_fgir.benchmarking.shots import GROUPS, Shots, known_counts
+from edge_fgir.evaluation import GROUPS, Shots, evaluation, known_counts, macro_f1, worst_decile
 from edge_fgir.runtime import Bundle
 
 pytestmark = pytest.mark.unit
