@@ -146,7 +146,7 @@ def main() -> None:
         "schema": "edge-fgir/benchmark/1",
         "bound": f"lost <= {MOST_LOST:g} points of top-1 at every setting",
         "data": {"name": data.name, **{str(name): len(s) for name, s in data.splits.items()}},
-        "base": f"{base.architecture}, recipe {base.name}",
+        "base": f"{base.network.name}, recipe {base.name}",
         "epochs": {name: summary["epochs"] for name, summary in summaries.items()},
         "seconds": {name: summary["seconds"] for name, summary in summaries.items()},
         "rows": rows,

@@ -31,7 +31,7 @@ from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import Target, export, read_target, target_names
 from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.graph import is_transformer, to_onnx
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of, normalized
 from edge_fgir.models.reduction import Reduction
@@ -55,7 +55,7 @@ _MIN_RUNS = 200
 
 
 @dataclass(frozen=True)
-class Network:
+class Case:
     """What is timed, and how many times faster than what it shall be, by runtime."""
 
     name: str
@@ -72,33 +72,33 @@ class Network:
         """Return it with random weights."""
         torch.manual_seed(0)
         if self.name.startswith("lrnet"):
-            return create_model(self.name, CLASSES).eval()
+            return Network(name=self.name).build(CLASSES).eval()
         reduction = (
             Reduction(method="evit", keep_rate=self.keep_rate) if self.keep_rate < 1 else None
         )
         size = self.size
-        return create_model(self.name, CLASSES, image_size=size, reduction=reduction).eval()
+        return Network(name=self.name, reduction=reduction).build(CLASSES, size).eval()
 
 
-SPEED: dict[str, tuple[Network, ...]] = {
+SPEED: dict[str, tuple[Case, ...]] = {
     "openvino": (
-        Network("lrnet14", 128, over_torch=8),
-        Network("vitfs_tiny", 224),
-        Network("vitfs_tiny", 224, keep_rate=0.5, over_torch=8),
+        Case("lrnet14", 128, over_torch=8),
+        Case("vitfs_tiny", 224),
+        Case("vitfs_tiny", 224, keep_rate=0.5, over_torch=8),
     ),
     "arm": (
-        Network("lrnet14", 128),
-        Network("vitfs_tiny", 224, over_float=2),
-        Network("vitfs_tiny", 224, keep_rate=0.5),
+        Case("lrnet14", 128),
+        Case("vitfs_tiny", 224, over_float=2),
+        Case("vitfs_tiny", 224, keep_rate=0.5),
     ),
 }
-QUICK: dict[str, tuple[Network, ...]] = {
-    "openvino": (Network("vitfs_nano", 96, over_torch=8),),
-    "arm": (Network("lrnet14", 64, over_float=2),),
+QUICK: dict[str, tuple[Case, ...]] = {
+    "openvino": (Case("vitfs_nano", 96, over_torch=8),),
+    "arm": (Case("lrnet14", 64, over_float=2),),
 }
 
 
-def speed_of(target: Target, network: Network, seconds: float) -> Iterator[dict[str, Any]]:
+def speed_of(target: Target, network: Case, seconds: float) -> Iterator[dict[str, Any]]:
     """Time one network in torch and in a target's runtime, in float and in all INT8 schemes."""
     model = network.build()
     graph = to_onnx(folded(model), NORMALIZATION, network.size, target.opset)
@@ -181,10 +181,10 @@ def answers_of(bundle: Bundle, images: np.ndarray) -> np.ndarray:
 
 def title_of(trained: TrainedModel) -> str:
     """Name a run's network."""
-    reduction = trained.reduction
+    reduction = trained.network.reduction
     kept = f", {reduction.method} {reduction.keep_rate:g}" if reduction else ""
     clca = ", CLCA" if reduction and reduction.cla else ""
-    return f"{trained.architecture} {trained.preprocess.size} px{kept}{clca}"
+    return f"{trained.network.name} {trained.preprocess.size} px{kept}{clca}"
 
 
 def judged(

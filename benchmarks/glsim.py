@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from timed import RUNTIMES, Network, Run
+from timed import RUNTIMES, Case, Run
 from torch import Tensor, nn
 
 from edge_fgir._files import write_json
@@ -34,7 +34,7 @@ from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import export, read_target
 from edge_fgir.exporting.graph import to_onnx
-from edge_fgir.models import create_model, summarize
+from edge_fgir.models import Network, summarize
 from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import CropForm, GLSim, GLSimOptions
 from edge_fgir.models.glsim.selection import Selected, Selection, crop
@@ -59,8 +59,8 @@ _GATES = {"max_top1_drop": 3.0, "min_agreement": 90.0}
 
 _MIN_RUNS = 60
 
-NETWORKS = (Network("vitfs_tiny", 224), Network("vit_base_patch16_224", 224))
-QUICK = (Network("vitfs_nano", 96),)
+NETWORKS = (Case("vitfs_tiny", 224), Case("vit_base_patch16_224", 224))
+QUICK = (Case("vitfs_nano", 96),)
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ class Blind(nn.Module):
         return Selected(again, self.box, patches[:, :1, :1])
 
 
-def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
+def build(network: Case, setting: Setting) -> tuple[onnx.ModelProto, float]:
     """Return the exported graph and its GMACs."""
     torch.manual_seed(0)
     options = GLSimOptions(zero_head=False) if setting.glsim else None
-    model = create_model(network.name, CLASSES, image_size=network.size, glsim=options).eval()
+    model = Network(name=network.name, glsim=options).build(CLASSES, network.size).eval()
     gmacs = summarize(model, str(network), network.size, CLASSES).gmacs
     form: Any = folded(model, crop_form=setting.form)
     if setting.fixed or setting.whole:
@@ -126,7 +126,7 @@ def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
     return to_onnx(form, NORMALIZATION, network.size, opset=18), gmacs
 
 
-def speed_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
+def speed_of(network: Case, seconds: float) -> Iterator[dict[str, Any]]:
     """Time every setting of a network in both runtimes."""
     image = np.random.default_rng(0).integers(
         0, 256, (1, network.size, network.size, 3), dtype=np.uint8
@@ -180,7 +180,7 @@ def accuracy_of(arguments: argparse.Namespace, data: DataSet) -> Iterator[dict[s
         answers[setting] = right == labels
         summary = summarize(model, trained.name, size, trained.num_classes)
         common = {
-            "network": f"{trained.architecture} {size} px",
+            "network": f"{trained.network.name} {size} px",
             "setting": setting,
             "data": data.name,
             "test_images": len(labels),
@@ -254,7 +254,7 @@ def main() -> None:
     body: dict[str, Any] = {"schema": "edge-fgir/benchmark/1", "selection": [], "accuracy": []}
     if out is not None and out.exists():
         body |= json.loads(out.read_text())
-    networks: Sequence[Network] = QUICK if arguments.quick else NETWORKS
+    networks: Sequence[Case] = QUICK if arguments.quick else NETWORKS
     if arguments.data:
         body["accuracy"] = []
         for row in accuracy_of(arguments, open_data(arguments.data)):

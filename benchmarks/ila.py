@@ -43,7 +43,7 @@ from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import export, read_target
-from edge_fgir.models import count_params, create_model, summarize
+from edge_fgir.models import Network, count_params, summarize
 from edge_fgir.models.ila import AdaptedViT, Adapters, Variant, residual_ranges
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.trained import TrainedModel, load_trained, weights_file
@@ -76,7 +76,7 @@ LEAST_SPEED_UP, MOST_MEMORY = 1.5, 0.6
 
 
 @dataclass(frozen=True)
-class Network:
+class Case:
     """What steps are measured on."""
 
     name: str
@@ -87,8 +87,8 @@ class Network:
         return f"{self.name} {self.size} px, batch {self.batch}"
 
 
-NETWORKS = (Network("vitfs_nano", 128, 16), Network("vit_small_patch16_224", 224, 8))
-QUICK = (Network("vitfs_nano", 96, 2),)
+NETWORKS = (Case("vitfs_nano", 128, 16), Case("vit_small_patch16_224", 224, 8))
+QUICK = (Case("vitfs_nano", 96, 2),)
 _CLASSES = 81
 _ROUNDS = 7
 
@@ -186,12 +186,14 @@ def stream_of(cell: str, data: DataSet, work: Path) -> dict[str, Any]:
 class Step:
     """One optimiser step of a cell on random pictures, as the training loop takes it."""
 
-    def __init__(self, network: Network, cell: str) -> None:
+    def __init__(self, network: Case, cell: str) -> None:
         torch.manual_seed(0)
         adapters = None if cell == FULL else Adapters.checked(variant=cell)
-        self.model = create_model(
-            network.name, _CLASSES, image_size=network.size, adapters=adapters
-        ).to(memory_format=torch.channels_last)
+        self.model = (
+            Network(name=network.name, adapters=adapters)
+            .build(_CLASSES, network.size)
+            .to(memory_format=torch.channels_last)
+        )
         self.model.train()
         self.optimizer = make_optimizer(self.model, OptimizerSection(lr=1e-5))
         shape = (network.batch, 3, network.size, network.size)
@@ -227,7 +229,7 @@ def take_turns(calls: Mapping[str, Callable[[], None]], rounds: int) -> dict[str
     return times
 
 
-def memory_of(network: Network, cell: str) -> tuple[float, float]:
+def memory_of(network: Case, cell: str) -> tuple[float, float]:
     """Return the MiB at their peaks that a cell's step holds in tensors, and the process grows by.
 
     Call it in a process of its own.
@@ -258,7 +260,7 @@ def _status(field: str) -> float:
     return int(found[1]) / 1024
 
 
-def steps_of(network: Network, rounds: int) -> Iterator[dict[str, Any]]:
+def steps_of(network: Case, rounds: int) -> Iterator[dict[str, Any]]:
     """Measure the step of every cell on one network."""
     steps = {cell: Step(network, cell) for cell in CELLS}
     trained = {cell: count_params(step.model, trainable=True) for cell, step in steps.items()}
@@ -342,7 +344,7 @@ def main() -> None:
         variants = [cell for cell in options.cells if cell not in (FULL, "none")]
         body |= {
             "data": {"name": data.name, "classes": len(data.classes), **counts},
-            "base": f"{base.architecture} {base.preprocess.size} px, trained from scratch as "
+            "base": f"{base.network.name} {base.preprocess.size} px, trained from scratch as "
             f"{base.name} on {base.data.name}: another kind of pictures",
             "cells": [trained_cell(cell, data, options.base, options) for cell in options.cells],
             "int8": [row for cell in variants for row in bundles_of(cell, data, options.work)],

@@ -32,6 +32,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.exporting import read_target
 from edge_fgir.exporting.timing import noise, timing_graph, write_timing_bundle
+from edge_fgir.models import Network
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
@@ -71,8 +72,7 @@ def described(name: str) -> TrainedModel:
     """Return a network with EViT and CLCA as if it had been trained."""
     return TrainedModel(
         name=name,
-        architecture=name,
-        reduction=Reduction(method="evit", cla=True, clr_tokens=1),
+        network=Network(name=name, reduction=Reduction(method="evit", cla=True, clr_tokens=1)),
         num_classes=CLASSES,
         normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         preprocess=Preprocess(size=224),

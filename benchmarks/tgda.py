@@ -25,7 +25,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Sample, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import accuracy
-from edge_fgir.models import create_model, summarize
+from edge_fgir.models import Network, summarize
 from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.trained import TrainedModel, load_trained
 from edge_fgir.training import read_recipe, train
@@ -180,8 +180,8 @@ def finished(work: Path) -> list[dict[str, Any]]:
 def _gmacs(path: Path) -> float:
     trained = TrainedModel.read(path)
     size, classes = trained.preprocess.size, trained.num_classes
-    model = create_model(trained.architecture, classes, image_size=size, meta=True)
-    return summarize(model, trained.architecture, size, classes).gmacs
+    model = Network(name=trained.network.name).build(classes, size, meta=True)
+    return summarize(model, trained.network.name, size, classes).gmacs
 
 
 def show(body: dict[str, Any]) -> None:

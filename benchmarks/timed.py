@@ -15,7 +15,7 @@ Run = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Network:
+class Case:
     """A transformer at one input size."""
 
     name: str

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from timed import RUNTIMES, Network, Run
+from timed import RUNTIMES, Case, Run
 from timm.models.vision_transformer import Block
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment, measure
 from edge_fgir.exporting.graph import to_onnx
-from edge_fgir.models import create_model, summarize
+from edge_fgir.models import Network, summarize
 from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import ReducedViT, Reduction
 from edge_fgir.models.reduction.reducer import Reducer
@@ -51,11 +51,11 @@ MOST_CLCA, MOST_REDUCER = 4.0, 2.0
 _MIN_RUNS = 40
 
 NETWORKS = (
-    Network("vitfs_tiny", 224),
-    Network("vit_base_patch16_224", 224),
-    Network("vit_base_patch16_224", 448),
+    Case("vitfs_tiny", 224),
+    Case("vit_base_patch16_224", 224),
+    Case("vit_base_patch16_224", 448),
 )
-QUICK = (Network("vitfs_nano", 96),)
+QUICK = (Case("vitfs_nano", 96),)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ SETTINGS = (
 )
 
 
-def settings_of(network: Network) -> list[Setting]:
+def settings_of(network: Case) -> list[Setting]:
     """Return what is measured: on the slowest network only what is compared with MACs."""
     return [s for s in SETTINGS if network.size < 448 or not (s.blind or s.short)]
 
@@ -96,7 +96,7 @@ class Blind(Reducer):
         return Tokens(attend(block, tokens)[0].x[:, : stage.kept])
 
 
-def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
+def build(network: Case, setting: Setting) -> tuple[onnx.ModelProto, float]:
     """Return the exported graph and its GMACs."""
     torch.manual_seed(0)
     reduction = Reduction(
@@ -105,7 +105,7 @@ def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
         cla=setting.clca,
         clr_tokens=int(setting.clca),
     )
-    model = create_model(network.name, CLASSES, image_size=network.size, reduction=reduction).eval()
+    model = Network(name=network.name, reduction=reduction).build(CLASSES, network.size).eval()
     assert isinstance(model, ReducedViT)
     if setting.blind:
         for block in model.reducers:
@@ -115,7 +115,7 @@ def build(network: Network, setting: Setting) -> tuple[onnx.ModelProto, float]:
     return to_onnx(form, NORMALIZATION, network.size, opset=18), gmacs
 
 
-def rows_of(network: Network, seconds: float) -> Iterator[dict[str, Any]]:
+def rows_of(network: Case, seconds: float) -> Iterator[dict[str, Any]]:
     """Measure every setting of a network in both runtimes."""
     image = np.random.default_rng(0).integers(
         0, 256, (1, network.size, network.size, 3), dtype=np.uint8
@@ -198,7 +198,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help=f"result file; a whole run: {RESULT}")
     arguments = parser.parse_args()
-    networks: Sequence[Network] = QUICK if arguments.quick else NETWORKS
+    networks: Sequence[Case] = QUICK if arguments.quick else NETWORKS
     rows: list[dict[str, Any]] = []
     if arguments.only:
         networks = [n for n in networks if str(n) in arguments.only]

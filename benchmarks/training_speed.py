@@ -40,6 +40,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, open_data
 from edge_fgir.data.loaders import _CACHE_BYTES, Pictures, Schedule, TrainImages, train_batches
+from edge_fgir.models import Network
 from edge_fgir.models.trained import WEIGHTS, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
@@ -201,8 +202,7 @@ def random_teacher(bench: Bench, architecture: str, size: int) -> Path:
         torch.manual_seed(0)
         trained = TrainedModel(
             name=run.name,
-            architecture=architecture,
-            attention_maps=32,
+            network=Network(name=architecture, attention_maps=32),
             num_classes=len(bench.data.classes),
             normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
             preprocess=Preprocess(size=size),

@@ -197,7 +197,7 @@ def _of_run(
     trained, model = load_at(
         path, partial(typical_images, pictures), image_size=image_size, keep_rate=keep_rate
     )
-    if full and not trained.attention_maps:
+    if full and not trained.network.attention_maps:
         raise _not_full(f"{path} is no CAL teacher")
     model = on_gpu(model)
 
@@ -222,9 +222,10 @@ def _of_run(
         "target": "torch",
         "precision": "fp32",
         "engine": f"torch {torch.__version__} eager CPU{', 8 forwards' if full else ''}",
-        "cal_teacher": trained.attention_maps > 0,
+        "cal_teacher": trained.network.attention_maps > 0,
         "image_size": trained.preprocess.size,
-        "reduction": trained.reduction and trained.reduction.model_dump(mode="json"),
+        "reduction": trained.network.reduction
+        and trained.network.reduction.model_dump(mode="json"),
         "logit_adjustment": tau,
         "model_bytes": weights_file(path).stat().st_size,
     }

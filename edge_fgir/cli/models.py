@@ -50,7 +50,7 @@ def show(
     num_classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 1000,
     image_size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
     attention_maps: Annotated[
-        int, typer.Option(min=0, help="Above 0: a CAL teacher with that many maps.")
+        int, typer.Option(min=0, max=512, help="Above 0: a CAL teacher with that many maps.")
     ] = 0,
     reduction: Annotated[
         str | None, typer.Option(help="Token reduction of a vision transformer: evit, topk, ...")
@@ -79,21 +79,19 @@ def show(
     Example: `edge-fgir models show vit_base_patch16_224 --adapters ila++ --image-size 448`
     """
     need("timm", "train", "models")
-    from edge_fgir.models import create_model, summarize
+    from edge_fgir.models import Network, summarize
     from edge_fgir.models.arithmetic import CONVENTION
     from edge_fgir.models.glsim import GLSimOptions
     from edge_fgir.models.ila import Adapters
 
-    model = create_model(
-        name,
-        num_classes,
+    network = Network(
+        name=name,
         attention_maps=attention_maps,
-        image_size=image_size,
         reduction=_reduction(reduction, keep_rate, cla or clca, clc or clca, reference_counts),
         glsim=GLSimOptions() if glsim else None,
         adapters=Adapters.checked(variant=adapters) if adapters is not None else None,
-        meta=True,
     )
+    model = network.build(num_classes, image_size, meta=True)
     summary = summarize(model, name, image_size, num_classes)
     if json:
         print_json(summary.to_dict())

@@ -33,12 +33,12 @@ def regions_of(model: nn.Module, images: Pixels, normalization: Normalization) -
 
 def explanation_of(trained: TrainedModel) -> ExplanationSpec | None:
     """Return what the graph of a model tells beside probabilities; None if that is nothing."""
-    if trained.glsim is None:
+    if trained.network.glsim is None:
         return None
     model = trained.build(meta=True)
     assert isinstance(model, GLSim)
     return ExplanationSpec(
-        region=REGION, similarity=SIMILARITY, grid=model.grid, top_o=trained.glsim.top_o
+        region=REGION, similarity=SIMILARITY, grid=model.grid, top_o=trained.network.glsim.top_o
     )
 
 

@@ -80,7 +80,7 @@ def describe(
         "target": target.name,
         "runtime": target.runtime,
         "precision": precision,
-        "architecture": trained.architecture,
+        "architecture": trained.network.name,
         "params": params,
         "model_file": model_file,
         "input": InputSpec(name="image", shape=(1, side, side, 3)),

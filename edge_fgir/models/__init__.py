@@ -6,10 +6,10 @@ from edge_fgir.models import animesion, lrnet, vitfs
 from edge_fgir.models.arithmetic import BlockTokens, ModelSummary, count_params, summarize
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
-from edge_fgir.models.create import create_model
 from edge_fgir.models.lrnet import LRNet
+from edge_fgir.models.network import Network
 from edge_fgir.models.vitfs import ViTFS
-from edge_fgir.models.weights import LITE0, load_weights
+from edge_fgir.models.weights import LITE0
 
 OWN_MODELS = (*lrnet.CONFIGS, *vitfs.CONFIGS)
 """Our networks, by the names that they are registered under with timm."""
@@ -26,12 +26,11 @@ __all__ = [
     "CALOutput",
     "LRNet",
     "ModelSummary",
+    "Network",
     "ViTFS",
     "bilinear_attention_pool",
     "class_activation_maps",
     "count_params",
-    "create_model",
     "full_inference",
-    "load_weights",
     "summarize",
 ]

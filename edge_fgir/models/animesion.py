@@ -1,7 +1,7 @@
 """The networks that Animesion compared on DAF:re (arXiv 2101.08674; spec DAF:re section 5.1).
 
 All are timm's but the shallow CNN, which is registered here. The transformers take 128 px pictures
-as well, ``image_size`` in :func:`~edge_fgir.models.create_model`.
+as well, ``image_size`` of :meth:`~edge_fgir.models.Network.build`.
 """
 
 from __future__ import annotations

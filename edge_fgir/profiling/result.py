@@ -67,7 +67,7 @@ def body_of(
 def _run(candidates: Candidates) -> dict[str, Any]:
     return {
         "name": candidates.title,
-        "architecture": candidates.trained.architecture,
+        "architecture": candidates.trained.network.name,
         "params": candidates.load.params,
         "models": [
             _model(candidates, precision, speed) for precision, speed in candidates.speeds.items()

@@ -37,7 +37,7 @@ class Space:
     """
 
     def __init__(self, trained: TrainedModel, sizes: Sequence[int] = ()) -> None:
-        reduction = trained.reduction
+        reduction = trained.network.reduction
         self.methods = _methods(reduction)
         self.stages = len(reduction.blocks) if reduction is not None else 0
         self._fixed: tuple[float, ...] = ()

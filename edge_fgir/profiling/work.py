@@ -89,7 +89,8 @@ class Workload:
 
     def rates_of(self, setting: Setting) -> tuple[float, ...]:
         """Return the keep rate of each stage."""
-        reduction = self._trained.at(keep_rate=setting.keep_rate, method=setting.method).reduction
+        trained = self._trained.at(keep_rate=setting.keep_rate, method=setting.method)
+        reduction = trained.network.reduction
         return reduction.rates if reduction is not None else ()
 
     def _schedule(self, setting: Setting) -> Schedule:
@@ -98,7 +99,9 @@ class Workload:
             image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method
         )
         assert isinstance(model, ReducedViT)
-        return model.schedule(model.patches * setting.image_size**2 // own**2, trained.reduction)
+        return model.schedule(
+            model.patches * setting.image_size**2 // own**2, trained.network.reduction
+        )
 
     def _unreduced(self, side: int) -> Work:
         if side not in self._known:

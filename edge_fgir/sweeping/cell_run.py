@@ -109,11 +109,11 @@ def _evaluated(run: Path, data: DataSet, cell: Cell) -> dict[str, Any]:
     probabilities = torch.from_numpy(logits).softmax(1).numpy()
     found = evaluation(probabilities, labels_of(samples), data.classes)
     size, classes = trained.preprocess.size, trained.num_classes
-    counted = summarize(trained.build(meta=True), trained.architecture, size, classes)
+    counted = summarize(trained.build(meta=True), trained.network.name, size, classes)
     return {
         **{key: found[key] for key in _ACCURACIES},
         "params": counted.params,
         "gmacs": counted.gmacs,
-        "architecture": trained.architecture,
+        "architecture": trained.network.name,
         "image_size": size,
     }

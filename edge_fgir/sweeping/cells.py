@@ -16,7 +16,6 @@ from pydantic import JsonValue
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import BUILT_IN, Split, open_data
-from edge_fgir.models import create_model
 from edge_fgir.models.trained import weights_file
 from edge_fgir.runtime.manifest import DataInfo
 from edge_fgir.sweeping.sweep import Changes, Sweep
@@ -106,26 +105,15 @@ class _Materials:
         self.data = cache(lambda source, convert: open_data(source, convert=convert))
         self._digest = cache(lambda path: sha256(path.read_bytes()))
         self._fingerprints: dict[tuple[str, DataSection], dict[str, Any]] = {}
-        self._networks: set[tuple[str, int, int]] = set()
+        self._networks: set[str] = set()
 
     def check_network(self, recipe: Recipe, classes: int) -> None:
         """Raise InputError if the network cannot be built; nothing is allocated."""
         model, size = recipe.model, recipe.eval.image_size
-        network = (model.model_dump_json(), size, classes)
-        if network in self._networks:
-            return
-        create_model(
-            model.name,
-            classes,
-            attention_maps=model.attention_maps,
-            image_size=size,
-            options=model.options,
-            reduction=model.reduction,
-            glsim=model.glsim,
-            adapters=model.adapters,
-            meta=True,
-        )
-        self._networks.add(network)
+        key = model.key(classes, size)
+        if key not in self._networks:
+            model.build(classes, size, meta=True)
+            self._networks.add(key)
 
     def key(self, source: str, recipe: Recipe) -> str:
         """Return the content hash of a training.

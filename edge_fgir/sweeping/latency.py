@@ -46,7 +46,7 @@ class Stopwatch:
         Networks that are measured now take turns, so that what else the machine does hits all
         alike. Where one cannot be measured ``ms`` is None, and ``ms_note`` says why.
         """
-        networks = [_network(TrainedModel.read(run)) for run in runs]
+        networks = [_facts(TrainedModel.read(run)) for run in runs]
         keys = [sha256(json.dumps(n, sort_keys=True).encode())[:_DIGITS] for n in networks]
         new = {
             key: (run, network)
@@ -74,21 +74,18 @@ class Stopwatch:
             return
         found = measure(calls, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
         for key, latency in found.items():
-            self._known[key] = {"network": new[key][1], **latency.to_dict()}
+            self._known[key] = {"measured": new[key][1], **latency.to_dict()}
         write_json(self._file, self._known)
 
 
-def _network(trained: TrainedModel) -> dict[str, Any]:
-    described = trained.model_dump(
-        mode="json",
-        include={"architecture", "options", "attention_maps", "reduction", "glsim", "num_classes"},
-    )
+def _facts(trained: TrainedModel) -> dict[str, Any]:
+    """Return what a network's milliseconds depend on: itself, this machine and OpenVINO."""
     machine = environment()
     return {
-        **described,
+        "network": trained.network.key(trained.num_classes, trained.preprocess.size),
+        "architecture": trained.network.name,
         "image_size": trained.preprocess.size,
-        "processor": machine["processor"],
-        "cpus": machine["cpus"],
+        **{key: machine[key] for key in ("processor", "instructions", "cpus")},
         "openvino": machine["versions"].get("openvino"),
     }
 

@@ -53,8 +53,8 @@ class Examination:
         for number, described in enumerate(self._described):
             if self._typical:
                 model = deepcopy(model)
-                if isinstance(model, ReducedViT) and described.reduction is not None:
-                    model.reduction = described.reduction
+                if isinstance(model, ReducedViT) and described.network.reduction is not None:
+                    model.reduction = described.network.reduction
                 reestimate(model, self._typical[number], described.normalization)
             images = self._images[number]
             logits = self._processes.logits(model, images, described.normalization, title)

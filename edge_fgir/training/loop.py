@@ -119,7 +119,7 @@ class _Training:
                 f"data.view_size {sides[0]} for {recipe.model.name}",
                 f"its eval.image_size {sides[1]}",
             )
-        model = self.trained.build(drop_path=recipe.model.drop_path, weights=recipe.model.weights)
+        model = recipe.model.build(len(data.classes), recipe.eval.image_size)
         if isinstance(model, AdaptedViT):
             self.trained = self.trained.model_copy(update={"base": model.base})
         self.model = self.processes.place(model)
@@ -168,12 +168,7 @@ class _Training:
         own = Normalization(mean=recipe.data.mean, std=recipe.data.std)
         return TrainedModel(
             name=recipe.name,
-            architecture=recipe.model.name,
-            options=recipe.model.options,
-            attention_maps=recipe.model.attention_maps,
-            reduction=recipe.model.reduction,
-            glsim=recipe.model.glsim,
-            adapters=recipe.model.adapters,
+            network=recipe.model.trained,
             num_classes=len(self.data.classes),
             normalization=self.teacher.described.normalization if self.teacher else own,
             preprocess=Preprocess(

@@ -167,7 +167,7 @@ def _measure(run: Path, plan: Recipe, data: DataSet, samples: Sequence[Sample]) 
     return Candidate(
         run=str(run),
         name=trained.name,
-        architecture=trained.architecture,
+        architecture=trained.network.name,
         method=plan.method,
         r12=r12,
         skipped=skipped,

@@ -14,8 +14,7 @@ from edge_fgir import _resources
 from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
 from edge_fgir.data.sampling import Sampler
-from edge_fgir.models.glsim import GLSimOptions
-from edge_fgir.models.ila import Adapters
+from edge_fgir.models import Network
 from edge_fgir.models.reduction import WEIGHTLESS, Reduction
 from edge_fgir.runtime.preprocess import Kernel
 
@@ -30,32 +29,6 @@ RESUMABLE = frozenset({"optimizer.lr", "optimizer.clip_norm", "precision"})
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSection(_Section):
-    """The network that is trained."""
-
-    name: Annotated[str, Field(description="timm name, ours included")]
-    weights: Annotated[
-        str, Field(description="random, timm, efficientnet-lite0 or a state dict file")
-    ] = "random"
-    options: Annotated[
-        dict[str, bool | int | float | str],
-        Field(description="the architecture's own options, such as token_select of a ViTFS"),
-    ] = {}
-    drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth rate")] = 0.0
-    attention_maps: Annotated[int, Field(ge=0, le=512, description="CAL maps; 0: no CAL")] = 0
-    reduction: Annotated[
-        Reduction | None, Field(description="token reduction and CLCA of a vision transformer")
-    ] = None
-    glsim: Annotated[
-        GLSimOptions | None,
-        Field(description="a second look of a vision transformer at a part of the picture"),
-    ] = None
-    adapters: Annotated[
-        Adapters | None,
-        Field(description="train these and the head alone, on frozen weights (ILA)"),
-    ] = None
 
 
 class DataSection(_Section):
@@ -254,7 +227,7 @@ class Recipe(_Section):
     views: Annotated[
         tuple[View, ...], Field(min_length=1, description="views of the methods cal and tgda")
     ] = ("crop", "drop")
-    model: ModelSection
+    model: Network
     data: DataSection = DataSection()
     eval: EvalSection = EvalSection()
     optimizer: OptimizerSection = OptimizerSection()

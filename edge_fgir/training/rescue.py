@@ -56,7 +56,7 @@ def quantization_aware(
         InputError: The run has adapters, or its recipe or teacher is gone.
     """
     described = TrainedModel.read(run)
-    if described.adapters is not None:
+    if described.network.adapters is not None:
         raise InputError(
             f"quantization-aware training of {run}, a run with adapters", "another run"
         )

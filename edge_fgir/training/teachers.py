@@ -73,7 +73,7 @@ class Teacher:
         own = described.preprocess.size
         check_side(described, side, f"teacher {run} at data.view_size {side}", f"its own {own}")
         views = recipe.views if recipe.method == "tgda" else ()
-        if views and not described.attention_maps:
+        if views and not described.network.attention_maps:
             _check_maps(described, run)
         return cls(recipe.teacher, views, described, device, precision)
 
@@ -107,8 +107,8 @@ class Teacher:
         run = Path(self.section.run)
         return {
             "teacher": sha256(weights_file(run).read_bytes()),
-            "architecture": self.described.architecture,
-            "options": self.described.options,
+            "architecture": self.described.network.name,
+            "options": self.described.network.options,
             "normalization": self.described.normalization.model_dump(mode="json"),
             "mode": self.section.mode,
             "first_maps": self.section.first_maps,

@@ -14,7 +14,7 @@ from edge_fgir.exporting import export, read_target
 from edge_fgir.exporting.backends import OnnxBackend, make_backend
 from edge_fgir.exporting.deepstream import deepstream_files
 from edge_fgir.exporting.graph import Head, run_onnx, session_of, to_onnx
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.runtime import Calibration, Pixels, Preprocess, verify
 from edge_fgir.runtime.manifest import Normalization, Precision
 
@@ -46,7 +46,7 @@ def pictures() -> Pixels:
 @pytest.fixture(scope="module")
 def exported() -> onnx.ModelProto:
     torch.manual_seed(0)
-    network = create_model("lrnet14", len(LABELS)).eval()
+    network = Network(name="lrnet14").build(len(LABELS)).eval()
     return to_onnx(network, NORMALIZATION, SIDE, read_target("jetson").opset)
 
 

@@ -38,7 +38,7 @@ from edge_fgir.exporting.regions import compare_regions, regions_of
 from edge_fgir.exporting.search import Search
 from edge_fgir.exporting.target import read_target, target_names
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import CropForm, GLSimOptions
 from edge_fgir.models.glsim.selection import boxes_of
@@ -70,9 +70,9 @@ def pictures() -> np.ndarray:
 @cache
 def built(name: str = VIT) -> Any:
     torch.manual_seed(0)
-    options = {"depth": 2} if name == VIT else None
+    options = {"depth": 2} if name == VIT else {}
     glsim = GLSimOptions(top_o=4, zero_head=False)
-    model = create_model(name, CLASSES, image_size=SIZE, options=options, glsim=glsim).eval()
+    model = Network(name=name, options=options, glsim=glsim).build(CLASSES, SIZE).eval()
     stir(model)
     for module in model.modules():
         if isinstance(module, nn.Linear):

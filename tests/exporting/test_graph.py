@@ -28,7 +28,7 @@ from edge_fgir.exporting.openvino_ir import (
 )
 from edge_fgir.exporting.qdq import quantize_onnx, sensitive_layers
 from edge_fgir.exporting.target import NncfScheme, QdqScheme, read_target, target_names
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.trained import load_trained
@@ -57,7 +57,7 @@ def pictures() -> np.ndarray:
 def randomised(name: str) -> torch.nn.Module:
     """A model whose BatchNorms do something: folding errors must show."""
     torch.manual_seed(0)
-    model = create_model(name, 5).eval()
+    model = Network(name=name).build(5).eval()
     stir(model)
     return model
 
@@ -83,8 +83,8 @@ def test_onnx_equals_torch_with_nothing_left_but_the_listed_operators(
 @pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano", "vitfs_nano_ln", "vit_tiny_patch16_224"])
 def test_a_target_takes_its_own_opset(name: str, target: str, pictures: np.ndarray) -> None:
     chosen = read_target(target)
-    size = {"image_size": 64} if name.startswith("vit_") else {}
-    model = create_model(name, 5, **size).eval()
+    size = 64 if name.startswith("vit_") else None
+    model = Network(name=name).build(5, size).eval()
     graph = to_onnx(folded(model), NORMALIZATION, 64, chosen.opset)
     assert {entry.version for entry in graph.opset_import if not entry.domain} == {chosen.opset}
     check_ops(graph, chosen.ops, target)
@@ -209,7 +209,7 @@ def test_openvino_finds_the_layers_of_a_transformer(products: bool) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     torch.manual_seed(0)
     small = {"depth": 2, "embed_dim": 48}
-    model = create_model("vit_tiny_patch16_224", 5, image_size=32, options=small).eval()
+    model = Network(name="vit_tiny_patch16_224", options=small).build(5, 32).eval()
     graph = to_onnx(folded(model), NORMALIZATION, 32, 18)
     scheme = NncfScheme(tool="nncf", transformer=True, bias_correction=False, products=products)
     ir = quantize_ir(to_ir(graph), images, scheme)

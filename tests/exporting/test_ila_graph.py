@@ -24,7 +24,7 @@ from edge_fgir.exporting.openvino_ir import run_ir, to_ir
 from edge_fgir.exporting.qdq import to_float16
 from edge_fgir.exporting.residual import residual_report
 from edge_fgir.exporting.target import read_target, target_names
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.ila import AdaptedViT, Adapters, residual_ranges
 from edge_fgir.models.inference import logits_of
@@ -44,9 +44,7 @@ def adapted(variant: str, name: str = VIT, size: int = SIZE, **options: Any) -> 
     torch.manual_seed(0)
     if name == VIT:
         options = {**SMALL, **options}
-    model = create_model(
-        name, 5, image_size=size, options=options, adapters=Adapters(variant=variant)
-    )
+    model = Network(name=name, options=options, adapters=Adapters(variant=variant)).build(5, size)
     assert isinstance(model, AdaptedViT)
     stir(model)
     torch.nn.init.normal_(model.backbone.head.weight)

@@ -13,7 +13,7 @@ from edge_fgir.exporting.graph import check_ops, run_onnx, to_onnx
 from edge_fgir.exporting.openvino_ir import run_ir, to_ir
 from edge_fgir.exporting.qdq import quantize_onnx, to_float16
 from edge_fgir.exporting.target import read_target, target_names
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.reduction import METHODS, Reduction
@@ -39,8 +39,8 @@ def reduced(method: str, clca: bool = True, name: str = "vit_tiny_patch16_224") 
     reduction = Reduction(
         method=method, keep_rate=0.6, blocks=(1, 2, 3), cla=clca, clr_tokens=int(clca)
     )
-    options = {"depth": 6} if name.startswith("vit_") else None
-    model = create_model(name, 5, image_size=SIZE, reduction=reduction, options=options).eval()
+    options = {"depth": 6} if name.startswith("vit_") else {}
+    model = Network(name=name, reduction=reduction, options=options).build(5, SIZE).eval()
     stir(model)
     for module in model.modules():
         if isinstance(module, nn.Linear):

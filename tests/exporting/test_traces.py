@@ -17,7 +17,7 @@ from edge_fgir.exporting.traces import (
     trace_onnx,
     trace_torch,
 )
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.runtime.manifest import Normalization
@@ -40,16 +40,16 @@ def pictures() -> np.ndarray:
 def network(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     if name == "lrnet14":
-        return folded(create_model(name, 5))
+        return folded(Network(name=name).build(5))
     clca = Reduction(method="evit", keep_rate=0.5, cla=True, clr_tokens=1)
     reduction = clca if name.startswith("vit_") else None
-    return folded(create_model(name, 5, image_size=64, reduction=reduction))
+    return folded(Network(name=name, reduction=reduction).build(5, 64))
 
 
 @pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano"])
 def test_a_wrong_fold_is_found_at_its_block(name: str, pictures: np.ndarray) -> None:
     torch.manual_seed(0)
-    model = create_model(name, 5).eval()
+    model = Network(name=name).build(5).eval()
     stir(model)
     form = folded(model)
 

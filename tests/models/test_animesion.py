@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from edge_fgir.models import GROUPS, count_params, create_model, summarize
+from edge_fgir.models import GROUPS, Network, count_params, summarize
 from edge_fgir.models.animesion import MODELS
 from edge_fgir.training import read_recipe
 
@@ -27,7 +27,7 @@ def test_the_list_is_the_papers() -> None:
 
 @pytest.mark.parametrize(("name", "size", "params"), CASES)
 def test_parameters_are_exact(name: str, size: int, params: int) -> None:
-    model = create_model(name, GOLDEN["classes"], image_size=size, meta=True)
+    model = Network(name=name).build(GOLDEN["classes"], size, meta=True)
     assert count_params(model) == params
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
@@ -42,7 +42,7 @@ def test_parameters_are_exact(name: str, size: int, params: int) -> None:
 )
 def test_multiply_accumulates_and_tokens(name: str, size: int, gmacs: float) -> None:
     classes = GOLDEN["classes"]
-    model = create_model(name, classes, image_size=size, meta=True)
+    model = Network(name=name).build(classes, size, meta=True)
     summary = summarize(model, name, size, classes)
     assert summary.gmacs == pytest.approx(gmacs, rel=0.01)
     tokens = GOLDEN["models"][name].get("tokens", {}).get(size)
@@ -50,7 +50,7 @@ def test_multiply_accumulates_and_tokens(name: str, size: int, gmacs: float) -> 
 
 
 def test_the_shallow_network_is_built_for_one_size() -> None:
-    model = create_model("animesion_shallow", 5, image_size=64).eval()
+    model = Network(name="animesion_shallow").build(5, 64).eval()
     assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
     assert model.forward_features(torch.zeros(1, 3, 64, 64)).shape == (1, 32, 13, 13)
     model.reset_classifier(0)
@@ -80,5 +80,5 @@ def test_the_command_lists_them(run_cli) -> None:
 @pytest.mark.parametrize("size", [128, 224])
 def test_the_recipes_networks_are_timms(size: int) -> None:
     name = read_recipe(f"dafre-{size}").model.name
-    model = create_model(name, GOLDEN["classes"], image_size=size, meta=True)
+    model = Network(name=name).build(GOLDEN["classes"], size, meta=True)
     assert count_params(model) == GOLDEN["models"][name.split(".")[0]]["params"][size]

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from edge_fgir import InputError
-from edge_fgir.models import CAL, create_model
+from edge_fgir.models import CAL, Network
 from edge_fgir.models.features import spatial_maps
 
 pytestmark = pytest.mark.unit
@@ -31,7 +31,7 @@ BACKBONES = [
 
 @pytest.mark.parametrize(("name", "size", "channels", "side"), BACKBONES)
 def test_as_a_cal_teacher(name: str, size: int, channels: int, side: int) -> None:
-    model = create_model(name, 5, attention_maps=3, image_size=size, meta=True)
+    model = Network(name=name, attention_maps=3).build(5, size, meta=True)
     assert isinstance(model, CAL)
     seen = model.look(torch.zeros(2, 3, size, size, device="meta"), counterfactual=True)
     assert seen.attention.shape == (2, 3, side, side)
@@ -41,7 +41,7 @@ def test_as_a_cal_teacher(name: str, size: int, channels: int, side: int) -> Non
 
 @pytest.mark.parametrize(("name", "size", "channels", "side"), BACKBONES)
 def test_plain(name: str, size: int, channels: int, side: int) -> None:
-    model = create_model(name, 5, image_size=size, meta=True).eval()
+    model = Network(name=name).build(5, size, meta=True).eval()
     assert model(torch.zeros(2, 3, size, size, device="meta")).shape == (2, 5)
 
 
@@ -49,7 +49,7 @@ def test_plain(name: str, size: int, channels: int, side: int) -> None:
 def test_a_teacher_of_a_fixed_size_learns(name: str) -> None:
     torch.manual_seed(0)
     small = {"depth": 1} if name.startswith("vit") else {"depths": (1, 1), "num_heads": (3, 6)}
-    model = create_model(name, 5, attention_maps=3, image_size=64, options=small)
+    model = Network(name=name, attention_maps=3, options=small).build(5, 64)
     seen = model.look(torch.rand(2, 3, 64, 64), counterfactual=True)
     (seen.logits.sum() + seen.effect.sum()).backward()
     first = next(model.backbone.parameters())
@@ -104,4 +104,4 @@ def test_features_without_a_place_are_refused(features: object, found: str) -> N
 )
 def test_backbones_without_maps_are_refused_as_teachers(name: str, options: dict) -> None:
     with pytest.raises(InputError, match=r"gives features of .* choose another backbone"):
-        create_model(name, 5, attention_maps=3, options=options, meta=True)
+        Network(name=name, attention_maps=3, options=options).build(5, meta=True)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.inference import logits_of, normalized_batches
 from edge_fgir.runtime.manifest import Normalization
@@ -32,7 +32,7 @@ def test_statistics_are_the_mean_over_batches() -> None:
 
 def test_nothing_else_changes_and_dropout_is_off() -> None:
     torch.manual_seed(0)
-    model = create_model("lrnet14", 3, drop_path=0.5).train()
+    model = Network(name="lrnet14", drop_path=0.5).build(3).train()
     weights = {name: p.clone() for name, p in model.named_parameters()}
     reestimate(model, pictures(40), NORMALIZATION)
     once = {name: b.clone() for name, b in model.named_buffers()}

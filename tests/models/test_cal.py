@@ -4,9 +4,9 @@ from torch import nn
 
 from edge_fgir.models import (
     CAL,
+    Network,
     bilinear_attention_pool,
     count_params,
-    create_model,
     full_inference,
 )
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.unit
 @pytest.fixture(scope="module")
 def cal() -> CAL:
     torch.manual_seed(0)
-    model = create_model("lrnet14", 5, attention_maps=4)
+    model = Network(name="lrnet14", attention_maps=4).build(5)
     assert isinstance(model, CAL)
     return model
 
 
 def test_resnet101_teacher_has_the_papers_size() -> None:
-    model = create_model("resnet101", 200, attention_maps=32, meta=True)
+    model = Network(name="resnet101", attention_maps=32).build(200, meta=True)
     assert count_params(model) == pytest.approx(55.67e6, rel=0.01)
 
 
@@ -127,8 +127,8 @@ def test_counterfactual_attention_is_uniform_up_to_two(
 
 
 def test_what_the_backbone_does_not_decay_is_not_decayed() -> None:
-    model = CAL(create_model("vit_tiny_patch16_224", 0, image_size=64), 3, 4, 64)
+    model = CAL(Network(name="vit_tiny_patch16_224").build(0, 64), 3, 4, 64)
     named = dict(model.named_parameters())
     assert "backbone.pos_embed" in model.no_weight_decay()
     assert named["backbone.pos_embed"].ndim > 1
-    assert CAL(create_model("lrnet14", 0), 3, 4).no_weight_decay() == set()
+    assert CAL(Network(name="lrnet14").build(0), 3, 4).no_weight_decay() == set()

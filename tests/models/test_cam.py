@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from edge_fgir import InputError
-from edge_fgir.models import class_activation_maps, create_model
+from edge_fgir.models import Network, class_activation_maps
 
 pytestmark = pytest.mark.unit
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 def test_mean_of_the_evidence_is_the_logit_of_the_predicted_class(name: str) -> None:
     """Averaged over positions, a map before its cut at zero is the logit without its bias."""
     torch.manual_seed(0)
-    model = create_model(name, 5, image_size=64).eval()
+    model = Network(name=name).build(5, 64).eval()
     x = torch.rand(3, 3, 64, 64)
     with torch.no_grad():
         torch.nn.init.normal_(model.get_classifier().bias)
@@ -31,7 +31,7 @@ def test_mean_of_the_evidence_is_the_logit_of_the_predicted_class(name: str) -> 
 
 
 def test_map_is_where_the_class_is() -> None:
-    model = create_model("lrnet14", 2).eval()
+    model = Network(name="lrnet14").build(2).eval()
     features = torch.zeros(1, 512, 4, 4)
     features[0, 7, 1, 2] = 3
     features[0, 8, 3, 3] = 1
@@ -49,6 +49,6 @@ def test_map_is_where_the_class_is() -> None:
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "deit_tiny_distilled_patch16_224"])
 def test_models_with_another_head_are_refused(name: str) -> None:
-    model = create_model(name, 5, meta=True).eval()
+    model = Network(name=name).build(5, meta=True).eval()
     with pytest.raises(InputError, match=r"expected one linear layer on its \d+ feature channels"):
         class_activation_maps(model, torch.zeros(1, 3, 224, 224, device="meta"))

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from stirred import stir
 
 from edge_fgir import InputError
-from edge_fgir.models import count_params, create_model, summarize
+from edge_fgir.models import Network, count_params, summarize
 from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import CropForm, GLSim, GLSimOptions
 from edge_fgir.models.glsim.cost import MECHANISMS, backbone_macs, selection_ops
@@ -37,9 +37,9 @@ FORMS = get_args(CropForm)
 def built(name: str = VIT, classes: int = 5, **options: Any) -> GLSim:
     """A small network whose logits depend on its input."""
     torch.manual_seed(0)
-    extra = {"depth": 2} if name.startswith("vit_") else None
+    extra = {"depth": 2} if name.startswith("vit_") else {}
     values = GLSimOptions(**{"zero_head": False, **options})
-    model = create_model(name, classes, image_size=SIZE, options=extra, glsim=values)
+    model = Network(name=name, options=extra, glsim=values).build(classes, SIZE)
     assert isinstance(model, GLSim)
     stir(model)
     return model.eval()
@@ -63,12 +63,12 @@ def test_parameters_macs_and_tokens(run_cli: Callable, name: str, size: int) -> 
 
 def test_the_parts_of_a_vit_b16() -> None:
     name = "vit_base_patch16_224"
-    model: Any = create_model(name, 200, glsim=GLSimOptions(), meta=True)
+    model: Any = Network(name=name, glsim=GLSimOptions()).build(200, meta=True)
     for part in ("aggregator", "norm", "head"):
         assert count_params(getattr(model, part)) == GOLDEN["parts"][part]
     assert model.crop_cls.numel() == GOLDEN["parts"]["crop_cls"]
     assert model.aggregator.attn.num_heads == 12
-    shared = create_model(name, 200, glsim=GLSimOptions(crop_cls="shared"), meta=True)
+    shared = Network(name=name, glsim=GLSimOptions(crop_cls="shared")).build(200, meta=True)
     assert count_params(model) - count_params(shared) == GOLDEN["parts"]["crop_cls"]
 
 
@@ -164,13 +164,9 @@ def test_similarity_is_of_what_the_final_norm_gives(name: str) -> None:
 
 
 def test_registers_are_no_patches() -> None:
-    model: Any = create_model(
-        "vit_tiny_patch16_224",
-        5,
-        image_size=SIZE,
-        options={"depth": 2, "reg_tokens": 3},
-        glsim=GLSimOptions(),
-    )
+    model: Any = Network(
+        name="vit_tiny_patch16_224", options={"depth": 2, "reg_tokens": 3}, glsim=GLSimOptions()
+    ).build(5, SIZE)
     assert model.eval().look(pictures()).similarity.shape == (2, 6, 6)
 
 
@@ -219,7 +215,7 @@ def test_the_loss_is_one_cross_entropy_of_the_fused_logits() -> None:
 
 
 def test_a_head_starts_at_zero_unless_told_otherwise() -> None:
-    zero = create_model(VIT, 5, image_size=SIZE, glsim=GLSimOptions(), options={"depth": 1})
+    zero = Network(name=VIT, glsim=GLSimOptions(), options={"depth": 1}).build(5, SIZE)
     assert not zero(pictures()).any()
     assert built()(pictures()).abs().max() > 0
 
@@ -248,40 +244,27 @@ def test_the_crops_last_block_works_for_the_class_token_alone() -> None:
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_weights_of_a_run_and_of_a_bare_backbone(name: str, tmp_path: Path) -> None:
-    extra = {"depth": 2} if name == VIT else None
+    extra = {"depth": 2} if name == VIT else {}
     model = built(name)
     save_file(model.state_dict(), tmp_path / "run.safetensors")
     options = GLSimOptions(zero_head=False)
-    again = create_model(
-        name,
-        5,
-        image_size=SIZE,
-        options=extra,
-        weights=str(tmp_path / "run.safetensors"),
-        glsim=options,
-    ).eval()
-    assert torch.equal(again(pictures()), model(pictures()))
-    bare = create_model(name, 9, image_size=SIZE, options=extra)
-    save_file(bare.state_dict(), tmp_path / "bare.safetensors")
-    tuned: Any = create_model(
-        name,
-        5,
-        image_size=SIZE,
-        options=extra,
-        weights=str(tmp_path / "bare.safetensors"),
-        glsim=options,
+    again = (
+        Network(name=name, options=extra, weights=str(tmp_path / "run.safetensors"), glsim=options)
+        .build(5, SIZE)
+        .eval()
     )
+    assert torch.equal(again(pictures()), model(pictures()))
+    bare = Network(name=name, options=extra).build(9, SIZE)
+    save_file(bare.state_dict(), tmp_path / "bare.safetensors")
+    tuned: Any = Network(
+        name=name, options=extra, weights=str(tmp_path / "bare.safetensors"), glsim=options
+    ).build(5, SIZE)
     for key, value in tuned.backbone.state_dict().items():
         assert torch.equal(value, bare.state_dict()[key])
     with pytest.raises(InputError, match=r"do not fit this GLSim: head\.(bias|weight)"):
-        create_model(
-            name,
-            7,
-            image_size=SIZE,
-            options=extra,
-            weights=str(tmp_path / "run.safetensors"),
-            glsim=options,
-        )
+        Network(
+            name=name, options=extra, weights=str(tmp_path / "run.safetensors"), glsim=options
+        ).build(7, SIZE)
 
 
 def test_another_input_size_of_the_same_weights() -> None:
@@ -318,15 +301,11 @@ def test_an_oblong_input_is_refused() -> None:
     with pytest.raises(InputError, match=r"an input of 64 x 96 px; expected a square"):
         model(torch.zeros(1, 3, 96, 64))
     with pytest.raises(InputError, match=r"GLSim: 4 x 6 patches; expected a square input"):
-        create_model("vitfs_nano", 5, options={"img_size": (96, 64)}, glsim=GLSimOptions())
+        Network(name="vitfs_nano", options={"img_size": (96, 64)}, glsim=GLSimOptions()).build(5)
     with pytest.raises(InputError, match=r"oblong patches; expected square ones"):
-        create_model(
-            VIT,
-            5,
-            image_size=64,
-            options={"patch_size": (8, 16), "img_size": (32, 64)},
-            glsim=GLSimOptions(),
-        )
+        Network(
+            name=VIT, options={"patch_size": (8, 16), "img_size": (32, 64)}, glsim=GLSimOptions()
+        ).build(5, 64)
 
 
 @pytest.mark.parametrize(
@@ -340,15 +319,15 @@ def test_an_oblong_input_is_refused() -> None:
 )
 def test_a_backbone_that_cannot_look_twice(name: str, options: Any, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
-        create_model(name, 5, options=options, glsim=GLSimOptions(), meta=True)
+        Network(name=name, options=options, glsim=GLSimOptions()).build(5, meta=True)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_one_thing_at_a_time() -> None:
     with pytest.raises(InputError, match="GLSim with token reduction; expected one or the other"):
-        create_model(VIT, 5, glsim=GLSimOptions(), reduction=Reduction(keep_rate=0.5))
+        Network(name=VIT, glsim=GLSimOptions(), reduction=Reduction(keep_rate=0.5)).build(5)
     with pytest.raises(InputError, match="GLSim with a CAL teacher"):
-        create_model(VIT, 5, glsim=GLSimOptions(), attention_maps=4)
+        Network(name=VIT, glsim=GLSimOptions(), attention_maps=4).build(5)
 
 
 def test_what_decays() -> None:
@@ -356,9 +335,9 @@ def test_what_decays() -> None:
 
 
 def test_macs_grow_by_no_more_than_the_second_pass() -> None:
-    plain = create_model("vitfs_nano", 5, image_size=SIZE, meta=True)
+    plain = Network(name="vitfs_nano").build(5, SIZE, meta=True)
     once = summarize(plain, "x", SIZE, 5).gmacs
-    both = create_model("vitfs_nano", 5, image_size=SIZE, glsim=GLSimOptions(), meta=True)
+    both = Network(name="vitfs_nano", glsim=GLSimOptions()).build(5, SIZE, meta=True)
     assert summarize(both, "x", SIZE, 5).gmacs == pytest.approx(2 * once, rel=0.01)
 
 

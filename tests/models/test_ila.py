@@ -13,7 +13,7 @@ from stirred import stir
 from torch import Tensor, nn
 
 from edge_fgir import InputError
-from edge_fgir.models import count_params, create_model, summarize
+from edge_fgir.models import Network, count_params, summarize
 from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import GLSimOptions
 from edge_fgir.models.ila import (
@@ -37,9 +37,7 @@ ILA = [variant for variant in VARIANTS if variant != "none"]
 
 
 def counted(name: str, variant: str, size: int = 224, classes: int = 200) -> Any:
-    return create_model(
-        name, classes, image_size=size, adapters=Adapters(variant=variant), meta=True
-    )
+    return Network(name=name, adapters=Adapters(variant=variant)).build(classes, size, meta=True)
 
 
 def expected_tokens(variant: str, size: int) -> list[int]:
@@ -67,7 +65,7 @@ def test_an_adapter_has_the_papers_parameters() -> None:
 @pytest.mark.parametrize("variant", ILA)
 @pytest.mark.parametrize("name", NAMES)
 def test_adapters_add_the_papers_parameters(name: str, variant: str) -> None:
-    plain = create_model(name, 0, meta=True)
+    plain = Network(name=name).build(0, meta=True)
     assert count_params(plain) == GOLDEN[name]["backbone"]
     model = counted(name, variant)
     head = 201 * model.num_features - model.num_features + 200
@@ -119,8 +117,8 @@ def small(variant: str = "ila", name: str = "vit_tiny_patch16_224", **more: Any)
     """A real model with 36 patches, its BatchNorms stirred as by a training."""
     torch.manual_seed(0)
     options = more.pop("options", {"depth": 6, "embed_dim": 48} if name.startswith("vit_") else {})
-    model = create_model(
-        name, 5, image_size=96, options=options, adapters=Adapters(variant=variant, **more)
+    model = Network(name=name, options=options, adapters=Adapters(variant=variant, **more)).build(
+        5, 96
     )
     assert isinstance(model, AdaptedViT)
     stir(model)
@@ -386,7 +384,7 @@ def test_what_cannot_shrink_is_refused_in_one_line(
 ) -> None:
     given = None if "img_size" in options else size
     with pytest.raises(InputError, match=message) as caught:
-        create_model(name, 5, image_size=given, options=options, adapters=Adapters(), meta=True)
+        Network(name=name, options=options, adapters=Adapters()).build(5, given, meta=True)
     assert "\n" not in str(caught.value)
 
 
@@ -399,9 +397,9 @@ def test_an_input_that_is_not_square_is_refused() -> None:
 def test_blocks_of_another_kind_take_adapters_between_them_alone() -> None:
     name = "vit_base_patch16_xp_224"
     options = {"depth": 3}
-    create_model(name, 5, options=options, adapters=Adapters(), meta=True)
+    Network(name=name, options=options, adapters=Adapters()).build(5, meta=True)
     with pytest.raises(InputError, match=r"ila\+\+ inside blocks of kind Parallel.*adapters ila"):
-        create_model(name, 5, options=options, adapters=Adapters(variant="ila++"), meta=True)
+        Network(name=name, options=options, adapters=Adapters(variant="ila++")).build(5, meta=True)
 
 
 @pytest.mark.parametrize(
@@ -414,7 +412,7 @@ def test_blocks_of_another_kind_take_adapters_between_them_alone() -> None:
 )
 def test_it_goes_with_no_other_surgery(more: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        create_model(BASE, 5, adapters=Adapters(), meta=True, **more)
+        Network(name=BASE, adapters=Adapters(), **more)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +432,7 @@ def test_settings_that_break_a_rule_name_it(values: dict[str, Any], message: str
 
 def test_a_down_sampling_needs_a_block_behind_it() -> None:
     with pytest.raises(InputError, match=r"behind block 11 of 12; expected blocks 0 to 10"):
-        create_model(BASE, 5, adapters=Adapters(locations=(3, 11)), meta=True)
+        Network(name=BASE, adapters=Adapters(locations=(3, 11))).build(5, meta=True)
 
 
 def test_base_weights_keep_their_place_and_are_told_by_their_tensors(tmp_path: Path) -> None:
@@ -443,14 +441,9 @@ def test_base_weights_keep_their_place_and_are_told_by_their_tensors(tmp_path: P
     options = {"depth": 3, "embed_dim": 48}
     weights = str(tmp_path / "base.pth")
     found = [
-        create_model(
-            "vit_tiny_patch16_224",
-            5,
-            image_size=size,
-            options=options,
-            weights=weights,
-            adapters=Adapters(),
-        )
+        Network(
+            name="vit_tiny_patch16_224", options=options, weights=weights, adapters=Adapters()
+        ).build(5, size)
         for size in (96, 224)
     ]
     for model in found:
@@ -463,13 +456,12 @@ def test_base_weights_keep_their_place_and_are_told_by_their_tensors(tmp_path: P
     assert found[0].base.source == weights
     state["cls_token"] = state["cls_token"] + 1e-6
     torch.save(state, tmp_path / "other.pth")
-    other = create_model(
-        "vit_tiny_patch16_224",
-        5,
+    other = Network(
+        name="vit_tiny_patch16_224",
         options=options,
         weights=str(tmp_path / "other.pth"),
         adapters=Adapters(),
-    )
+    ).build(5)
     assert other.base.sha256 != found[0].base.sha256
 
 
@@ -488,8 +480,7 @@ def test_a_base_that_timm_downloads_is_told_by_its_tensors_too(
         lambda _, __, model, **___: model.load_state_dict(source.state_dict()),
     )
     models = [
-        create_model(name, 5, image_size=size, weights="timm", adapters=Adapters())
-        for size in (96, 224)
+        Network(name=name, weights="timm", adapters=Adapters()).build(5, size) for size in (96, 224)
     ]
     assert models[0].base == models[1].base
     assert models[0].base.source == "timm"

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from edge_fgir import InputError
 from edge_fgir.evaluation import macro
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
 from edge_fgir.models.reduction import Reduction
 
@@ -29,14 +29,14 @@ class TwoHeads(nn.Module):
 
 def networks() -> dict:
     reduction = Reduction(method="evit", keep_rate=0.5, cla=True, clr_tokens=1)
-    vit = {"image_size": 64}
+    vit = "vit_tiny_patch16_224"
     return {
-        "lrnet14": lambda: create_model("lrnet14", 4),
-        "vitfs_nano": lambda: create_model("vitfs_nano", 4, **vit),
-        "vit": lambda: create_model("vit_tiny_patch16_224", 4, **vit),
-        "clca": lambda: create_model("vit_tiny_patch16_224", 4, **vit, reduction=reduction),
-        "cal": lambda: create_model("lrnet14", 4, attention_maps=4),
-        "resnet18": lambda: create_model("resnet18", 4),
+        "lrnet14": lambda: Network(name="lrnet14").build(4),
+        "vitfs_nano": lambda: Network(name="vitfs_nano").build(4, 64),
+        "vit": lambda: Network(name=vit).build(4, 64),
+        "clca": lambda: Network(name=vit, reduction=reduction).build(4, 64),
+        "cal": lambda: Network(name="lrnet14", attention_maps=4).build(4),
+        "resnet18": lambda: Network(name="resnet18").build(4),
         "two heads": TwoHeads,
     }
 

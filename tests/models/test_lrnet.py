@@ -6,7 +6,7 @@ import torch
 import yaml
 from torch import nn
 
-from edge_fgir.models import count_params, create_model, summarize
+from edge_fgir.models import Network, count_params, summarize
 from edge_fgir.models.lrnet import CONFIGS
 
 pytestmark = pytest.mark.unit
@@ -21,12 +21,12 @@ def golden(figure: str) -> list[tuple[str, int, float]]:
 
 @pytest.mark.parametrize(("name", "classes", "params"), golden("params"))
 def test_parameter_counts_are_the_papers(name: str, classes: int, params: int) -> None:
-    assert count_params(create_model(name, classes, meta=True)) == params
+    assert count_params(Network(name=name).build(classes, meta=True)) == params
 
 
 @pytest.mark.parametrize(("name", "size", "gmacs"), golden("gmacs"))
 def test_macs_are_the_papers(name: str, size: int, gmacs: float) -> None:
-    summary = summarize(create_model(name, 200, meta=True), name, size, 200)
+    summary = summarize(Network(name=name).build(200, meta=True), name, size, 200)
     assert summary.gmacs == pytest.approx(gmacs, rel=0.002)
 
 
@@ -36,7 +36,7 @@ def test_every_own_model_has_golden_figures() -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_feature_maps_halve_without_pooling(name: str) -> None:
-    model = create_model(name, 10, meta=True)
+    model = Network(name=name).build(10, meta=True)
     sides = []
     model.stem.register_forward_hook(lambda m, i, o: sides.append(o.shape[-1]))
     for stage in model.stages:
@@ -50,7 +50,7 @@ def test_feature_maps_halve_without_pooling(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["lrnet14", "lrnet26", "lrnet14d", "lrnet26d"])
 def test_blocks_start_as_their_shortcut(name: str) -> None:
-    model = create_model(name, 10).eval()
+    model = Network(name=name).build(10).eval()
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         x = model.stem(x)
@@ -61,13 +61,13 @@ def test_blocks_start_as_their_shortcut(name: str) -> None:
 
 
 def test_stochastic_depth_grows_linearly_on_the_residual_branch() -> None:
-    model = create_model("lrnet26", 10, drop_path=0.1)
+    model = Network(name="lrnet26", drop_path=0.1).build(10)
     rates = [getattr(b.drop_path, "drop_prob", 0.0) for stage in model.stages for b in stage]
     assert rates == pytest.approx([0.1 * i / 7 for i in range(8)])
 
 
 def test_deep_stem_halves_once_in_three_convolutions_and_shortcuts_pool_first() -> None:
-    model = create_model("lrnet14d", 10).eval()
+    model = Network(name="lrnet14d").build(10).eval()
     convs = [m for m in model.stem if isinstance(m, nn.Conv2d)]
     assert [(c.out_channels, c.stride[0]) for c in convs] == [(18, 2), (18, 1), (32, 1)]
     shortcut = model.stages[1][0].shortcut
@@ -87,6 +87,6 @@ def test_timm_knows_the_models() -> None:
 
 
 def test_vit_blocks_report_their_tokens() -> None:
-    model = create_model("vit_tiny_patch16_224", 200, image_size=224, meta=True)
+    model = Network(name="vit_tiny_patch16_224").build(200, 224, meta=True)
     summary = summarize(model, "vit_tiny_patch16_224", 224, 200)
     assert [(b.attention_tokens, b.mlp_tokens) for b in summary.blocks] == [(197, 197)] * 12

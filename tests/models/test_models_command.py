@@ -6,7 +6,7 @@ import yaml
 
 from edge_fgir import InputError
 from edge_fgir.cli import main
-from edge_fgir.models import OWN_MODELS, create_model, summarize
+from edge_fgir.models import OWN_MODELS, Network, summarize
 
 pytestmark = pytest.mark.unit
 
@@ -64,13 +64,13 @@ def test_show_counts_a_teacher(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_size_that_a_model_does_not_take_is_one_line() -> None:
-    model = create_model("vit_tiny_patch16_224", 5, image_size=64, meta=True)
+    model = Network(name="vit_tiny_patch16_224").build(5, 64, meta=True)
     with pytest.raises(InputError, match=r"vit_tiny_patch16_224 does not take 80 px"):
         summarize(model, "vit_tiny_patch16_224", 80, 5)
 
 
 @pytest.mark.parametrize("name", ["convnext_atto", "mixer_s16_224", "swin_tiny_patch4_window7_224"])
 def test_an_mlp_without_attention_before_it_is_no_block(name: str) -> None:
-    summary = summarize(create_model(name, 5, meta=True), name, 224, 5)
+    summary = summarize(Network(name=name).build(5, meta=True), name, 224, 5)
     assert summary.blocks == []
     assert summary.gmacs > 0

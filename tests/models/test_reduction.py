@@ -9,7 +9,7 @@ import yaml
 from torch import Tensor, nn
 
 from edge_fgir import InputError
-from edge_fgir.models import create_model, summarize
+from edge_fgir.models import Network, summarize
 from edge_fgir.models.reduction import METHODS, ReducedViT, Reduction, Shape, macs, make_schedule
 from edge_fgir.models.reduction.ats import sample
 from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
@@ -66,7 +66,7 @@ def test_the_network_does_what_the_schedule_says(
     # With no token left the authors' own network has nothing to pool.
     reference = method == "tome" or 1 not in literal
     reduction = settings(method, rate, clca, reference_counts=reference)
-    model = create_model(BASE, 200, image_size=size, reduction=reduction, meta=True)
+    model = Network(name=BASE, reduction=reduction).build(200, size, meta=True)
     found = summarize(model, BASE, size, 200)
     schedule = model.schedule(model.patches)
     assert [(b.attention_tokens, b.mlp_tokens) for b in found.blocks] == [
@@ -89,9 +89,7 @@ def _clustering(stage: Any) -> int:
 @pytest.mark.parametrize("size", [224, 448])
 @pytest.mark.parametrize("clca", [False, True])
 def test_without_reduction_it_is_the_plain_network(size: int, clca: bool) -> None:
-    model = create_model(
-        BASE, 200, image_size=size, reduction=settings("none", 1.0, clca), meta=True
-    )
+    model = Network(name=BASE, reduction=settings("none", 1.0, clca)).build(200, size, meta=True)
     found = summarize(model, BASE, size, 200)
     expected = GOLDEN["plain_macs"][size]["clca" if clca else "base"]
     assert found.gmacs == pytest.approx(expected, rel=1e-3)
@@ -111,7 +109,7 @@ def test_clca_adds_the_papers_parameters(
     name: str, positions: int, classes: int, more: int
 ) -> None:
     def size(reduction: Reduction | None) -> int:
-        model = create_model(name, classes, reduction=reduction, meta=True)
+        model = Network(name=name, reduction=reduction).build(classes, meta=True)
         return sum(p.numel() for p in model.parameters())
 
     assert size(settings("evit", 0.5, True)) - size(None) == more + positions
@@ -133,13 +131,13 @@ def test_clca_adds_the_papers_parameters(
     ],
 )
 def test_reducers_have_the_papers_parameters(method: str, size: int, more: int) -> None:
-    model = create_model(BASE, 10, image_size=size, reduction=settings(method, 0.5), meta=True)
+    model = Network(name=BASE, reduction=settings(method, 0.5)).build(10, size, meta=True)
     assert sum(p.numel() for p in model.reducers.parameters()) == more
 
 
 def tiny(reduction: Reduction | None, size: int = 96, name: str = "vit_tiny_patch16_224") -> Any:
     torch.manual_seed(0)
-    model = create_model(name, 7, image_size=size, reduction=reduction)
+    model = Network(name=name, reduction=reduction).build(7, size)
     for parameter in model.parameters():
         if parameter.ndim < 2:
             nn.init.normal_(parameter, 1.0 if parameter.mean() > 0.5 else 0.0, 0.1)
@@ -526,24 +524,21 @@ def test_settings_that_cannot_be_are_refused(values: dict[str, Any], said: str) 
 )
 def test_backbones_that_cannot_be_reduced_are_refused(name: str, size: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        create_model(name, 5, image_size=size, reduction=Reduction(keep_rate=0.5), meta=True)
+        Network(name=name, reduction=Reduction(keep_rate=0.5)).build(5, size, meta=True)
 
 
 @pytest.mark.parametrize("block", [11, 12])
 def test_a_last_block_or_none_is_refused(block: int) -> None:
     with pytest.raises(InputError, match="blocks 1 to 10"):
-        create_model(
-            "vit_tiny_patch16_224",
-            5,
-            reduction=Reduction(keep_rate=0.5, blocks=(3, block)),
-            meta=True,
-        )
+        Network(
+            name="vit_tiny_patch16_224", reduction=Reduction(keep_rate=0.5, blocks=(3, block))
+        ).build(5, meta=True)
 
 
 @pytest.mark.parametrize("name", [BASE, "vit_tiny_patch16_224"])
 def test_patches_fill_the_picture(name: str) -> None:
     with pytest.raises(InputError, match=r"230 px.*a multiple of 16, such as 224"):
-        create_model(name, 5, image_size=230, reduction=Reduction(keep_rate=0.5), meta=True)
+        Network(name=name, reduction=Reduction(keep_rate=0.5)).build(5, 230, meta=True)
 
 
 PAPERS = {
@@ -564,7 +559,7 @@ ninth, MoCo v3, has no tag: it is a ViT-B/16 from a file."""
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_backbones_can_be_reduced(name: str, size: int) -> None:
     reduction = settings("evit", 0.5, True)
-    model = create_model(name, 200, image_size=size, reduction=reduction, meta=True)
+    model = Network(name=name, reduction=reduction).build(200, size, meta=True)
     found = summarize(model, name, size, 200)
     assert found.gmacs == pytest.approx(golden("macs", "evit", size, 0.5, True), rel=1e-3)
     assert (model.clr_positions is not None) == bool(PAPERS[name])

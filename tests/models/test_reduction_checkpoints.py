@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edge_fgir import InputError
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.reduction import METHODS, Reduction
 
 pytestmark = pytest.mark.unit
@@ -20,7 +20,7 @@ def reduced(
     reduction: Reduction, weights: str = "random", size: int = 64, seed: int = 0, name: str = NAME
 ) -> Any:
     torch.manual_seed(seed)
-    return create_model(name, 7, image_size=size, reduction=reduction, weights=weights).eval()
+    return Network(name=name, reduction=reduction, weights=weights).build(7, size).eval()
 
 
 def settings(method: str, clca: bool = True) -> Reduction:
@@ -86,7 +86,7 @@ def test_weights_serve_another_size_and_keep_rate(tmp_path: Path, method: str) -
 
 def test_a_bare_backbones_weights_load_and_start_the_cache(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    plain = create_model(NAME, 7, image_size=64)
+    plain = Network(name=NAME).build(7, 64)
     torch.nn.init.normal_(plain.cls_token)
     save_file(plain.state_dict(), tmp_path / "plain.safetensors")
     model = reduced(settings("evit"), weights=str(tmp_path / "plain.safetensors"))

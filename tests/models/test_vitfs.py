@@ -9,7 +9,7 @@ from timm.layers import Attention
 from torch import nn
 
 from edge_fgir import InputError
-from edge_fgir.models import ViTFS, count_params, create_model, summarize
+from edge_fgir.models import Network, ViTFS, count_params, summarize
 from edge_fgir.models.vitfs import CONFIGS, TokenBatchNorm, sin2d
 
 pytestmark = pytest.mark.unit
@@ -20,7 +20,7 @@ DEPTH, REGISTERS = 12, 4
 
 def make(name: str = "vitfs_nano", size: int = 32, **options: object) -> ViTFS:
     torch.manual_seed(0)
-    model = create_model(name, 5, image_size=size, options=options)
+    model = Network(name=name, options=options).build(5, size)
     assert isinstance(model, ViTFS)
     return model
 
@@ -33,14 +33,14 @@ def test_every_size_has_golden_figures_and_both_norms() -> None:
 @pytest.mark.parametrize("classes", [100, 196, 200])
 def test_parameter_counts_are_the_papers(name: str, classes: int) -> None:
     """Both norms count the same."""
-    model = create_model(name, classes, meta=True)
+    model = Network(name=name).build(classes, meta=True)
     assert count_params(model) == GOLDEN[name.removesuffix("_ln")]["params"][classes]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("size", [128, 224, 448])
 def test_macs_are_the_papers_with_and_without_attention(name: str, size: int) -> None:
-    model = create_model(name, 200, image_size=size, meta=True)
+    model = Network(name=name).build(200, size, meta=True)
     assert all(m.fused_attn for m in model.modules() if isinstance(m, Attention))
     tokens = (size // 16) ** 2 + REGISTERS
     products = DEPTH * 2 * tokens**2 * model.num_features / 1e9
@@ -52,7 +52,7 @@ def test_macs_are_the_papers_with_and_without_attention(name: str, size: int) ->
 
 
 def test_macs_are_the_same_when_the_model_really_runs() -> None:
-    real, counted = make(size=64), create_model("vitfs_nano", 5, image_size=64, meta=True)
+    real, counted = make(size=64), Network(name="vitfs_nano").build(5, 64, meta=True)
     assert summarize(real, "", 64, 5).gmacs == summarize(counted, "", 64, 5).gmacs
 
 
@@ -154,7 +154,7 @@ def test_block_is_prenorm_with_scaled_branches() -> None:
 
 def test_stochastic_depth_is_in_the_blocks_alone_and_grows_linearly() -> None:
     torch.manual_seed(0)
-    model = create_model("vitfs_nano", 5, drop_path=0.11, image_size=32)
+    model = Network(name="vitfs_nano", drop_path=0.11).build(5, 32)
     rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in model.blocks]
     assert rates == pytest.approx([0.01 * i for i in range(DEPTH)])
     inside = sum(type(m).__name__ == "DropPath" for m in model.blocks.modules())
@@ -164,7 +164,7 @@ def test_stochastic_depth_is_in_the_blocks_alone_and_grows_linearly() -> None:
 
 def test_initial_values() -> None:
     torch.manual_seed(0)
-    model = create_model("vitfs_tiny", 100, image_size=32)
+    model = Network(name="vitfs_tiny").build(100, 32)
     assert model.registers.std().item() == pytest.approx(1e-6, rel=0.15)
     assert model.registers.unique().numel() > 700  # no two registers alike
     scales = [g for block in model.blocks for g in (block.ls1.gamma, block.ls2.gamma)]
@@ -184,7 +184,7 @@ def test_initial_values() -> None:
 def test_other_sides_are_refused_with_the_nearest(size: int, nearest: str) -> None:
     expected = rf"image side of {size} px; expected a multiple of 16, such as {nearest}$"
     with pytest.raises(InputError, match=expected):
-        create_model("vitfs_nano", 5, image_size=size)
+        Network(name="vitfs_nano").build(5, size)
     with pytest.raises(InputError, match=expected):
         make()(torch.zeros(1, 3, size, 32))
 

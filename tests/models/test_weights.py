@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from edge_fgir import InputError
-from edge_fgir.models import LITE0, create_model
+from edge_fgir.models import LITE0, Network
 
 pytestmark = pytest.mark.unit
 
@@ -17,7 +17,7 @@ def test_offline_imagenet_weights_are_real() -> None:
 
     The 1,000-class head of the package must give a peaked, input-dependent answer.
     """
-    model = create_model("tf_efficientnet_lite0", 1000, weights=LITE0).eval()
+    model = Network(name="tf_efficientnet_lite0", weights=LITE0).build(1000).eval()
     ramp = np.linspace(-1, 1, 224, dtype=np.float32)
     pictures = torch.from_numpy(
         np.stack(
@@ -31,24 +31,24 @@ def test_offline_imagenet_weights_are_real() -> None:
 
 
 def test_head_of_another_size_keeps_its_initial_values(tmp_path: Path) -> None:
-    source = create_model("lrnet14", 10)
+    source = Network(name="lrnet14").build(10)
     save_file(source.state_dict(), tmp_path / "w.safetensors")
-    model = create_model("lrnet14", 3, weights=str(tmp_path / "w.safetensors"))
+    model = Network(name="lrnet14", weights=str(tmp_path / "w.safetensors")).build(3)
     assert torch.equal(model.stem[0].weight, source.stem[0].weight)
     assert model.head.weight.shape[0] == 3
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
-    save_file(create_model("lrnet18", 10).state_dict(), tmp_path / "w.safetensors")
+    save_file(Network(name="lrnet18").build(10).state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="do not fit"):
-        create_model("lrnet14", 10, weights=str(tmp_path / "w.safetensors"))
+        Network(name="lrnet14", weights=str(tmp_path / "w.safetensors")).build(10)
 
 
 def test_a_missing_file_and_an_unknown_model_are_named() -> None:
     with pytest.raises(InputError, match=r"nowhere\.safetensors does not exist"):
-        create_model("lrnet14", 10, weights="nowhere.safetensors")
+        Network(name="lrnet14", weights="nowhere.safetensors").build(10)
     with pytest.raises(InputError, match=r"unknown model 'lrnet15'.*such as lrnet"):
-        create_model("lrnet15", 10)
+        Network(name="lrnet15").build(10)
 
 
 @pytest.mark.parametrize("nesting", [None, "state_dict", "model"])
@@ -56,10 +56,10 @@ def test_a_missing_file_and_an_unknown_model_are_named() -> None:
 def test_checkpoints_of_other_trainers_load(
     tmp_path: Path, nesting: str | None, prefix: str
 ) -> None:
-    source = create_model("lrnet14", 3)
+    source = Network(name="lrnet14").build(3)
     state = {f"{prefix}{key}": value for key, value in source.state_dict().items()}
     torch.save({nesting: state, "epoch": 3} if nesting else state, tmp_path / "w.pth")
-    model = create_model("lrnet14", 3, weights=str(tmp_path / "w.pth"))
+    model = Network(name="lrnet14", weights=str(tmp_path / "w.pth")).build(3)
     assert all(
         torch.equal(model.state_dict()[key], value) for key, value in source.state_dict().items()
     )
@@ -67,15 +67,11 @@ def test_checkpoints_of_other_trainers_load(
 
 def test_position_embeddings_fit_another_size(tmp_path: Path) -> None:
     small = {"depth": 1, "embed_dim": 48}
-    source = create_model("vit_tiny_patch16_224", 5, image_size=32, options=small)
+    source = Network(name="vit_tiny_patch16_224", options=small).build(5, 32)
     save_file(source.state_dict(), tmp_path / "w.safetensors")
-    model = create_model(
-        "vit_tiny_patch16_224",
-        5,
-        image_size=64,
-        options=small,
-        weights=str(tmp_path / "w.safetensors"),
-    )
+    model = Network(
+        name="vit_tiny_patch16_224", options=small, weights=str(tmp_path / "w.safetensors")
+    ).build(5, 64)
     assert model.pos_embed.shape == (1, 17, 48)
     assert torch.equal(model.pos_embed[:, 0], source.pos_embed[:, 0])
     assert torch.equal(model.blocks[0].mlp.fc1.weight, source.blocks[0].mlp.fc1.weight)
@@ -83,10 +79,10 @@ def test_position_embeddings_fit_another_size(tmp_path: Path) -> None:
 
 def test_both_heads_of_a_distilled_model_may_differ(tmp_path: Path) -> None:
     small = {"depth": 1, "embed_dim": 48, "img_size": 32}
-    source = create_model("deit_tiny_distilled_patch16_224", 7, options=small)
+    source = Network(name="deit_tiny_distilled_patch16_224", options=small).build(7)
     save_file(source.state_dict(), tmp_path / "w.safetensors")
     path = str(tmp_path / "w.safetensors")
-    model = create_model("deit_tiny_distilled_patch16_224", 5, options=small, weights=path)
+    model = Network(name="deit_tiny_distilled_patch16_224", options=small, weights=path).build(5)
     assert torch.equal(model.dist_token, source.dist_token)
     assert model.head_dist.out_features == 5
 
@@ -97,7 +93,7 @@ class _Attack:
 
 
 def _truncated(path: Path) -> None:
-    torch.save(create_model("lrnet14", 3).state_dict(), path)
+    torch.save(Network(name="lrnet14").build(3).state_dict(), path)
     path.write_bytes(path.read_bytes()[:100_000])
 
 
@@ -123,7 +119,7 @@ def test_files_without_readable_weights_are_one_line(
     monkeypatch.chdir(tmp_path)
     make(tmp_path / name)
     with pytest.raises(InputError) as caught:
-        create_model("lrnet14", 3, weights=str(tmp_path / name))
+        Network(name="lrnet14", weights=str(tmp_path / name)).build(3)
     assert f"{name} cannot be read as weights (" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not Path("pwned").exists()
@@ -131,6 +127,6 @@ def test_files_without_readable_weights_are_one_line(
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_weights_that_timm_cannot_adapt_are_refused(tmp_path: Path, name: str) -> None:
-    save_file(create_model("lrnet14", 3).state_dict(), tmp_path / "w.safetensors")
+    save_file(Network(name="lrnet14").build(3).state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="do not fit"):
-        create_model(name, 3, weights=str(tmp_path / "w.safetensors"))
+        Network(name=name, weights=str(tmp_path / "w.safetensors")).build(3)

@@ -9,6 +9,7 @@ pytest.importorskip("openvino")
 
 from edge_fgir import InputError
 from edge_fgir.exporting import read_target
+from edge_fgir.models import Network
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.profiling import builds
 from edge_fgir.profiling.builds import build_probes
@@ -44,7 +45,7 @@ def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
 
 def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, monkeypatch):
     monkeypatch.setattr(builds, "_workers", lambda tasks: 2)
-    wrong = TrainedModel.read(tiny_run).model_copy(update={"architecture": "lrnet41"})
+    wrong = TrainedModel.read(tiny_run).model_copy(update={"network": Network(name="lrnet41")})
     with pytest.raises(InputError, match="lrnet41"):
         build_probes([wrong] * 2, read_target("openvino"), "fp32", folder("graphs"), folder("out"))
 

@@ -28,7 +28,7 @@ def test_a_network_is_measured_once(tiny_run, tmp_path, monkeypatch):
     assert found["ms"] > 0
     assert found["ms_note"] == ""
     ((entry),) = json.loads((tmp_path / "latency.json").read_text()).values()
-    assert entry["network"]["architecture"] == "lrnet14"
+    assert entry["measured"]["architecture"] == "lrnet14"
     assert entry["p50_ms"] == found["ms"]
     monkeypatch.setattr(latency, "_inference", None)
     assert Stopwatch(tmp_path).measure([tiny_run])[0] == found
@@ -74,3 +74,29 @@ def test_a_missing_library_is_named(tiny_run, tmp_path, monkeypatch):
     found = Stopwatch(tmp_path).measure([tiny_run])[0]
     assert found["ms"] is None
     assert found["ms_note"].startswith("onnx is not installed; expected it for milliseconds; run:")
+
+
+def test_adapters_and_instructions_tell_networks_apart(tiny_run, tmp_path, monkeypatch):
+    """The shipped sweep of adapters: ila, ila+ and ila++ are three networks."""
+    runs = []
+    for variant in ("ila", "ila+", "ila++"):
+        run = tmp_path / variant
+        shutil.copytree(tiny_run, run)
+        described = json.loads((run / "model.json").read_text())
+        network = {"name": "vit_tiny_patch16_224", "adapters": {"variant": variant}}
+        (run / "model.json").write_text(json.dumps({**described, "network": network}))
+        runs.append(run)
+    asked = []
+
+    def measure(calls, **options):
+        asked.extend(calls)
+        return {key: Latency.of([0.001 * len(asked)], steady=True) for key in calls}
+
+    monkeypatch.setattr(latency, "measure", measure)
+    monkeypatch.setattr(latency, "_inference", lambda run: lambda: None)
+    Stopwatch(tmp_path).measure(runs)
+    assert len(set(asked)) == 3
+    elsewhere = {**latency.environment(), "instructions": ["avx2"]}
+    monkeypatch.setattr(latency, "environment", lambda: elsewhere)
+    Stopwatch(tmp_path).measure(runs)
+    assert len(set(asked)) == 6

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import mixed_seed
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.reduction import ReducedViT, Reduction, make_schedule
 from edge_fgir.models.setting import Setting
 from edge_fgir.training import read_recipe, train
@@ -184,29 +184,23 @@ def test_an_elastic_run_trains(photos: Path, tmp_path: Path) -> None:
 def reduced() -> ReducedViT:
     torch.manual_seed(0)
     reduction = Reduction(method="evit", keep_rate=1.0, cla=True, clr_tokens=1)
-    model = create_model("vitfs_nano", 4, image_size=32, reduction=reduction)
+    model = Network(name="vitfs_nano", reduction=reduction).build(4, 32)
     assert isinstance(model, ReducedViT)
     return model
 
 
 def test_a_transformer_of_one_size_is_refused_and_a_flexible_one_is_not() -> None:
-    section = ElasticSection(image_sizes=(32, 64))
+    name, section = "vit_tiny_patch16_224", ElasticSection(image_sizes=(32, 64))
     reduction = Reduction(method="evit", keep_rate=0.5)
     for extra in ({}, {"reduction": reduction}):
-        fixed = create_model("vit_tiny_patch16_224", 3, image_size=64, **extra)
+        fixed = Network(name=name, **extra).build(3, 64)
         with pytest.raises(InputError, match=r"one input size.*dynamic_img_size=true"):
             check_sizes(fixed, section)
-        flexible = create_model(
-            "vit_tiny_patch16_224",
-            3,
-            image_size=64,
-            options={"dynamic_img_size": True},
-            **extra,
-        )
+        flexible = Network(name=name, options={"dynamic_img_size": True}, **extra).build(3, 64)
         check_sizes(flexible, section)
         assert flexible(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
     for name in ("vitfs_nano", "lrnet14"):
-        check_sizes(create_model(name, 3), section)
+        check_sizes(Network(name=name).build(3), section)
 
 
 def test_keep_rates_are_settings_too() -> None:

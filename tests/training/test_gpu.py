@@ -13,7 +13,7 @@ from runs import write_recipe
 
 from edge_fgir import EdgeFgirError
 from edge_fgir.data import open_data
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.trained import load_trained
 from edge_fgir.training import loop, read_recipe, train
 from edge_fgir.training.recipe import View
@@ -103,7 +103,7 @@ def test_a_stopped_run_goes_on_with_its_loss_scale(
 @pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano", "resnet18", "tf_efficientnet_lite0"])
 def test_logits_are_those_of_the_cpu(name: str) -> None:
     torch.manual_seed(0)
-    model = create_model(name, 10, image_size=64).eval()
+    model = Network(name=name).build(10, 64).eval()
     images = torch.randn(4, 3, 64, 64)
     with torch.inference_mode():
         here = model(images)

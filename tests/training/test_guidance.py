@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edge_fgir.models import CAL, create_model
+from edge_fgir.models import CAL, Network
 from edge_fgir.models.regions import hot_region
 from edge_fgir.training.guidance import LiveTeacher
 from edge_fgir.training.recipe import TeacherSection, View
@@ -31,7 +31,7 @@ def test_maps_are_drawn_among_the_first(first_maps: int, drawn: set[int]) -> Non
 
 def make_teacher() -> CAL:
     torch.manual_seed(0)
-    teacher = create_model("lrnet14", 3, attention_maps=4)
+    teacher = Network(name="lrnet14", attention_maps=4).build(3)
     assert isinstance(teacher, CAL)
     return teacher.eval()
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from edge_fgir import InputError, _resources
 from edge_fgir.data import open_data
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.ila import AdaptedViT, Adapters, learned_state
 from edge_fgir.models.trained import TrainedModel, load_at, load_trained
 from edge_fgir.sweeping.sweep import read_sweep
@@ -81,13 +81,11 @@ def test_a_step_changes_what_is_trained_and_nothing_else(
     variant: str, class_token: bool, optimizer: Any
 ) -> None:
     torch.manual_seed(0)
-    model = create_model(
-        NAME,
-        3,
-        image_size=SIZE,
+    model = Network(
+        name=NAME,
         options={**OPTIONS, "proj_drop_rate": 0.1},
         adapters=Adapters(variant=variant, class_token=class_token),
-    )
+    ).build(3, SIZE)
     assert isinstance(model, AdaptedViT)
     section = OptimizerSection(name=optimizer, lr=0.1, weight_decay=0.1, nesterov=True)
     stepper = make_optimizer(model, section)
@@ -182,9 +180,7 @@ def test_another_or_a_missing_base_is_one_line(
 def test_a_run_with_other_tensors_is_refused(base: Path, tmp_path: Path, photos: Path) -> None:
     trained = TrainedModel(
         name="x",
-        architecture=NAME,
-        options=OPTIONS,
-        adapters=Adapters(),
+        network=Network(name=NAME, options=OPTIONS, adapters=Adapters()),
         base=_base_of(base),
         num_classes=3,
         normalization={"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
@@ -200,7 +196,7 @@ def test_a_run_with_other_tensors_is_refused(base: Path, tmp_path: Path, photos:
 
 
 def _base_of(base: Path) -> Any:
-    return create_model(NAME, 3, options=OPTIONS, weights=str(base), adapters=Adapters()).base
+    return Network(name=NAME, options=OPTIONS, weights=str(base), adapters=Adapters()).build(3).base
 
 
 @pytest.mark.slow
@@ -273,8 +269,8 @@ def test_the_papers_recipe_has_a_name(name: str, size: int, before: int) -> None
     )
     options = recipe.model.options
     assert options == {"pos_drop_rate": 0.1, "proj_drop_rate": 0.1}
-    model = create_model(
-        recipe.model.name, 5, image_size=size, options=options, adapters=Adapters(), meta=True
+    model = Network(name=recipe.model.name, options=options, adapters=Adapters()).build(
+        5, size, meta=True
     )
     assert {m.p for m in model.backbone.blocks.modules() if isinstance(m, nn.Dropout)} == {0.0, 0.1}
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from edge_fgir import InputError
 from edge_fgir.data import open_data, pack
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.trained import load_at, load_trained
 from edge_fgir.training import loop, read_recipe, train
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
@@ -211,7 +211,7 @@ def test_warm_up_and_cool_down_in_epochs() -> None:
 
 
 def test_what_a_model_names_is_not_decayed() -> None:
-    model = create_model("vit_tiny_patch16_224", 3, image_size=32)
+    model = Network(name="vit_tiny_patch16_224").build(3, 32)
     weights, others = make_optimizer(model, OptimizerSection()).param_groups
     kept = {id(p) for p in others["params"]}
     assert {id(model.pos_embed), id(model.cls_token)} <= kept

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_fgir.models import CAL, class_activation_maps, create_model
+from edge_fgir.models import CAL, Network, class_activation_maps
 from edge_fgir.training import guidance
 from edge_fgir.training.guidance import LiveTeacher
 from edge_fgir.training.losses import distillation
@@ -18,7 +18,7 @@ class Recorder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = create_model("lrnet14", 4)
+        self.net = Network(name="lrnet14").build(4)
         self.seen: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ class Recorder(nn.Module):
 
 def make_teacher() -> CAL:
     torch.manual_seed(0)
-    teacher = create_model("lrnet14", 4, attention_maps=6)
+    teacher = Network(name="lrnet14", attention_maps=6).build(4)
     assert isinstance(teacher, CAL)
     return teacher
 
@@ -86,7 +86,7 @@ def test_a_joint_forward_is_one_batch_with_the_same_loss_weights() -> None:
 def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view(
     views: tuple, t2_scaling: bool
 ) -> None:
-    teacher, student = make_teacher(), create_model("lrnet14", 4).eval()
+    teacher, student = make_teacher(), Network(name="lrnet14").build(4).eval()
     loss = {"temperature": 0.7, "kd_weight": 3.0, "label_smoothing": 0.1}
     tgda = make_tgda(teacher, views=views, kd_t2_scaling=t2_scaling, **loss)
     batch = make_batch()
@@ -118,7 +118,7 @@ def test_views_come_in_order_and_only_those_asked_for() -> None:
 
 
 def test_without_views_it_is_plain_distillation() -> None:
-    teacher, student, batch = make_teacher(), create_model("lrnet14", 4).eval(), make_batch()
+    teacher, student, batch = make_teacher(), Network(name="lrnet14").build(4).eval(), make_batch()
     tgda = make_tgda(teacher, views=(), label_smoothing=0.0)
     raw = student(to_student_size(batch.images, 48))
     hard = F.cross_entropy(raw, batch.labels)
@@ -130,7 +130,7 @@ def test_without_views_it_is_plain_distillation() -> None:
 def test_teacher_statistics_move_only_in_train_mode(mode: str, moves: bool) -> None:
     teacher = make_teacher()
     before = {k: v.clone() for k, v in teacher.named_buffers()}
-    make_tgda(teacher, mode).loss(create_model("lrnet14", 4), make_batch()).backward()
+    make_tgda(teacher, mode).loss(Network(name="lrnet14").build(4), make_batch()).backward()
     changed = any(not torch.equal(v, before[k]) for k, v in teacher.named_buffers())
     assert changed == moves
     assert all(p.grad is None for p in teacher.parameters())
@@ -145,12 +145,12 @@ def test_maps_are_drawn_except_in_eval_mode(
     monkeypatch.setattr(
         guidance, "draw_sight", lambda *a, **k: means.append(k["mean"]) or original(*a, **k)
     )
-    make_tgda(make_teacher(), mode).loss(create_model("lrnet14", 4), make_batch())
+    make_tgda(make_teacher(), mode).loss(Network(name="lrnet14").build(4), make_batch())
     assert means == [not draws]
 
 
 def test_a_plain_teacher_makes_views_by_what_it_predicts() -> None:
-    teacher, batch = create_model("lrnet14", 4).eval(), make_batch()
+    teacher, batch = Network(name="lrnet14").build(4).eval(), make_batch()
     features = torch.zeros(1, 512, 4, 4)
     features[0, 7, 1, 2] = 1  # what class 3 is told by, second row, third column
     with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import nn
 
 from edge_fgir import InputError
 from edge_fgir.data import open_data
-from edge_fgir.models import create_model
+from edge_fgir.models import Network
 from edge_fgir.models.trained import TrainedModel, weights_file
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.quantization import Rounding, rounded_input, rounded_weight
@@ -73,7 +73,7 @@ def test_only_what_learns_is_rounded() -> None:
 
 @pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano"])
 def test_every_layer_of_our_networks_is_rounded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = create_model(name, 5, image_size=64).train()
+    model = Network(name=name).build(5, 64).train()
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     seen: list[torch.Size] = []
 

@@ -14,6 +14,7 @@ from torch import nn
 from edge_fgir._errors import InputError
 from edge_fgir.data import DataSet, open_data
 from edge_fgir.data.loaders import TrainImages
+from edge_fgir.models import Network
 from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import TrainedModel, load_trained
 from edge_fgir.runtime import Preprocess
@@ -94,7 +95,7 @@ def make_run(tmp_path: Path, data: DataSet) -> MakeRun:
     def make(name: str, architecture: str, *, size: int = 32, shift: float = 0.0) -> Path:
         trained = TrainedModel(
             name=name,
-            architecture=architecture,
+            network=Network(name=architecture),
             num_classes=len(data.classes),
             normalization=Normalization(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.2)),
             preprocess=Preprocess(size=size, kernel="bilinear", antialias=True, crop_fraction=1.0),

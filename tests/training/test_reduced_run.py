@@ -79,7 +79,7 @@ def test_ats_is_exported_only_as_what_it_costs(
     ats = tmp_path / "ats"
     shutil.copytree(run, ats)
     described = json.loads((ats / "model.json").read_text())
-    described["reduction"].update(method="ats", keep_rate=0.5)
+    described["network"]["reduction"].update(method="ats", keep_rate=0.5)
     (ats / "model.json").write_text(json.dumps(described))
     arguments = ("export", ats, "--target", "arm", "--precision", "fp32", "--data", photos)
     refused = run_cli(*arguments, "--out", tmp_path / "x.fgir")

@@ -23,6 +23,7 @@ from edge_fgir import InputError
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import DataSet, open_data, pack
 from edge_fgir.data.loaders import TrainImages, all_images, mixed_seed
+from edge_fgir.models import Network
 from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import WEIGHTS, TrainedModel
 from edge_fgir.runtime import Preprocess
@@ -44,8 +45,7 @@ def make_teacher(run: Path, data: DataSet, seed: int = 0) -> Path:
     """Write a CAL run with random weights."""
     trained = TrainedModel(
         name="teacher",
-        architecture="lrnet14",
-        attention_maps=4,
+        network=Network(name="lrnet14", attention_maps=4),
         num_classes=len(data.classes),
         normalization=NORMALIZATION,
         preprocess=Preprocess(size=32, kernel="bilinear", antialias=True, crop_fraction=1.0),
@@ -292,7 +292,9 @@ def test_a_teacher_with_other_options_lies_elsewhere(
 ) -> None:
     before = guide_of(plan, data).cache.folder
     path = tmp_path / "teacher" / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "options": {"in_chans": 3}}))
+    described = json.loads(path.read_text())
+    described["network"]["options"] = {"in_chans": 3}
+    path.write_text(json.dumps(described))
     assert guide_of(plan, data).cache.folder != before
 
 
