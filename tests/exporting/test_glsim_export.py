@@ -65,7 +65,7 @@ def bundles(photos: Path, run: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_a_run_keeps_its_settings(run: Path) -> None:
     trained, model = load_trained(run)
-    assert trained.glsim == GLSimOptions(top_o=3, zero_head=False)
+    assert trained.network.glsim == GLSimOptions(top_o=3, zero_head=False)
     assert isinstance(model, GLSim)
     assert model.grid == 4
 

@@ -65,9 +65,7 @@ def test_methods_without_weights_may_replace_each_other(trained):
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m not in ("none", "ats")])
 def test_a_method_with_weights_keeps_them(trained, method):
-    network = Network(
-        name=trained.network.name, reduction=Reduction(method=method, keep_rate=0.7)
-    )
+    network = Network(name=trained.network.name, reduction=Reduction(method=method, keep_rate=0.7))
     changed = trained.model_copy(update={"network": network})
     space = Space(changed, (64,))
     assert space.methods[0] == method
