@@ -17,18 +17,19 @@ pytestmark = pytest.mark.unit
 PACKAGE = Path(edge_fgir.__file__).parent
 ROOMS = {
     "runtime": set(),
-    "data": {"runtime"},
-    "benchmarking": {"runtime"},
-    "evaluation": {"runtime", "benchmarking", "data"},
-    "reporting": {"runtime", "benchmarking", "data", "evaluation"},
-    "models": {"runtime", "benchmarking", "data", "evaluation"},
-    "training": {"runtime", "benchmarking", "data", "evaluation", "models"},
-    "exporting": {"runtime", "benchmarking", "data", "evaluation", "models"},
+    "results": {"runtime"},
+    "data": {"runtime", "results"},
+    "benchmarking": {"runtime", "results"},
+    "evaluation": {"runtime", "results", "benchmarking", "data"},
+    "reporting": {"runtime", "results", "benchmarking", "data", "evaluation"},
+    "models": {"runtime", "results", "benchmarking", "data", "evaluation"},
+    "training": {"runtime", "results", "benchmarking", "data", "evaluation", "models"},
+    "exporting": {"runtime", "results", "benchmarking", "data", "evaluation", "models"},
 }
 ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
-LIGHT_ROOMS = ("runtime", "benchmarking", "evaluation")
+LIGHT_ROOMS = ("runtime", "results", "benchmarking", "evaluation")
 
 
 def modules(room: str) -> list[Path]:

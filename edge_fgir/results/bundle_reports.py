@@ -1,0 +1,196 @@
+"""The reports inside a bundle: what its export measured (``reports/<name>.json``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, FiniteFloat
+
+from edge_fgir.results.base import Record
+from edge_fgir.results.checking import validated
+from edge_fgir.results.evaluation import Interval, Metrics
+from edge_fgir.runtime.manifest import Precision
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from edge_fgir.runtime import Bundle
+
+
+class BundleReport(Record):
+    """One report. It has no environment: the manifest has the versions.
+
+    Attributes:
+        file: Its name without folder and ending.
+    """
+
+    file: ClassVar[str]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """Read the report of a bundle.
+
+        Raises:
+            InputError: The bundle has none, or a field of it is missing, unknown or wrong.
+        """
+        source = f"{bundle.path}/reports/{cls.file}.json"
+        return validated(cls, bundle.report(cls.file), source, f"a whole {cls.file} report")
+
+
+class AccuracyReport(BundleReport, Metrics):
+    """``accuracy``: of the exported network on the validation split.
+
+    Attributes:
+        split: ``val``.
+        logit_adjustment: tau of the logit adjustment that is folded in; None: none.
+    """
+
+    file: ClassVar[str] = "accuracy"
+
+    split: str
+    logit_adjustment: FiniteFloat | None = None
+
+
+class Gates(Record):
+    """Bounds that a bundle must keep, measured on the validation split."""
+
+    max_delta_logit: Annotated[float, Field(gt=0, description="torch to ONNX, float32")]
+    min_agreement: Annotated[float, Field(ge=0, le=100, description="same top-1 as torch, percent")]
+    max_top1_drop: Annotated[float, Field(ge=0, le=100, description="below torch, points")]
+    golden_tolerance: Annotated[
+        float, Field(gt=0, le=1, description="|delta probability| that verify allows on a device")
+    ]
+
+
+class StageFigures(Record):
+    """A form of the network compared with torch on the validation split.
+
+    Attributes:
+        name: Of the stage, or of the quantization scheme.
+        top1: Percent.
+        macro: Percent.
+        top1_drop: Points below torch; negative where it is better.
+        drop_interval: Its 95 % interval, points: the images are a sample.
+        agreement: Images with torch's top-1, percent.
+        max_delta_logit: Largest difference of a logit, after each row's mean is taken off, since
+            probabilities give logits only up to a constant; None: some output is not a number.
+        rms_delta_logit: Root mean square of that difference; None likewise.
+    """
+
+    name: str
+    top1: FiniteFloat
+    macro: FiniteFloat
+    top1_drop: FiniteFloat
+    drop_interval: Interval
+    agreement: FiniteFloat
+    max_delta_logit: FiniteFloat | None
+    rms_delta_logit: FiniteFloat | None
+
+
+class Stage(StageFigures):
+    """One stage of the export.
+
+    Attributes:
+        class_drops: Points below torch for each class; None for a class without images.
+        certified: The images are enough to be 95 % sure that the drop is within the bound.
+    """
+
+    class_drops: tuple[FiniteFloat | None, ...]
+    certified: bool = False
+
+
+class ParityReport(BundleReport):
+    """``parity``: every stage of the export against torch.
+
+    Attributes:
+        images: Of the validation split.
+        torch_top1: Percent.
+        bounds: What every stage keeps.
+        stages: In the order of the export; the last one is the opened bundle.
+    """
+
+    file: ClassVar[str] = "parity"
+
+    images: int
+    torch_top1: FiniteFloat
+    bounds: Gates
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+class SchemeTrial(StageFigures):
+    """A quantization scheme, or the float form, that was tried.
+
+    Attributes:
+        precision: What it computes in.
+        p50_ms: Median latency on the machine of the export; None: not measured.
+        broken: Why it could not be chosen; empty where it could.
+    """
+
+    precision: Precision
+    p50_ms: FiniteFloat | None
+    broken: str
+
+
+class QuantizationReport(BundleReport):
+    """``quantization``: what the search for INT8 tried, and what it chose.
+
+    Attributes:
+        chosen: Name of the winner.
+        precision: What it computes in.
+        why: One line.
+        trials: In the order of trying, the float form first.
+    """
+
+    file: ClassVar[str] = "quantization"
+
+    chosen: str
+    precision: Precision
+    why: str
+    trials: tuple[SchemeTrial, ...]
+
+
+class BlockRange(Record):
+    """The largest magnitudes behind one block of a transformer and its adapter.
+
+    Attributes:
+        block: Counted from 0.
+        tokens: How many there are, prefix tokens included.
+        prefix: Of class token and registers; 0 without any.
+        patches: Of the patches, which a down-sampling sums up.
+    """
+
+    block: int
+    tokens: int
+    prefix: FiniteFloat
+    patches: FiniteFloat
+
+    @property
+    def largest(self) -> float:
+        """Of all tokens."""
+        return max(self.prefix, self.patches)
+
+
+class ResidualReport(BundleReport):
+    """``residual``: how large the residual stream of an adapted transformer grows."""
+
+    file: ClassVar[str] = "residual"
+
+    images: int
+    largest: FiniteFloat
+    blocks: tuple[BlockRange, ...]
+
+
+class RegionsReport(BundleReport):
+    """``regions``: whether the bundle of a model that looks twice looks where torch does.
+
+    Attributes:
+        images: Of the validation split.
+        identical: Share of equal boxes, percent.
+        mean_iou: Mean intersection over union, 0 to 1.
+    """
+
+    file: ClassVar[str] = "regions"
+
+    images: int
+    identical: FiniteFloat
+    mean_iou: FiniteFloat

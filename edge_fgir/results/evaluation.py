@@ -1,0 +1,168 @@
+"""How accurate a model is on the images of a split."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, FiniteFloat, JsonValue, model_validator
+
+from edge_fgir.results.base import Record, Result, Subject
+from edge_fgir.runtime.manifest import DataInfo
+
+Interval = tuple[FiniteFloat, FiniteFloat]
+"""The ends of a 95 % interval."""
+
+
+class TopOne(Record):
+    """Top-1 accuracy and the ends of its 95 % interval, percent."""
+
+    top1: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+class ClassAccuracy(Record):
+    """One class; ``top1`` (percent) is None where it has no images.
+
+    ``train_images`` and the shot ``group`` are None where the training set is not known.
+    """
+
+    name: str
+    images: int
+    top1: FiniteFloat | None
+    train_images: int | None = None
+    group: str | None = None
+
+
+class ShotAccuracy(Record):
+    """A shot group: the classes that were learned from about equally many images.
+
+    Attributes:
+        group: ``many``, ``medium`` or ``few``.
+        train_images: The range of training images of its classes, for people.
+        classes: How many classes it has.
+        tested: How many of them have images in the split.
+        images: Images of its classes.
+        top1: Mean accuracy of the tested classes, percent; None without any.
+    """
+
+    group: str
+    train_images: str
+    classes: int
+    tested: int
+    images: int
+    top1: FiniteFloat | None
+
+
+class ClassifiedImage(Record):
+    """One image of the split by its ``index`` there, its class, the answer and its score."""
+
+    index: int
+    truth: str
+    answer: str
+    score: FiniteFloat
+
+
+class ConfusedPair(Record):
+    """Two classes that are taken for each other.
+
+    Attributes:
+        classes: Their names.
+        images: Images of each.
+        confused: How many of the first were taken for the second, and the other way round.
+        share: Of the two classes' images that are such confusions, percent.
+        mistakes: Some of them, those with the highest scores.
+        references: Of each class the image that was recognised with the highest score.
+    """
+
+    classes: tuple[str, str]
+    images: tuple[int, int]
+    confused: tuple[int, int]
+    share: FiniteFloat
+    mistakes: tuple[ClassifiedImage, ...]
+    references: tuple[ClassifiedImage, ...]
+
+
+class SplitPicture(Record):
+    """A small picture of one image of the split, as a data address."""
+
+    index: int
+    file: str
+    picture: str
+
+
+class Metrics(Record):
+    """What follows from probabilities and labels; accuracies in percent.
+
+    Attributes:
+        top1: Share of images whose most probable class is right.
+        top1_interval: Its 95 % interval.
+        top5: Share of images whose class is among the five most probable.
+        macro: Mean of the classes' accuracies.
+        macro_f1: Mean of the classes' F1.
+        worst_decile: Mean accuracy of the tenth of the classes that do worst.
+        ece: Expected calibration error.
+        images: How many images were answered.
+        classes: Every class, in the order of the labels.
+        confusion: Images by (true class, answered class).
+        confused_pairs: The pairs that are confused most.
+        shots: Shot groups; empty where the training set is not known.
+    """
+
+    top1: FiniteFloat
+    top1_interval: Interval
+    top5: FiniteFloat
+    macro: FiniteFloat
+    macro_f1: FiniteFloat
+    worst_decile: FiniteFloat
+    shots: tuple[ShotAccuracy, ...] = ()
+    ece: FiniteFloat
+    images: int = Field(gt=0)
+    classes: tuple[ClassAccuracy, ...] = Field(min_length=1)
+    confusion: tuple[tuple[int, ...], ...]
+    confused_pairs: tuple[ConfusedPair, ...] = ()
+
+    @model_validator(mode="after")
+    def _square(self) -> Metrics:
+        if {len(self.classes)} != {len(self.confusion), *map(len, self.confusion)}:
+            raise ValueError("confusion must have one row and one column a class")
+        return self
+
+
+class Evaluation(Metrics, Subject, Result):
+    """An ``evaluation`` result.
+
+    It is made of a subject, metrics and the rest::
+
+        Evaluation(**dict(subject), **dict(metrics), model_bytes=size, split="test",
+                   data=data.info, environment=environment())
+
+    Attributes:
+        model_bytes: Size of the model's files.
+        split: Which images were answered.
+        data: The data set.
+        cal_teacher: The run is a CAL teacher, which also has a full inference.
+        reduction: Token reduction that a run was evaluated with.
+        logit_adjustment: tau of the logit adjustment; None: none.
+        pictures: Those that the confused pairs speak of.
+    """
+
+    kind: ClassVar[str] = "evaluation"
+
+    model_bytes: int
+    split: str
+    data: DataInfo
+    cal_teacher: bool = False
+    reduction: dict[str, JsonValue] | None = None
+    logit_adjustment: FiniteFloat | None = None
+    pictures: tuple[SplitPicture, ...] = ()
+
+    @property
+    def caption(self) -> str:
+        """What this result says of what, for a list."""
+        return f"accuracy of {self.title}"
+
+    @property
+    def images_key(self) -> tuple[str, ...]:
+        """Equal for evaluations that saw the same images under the same class names."""
+        return (self.data.hash, self.split, *(each.name for each in self.classes))

@@ -1,0 +1,67 @@
+"""Results from files, of today's schema versions and of earlier ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edge_fgir._errors import InputError
+from edge_fgir.results.base import Result
+from edge_fgir.results.checking import validated
+from edge_fgir.results.evaluation import Evaluation
+from edge_fgir.results.latency import Latency
+from edge_fgir.results.predictions import Predictions
+from edge_fgir.results.profile import Profile
+from edge_fgir.results.sweep import Sweep
+from edge_fgir.results.training import Teachers, Training
+
+KINDS: dict[str, type[Result]] = {
+    kind.kind: kind
+    for kind in (Evaluation, Latency, Predictions, Profile, Sweep, Teachers, Training)
+}
+"""Every kind of result, by its name."""
+
+_R = TypeVar("_R", bound=Result)
+
+
+def read_result(path: Path, kind: type[_R] = Result) -> _R:  # type: ignore[assignment]
+    """Read a result file.
+
+    Args:
+        path: The file.
+        kind: What it must be; by default any result.
+
+    Raises:
+        InputError: The file is missing, is not JSON, is of another kind or schema, or one of its
+            fields is missing, unknown or wrong.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "a result file") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error})", "a result file") from error
+    return parse_result(value, str(path), kind)
+
+
+def parse_result(value: Any, source: str, kind: type[_R] = Result) -> _R:  # type: ignore[assignment]
+    """Return the result that the JSON value of a result file (or of ``--json``) holds.
+
+    Args:
+        value: As :meth:`Result.to_dict` gives it.
+        source: Where it is from, for the errors.
+        kind: What it must be; by default any result.
+
+    Raises:
+        InputError: As for :func:`read_result`.
+    """
+    schema = value.get("schema") if isinstance(value, dict) else None
+    for known in KINDS.values():
+        for version in range(1, known.version + 1):
+            if schema == known.schema_name(version) and issubclass(known, kind):
+                fields = {name: field for name, field in value.items() if name != "schema"}
+                known.upgrade(fields, version)
+                return validated(known, fields, source, f"a whole {known.kind} result")
+    names = [known.schema_name() for known in KINDS.values() if issubclass(known, kind)]
+    raise InputError(f"{source} has schema {schema!r}", f"one of {', '.join(names)}")

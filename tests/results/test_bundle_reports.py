@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from edge_fgir import InputError
+from edge_fgir.results import AccuracyReport, ParityReport, QuantizationReport
+
+pytestmark = pytest.mark.unit
+
+VERSION_1 = Path(__file__).parent / "version_1"
+
+
+def value(name):
+    return json.loads((VERSION_1 / f"report-{name}.json").read_text(encoding="utf-8"))
+
+
+def bundle(**changes):
+    """Return a bundle that holds the reports of the version before."""
+    return SimpleNamespace(path=Path("x.fgir"), report=lambda name: {**value(name), **changes})
+
+
+@pytest.mark.parametrize("kind", [AccuracyReport, ParityReport, QuantizationReport])
+def test_reports_of_the_version_before_still_open(kind):
+    report = kind.of(bundle())
+    written = report.model_dump(mode="json")
+    assert {name: written[name] for name in value(kind.file)} == value(kind.file)
+
+
+def test_a_report_with_another_field_is_refused():
+    with pytest.raises(
+        InputError, match=r"^x.fgir/reports/parity.json: colour: .*; expected a whole parity report"
+    ):
+        ParityReport.of(bundle(colour="red"))
