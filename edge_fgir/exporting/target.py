@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_fgir import _resources
-from edge_fgir._errors import InputError
 from edge_fgir.models.glsim import CropForm
 from edge_fgir.runtime.manifest import Precision, Runtime
+from edge_fgir.runtime.targets import TargetInfo, read_target_as, target_names
 
 
 class _Section(BaseModel):
@@ -97,11 +95,11 @@ class Gates(_Section):
     ]
 
 
-class Target(_Section):
+class Target(TargetInfo):
     """One target."""
 
-    name: str
-    about: str
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     runtime: Runtime
     machine: Annotated[str, Field(description="its processor, as platform.machine() calls it")] = (
         "x86_64"
@@ -111,7 +109,6 @@ class Target(_Section):
         tuple[Precision, ...],
         Field(description="offered; where INT8 fails, the first of the others is taken"),
     ]
-    ops: Annotated[tuple[str, ...], Field(description="ONNX operators the float graph may use")]
     crop: Annotated[
         CropForm,
         Field(
@@ -136,24 +133,23 @@ class Target(_Section):
         return self.model_copy(update={"gates": gates})
 
 
-def target_names() -> list[str]:
-    """Return the names of all targets."""
-    return _resources.names("export", "*/target.yaml")
-
-
 def read_target(name: str) -> Target:
     """Read one target.
 
     Raises:
-        InputError: There is no such target.
+        InputError: There is no such target, or its file is invalid.
     """
-    known = target_names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise InputError(
-            f"unknown target {name!r}",
-            f"one of {', '.join(known)}",
-            f"did you mean {near[0]}?" if near else "",
-        )
-    path = _resources.folder("export") / name / "target.yaml"
-    return Target.model_validate({"name": name, **_resources.read_yaml(path)})
+    return read_target_as(Target, name)
+
+
+__all__ = [
+    "DynamicScheme",
+    "Gates",
+    "NncfScheme",
+    "QdqScheme",
+    "Quantization",
+    "Scheme",
+    "Target",
+    "read_target",
+    "target_names",
+]

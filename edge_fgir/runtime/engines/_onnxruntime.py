@@ -13,6 +13,7 @@ from edge_fgir.runtime.engines._shared import (
     Answer,
     Probabilities,
     answer_of,
+    checked_onnx,
     output_names,
     unloadable,
 )
@@ -31,13 +32,15 @@ class OnnxRuntimeEngine:
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "arm", f"opening {bundle.path}") from error
         manifest = bundle.manifest
-        model = bundle.read(manifest.model_file)
+        model = checked_onnx(bundle)
 
         def opened(*, exact: bool) -> ort.InferenceSession:
             options = onnxruntime_options(exact=exact)
             # Weights beside the file would be looked for in the current folder: none are, they have
             # no hash in the manifest.
             options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
+            # Else it would open its own format too, which nobody has looked through.
+            options.add_session_config_entry("session.load_model_format", "ONNX")
             if manifest.runtime == "tensorrt":
                 # A replay: its optimiser breaks Q/DQ in float16 (88 instead of 99 % of the labels).
                 options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

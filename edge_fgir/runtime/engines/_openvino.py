@@ -15,9 +15,12 @@ from edge_fgir.runtime.engines._shared import (
     Probabilities,
     answer_of,
     output_names,
+    refusing,
     unloadable,
 )
+from edge_fgir.runtime.formats import checked_ir
 from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.targets import operators_of
 
 
 class OpenVinoEngine:
@@ -36,7 +39,9 @@ class OpenVinoEngine:
             )
         model_file = bundle.manifest.model_file
         weights = bundle.read(model_file.removesuffix(".xml") + ".bin")
-        xml = bundle.read(model_file)
+        with refusing(bundle):
+            operators = operators_of(bundle.manifest.runtime)
+            xml = checked_ir(bundle.read(model_file), len(weights), operators)
         # Where nothing is said, some CPUs compute the float layers in bfloat16: other answers.
         hints = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.formats import check_onnx
+from edge_fgir.runtime.targets import operators_of
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -50,6 +53,31 @@ def output_names(bundle: Bundle, known: Collection[str] | None = None) -> list[s
 def answer_of(outputs: list[Any]) -> Answer:
     """Return outputs, in that order, as ``float32``."""
     return Answer(*(np.array(output, dtype=np.float32) for output in outputs))
+
+
+@contextmanager
+def refusing(bundle: Bundle) -> Iterator[None]:
+    """Turn a ValueError about the bundle's model file into the error for its user."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(
+            f"{bundle.path}/{bundle.manifest.model_file}: {error}",
+            "a model as edge-fgir exports it",
+            "do not use the bundle; export it again, or update edge-fgir",
+        ) from error
+
+
+def checked_onnx(bundle: Bundle) -> bytes:
+    """Return the bundle's ONNX file, of which a library may read everything.
+
+    Raises:
+        InputError: It is none, or holds what no export writes.
+    """
+    model = bundle.read(bundle.manifest.model_file)
+    with refusing(bundle):
+        check_onnx(model, operators_of(bundle.manifest.runtime))
+    return model
 
 
 def unloadable(bundle: Bundle, library: str, error: Exception) -> InputError:

@@ -17,6 +17,7 @@ from edge_fgir._files import sha256
 from edge_fgir._progress import Meter, progress
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.engines import _cuda
+from edge_fgir.runtime.engines._shared import checked_onnx
 from edge_fgir.runtime.engines.tensorrt_build import Step
 from edge_fgir.runtime.engines.tensorrt_cache import EngineCache, EngineKey, UnusableError
 from edge_fgir.runtime.engines.tensorrt_process import build_apart
@@ -78,7 +79,7 @@ def device_plan(
         )
     start = time.perf_counter()
     trt = import_tensorrt(bundle)
-    onnx = bundle.read(manifest.model_file)
+    onnx = checked_onnx(bundle)
     key = _key(onnx, trt)
     engines = EngineCache()
 

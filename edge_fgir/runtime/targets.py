@@ -1,0 +1,95 @@
+"""Targets, as far as a device knows them: one folder each, with ``target.yaml`` in it."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge_fgir import _resources
+from edge_fgir._errors import InputError
+
+_FILE = "target.yaml"
+_registered: dict[str, Path] = {}
+
+
+class TargetInfo(BaseModel):
+    """What there is to know about a target without the exporter's libraries."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    about: str
+    runtime: str
+    ops: Annotated[tuple[str, ...], Field(description="ONNX operators the float graph may use")]
+    deployed_ops: Annotated[
+        tuple[str, ...],
+        Field(
+            description="more that the bundle's model file may use: operators, or an IR's layers"
+        ),
+    ] = ()
+
+
+AnyTarget = TypeVar("AnyTarget", bound=TargetInfo)
+
+
+def register_target(folder: Path) -> None:
+    """Add a target that is not shipped: a folder of its name that holds ``target.yaml``.
+
+    Raises:
+        InputError: The file is missing or invalid.
+    """
+    _read(TargetInfo, folder.name, folder)
+    _registered[folder.name] = folder
+    operators_of.cache_clear()
+
+
+def forget_target(name: str) -> None:
+    """Undo :func:`register_target`."""
+    _registered.pop(name, None)
+    operators_of.cache_clear()
+
+
+def target_names() -> list[str]:
+    """Return the names of all targets, shipped and registered."""
+    return sorted({*_resources.names("export", f"*/{_FILE}"), *_registered})
+
+
+def read_target_as(kind: type[AnyTarget], name: str) -> AnyTarget:
+    """Read one target as ``kind``.
+
+    Raises:
+        InputError: There is no such target, or its file is invalid.
+    """
+    known = target_names()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise InputError(
+            f"unknown target {name!r}",
+            f"one of {', '.join(known)}",
+            f"did you mean {near[0]}?" if near else "",
+        )
+    return _read(kind, name, _registered.get(name, _resources.folder("export") / name))
+
+
+def _read(kind: type[AnyTarget], name: str, folder: Path) -> AnyTarget:
+    path = folder / _FILE
+    values: dict[str, Any] = {"name": name, **_resources.read_yaml(path)}
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        rule = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {f'{key}: ' if key else ''}{rule}", "a target") from error
+
+
+@cache
+def operators_of(runtime: str) -> frozenset[str]:
+    """Return what the model files of all targets of a runtime may use."""
+    targets = (read_target_as(TargetInfo, name) for name in target_names())
+    listed = [{*one.ops, *one.deployed_ops} for one in targets if one.runtime == runtime]
+    return frozenset().union(*listed)
