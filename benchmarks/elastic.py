@@ -151,7 +151,7 @@ def main() -> None:
         "seconds": {name: summary["seconds"] for name, summary in summaries.items()},
         "rows": rows,
     }
-    write_json(options.out, {**body, "environment": environment()})
+    write_json(options.out, {**body, "environment": environment().model_dump(mode="json")})
 
 
 if __name__ == "__main__":

@@ -278,7 +278,7 @@ def main() -> None:
 def keep(out: Path, part: str, row: dict[str, Any], key: Sequence[str]) -> None:
     """Write a row to the result file, in place of the one with the same key."""
     body: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    here = environment()
+    here = environment().model_dump(mode="json")
     row = {**row, **{name: here[name] for name in ("date", "instructions")}}
     others = [one for one in body.get(part, ()) if any(one[name] != row[name] for name in key)]
     body |= {"schema": "edge-fgir/benchmark/1", part: [*others, row], "environment": here}

@@ -276,7 +276,7 @@ def main() -> None:
 def save(out: Path | None, body: dict[str, Any]) -> None:
     """Write the result so far; nothing in a quick run."""
     if out is not None:
-        write_json(out, {**body, "environment": environment()})
+        write_json(out, {**body, "environment": environment().model_dump(mode="json")})
 
 
 if __name__ == "__main__":

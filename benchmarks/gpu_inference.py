@@ -147,7 +147,10 @@ def main() -> None:
             rows.append(row)
     body = {"schema": "edge-fgir/benchmark/1", "data": data.name, "pictures": len(samples)}
     gpu = torch.cuda.get_device_name()
-    write_json(options.out, {**body, "gpu": gpu, "rows": rows, "environment": environment()})
+    write_json(
+        options.out,
+        {**body, "gpu": gpu, "rows": rows, "environment": environment().model_dump(mode="json")},
+    )
 
 
 if __name__ == "__main__":

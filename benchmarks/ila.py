@@ -355,7 +355,14 @@ def main() -> None:
     body["precision"] = resolve_precision("auto", CPU)
     show(body)
     if out:
-        write_json(out, {**body, "schema": "edge-fgir/benchmark/1", "environment": environment()})
+        write_json(
+            out,
+            {
+                **body,
+                "schema": "edge-fgir/benchmark/1",
+                "environment": environment().model_dump(mode="json"),
+            },
+        )
 
 
 if __name__ == "__main__":

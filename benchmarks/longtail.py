@@ -82,7 +82,7 @@ def main() -> None:
     body = table(options.work, data, shots, bundles)
     show(body)
     if options.out:
-        write_json(options.out, {**body, "environment": environment()})
+        write_json(options.out, {**body, "environment": environment().model_dump(mode="json")})
 
 
 def run(recipe: str, changes: list[str], data: DataSet, out: Path, shots: Shots) -> None:

@@ -209,7 +209,7 @@ def main() -> None:
         "data": {"name": data.name, **{str(name): len(s) for name, s in data.splits.items()}},
         "run": TrainedModel.read(options.run).name,
     }
-    write_json(options.out, {**body, "environment": environment()})
+    write_json(options.out, {**body, "environment": environment().model_dump(mode="json")})
 
 
 if __name__ == "__main__":

@@ -267,7 +267,7 @@ def measure_all(
         return [r for r in rows if r["form"] not in forms or r["network"] not in timed_now]
 
     rows, transfers = others("rows"), others("transfers")
-    here = {key: environment()[key] for key in ("date", "instructions")}
+    here = environment().model_dump(mode="json", include={"date", "instructions"})
     for form in forms:
         models: dict[str, LatencyModel] = {}
         for name, settings in networks(names, quick):
@@ -292,7 +292,7 @@ def measure_all(
                 "interval covers >= 90 %; another width within 10 %",
                 "rows": rows,
                 "transfers": transfers,
-                "environment": environment(),
+                "environment": environment().model_dump(mode="json"),
             }
             write_json(out, body)
 

@@ -73,7 +73,11 @@ def main() -> None:
         print(f"{row['what']:58} {row['value']:>10.4g} {row['unit']:1} {row['bound']:>12} {mark}")
     write_json(
         arguments.out,
-        {"schema": "edge-fgir/benchmark/1", "rows": rows, "environment": environment()},
+        {
+            "schema": "edge-fgir/benchmark/1",
+            "rows": rows,
+            "environment": environment().model_dump(mode="json"),
+        },
     )
 
 

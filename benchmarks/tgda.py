@@ -89,7 +89,7 @@ def main() -> None:
     body = table(known, options.work, data)
     show(body)
     if options.out:
-        write_json(options.out, {**body, "environment": environment()})
+        write_json(options.out, {**body, "environment": environment().model_dump(mode="json")})
 
 
 def first_classes(data: DataSet, count: int) -> DataSet:

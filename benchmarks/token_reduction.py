@@ -210,7 +210,11 @@ def main() -> None:
         rows += found
         out = arguments.out or (None if arguments.quick else RESULT)
         if out:  # after each network: the next may take long
-            body = {"schema": "edge-fgir/benchmark/1", "rows": rows, "environment": environment()}
+            body = {
+                "schema": "edge-fgir/benchmark/1",
+                "rows": rows,
+                "environment": environment().model_dump(mode="json"),
+            }
             write_json(out, body)
 
 

@@ -592,7 +592,10 @@ def main() -> None:
     whole = not arguments.quick and set(arguments.rows) == set(GROUPS)
     out = arguments.out or (RESULT if whole else None)
     if out:
-        surroundings = {**environment(), "torch_threads": torch.get_num_threads()}
+        surroundings = {
+            **environment().model_dump(mode="json"),
+            "torch_threads": torch.get_num_threads(),
+        }
         if ON_GPU:
             surroundings["gpu"] = torch.cuda.get_device_name()
         body = {"schema": "edge-fgir/benchmark/1", "rounds": bench.rounds, "rows": rows}

@@ -6,10 +6,10 @@ import os
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from edge_fgir import __version__
 from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
+from edge_fgir.results import Environment
 
 _LIBRARIES = (
     *("numpy", "pillow", "openvino", "onnxruntime", "tensorrt"),
@@ -26,29 +26,27 @@ _INSTRUCTIONS = (
 _GPU_DRIVERS = ("amdgpu", "i915", "nouveau", "xe")
 
 
-def environment(system: System = HERE) -> dict[str, Any]:
+def environment(system: System = HERE) -> Environment:
     """Describe a machine and the libraries installed here (none is imported).
 
     Args:
         system: The machine, as its files show it.
     """
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": platform.machine(),
-        "processor": _processor(system),
-        "instructions": _instructions(system),
-        "board": system.text("proc/device-tree/model") or None,
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "gpus": _gpus(system),
-        "memory_mb": _memory_mb(system),
-        "governor": system.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
-        "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": library_versions(),
-    }
+    return Environment(
+        date=datetime.now(timezone.utc).replace(microsecond=0),
+        machine=platform.machine(),
+        processor=_processor(system),
+        instructions=tuple(_instructions(system)),
+        board=system.text("proc/device-tree/model") or None,
+        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        gpus=tuple(_gpus(system)),
+        memory_mb=_memory_mb(system),
+        governor=system.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
+        load_1min=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        system=platform.platform(),
+        python=platform.python_version(),
+        versions=library_versions(),
+    )
 
 
 def library_versions() -> dict[str, str]:

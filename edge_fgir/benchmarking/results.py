@@ -26,7 +26,7 @@ def write_result(path: Path, kind: str, body: dict[str, Any]) -> None:
 
     The environment is this machine's, unless ``body`` has that of the machine it was measured on.
     """
-    where = body.get("environment") or environment()
+    where = body.get("environment") or environment().model_dump(mode="json")
     write_json(path, {"schema": schema(kind), **body, "environment": where})
 
 

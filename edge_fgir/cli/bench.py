@@ -61,7 +61,7 @@ def bench(
         with Classifier.open(bundle, device_choice(device), trust) as model:
             rival = _torch_call(against) if against is not None else None
             body = run(model, seconds=seconds, mode=cast("Mode", mode), fps=fps, rival=rival)
-        body["environment"] = environment()
+        body["environment"] = environment().model_dump(mode="json")
     if out is not None:
         write_result(out, "latency", body)
     if json:

@@ -70,5 +70,5 @@ def _build(
 
 
 def _workers(tasks: int) -> int:
-    room = int(environment()["memory_mb"] or 0) // _WORKER_MB
+    room = (environment().memory_mb or 0) // _WORKER_MB
     return max(min(int(joblib.cpu_count()), room, tasks, _MOST_WORKERS), 1)

@@ -58,7 +58,7 @@ class Place:
         here = match_device()
         if text in (LOCAL, here):
             known = read_device(here) if here != LOCAL else None
-            title = known.name if known is not None else str(environment()["processor"])
+            title = known.name if known is not None else environment().processor
             return cls(text, title, LocalRig(), known)
         if "@" in text:
             return cls(text, text, RemoteRig(text, say), None)

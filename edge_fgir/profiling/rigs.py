@@ -102,11 +102,11 @@ class LocalRig:
 
     def identity(self) -> dict[str, Any]:
         """Return this machine's processor."""
-        return _identity(environment())
+        return _identity(environment().model_dump(mode="json"))
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the runtimes here."""
-        return _versions(environment())
+        return _versions(environment().model_dump(mode="json"))
 
 
 class RemoteRig:

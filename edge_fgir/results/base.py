@@ -33,6 +33,7 @@ class Environment(Record):
     instructions: tuple[str, ...] = ()
     board: str | None = None
     cpus: int | None = None
+    gpus: tuple[str, ...] = ()
     memory_mb: int | None = None
     governor: str | None = None
     load_1min: FiniteFloat | None = None

@@ -81,12 +81,13 @@ class Stopwatch:
 def _facts(trained: TrainedModel) -> dict[str, Any]:
     """Return what a network's milliseconds depend on: itself, this machine and OpenVINO."""
     machine = environment()
+    facts = machine.model_dump(mode="json", include={"processor", "instructions", "cpus"})
     return {
         "network": trained.network.key(trained.num_classes, trained.preprocess.size),
         "architecture": trained.network.name,
         "image_size": trained.preprocess.size,
-        **{key: machine[key] for key in ("processor", "instructions", "cpus")},
-        "openvino": machine["versions"].get("openvino"),
+        **facts,
+        "openvino": machine.versions.get("openvino"),
     }
 
 
