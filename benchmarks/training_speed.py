@@ -12,7 +12,7 @@ What is compared takes turns in this one run: an epoch of a few steps of one, th
 every other round backwards. A turn drops its first steps (batches that the loader made during the
 others' turns) and its last (it ends in a checkpoint). Each value is the median over the rounds of
 the ratio of the turns' median step times, with the smallest and the largest ratio behind it. Steps
-are the training loop's own: `_Training._run_epoch` runs, and its batches tell the time.
+are the training loop's own: `Training.run_epoch` runs, and its batches tell the time.
 
 Teachers have random weights: speed does not depend on them.
 """
@@ -46,7 +46,7 @@ from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training import read_recipe
 from edge_fgir.training.checkpoint import save_weights
-from edge_fgir.training.loop import _Training
+from edge_fgir.training.loop import Training
 from edge_fgir.training.precision import resolve_precision
 from edge_fgir.training.recipe import Recipe
 
@@ -169,7 +169,7 @@ class Run:
         out = bench.work / "runs" / name
         out.mkdir(parents=True)
         with redirect_stderr(io.StringIO()):
-            self.training = _Training(recipe, data, out)
+            self.training = Training(recipe, data, out)
         images = self.training.images
         if not (in_memory and _fits_memory(images, len(bench.data.split("train")))):
             images._cache = None
@@ -180,7 +180,7 @@ class Run:
         """Run the next epoch; ``starts`` takes the seconds before its first batch."""
         clocked, began = Clocked(self._batches), time.perf_counter()
         with redirect_stderr(io.StringIO()):
-            self.training._run_epoch(clocked)
+            self.training.run_epoch(clocked)
         self.starts.append(clocked.asked[0] - began)
         return clocked.steps()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,20 +15,16 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.tensorboard import SummaryWriter
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking.results import write_result
-from edge_fgir.data import DataSet, labels_of
-from edge_fgir.data.loaders import Pictures, Schedule, TrainImages, mixed_seed, train_batches
-from edge_fgir.models import CAL
+from edge_fgir.data import DataSet
+from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
 from edge_fgir.models.ila import AdaptedViT, check_base, learned_state, load_learned
 from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel, check_side
-from edge_fgir.runtime import Preprocess
-from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.checkpoint import (
     STATE,
     Position,
@@ -37,33 +33,40 @@ from edge_fgir.training.checkpoint import (
     save_state,
     save_weights,
 )
-from edge_fgir.training.elastic import Elastic, check_sizes
 from edge_fgir.training.examination import Examination
 from edge_fgir.training.guidance import Guide
-from edge_fgir.training.methods import TGDA, Batch, CALTraining, CrossEntropy, Method
+from edge_fgir.training.hooks import Hook
+from edge_fgir.training.log import Log
+from edge_fgir.training.methods import Batch
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.pictures import save_views
 from edge_fgir.training.precision import autocast, resolve_precision
 from edge_fgir.training.processes import Processes, Step
 from edge_fgir.training.recipe import Recipe
+from edge_fgir.training.setup import describe, make_method, make_schedule
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
 
 CONFIG = "config.yaml"
-METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 VIEWS = "pictures/views.png"
 
 _VIEW_COLUMNS = 6
 _CACHED_SEED = 0
-"""Students that share a teacher's answers share the draws of the augmentation they are about."""
 _LOWER = 10
 """A learning rate that loses the numbers is divided by this for another try."""
 _LOOK_EVERY = 20
 """On a GPU, looking at the loss waits for the step: it is looked at this often."""
 
 
-def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> dict[str, Any]:
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    *,
+    resume: bool = False,
+    hooks: Sequence[Hook] = (),
+) -> dict[str, Any]:
     """Train by ``recipe`` and fill the run folder ``out``.
 
     Under ``accelerate launch`` every process calls this; ``out`` must be one shared folder.
@@ -73,6 +76,7 @@ def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> 
         data: The pictures; train is learned from, val is watched, test is not touched.
         out: The run folder.
         resume: Go on where an interrupted run stopped; a finished one is left as it is.
+        hooks: Called as the training goes on.
 
     Returns:
         The summary: steps, seconds, validation accuracy.
@@ -96,21 +100,23 @@ def train(recipe: Recipe, data: DataSet, out: Path, *, resume: bool = False) -> 
             f"at least one batch of {recipe.batch_size}",
             "lower batch_size",
         )
-    return _Training(recipe, data, out).run()
+    return Training(recipe, data, out, hooks).run()
 
 
-class _Training:
+class Training:
     """One run. Built whole before the first write, so a wrong recipe leaves nothing behind."""
 
-    def __init__(self, recipe: Recipe, data: DataSet, out: Path) -> None:
-        self.recipe, self.data, self.out = recipe, data, out
+    def __init__(
+        self, recipe: Recipe, data: DataSet, out: Path, hooks: Sequence[Hook] = ()
+    ) -> None:
+        self.recipe, self.data, self.out, self.hooks = recipe, data, out, hooks
         self.processes = Processes()
         self.device = self.processes.device
-        self.schedule = self._make_schedule()
+        self.schedule = make_schedule(recipe, data, self.processes)
         torch.manual_seed(recipe.seed)
         self.precision = resolve_precision(recipe.precision, self.device)
         self.teacher = Teacher.find(recipe, data, self.device, self.precision)
-        self.trained = self._describe()
+        self.trained = describe(recipe, data, self.teacher)
         if recipe.method == "cal":
             sides = recipe.data.view_size, recipe.eval.image_size
             check_side(
@@ -132,91 +138,22 @@ class _Training:
         self.scheduler = make_scheduler(self.optimizer, recipe.optimizer, recipe.epochs, steps)
         self.position = Position(0, total, 0, 0, 0.0, 0.0)
         self.waited = 0.0
-        self.writer: SummaryWriter | None = None
-        self.images = self._read_images()
-        self.guide = self._make_guide()
-        self.method = self._make_method()
+        self.log = Log(out)
+        # Students that share a teacher's answers share the draws of the augmentation as well.
+        seed = _CACHED_SEED if self.schedule.variants else recipe.seed
+        self.images = recipe.data.augmented(data, data.split("train"), seed)
+        self.guide: Guide | None = None
+        if self.teacher is not None:
+            facts = train_fingerprint(data, recipe)
+            self.guide = self.teacher.guide(self.images, facts, recipe.data.workers)
+        self.method = make_method(recipe, self.model, self.guide, data.counts("train"))
         step = Step(self.model, self.method, quantization_aware=recipe.quantization_aware)
         self.step = self.processes.join(step)
         if recipe.compile:
             self.model.compile()
 
-    def _make_schedule(self) -> Schedule:
-        recipe, processes = self.recipe, self.processes
-        if recipe.batch_size % processes.count:
-            raise InputError(
-                f"batch_size {recipe.batch_size} on {processes.count} processes",
-                f"a multiple of {processes.count}",
-            )
-        return Schedule(
-            images=len(self.data.split("train")),
-            batch=recipe.batch_size,
-            seed=recipe.seed,
-            variants=recipe.teacher.cache_variants if recipe.teacher else 0,
-            rank=processes.rank,
-            processes=processes.count,
-            shards=self.data.shard_sizes.get("train", ()),
-            sampler=recipe.data.sampler,
-            labels=()
-            if recipe.data.sampler == "instance"
-            else tuple(labels_of(self.data.split("train")).tolist()),
-        )
-
-    def _describe(self) -> TrainedModel:
-        recipe = self.recipe
-        # Both see the same pixels, so a student takes its teacher's normalisation.
-        own = Normalization(mean=recipe.data.mean, std=recipe.data.std)
-        return TrainedModel(
-            name=recipe.name,
-            network=recipe.model.trained,
-            num_classes=len(self.data.classes),
-            normalization=self.teacher.described.normalization if self.teacher else own,
-            preprocess=Preprocess(
-                size=recipe.eval.image_size,
-                kernel=recipe.eval.kernel,
-                antialias=recipe.eval.antialias,
-                crop_fraction=recipe.eval.crop_fraction,
-            ),
-            elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
-            elastic_keep_rates=recipe.elastic.keep_rates if recipe.elastic else (),
-            train_counts=tuple(self.data.counts("train")),
-            data=self.data.info,
-        )
-
-    def _read_images(self) -> TrainImages:
-        recipe = self.recipe
-        return TrainImages(
-            self.data,
-            self.data.split("train"),
-            size=recipe.data.view_size,
-            resize=int(recipe.data.resize_ratio * recipe.data.view_size),
-            trivial_augment=recipe.data.trivial_augment,
-            kernel=recipe.data.kernel,
-            color_jitter=recipe.data.color_jitter,
-            seed=_CACHED_SEED if self.schedule.variants else recipe.seed,
-        )
-
-    def _make_guide(self) -> Guide | None:
-        if self.teacher is None:
-            return None
-        fingerprint = train_fingerprint(self.data, self.recipe)
-        return self.teacher.guide(self.images, fingerprint, self.recipe.data.workers)
-
-    def _make_method(self) -> Method:
-        recipe, size = self.recipe, self.recipe.eval.image_size
-        if isinstance(self.model, CAL):
-            return CALTraining(self.model, recipe.views)
-        counts = self.data.counts("train")
-        student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size, counts)
-        if self.guide is not None and recipe.teacher is not None:
-            joint = recipe.teacher.joint_forward
-            student = TGDA(self.guide, recipe.loss, size, joint_forward=joint, counts=counts)
-        if recipe.elastic is None:
-            return student
-        check_sizes(self.model, recipe.elastic)
-        return Elastic(student, recipe.elastic, size)
-
     def run(self) -> dict[str, Any]:
+        """Train to the end and return the summary."""
         recipe = self.recipe
         examination = Examination(self.trained, self.data, self.processes)
         if (self.out / STATE).exists():
@@ -225,6 +162,8 @@ class _Training:
         if self.processes.first:
             write_atomic(self.out / CONFIG, recipe.dump())
             self.trained.save(self.out, self.data.classes)
+        for hook in self.hooks:
+            hook.on_start(self)
         batches = train_batches(
             self.images,
             self.schedule,
@@ -235,7 +174,9 @@ class _Training:
         metrics: dict[str, float] = {}
         while self.position.epoch < recipe.epochs:
             epoch = self.position.epoch
-            self._run_epoch(batches)
+            self.run_epoch(batches)
+            for hook in self.hooks:
+                hook.on_epoch(self, epoch + 1)
             if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
                 metrics = self._validate(examination, epoch)
         if not metrics:
@@ -243,7 +184,8 @@ class _Training:
             metrics = self._validate(examination, recipe.epochs - 1)
         return self._finish(metrics)
 
-    def _run_epoch(self, batches: Iterator[Pictures]) -> None:
+    def run_epoch(self, batches: Iterator[Pictures]) -> None:
+        """Learn the rest of the current epoch from ``batches`` and save the state."""
         recipe, start, length = self.recipe, self.position, self.schedule.steps_per_epoch
         title = f"{recipe.name}: epoch {start.epoch + 1}/{recipe.epochs}"
         if isinstance(self.guide, CachedTeacher):
@@ -255,6 +197,8 @@ class _Training:
         self.model.train()
         with progress(title, left) as meter:
             for done, pictures in enumerate(self._timed(islice(batches, left)), 1):
+                for hook in self.hooks:
+                    hook.on_batch(self, pictures)
                 pending.append(self._learn(pictures))
                 place = start.step_in_epoch + done
                 whole = place == length
@@ -274,7 +218,7 @@ class _Training:
                     self.position = replace(self.position, epoch_loss=0.0 if whole else loss_sum)
                     self._save()
         loss = loss_sum / length
-        self._log({"step": self.position.step, "epoch": start.epoch + 1, "loss": loss})
+        self._log({"epoch": start.epoch + 1, "loss": loss})
 
     def _timed(self, batches: Iterator[Pictures]) -> Iterator[Pictures]:
         """Pass batches on and count the seconds that they were waited for."""
@@ -342,7 +286,7 @@ class _Training:
         model = self.ema.module if self.ema is not None else self.model
         metrics = examination.metrics(model, f"epoch {epoch + 1} val")
         self.position = replace(self.position, best=max(self.position.best, metrics["val_top1"]))
-        self._log({"step": self.position.step, "epoch": epoch + 1, **metrics})
+        self._log({"epoch": epoch + 1, **metrics})
         return metrics
 
     def _parts(self) -> dict[str, dict[str, Tensor]]:
@@ -399,28 +343,13 @@ class _Training:
             self.scaler.load_state_dict({k: v.item() for k, v in parts["scaler"].items()})
         self.scheduler.step_update(self.position.step)
         if self.processes.first:
-            self._forget_after(self.position.step)
+            self.log.forget_after(self.position.step)
             for draft in self.out.glob(f".{STATE}.*"):
                 draft.unlink()  # of a run that was killed while it saved
 
-    def _forget_after(self, step: int) -> None:
-        """Drop metric lines the interrupted run wrote after its last saved state."""
-        path = self.out / METRICS
-        if path.exists():
-            lines = [ln for ln in path.read_text().splitlines() if _step_of(ln) <= step]
-            write_atomic(path, "".join(f"{line}\n" for line in lines))
-
     def _log(self, values: dict[str, float]) -> None:
-        """Write a line of metrics, and the same for TensorBoard."""
-        if not self.processes.first:
-            return
-        with (self.out / METRICS).open("a") as file:
-            file.write(json.dumps(values) + "\n")
-        if self.writer is None:
-            self.writer = SummaryWriter(str(self.out), purge_step=self.position.step)
-        for name in values.keys() - {"step", "epoch"}:
-            place = name.replace("_", "/") if name != "loss" else "train/loss"
-            self.writer.add_scalar(place, values[name], int(values["step"]))
+        if self.processes.first:
+            self.log.write({"step": self.position.step, **values})
 
     def _finish(self, metrics: dict[str, float]) -> dict[str, Any]:
         body = {
@@ -444,18 +373,10 @@ class _Training:
             save_weights(self.out / WEIGHTS, self.model)
             if self.ema is not None:
                 save_weights(self.out / EMA, self.ema.module)
-            lines = (self.out / METRICS).read_text().splitlines()
-            body["history"] = [json.loads(line) for line in lines]
+            body["history"] = self.log.lines()
             write_result(self.out / SUMMARY, "training", body)
-        if self.writer is not None:
-            self.writer.close()
+        self.log.close()
         self.processes.wait()
+        for hook in self.hooks:
+            hook.on_end(self)
         return body
-
-
-def _step_of(line: str) -> float:
-    """Return a metric line's step; a line that a crash cut off comes after every step."""
-    try:
-        return int(json.loads(line)["step"])
-    except ValueError:
-        return math.inf

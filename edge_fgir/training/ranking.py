@@ -200,16 +200,7 @@ def training_logits(
         samples: Which of them.
         title: Of the progress.
     """
-    pictures = TrainImages(
-        data,
-        samples,
-        size=plan.data.view_size,
-        resize=int(plan.data.resize_ratio * plan.data.view_size),
-        trivial_augment=plan.data.trivial_augment,
-        kernel=plan.data.kernel,
-        color_jitter=plan.data.color_jitter,
-        seed=0,
-    )
+    pictures = plan.data.augmented(data, samples, seed=0)
     logits = []
     with progress(title, len(samples)) as meter:
         for pixels in _batches(pictures, plan.data.workers):

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from edge_fgir import _resources
 from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
+from edge_fgir.data import DataSet, Sample
+from edge_fgir.data.loaders import TrainImages
 from edge_fgir.data.sampling import Sampler
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import WEIGHTLESS, Reduction
+from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.preprocess import Kernel
 
 Method = Literal["ce", "cal", "kd", "tgda"]
@@ -25,6 +28,11 @@ Classification = Literal["ce", "focal", "logit_adjusted", "balanced_softmax", "l
 
 RESUMABLE = frozenset({"optimizer.lr", "optimizer.clip_norm", "precision"})
 """Keys that may change when an unfinished run goes on: what lost numbers ask for."""
+
+
+_NO_PIXELS = {"sampler", "mean", "std", "with_val", "workers"}
+"""Keys of ``data`` that do not change a training picture's pixels, as the loader hands them out."""
+_OLDEST = {"view_size", "resize_ratio", "trivial_augment", "convert"}
 
 
 class _Section(BaseModel):
@@ -67,6 +75,29 @@ class DataSection(_Section):
     workers: Annotated[int, Field(ge=0, le=64, description="loader processes")] = 1
     convert: Annotated[bool, Field(description="convert pictures that are not 8-bit RGB")] = False
 
+    def augmented(self, data: DataSet, samples: Sequence[Sample], seed: int) -> TrainImages:
+        """Return samples under this augmentation, every draw of which depends on ``seed``."""
+        return TrainImages(
+            data,
+            samples,
+            size=self.view_size,
+            resize=int(self.resize_ratio * self.view_size),
+            trivial_augment=self.trivial_augment,
+            kernel=self.kernel,
+            color_jitter=self.color_jitter,
+            seed=seed,
+        )
+
+    def fingerprint(self) -> dict[str, JsonValue]:
+        """Return the keys that the pixels of a training picture depend on.
+
+        Every key counts that is not known to be irrelevant, so that a new one cannot be forgotten.
+        Except for the oldest, a key is named only where it is not at its default: teacher caches
+        that were filled before the key existed are still found.
+        """
+        named = self.model_dump(mode="json", include=_OLDEST)
+        return named | self.model_dump(mode="json", exclude=_NO_PIXELS, exclude_defaults=True)
+
 
 class EvalSection(_Section):
     """Evaluation preprocessing: what the device will run."""
@@ -78,6 +109,15 @@ class EvalSection(_Section):
         float, Field(gt=0.25, le=1, description="share of the side the centre crop keeps")
     ] = 1.0
     every_epochs: Annotated[int, Field(ge=1, description="validate every so many epochs")] = 10
+
+    def preprocess(self) -> Preprocess:
+        """Return it as a bundle carries it."""
+        return Preprocess(
+            size=self.image_size,
+            kernel=self.kernel,
+            antialias=self.antialias,
+            crop_fraction=self.crop_fraction,
+        )
 
 
 class OptimizerSection(_Section):

@@ -121,19 +121,12 @@ def train_fingerprint(data: DataSet, recipe: Recipe) -> dict[str, Any]:
     """Return what the augmented training pictures depend on: files, order, transforms."""
     samples = data.split("train")
     files = {file: file.stat() for file in files_of(samples)}
-    shown = recipe.data.model_dump(
-        mode="json", include={"view_size", "resize_ratio", "trivial_augment", "convert"}
-    )
-    # Named only where they are used: caches made before these keys fit as they did.
-    shown |= recipe.data.model_dump(
-        mode="json", include={"kernel", "color_jitter"}, exclude_defaults=True
-    )
     lines = [f"{file.name} {stat.st_size} {stat.st_mtime_ns}" for file, stat in files.items()]
     return {
         "data": data.info.hash,
         "files": sha256("\n".join(lines).encode(errors="surrogateescape")),
         "pictures": len(samples),
-        "transform": shown,
+        "transform": recipe.data.fingerprint(),
         "torchvision": torchvision.__version__,
     }
 

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from interruption import StopBefore
 from runs import write_recipe
+from torch import Tensor
 
 from edge_fgir import EdgeFgirError
 from edge_fgir.data import open_data
+from edge_fgir.data.loaders import Pictures
 from edge_fgir.models import Network
 from edge_fgir.models.trained import load_trained
-from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training import Hook, Training, read_recipe, train
+from edge_fgir.training.methods import CrossEntropy
 from edge_fgir.training.recipe import View
 from edge_fgir.training.views import Sight, make_views
 
@@ -37,12 +41,15 @@ def exact_float32() -> Iterator[None]:
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def fit(photos: Path, out: Path, *, resume: bool = False, **changes: Any) -> dict[str, Any]:
+def fit(
+    photos: Path, out: Path, *hooks: Hook, resume: bool = False, **changes: Any
+) -> dict[str, Any]:
     """Train the tiny recipe in the GPU's own number format."""
     recipe = write_recipe(
         out.parent / "recipe.yaml", **{"precision": "auto", "epochs": 3, **changes}
     )
-    return train(read_recipe(str(recipe)), open_data(str(photos)), out, resume=resume)
+    plan = read_recipe(str(recipe))
+    return train(plan, open_data(str(photos)), out, resume=resume, hooks=hooks)
 
 
 @pytest.mark.parametrize("variants", [0, 2], ids=["live", "cached"])
@@ -71,26 +78,18 @@ def test_a_stopped_run_goes_on_with_its_loss_scale(
         "optimizer": {"lr": 1e-3, "warmup_steps": 2, "ema_decay": 0.9},
     }
     whole = fit(photos, tmp_path / "whole", **changes)
-    learn = loop._Training._learn
     scales = []
 
-    def dies(self: Any, *arguments: Any) -> Any:
-        if self.position.step == 12:
-            raise KeyboardInterrupt
-        return learn(self, *arguments)
-
-    def notes(self: Any, *arguments: Any) -> Any:
-        scales.append(self.scaler.get_scale())
-        return learn(self, *arguments)
+    class NoteScale(Hook):
+        def on_batch(self, training: Training, pictures: Pictures) -> None:
+            scales.append(training.scaler.get_scale())
 
     with monkeypatch.context() as patch:
         # Not the scale that every new run begins with.
         patch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=512.0))
-        patch.setattr(loop._Training, "_learn", dies)
         with pytest.raises(KeyboardInterrupt):
-            fit(photos, tmp_path / "parts", **changes)
-    monkeypatch.setattr(loop._Training, "_learn", notes)
-    parts = fit(photos, tmp_path / "parts", resume=True, **changes)
+            fit(photos, tmp_path / "parts", StopBefore(13), **changes)
+    parts = fit(photos, tmp_path / "parts", NoteScale(), resume=True, **changes)
     assert scales[0] == 512
     assert parts["steps"] == whole["steps"]
     # Kernels of a GPU add in no fixed order, and another scale rounds otherwise.
@@ -129,12 +128,13 @@ def test_a_compiled_run_learns(photos: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_is_found_among_the_steps_not_yet_looked_at(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learn = loop._Training._learn
+    original, calls = CrossEntropy.loss, [0]
 
-    def spoiled(self: Any, *arguments: Any) -> Any:
-        loss = learn(self, *arguments)
-        return loss * float("nan") if self.position.step == 11 else loss
+    def spoiled(self: CrossEntropy, *arguments: Any) -> Tensor:
+        calls[0] += 1
+        loss = original(self, *arguments)
+        return loss * float("nan") if calls[0] == 12 else loss
 
-    monkeypatch.setattr(loop._Training, "_learn", spoiled)
+    monkeypatch.setattr(CrossEntropy, "loss", spoiled)
     with pytest.raises(EdgeFgirError, match=r"the loss is nan at step 12; .*--resume"):
         fit(photos, tmp_path / "run", checkpoint_steps=9)

@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 import yaml
+from interruption import StopBefore
 from runs import RECIPE, write_recipe
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from edge_fgir.models import Network
 from edge_fgir.models.ila import AdaptedViT, Adapters, learned_state
 from edge_fgir.models.trained import TrainedModel, load_at, load_trained
 from edge_fgir.sweeping.sweep import read_sweep
-from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training import read_recipe, train
 from edge_fgir.training.checkpoint import STATE
 from edge_fgir.training.methods import Batch, CrossEntropy
 from edge_fgir.training.optimizer import make_optimizer
@@ -201,26 +202,15 @@ def _base_of(base: Path) -> Any:
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_bit_exactly_and_only_on_its_base(
-    photos: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, base: Path, tmp_path: Path
 ) -> None:
     data = open_data(str(photos))
     own = tmp_path / "base.safetensors"
     shutil.copy(base, own)
     recipe = recipe_of(tmp_path, own, {"variant": "ila"}, checkpoint_steps=4)
     train(recipe, data, tmp_path / "whole")
-    learn, calls = loop._Training._learn, 0
-
-    def interrupt(self: Any, pictures: Any) -> Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == 7:
-            raise KeyboardInterrupt
-        return learn(self, pictures)
-
-    monkeypatch.setattr(loop._Training, "_learn", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, data, tmp_path / "broken")
-    monkeypatch.undo()
+        train(recipe, data, tmp_path / "broken", hooks=[StopBefore(7)])
     state = load_file(own)
     save_file({**state, "norm.bias": state["norm.bias"] + 1e-3}, own)
     with pytest.raises(InputError, match=r"expected sha256 .* on which the adapters of tiny"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interruption import StopBefore
 from longtailed import rows_of, write_lists
 from PIL import Image
 from runs import write_recipe
@@ -13,11 +14,11 @@ from safetensors.torch import load_file
 
 from edge_fgir import InputError
 from edge_fgir.data import open_data
-from edge_fgir.data.loaders import Key, TrainImages
+from edge_fgir.data.loaders import Key, Pictures, TrainImages
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training import Hook, Training, read_recipe, train
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
-from edge_fgir.training.recipe import OptimizerSection
+from edge_fgir.training.recipe import DataSection, OptimizerSection
 from edge_fgir.training.teachers import train_fingerprint
 
 pytestmark = pytest.mark.unit
@@ -32,37 +33,29 @@ def girls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_lists(root, lists)
 
 
-def fit(girls: Path, out: Path, *overrides: str, resume: bool = False) -> dict:
+def fit(
+    girls: Path, out: Path, *overrides: str, hook: Hook | None = None, resume: bool = False
+) -> dict:
     recipe = write_recipe(out.with_suffix(".yaml"), epochs=2, checkpoint_steps=3)
-    return train(read_recipe(str(recipe), overrides), open_data(str(girls)), out, resume=resume)
+    plan, hooks = read_recipe(str(recipe), overrides), [hook] if hook else []
+    return train(plan, open_data(str(girls)), out, resume=resume, hooks=hooks)
 
 
 @pytest.mark.slow
-def test_an_interrupted_balanced_run_resumes_bit_exactly(
-    girls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_balanced_run_resumes_bit_exactly(girls: Path, tmp_path: Path) -> None:
     changes = ("data.sampler=class_balanced", "loss.classification=ldam")
     seen: list[int] = []
-    original = loop._Training._learn
 
-    def watched(self: loop._Training, pictures: loop.Pictures) -> torch.Tensor:
-        seen.extend(pictures.labels.tolist())
-        return original(self, pictures)
+    class Watch(Hook):
+        def on_batch(self, training: Training, pictures: Pictures) -> None:
+            seen.extend(pictures.labels.tolist())
 
-    def dies(self: loop._Training, pictures: loop.Pictures) -> torch.Tensor:
-        if self.position.step == 4:
-            raise KeyboardInterrupt
-        return original(self, pictures)
-
-    monkeypatch.setattr(loop._Training, "_learn", watched)
-    fit(girls, tmp_path / "whole", *changes)
+    fit(girls, tmp_path / "whole", *changes, hook=Watch())
     shares = np.array([Counter(seen)[label] for label in range(3)]) / len(seen)
     assert shares == pytest.approx(1 / 3, abs=0.07)
 
-    monkeypatch.setattr(loop._Training, "_learn", dies)
     with pytest.raises(KeyboardInterrupt):
-        fit(girls, tmp_path / "parts", *changes)
-    monkeypatch.setattr(loop._Training, "_learn", original)
+        fit(girls, tmp_path / "parts", *changes, hook=StopBefore(5))
     fit(girls, tmp_path / "parts", *changes, resume=True)
     whole, parts = (load_file(tmp_path / run / "weights.safetensors") for run in ("whole", "parts"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
@@ -175,3 +168,15 @@ def test_new_choices_are_in_a_caches_fingerprint_only_where_used(girls: Path) ->
     assert transform("data.sampler=class_balanced") == transform()
     assert transform("data.kernel=bilinear")["kernel"] == "bilinear"
     assert transform("data.color_jitter=0.2")["color_jitter"] == 0.2
+
+
+def test_a_choice_that_nobody_thought_of_makes_another_teacher_cache(girls: Path) -> None:
+    class Later(DataSection):
+        blur: float = 0.0
+
+    recipe, data = read_recipe("elpv-demo-student"), open_data(str(girls))
+    plain, blurred = (
+        train_fingerprint(data, recipe.model_copy(update={"data": Later(blur=blur)}))
+        for blur in (0.0, 0.5)
+    )
+    assert plain != blurred

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from interruption import StopBefore
 from runs import CLASSES, write_recipe
 from safetensors.torch import load_file
 
@@ -11,7 +12,8 @@ from edge_fgir import InputError
 from edge_fgir.data import open_data, pack
 from edge_fgir.models import Network
 from edge_fgir.models.trained import load_at, load_trained
-from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training import Hook, read_recipe, train
+from edge_fgir.training.methods import CrossEntropy
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.recipe import OptimizerSection
 
@@ -21,9 +23,15 @@ SMALL = {"epochs": 2, "checkpoint_steps": 5}
 
 
 def fit(
-    photos: Path, out: Path, recipe: Path, *, resume: bool = False, overrides: tuple = ()
+    photos: Path,
+    out: Path,
+    recipe: Path,
+    *hooks: Hook,
+    resume: bool = False,
+    overrides: tuple = (),
 ) -> dict:
-    return train(read_recipe(str(recipe), overrides), open_data(str(photos)), out, resume=resume)
+    plan = read_recipe(str(recipe), overrides)
+    return train(plan, open_data(str(photos)), out, resume=resume, hooks=hooks)
 
 
 def test_a_run_folder_is_complete_and_learns(tiny_run: Path) -> None:
@@ -47,7 +55,6 @@ def test_an_interrupted_run_resumes_bit_exactly(
     photos: Path,
     tmp_path: Path,
     teacher_run: Path,
-    monkeypatch: pytest.MonkeyPatch,
     stop_after: int,
 ) -> None:
     recipe = write_recipe(
@@ -59,20 +66,8 @@ def test_an_interrupted_run_resumes_bit_exactly(
         teacher={"run": str(teacher_run), "mode": "train"},
     )
     fit(photos, tmp_path / "whole", recipe)
-
-    original = loop._Training._learn
-    steps = []
-
-    def dies(self: object, *arguments: object) -> torch.Tensor:
-        if len(steps) == stop_after:
-            raise KeyboardInterrupt
-        steps.append(1)
-        return original(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop._Training, "_learn", dies)
     with pytest.raises(KeyboardInterrupt):
-        fit(photos, tmp_path / "parts", recipe)
-    monkeypatch.setattr(loop._Training, "_learn", original)
+        fit(photos, tmp_path / "parts", recipe, StopBefore(stop_after + 1))
     fit(photos, tmp_path / "parts", recipe, resume=True)
 
     for name in ("weights.safetensors", "ema.safetensors"):
@@ -81,7 +76,7 @@ def test_an_interrupted_run_resumes_bit_exactly(
 
 
 def test_shards_are_learned_from_and_resumed_like_folders(
-    photos: Path, tmp_path: Path, teacher_run: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, teacher_run: Path
 ) -> None:
     shards = tmp_path / "shards"
     pack(open_data(str(photos)), shards, shard_bytes=50_000)
@@ -92,17 +87,8 @@ def test_shards_are_learned_from_and_resumed_like_folders(
         teacher={"run": str(teacher_run), "cache_variants": 2},
     )
     fit(shards, tmp_path / "whole", recipe)
-    learn = loop._Training._learn
-
-    def dies(self: loop._Training, *arguments: object) -> torch.Tensor:
-        if self.position.step == 12:
-            raise KeyboardInterrupt
-        return learn(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop._Training, "_learn", dies)
     with pytest.raises(KeyboardInterrupt):
-        fit(shards, tmp_path / "parts", recipe)
-    monkeypatch.setattr(loop._Training, "_learn", learn)
+        fit(shards, tmp_path / "parts", recipe, StopBefore(13))
     fit(shards, tmp_path / "parts", recipe, resume=True)
     whole, parts = (load_file(tmp_path / run / "weights.safetensors") for run in ("whole", "parts"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
@@ -172,7 +158,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        loop.CrossEntropy, "loss", lambda *a: torch.tensor(float("nan"), requires_grad=True)
+        CrossEntropy, "loss", lambda *a: torch.tensor(float("nan"), requires_grad=True)
     )
     with pytest.raises(Exception, match=r"the loss is nan at step 1; run again with --resume and"):
         fit(photos, tmp_path / "run", write_recipe(tmp_path / "r.yaml"))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interruption import StopBefore, StopBeforeValidation
 from PIL import Image
 from runs import write_recipe
 from safetensors.torch import load_file
@@ -25,7 +26,7 @@ from torch import Tensor
 from edge_fgir import InputError
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import open_data
-from edge_fgir.training import loop, read_recipe, train
+from edge_fgir.training import Hook, read_recipe, train
 from edge_fgir.training.checkpoint import POSITION, STATE
 from edge_fgir.training.methods import CrossEntropy
 
@@ -49,8 +50,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def fit(recipe: Path, photos: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    return train(read_recipe(str(recipe)), open_data(str(photos)), out, resume=resume)
+def fit(
+    recipe: Path, photos: Path, out: Path, *hooks: Hook, resume: bool = False
+) -> dict[str, Any]:
+    plan = read_recipe(str(recipe))
+    return train(plan, open_data(str(photos)), out, resume=resume, hooks=hooks)
+
+
+def stop_at(step: int, recipe: Path, photos: Path, out: Path) -> None:
+    """Train and interrupt the run before it learns ``step``."""
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, photos, out, StopBefore(step))
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -104,21 +114,6 @@ def test_a_killed_run_resumes_bit_exactly(
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
-def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, train_: Callable[[], Any]) -> None:
-    """Run ``train_`` and interrupt it before it learns ``step``."""
-    original = loop._Training._learn
-
-    def learn(self: Any, *arguments: Any) -> Tensor:
-        if self.position.step == step - 1:
-            raise KeyboardInterrupt
-        return original(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_learn", learn)
-        with pytest.raises(KeyboardInterrupt):
-            train_()
-
-
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """Let no file grow beyond ``size`` bytes, as if the disk were full."""
@@ -131,11 +126,11 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_the_last_state_whole(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: Callable[..., Any]
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
 ) -> None:
     recipe, run = write_recipe(tmp_path / "r.yaml", **PLAN), tmp_path / "run"
     fit(recipe, photos, tmp_path / "whole")
-    stop_at(4, monkeypatch, lambda: fit(recipe, photos, run))
+    stop_at(4, recipe, photos, run)
     state, position = (run / STATE).read_bytes(), (run / POSITION).read_bytes()
     with largest_file(len(state) // 2):
         done = run_cli("train", recipe, "--data", photos, "--out", run, "--resume")
@@ -248,29 +243,21 @@ def test_a_run_that_lost_its_numbers_goes_on_as_it_was_told_to(
 
 
 def test_a_run_stopped_before_its_last_validation_still_reports_it(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path
 ) -> None:
     recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 1}), tmp_path / "run"
     whole = fit(recipe, photos, tmp_path / "whole")
-
-    def dies(*arguments: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_validate", dies)
-        with pytest.raises(KeyboardInterrupt):
-            fit(recipe, photos, run)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, photos, run, StopBeforeValidation())
     assert step_of(run) == 3
     summary = fit(recipe, photos, run, resume=True)
     assert summary["val_top1"] == whole["val_top1"]
     assert "val_top1" in summary["history"][-1]
 
 
-def test_a_half_written_line_of_metrics_is_no_obstacle(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_half_written_line_of_metrics_is_no_obstacle(photos: Path, tmp_path: Path) -> None:
     recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 2}), tmp_path / "run"
-    stop_at(5, monkeypatch, lambda: fit(recipe, photos, run))
+    stop_at(5, recipe, photos, run)
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "epo')
     summary = fit(recipe, photos, run, resume=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from interruption import StopBefore
 from runs import RECIPE, write_recipe
 from safetensors.torch import load_file
 from torch import Tensor
@@ -28,7 +29,7 @@ from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import WEIGHTS, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
-from edge_fgir.training import loop, read_recipe, teacher_cache, teachers, train
+from edge_fgir.training import Hook, read_recipe, teacher_cache, teachers, train
 from edge_fgir.training.checkpoint import save_weights
 from edge_fgir.training.guidance import Guidance, LiveTeacher
 from edge_fgir.training.recipe import Recipe
@@ -180,8 +181,10 @@ def test_plain_distillation_keeps_logits_alone(plan: dict[str, Any], data: DataS
         assert torch.equal(found.raw, wanted.raw.half().float())
 
 
-def fit(plan: dict[str, Any], data: DataSet, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    return train(Recipe.model_validate(plan), data, out, resume=resume)
+def fit(
+    plan: dict[str, Any], data: DataSet, out: Path, *hooks: Hook, resume: bool = False
+) -> dict[str, Any]:
+    return train(Recipe.model_validate(plan), data, out, resume=resume, hooks=hooks)
 
 
 @pytest.mark.slow
@@ -453,27 +456,12 @@ def test_of_two_processes_one_asks(plan: dict[str, Any], photos: Path, tmp_path:
 @pytest.mark.slow
 @pytest.mark.parametrize("gone", [False, True])
 def test_an_interrupted_student_resumes_bit_exactly(
-    plan: dict[str, Any],
-    data: DataSet,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    gone: bool,
+    plan: dict[str, Any], data: DataSet, tmp_path: Path, gone: bool
 ) -> None:
     plan = {**plan, "checkpoint_steps": 2}
     whole = fit(plan, data, tmp_path / "whole")
-    original = loop._Training._learn
-    steps: list[int] = []
-
-    def dies(self: Any, *arguments: Any) -> Tensor:
-        if len(steps) == 8:
-            raise KeyboardInterrupt
-        steps.append(1)
-        return original(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_learn", dies)
-        with pytest.raises(KeyboardInterrupt):
-            fit(plan, data, tmp_path / "parts")
+    with pytest.raises(KeyboardInterrupt):
+        fit(plan, data, tmp_path / "parts", StopBefore(9))
     if gone:
         shutil.rmtree(whole["teacher_cache"]["folder"])
     parts = fit(plan, data, tmp_path / "parts", resume=True)

@@ -1,0 +1,60 @@
+"""The log of a run: one JSON object a line, and the same figures for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from edge_fgir._files import write_atomic
+
+METRICS = "metrics.jsonl"
+
+
+class Log:
+    """Losses and validations in the order of the steps.
+
+    Args:
+        run: The run folder.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run, self._path = run, run / METRICS
+        self._writer: SummaryWriter | None = None
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines that an interrupted run wrote after its last saved state."""
+        if self._path.exists():
+            kept = [ln for ln in self._path.read_text().splitlines() if _step_of(ln) <= step]
+            write_atomic(self._path, "".join(f"{line}\n" for line in kept))
+
+    def write(self, values: dict[str, float]) -> None:
+        """Add a line: ``step``, ``epoch`` and figures by name."""
+        with self._path.open("a") as file:
+            file.write(json.dumps(values) + "\n")
+        step = int(values["step"])
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self._run), purge_step=step)
+        for name in values.keys() - {"step", "epoch"}:
+            tag = name.replace("_", "/") if name != "loss" else "train/loss"
+            self._writer.add_scalar(tag, values[name], step)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return every line."""
+        return [json.loads(line) for line in self._path.read_text().splitlines()]
+
+    def close(self) -> None:
+        """Write out what TensorBoard has not got yet."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _step_of(line: str) -> float:
+    """Return the step of a line; a line that a crash cut off comes after every step."""
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:
+        return math.inf

@@ -1,0 +1,88 @@
+"""What a training is made of, built from its recipe and data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from edge_fgir._errors import InputError
+from edge_fgir.data import DataSet, labels_of
+from edge_fgir.data.loaders import Schedule
+from edge_fgir.models import CAL
+from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.training.elastic import Elastic, check_sizes
+from edge_fgir.training.guidance import Guide
+from edge_fgir.training.methods import TGDA, CALTraining, CrossEntropy, Method
+from edge_fgir.training.processes import Processes
+from edge_fgir.training.recipe import Recipe
+from edge_fgir.training.teachers import Teacher
+
+
+def make_schedule(recipe: Recipe, data: DataSet, processes: Processes) -> Schedule:
+    """Return which pictures each step sees, and which of them are this process's.
+
+    Raises:
+        InputError: The processes cannot share a batch.
+    """
+    if recipe.batch_size % processes.count:
+        raise InputError(
+            f"batch_size {recipe.batch_size} on {processes.count} processes",
+            f"a multiple of {processes.count}",
+        )
+    samples = data.split("train")
+    by_class = recipe.data.sampler != "instance"
+    return Schedule(
+        images=len(samples),
+        batch=recipe.batch_size,
+        seed=recipe.seed,
+        variants=recipe.teacher.cache_variants if recipe.teacher else 0,
+        rank=processes.rank,
+        processes=processes.count,
+        shards=data.shard_sizes.get("train", ()),
+        sampler=recipe.data.sampler,
+        labels=tuple(labels_of(samples).tolist()) if by_class else (),
+    )
+
+
+def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedModel:
+    """Return the description of the model that the training leaves behind."""
+    normalization = Normalization(mean=recipe.data.mean, std=recipe.data.std)
+    if teacher is not None:  # both see the same pixels
+        normalization = teacher.described.normalization
+    return TrainedModel(
+        name=recipe.name,
+        network=recipe.model.trained,
+        num_classes=len(data.classes),
+        normalization=normalization,
+        preprocess=recipe.eval.preprocess(),
+        elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
+        elastic_keep_rates=recipe.elastic.keep_rates if recipe.elastic else (),
+        train_counts=tuple(data.counts("train")),
+        data=data.info,
+    )
+
+
+def make_method(
+    recipe: Recipe, model: nn.Module, guide: Guide | None, counts: Sequence[int]
+) -> Method:
+    """Return what the steps minimise.
+
+    Args:
+        recipe: The recipe.
+        model: The network that learns.
+        guide: Its teacher, if it has one.
+        counts: (K,) training pictures of each class.
+    """
+    size = recipe.eval.image_size
+    if isinstance(model, CAL):
+        return CALTraining(model, recipe.views)
+    student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size, counts)
+    if guide is not None and recipe.teacher is not None:
+        joint = recipe.teacher.joint_forward
+        student = TGDA(guide, recipe.loss, size, joint_forward=joint, counts=counts)
+    if recipe.elastic is None:
+        return student
+    check_sizes(model, recipe.elastic)
+    return Elastic(student, recipe.elastic, size)
