@@ -8,7 +8,7 @@ CLI  := $(BIN)/edge-fgir
 R    := $(DEMO)/results
 DATA := elpv
 
-.PHONY: demo test check format clean
+.PHONY: demo test unit check format clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -17,8 +17,15 @@ demo: $(DEMO)/report.html
 	@echo "Open $(DEMO)/report.html. Classify pictures: $(CLI) predict $(DEMO)/openvino.fgir $(DEMO)/photos"
 	@echo "Data: elpv-dataset (ZAE Bayern), CC BY-NC-SA 4.0, non-commercial use only."
 
+# A process that runs out of tests takes some of another's: no file keeps one of them busy to the end.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
 test: $(VENV)/installed check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
+
+# Before every commit: what needs no runtime, no exporter and no training.
+unit: $(VENV)/installed check
+	$(PYTEST) -m "unit and not slow"
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

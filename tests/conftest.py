@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import settings
 from jetson import cuda, pretended, rtx  # noqa: F401
 from runs import make_folder, photos, teacher_run, tiny_run  # noqa: F401
+from shared import Shared, remembered_exports, shared  # noqa: F401
 
 # Every test process has one core: what could be built side by side is built here and now.
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"
@@ -65,6 +67,16 @@ def _refuse_unless_loopback(host: str | bytes) -> None:
         pytest.fail(f"the network was used: {name}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def exports_once(shared: Shared) -> Iterator[None]:  # noqa: F811
+    """Let equal networks be traced once a session, where tests have brought torch along."""
+    if {"torch", "onnx"} <= sys.modules.keys():
+        with remembered_exports(shared.folder):
+            yield
+    else:
+        yield
+
+
 class Done(NamedTuple):
     """How a command ended."""
 
@@ -106,31 +118,30 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bundle(shared: Shared) -> Path:  # noqa: F811
     """A sealed OpenVINO bundle that tells red, green and blue apart; copy it to change it."""
     pytest.importorskip("openvino")
-    return _bundle(tmp_path_factory, "openvino")
+    return _bundle(shared, "openvino")
 
 
 @pytest.fixture(scope="session")
-def arm_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arm_bundle(shared: Shared) -> Path:  # noqa: F811
     """The same for ONNX Runtime."""
     pytest.importorskip("onnx")
-    return _bundle(tmp_path_factory, "arm")
+    return _bundle(shared, "arm")
 
 
 @pytest.fixture(scope="session")
-def jetson_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def jetson_bundle(shared: Shared) -> Path:  # noqa: F811
     """The same for TensorRT."""
     pytest.importorskip("onnx")
-    return _bundle(tmp_path_factory, "jetson")
+    return _bundle(shared, "jetson")
 
 
-def _bundle(tmp_path_factory: pytest.TempPathFactory, target: str) -> Path:
+def _bundle(shared: Shared, target: str) -> Path:  # noqa: F811
     from bundles import make_bundle
 
-    folder = tmp_path_factory.mktemp("bundles")
-    return make_bundle(folder / f"{target}.fgir", target=target)
+    return shared.folder(f"{target}.fgir", lambda path: make_bundle(path, target=target))
 
 
 @pytest.fixture(scope="session")

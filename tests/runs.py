@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from shared import Shared
 
 SIDE = 48
 CLASSES = ("green_leaf", "red_leaf", "striped_leaf")
@@ -56,32 +57,40 @@ def write_recipe(path: Path, **changes: object) -> Path:
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(shared: Shared) -> Path:
     """A data folder of three classes of generated photographs."""
-    return make_photos(tmp_path_factory.mktemp("photos") / "leaves")
+    return shared.folder("photos", lambda path: make_photos(path / "leaves")) / "leaves"
 
 
 @pytest.fixture(scope="session")
-def tiny_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(photos: Path, shared: Shared) -> Path:
     """A finished run: LRNet-14 at 32 px, cross-entropy."""
-    return _fit(photos, tmp_path_factory.mktemp("runs"))
+    return fitted(shared, "tiny", photos)
 
 
 @pytest.fixture(scope="session")
-def teacher_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def teacher_run(photos: Path, shared: Shared) -> Path:
     """A finished CAL teacher, one epoch."""
     model = {"name": "lrnet14", "attention_maps": 4}
-    return _fit(photos, tmp_path_factory.mktemp("teachers"), method="cal", epochs=1, model=model)
+    return fitted(shared, "teacher", photos, method="cal", epochs=1, model=model)
 
 
-def _fit(photos: Path, folder: Path, **changes: object) -> Path:
+def fitted(shared: Shared, name: str, photos: Path, **changes: object) -> Path:
+    """Return the run of the tiny recipe with some values replaced; copy it to change it.
+
+    Args:
+        name: Of the shared folder: another one for each recipe.
+    """
     pytest.importorskip("torch")
     from edge_fgir.data import open_data
     from edge_fgir.training import read_recipe, train
 
-    recipe = read_recipe(str(write_recipe(folder / "recipe.yaml", **changes)))
-    train(recipe, open_data(str(photos)), folder / "run")
-    return folder / "run"
+    def fit(folder: Path) -> None:
+        folder.mkdir()
+        recipe = read_recipe(str(write_recipe(folder / "recipe.yaml", **changes)))
+        train(recipe, open_data(str(photos)), folder / "run")
+
+    return shared.folder(f"run-{name}", fit) / "run"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``edge-fgir export --qat-epochs``: when the run is trained on, and what becomes of it."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,11 +14,17 @@ from edge_fgir.training.rescue import Rescued
 pytestmark = pytest.mark.export
 
 
+@pytest.fixture(scope="module")
+def own_run(tiny_run, tmp_path_factory):
+    """A copy of the tiny run, as training on leaves another run inside it."""
+    return shutil.copytree(tiny_run, tmp_path_factory.mktemp("rescue") / "run")
+
+
 @pytest.fixture
-def export(run_cli, tiny_run, photos, tmp_path):
+def export(run_cli, own_run, photos, tmp_path):
     def run(*options):
         arguments = ("--target", "arm", "--data", photos, "--out", tmp_path / "x.fgir")
-        return run_cli("export", tiny_run, *arguments, *options)
+        return run_cli("export", own_run, *arguments, *options)
 
     return run
 
@@ -44,7 +51,7 @@ def refused(monkeypatch):
     return searches
 
 
-def test_int8_that_keeps_its_bounds_needs_no_training(export, tmp_path, tiny_run):
+def test_int8_that_keeps_its_bounds_needs_no_training(export, tmp_path):
     done = export("--precision", "int8", "--max-drop", "100", "--qat-epochs", "1")
     assert done.code == 0
     assert "trained on" not in done.err

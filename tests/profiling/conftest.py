@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runs import write_recipe
+from runs import fitted
+from shared import Shared
 
 
 @pytest.fixture(scope="session")
-def vit_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vit_run(photos: Path, shared: Shared) -> Path:
     """A finished run: ViTFS-N at 64 px with EViT, elastic over 32 to 64 px."""
-    pytest.importorskip("torch")
-    from edge_fgir.data import open_data
-    from edge_fgir.training import read_recipe, train
-
-    folder = tmp_path_factory.mktemp("vit")
-    recipe = write_recipe(
-        folder / "recipe.yaml",
+    return fitted(
+        shared,
+        "vit",
+        photos,
         name="leaves",
         epochs=2,
         model={"name": "vitfs_nano", "reduction": {"method": "evit"}},
@@ -25,5 +23,3 @@ def vit_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         eval={"image_size": 64, "every_epochs": 2},
         elastic={"image_sizes": [32, 48, 64]},
     )
-    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
-    return folder / "run"

@@ -88,19 +88,21 @@ def test_every_layer_of_our_networks_is_rounded(name: str, monkeypatch: pytest.M
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_a_run_is_trained_on_beside_the_old_one(tiny_run: Path, photos: Path) -> None:
-    data = open_data(str(photos))
-    before = {p.name: p.read_bytes() for p in tiny_run.iterdir() if p.is_file()}
-    found = quantization_aware(tiny_run, data, 2, image_size=48)
-    assert found.run.parent == tiny_run / "int8"
+def test_a_run_is_trained_on_beside_the_old_one(
+    tiny_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))
+    before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
+    found = quantization_aware(run, data, 2, image_size=48)
+    assert found.run.parent == run / "int8"
     assert TrainedModel.read(found.run).preprocess.size == 48
     recipe = read_recipe(str(found.run / "config.yaml"))
     assert recipe.quantization_aware
     assert recipe.optimizer.lr == pytest.approx(0.0002)
     assert found.lost <= 10
-    assert {p.name: p.read_bytes() for p in tiny_run.iterdir() if p.is_file()} == before
+    assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
     stamp = (found.run / "weights.safetensors").stat().st_mtime_ns
-    assert quantization_aware(tiny_run, data, 2, image_size=48) == found
+    assert quantization_aware(run, data, 2, image_size=48) == found
     assert (found.run / "weights.safetensors").stat().st_mtime_ns == stamp
 
 
