@@ -31,10 +31,11 @@ def report(
     Example: `edge-fgir report runs/birds/summary.json eval.json bench.json --out report.html`
     """
     from edge_fgir.reporting import write_report
+    from edge_fgir.reporting.columns import to_dict
 
     page = write_report(results or [], out, title)
     if json:
-        print_json({"report": str(out), "rows": [row.to_dict() for row in page.rows]})
+        print_json({"report": str(out), "rows": [to_dict(row) for row in page.rows]})
         return
     _print(page)
     typer.echo(f"report: {out}")

@@ -44,7 +44,7 @@ def sweep(
     """
     need("ray", "sweep", "sweep")
     need("torch", "train", "sweep")
-    need("jinja2", "demo", "the report")
+    need("jinja2", "report", "the report")
     from edge_fgir.sweeping import REPORT, run_sweep
 
     def tell(outcome: Outcome) -> None:

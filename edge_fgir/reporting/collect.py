@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from edge_fgir._errors import InputError
-from edge_fgir.reporting.body import Body, Environment
 from edge_fgir.reporting.comparison import Comparison, make_comparisons
-from edge_fgir.reporting.documents import (
-    Document,
+from edge_fgir.reporting.confusions import Confusions, make_confusions
+from edge_fgir.reporting.outcome import headline, outcome
+from edge_fgir.reporting.pictures import embed, find_picture
+from edge_fgir.reporting.rows import Row, make_rows
+from edge_fgir.reporting.sweeps import SweepTable, make_sweep_tables
+from edge_fgir.results import (
+    Environment,
     Evaluation,
     Latency,
     Prediction,
     Predictions,
-    Subject,
+    Profile,
+    Result,
     Sweep,
     Teachers,
     Training,
-    read_document,
+    read_result,
 )
-from edge_fgir.reporting.mixups import Mixups, make_mixups
-from edge_fgir.reporting.outcome import headline, outcome
-from edge_fgir.reporting.pictures import embed, find_picture
-from edge_fgir.reporting.profile_documents import Profile
-from edge_fgir.reporting.rows import Row, make_rows
-from edge_fgir.reporting.sweeps import Trial, make_trials
 from edge_fgir.runtime.manifest import DataInfo
 
 VIEWS = "pictures/views.png"
@@ -38,11 +37,11 @@ VIEWS = "pictures/views.png"
 _MAX_CARDS = 48
 _CARD_SIDE, _VIEWS_SIDE = 320, 1200
 
-_B = TypeVar("_B", bound=Body)
+_R = TypeVar("_R", bound=Result)
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingCard:
     """A training.
 
     Attributes:
@@ -78,11 +77,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The first predictions of one result; ``total`` counts all of them."""
+    """The first predictions of a result."""
 
-    subject: Subject
+    result: Predictions
     cards: tuple[Card, ...]
-    total: int
 
     @property
     def judged(self) -> int:
@@ -103,10 +101,10 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Machine:
-    """An environment and the results that were made in it."""
+    """An environment and the captions of the results that were made in it."""
 
     environment: Environment
-    uses: tuple[str, ...]
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -121,12 +119,12 @@ class Report:
         written: When the first and the last result were written.
         rows: The main table.
         comparisons: Evaluations that saw the same images, group by group.
-        mixups: The pairs of classes that each first evaluation confuses, where it names them.
+        confusions: The pairs of classes that each first evaluation confuses, where it names them.
         profiles: What fits a device.
-        trials: Sweeps, data set by data set.
+        sweeps: Sweeps, data set by data set.
         latencies: Measurements.
         rankings: Candidate teachers.
-        runs: Trainings.
+        trainings: Trainings.
         galleries: Predictions.
         machines: Where all this was found.
         files: The results.
@@ -139,12 +137,12 @@ class Report:
     written: tuple[datetime, datetime]
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
-    mixups: tuple[Mixups, ...]
+    confusions: tuple[Confusions, ...]
     profiles: tuple[Profile, ...]
-    trials: tuple[Trial, ...]
+    sweeps: tuple[SweepTable, ...]
     latencies: tuple[Latency, ...]
     rankings: tuple[Teachers, ...]
-    runs: tuple[Run, ...]
+    trainings: tuple[TrainingCard, ...]
     galleries: tuple[Gallery, ...]
     machines: tuple[Machine, ...]
     files: tuple[Path, ...]
@@ -166,86 +164,92 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
             "training, evaluation, latency or predictions results",
             "write some with --out of edge-fgir eval, bench or predict",
         )
-    documents = [read_document(path) for path in dict.fromkeys(results)]
-    evaluations, latencies = _all(documents, Evaluation), _all(documents, Latency)
+    files = {path: read_result(path) for path in results}
+    evaluations, latencies = _of_kind(files, Evaluation), _of_kind(files, Latency)
+    profiles = _of_kind(files, Profile)
     rows = make_rows(evaluations, latencies)
-    data = tuple(dict.fromkeys(_data(documents)))
-    written = sorted(document.body.environment.date for document in documents)
-    runs = tuple(_run(one.body, one.path) for one in documents if isinstance(one.body, Training))
-    galleries = tuple(_galleries(documents, {c.name for one in evaluations for c in one.classes}))
+    data = tuple(dict.fromkeys(_data_sets(files.values())))
+    written = sorted(result.environment.date for result in files.values())
+    trainings = tuple(
+        _training_card(result, path)
+        for path, result in files.items()
+        if isinstance(result, Training)
+    )
+    galleries = tuple(_galleries(files, {each.name for e in evaluations for each in e.classes}))
     comparisons = make_comparisons(rows)
-    profiles = _all(documents, Profile)
-    trials = make_trials(_all(documents, Sweep))
+    sweeps = make_sweep_tables(_of_kind(files, Sweep))
     return Report(
         title=title or _default_title(data),
         outcome=outcome(
-            rows, profiles, trials, [run.training for run in runs], [g.subject for g in galleries]
+            rows,
+            profiles,
+            sweeps,
+            [card.training for card in trainings],
+            [gallery.result for gallery in galleries],
         ),
         headline=headline(rows),
         data=data,
         written=(written[0], written[-1]),
         rows=rows,
         comparisons=comparisons,
-        mixups=make_mixups(comparisons),
+        confusions=make_confusions(comparisons),
         profiles=tuple(profiles),
-        trials=trials,
+        sweeps=sweeps,
         latencies=tuple(latencies),
-        rankings=tuple(_all(documents, Teachers)),
-        runs=runs,
+        rankings=tuple(_of_kind(files, Teachers)),
+        trainings=trainings,
         galleries=galleries,
-        machines=_machines(documents),
-        files=tuple(document.path for document in documents),
+        machines=_machines(files.values()),
+        files=tuple(files),
     )
 
 
 def _default_title(data: Iterable[DataInfo]) -> str:
-    names = " and ".join(dict.fromkeys(one.name for one in data))
+    names = " and ".join(dict.fromkeys(each.name for each in data))
     return f"{names} on the edge" if names else "On the edge"
 
 
-def _all(documents: Iterable[Document], kind: type[_B]) -> list[_B]:
-    return [document.body for document in documents if isinstance(document.body, kind)]
+def _of_kind(files: Mapping[Path, Result], kind: type[_R]) -> list[_R]:
+    return [result for result in files.values() if isinstance(result, kind)]
 
 
-def _data(documents: Iterable[Document]) -> list[DataInfo]:
+def _data_sets(results: Iterable[Result]) -> Iterator[DataInfo]:
     # What was tested on comes before what was trained on.
-    tested = [body.data for body in _all(documents, Evaluation)]
-    learned = [body.data for body in _all(documents, Training)]
-    tried = [data for body in _all(documents, Sweep) for data in body.data]
-    tried += [body.data for body in _all(documents, Profile)]
-    return tested + tried + learned + [body.data for body in _all(documents, Teachers)]
+    order = (Evaluation, Sweep, Profile, Training, Teachers)
+    known = [result for result in results if isinstance(result, order)]
+    for result in sorted(known, key=lambda each: order.index(type(each))):
+        yield from result.data if isinstance(result, Sweep) else (result.data,)
 
 
-def _run(training: Training, path: Path) -> Run:
+def _training_card(training: Training, path: Path) -> TrainingCard:
     picture = path.parent / VIEWS
-    return Run(training, embed(picture, _VIEWS_SIDE) if picture.is_file() else None)
+    return TrainingCard(training, embed(picture, _VIEWS_SIDE) if picture.is_file() else None)
 
 
-def _galleries(documents: Iterable[Document], classes: set[str]) -> Iterable[Gallery]:
-    for document in documents:
-        if isinstance(document.body, Predictions) and document.body.predictions:
-            shown = document.body.predictions[:_MAX_CARDS]
-            cards = tuple(_card(one, document.path, classes) for one in shown)
-            yield Gallery(document.body, cards, len(document.body.predictions))
+def _galleries(files: Mapping[Path, Result], classes: set[str]) -> Iterator[Gallery]:
+    for path, result in files.items():
+        if isinstance(result, Predictions) and result.predictions:
+            first = result.predictions[:_MAX_CARDS]
+            yield Gallery(result, tuple(_card(each, path, classes) for each in first))
 
 
 def _card(prediction: Prediction, result: Path, classes: set[str]) -> Card:
     named = Path(prediction.image)
-    found = find_picture(prediction.image, result)
+    picture = find_picture(prediction.image, result)
     return Card(
         prediction,
         named.name,
-        embed(found, _CARD_SIDE) if found else None,
+        embed(picture, _CARD_SIDE) if picture else None,
         named.parent.name if named.parent.name in classes else None,
     )
 
 
-def _machines(documents: Iterable[Document]) -> tuple[Machine, ...]:
-    groups: dict[str, list[Document]] = {}
-    for document in documents:
-        same = document.body.environment.model_copy(update={"load_1min": None})
-        groups.setdefault(same.model_dump_json(), []).append(document)
+def _machines(results: Iterable[Result]) -> tuple[Machine, ...]:
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        machine = result.environment.model_dump_json(exclude={"date", "load_1min"})
+        groups.setdefault(machine, []).append(result)
     return tuple(
-        Machine(group[0].body.environment, tuple(dict.fromkeys(one.body.use for one in group)))
+        Machine(group[0].environment, tuple(dict.fromkeys(each.caption for each in group)))
         for group in groups.values()
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_fgir.evaluation import wilson_interval
-from edge_fgir.reporting.documents import ClassAccuracy, Evaluation
 from edge_fgir.reporting.rows import Row
+from edge_fgir.results import ClassAccuracy, Evaluation
 
 MAX_CLASSES = 30
 """Of more classes only the best and the weakest are drawn, and no confusion table."""
@@ -51,21 +51,23 @@ class Comparison:
     @property
     def largest(self) -> ClassAccuracy:
         """The class with most images: what a model without eyes would always answer."""
-        return max(self.first.classes, key=lambda one: one.images)
+        return max(self.first.classes, key=lambda each: each.images)
 
     @property
     def never(self) -> tuple[str, ...]:
         """Classes with images that no row ever recognised."""
         return tuple(
             of_class[0].name
-            for of_class in zip(*(found.classes for found in self.evaluations), strict=True)
-            if of_class[0].images and not any(one.top1 for one in of_class)
+            for of_class in zip(
+                *(evaluation.classes for evaluation in self.evaluations), strict=True
+            )
+            if of_class[0].images and not any(each.top1 for each in of_class)
         )
 
     @property
     def tested(self) -> tuple[int, ...]:
         """Classes that have images, those the first evaluation recognises least at the front."""
-        known = [i for i, one in enumerate(self.first.classes) if one.top1 is not None]
+        known = [i for i, each in enumerate(self.first.classes) if each.top1 is not None]
         return tuple(sorted(known, key=lambda i: self.first.classes[i].top1 or 0.0))
 
     @property

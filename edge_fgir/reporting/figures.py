@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from edge_fgir.reporting.charts import Bar, Group, bar_chart, line_chart
 from edge_fgir.reporting.comparison import Comparison
-from edge_fgir.reporting.documents import Latency, Percentiles, Training
 from edge_fgir.reporting.rows import replay_note
 from edge_fgir.reporting.scatter import Axes, Curve, Point, scatter_chart
 from edge_fgir.reporting.svg import SERIES
-from edge_fgir.reporting.sweeps import Setting, Trial, front
+from edge_fgir.reporting.sweeps import SweepRow, SweepTable, front
 from edge_fgir.reporting.units import milliseconds, percent
+from edge_fgir.results import Latency, Percentiles, Training
 
-_FRAME, _NETWORK, _RIVAL = 1, 2, 0
+_FRAME, _NETWORK, _BASELINE = 1, 2, 0
 # A bench itself keeps every CPU busy; more than that is somebody else's work.
 _BUSY = 1.5
 
@@ -35,78 +35,78 @@ class Figure:
 def latency_figure(latencies: Sequence[Latency]) -> Figure:
     """Draw every run: median as a bar, a line to p99."""
     legend = [(_FRAME, "frame to decision"), (_NETWORK, "network alone")]
-    rivals = dict.fromkeys(one.rival.name for one in latencies if one.rival)
-    legend += [(_RIVAL, f"{name}, network alone, same run") for name in rivals]
-    groups = [_latency_group(one) for one in latencies]
+    baselines = dict.fromkeys(each.baseline.name for each in latencies if each.baseline)
+    legend += [(_BASELINE, f"{name}, network alone, same run") for name in baselines]
+    groups = [_latency_group(each) for each in latencies]
     svg = bar_chart(groups, title="Latency of each bundle, milliseconds", unit="ms")
     return Figure(svg, tuple(legend))
 
 
-def _latency_group(found: Latency) -> Group:
+def _latency_group(latency: Latency) -> Group:
     bars = [
-        _latency_bar("frame to decision", found.scopes.frame_to_decision, _FRAME),
-        _latency_bar("network alone", found.scopes.network, _NETWORK),
+        _latency_bar("frame to decision", latency.scopes.frame_to_decision, _FRAME),
+        _latency_bar("network alone", latency.scopes.network, _NETWORK),
     ]
-    if found.rival:
-        bars.append(_latency_bar(found.rival.name, found.rival, _RIVAL))
-    return Group(found.title, found.engine, tuple(bars))
+    if latency.baseline:
+        bars.append(_latency_bar(latency.baseline.name, latency.baseline, _BASELINE))
+    return Group(latency.title, latency.engine, tuple(bars))
 
 
-def _latency_bar(name: str, found: Percentiles, series: int) -> Bar:
-    p50, p90, p99 = map(milliseconds, (found.p50_ms, found.p90_ms, found.p99_ms))
-    tip = f"{name}: p50 {p50}, p90 {p90}, p99 {p99} ms, {found.n} runs"
-    return Bar(found.p50_ms, f"{p50} (p99 {p99})", series, tip, tail=found.p99_ms)
+def _latency_bar(name: str, latency: Percentiles, series: int) -> Bar:
+    p50, p90, p99 = map(milliseconds, (latency.p50_ms, latency.p90_ms, latency.p99_ms))
+    tip = f"{name}: p50 {p50}, p90 {p90}, p99 {p99} ms, {latency.n} runs"
+    return Bar(latency.p50_ms, f"{p50} (p99 {p99})", series, tip, tail=latency.p99_ms)
 
 
 def latency_notes(latencies: Sequence[Latency]) -> list[str]:
     """Return what a reader must know before trusting the latencies."""
-    found: dict[str, list[str]] = {}
-    for one in latencies:
-        for remark in _remarks(one):
-            found.setdefault(remark, []).append(one.title)
-    return [f"{', '.join(dict.fromkeys(titles))}: {remark}." for remark, titles in found.items()]
+    titles: dict[str, list[str]] = {}
+    for latency in latencies:
+        for remark in _remarks(latency):
+            titles.setdefault(remark, []).append(latency.title)
+    return [f"{', '.join(dict.fromkeys(of))}: {remark}." for remark, of in titles.items()]
 
 
-def _remarks(found: Latency) -> list[str]:
-    reasons = f": {'; '.join(found.uncertified_because)}" if found.uncertified_because else ""
-    remarks = ["certified" if found.certified else f"not certified{reasons}", *_facts(found)]
-    machine = found.environment
+def _remarks(latency: Latency) -> list[str]:
+    reasons = f": {'; '.join(latency.uncertified_because)}" if latency.uncertified_because else ""
+    remarks = ["certified" if latency.certified else f"not certified{reasons}", *_facts(latency)]
+    machine = latency.environment
     if machine.cpus and (machine.load_1min or 0) > _BUSY * machine.cpus:
         remarks.append(
             f"the machine was busy with other work (load {machine.load_1min:g} on "
             f"{machine.cpus} CPUs), so the latencies are longer than they need be"
         )
-    remarks += [f"{name} had not settled after the warm-up" for name in _unsettled(found)]
-    if replay_note(found):
-        remarks.append(replay_note(found))
+    remarks += [f"{name} had not settled after the warm-up" for name in _unsettled(latency)]
+    if replay_note(latency):
+        remarks.append(replay_note(latency))
     return remarks
 
 
-def _facts(found: Latency) -> list[str]:
+def _facts(latency: Latency) -> list[str]:
     facts = []
-    if found.fixed_rate:
-        rate = found.fixed_rate
+    if latency.fixed_rate:
+        rate = latency.fixed_rate
         facts.append(
             f"{percent(100 * rate.missed)} of {rate.frames} frames missed their deadline at "
             f"{rate.fps:g} frames/s; busy {percent(100 * rate.duty)} of the time"
         )
-    if found.sustained:
+    if latency.sustained:
         facts.append(
-            f"sustained, the median ended at {found.sustained.drift:.2f} times what it began with"
+            f"sustained, the median ended at {latency.sustained.drift:.2f} times what it began with"
         )
-    if found.energy and found.energy.joules_per_frame is not None:
+    if latency.energy.joules_per_frame is not None:
         facts.append(
-            f"{1e3 * found.energy.joules_per_frame:.3g} mJ a frame beyond idling at "
-            f"{found.energy.idle_watts:.3g} W ({found.energy.meter})"
+            f"{1e3 * latency.energy.joules_per_frame:.3g} mJ a frame beyond idling at "
+            f"{latency.energy.idle_watts:.3g} W ({latency.energy.meter})"
         )
-    if found.peak_memory_mb is not None:
-        facts.append(f"at most {found.peak_memory_mb:.0f} MiB of memory for the whole process")
+    if latency.peak_memory_mb is not None:
+        facts.append(f"at most {latency.peak_memory_mb:.0f} MiB of memory for the whole process")
     return facts
 
 
-def sustained_chart(found: Latency) -> str:
+def sustained_chart(latency: Latency) -> str:
     """Draw the median of frame to decision by window; '' where that is no line."""
-    run = found.sustained
+    run = latency.sustained
     if run is None or len(run.p50_ms) < 2:
         return ""
     points = [(i * run.window_s, value) for i, value in enumerate(run.p50_ms, 1)]
@@ -114,14 +114,14 @@ def sustained_chart(found: Latency) -> str:
     return line_chart(points, title=title, digits=2, across="second")
 
 
-def _unsettled(found: Latency) -> list[str]:
+def _unsettled(latency: Latency) -> list[str]:
     measured = {
-        "frame to decision": found.scopes.frame_to_decision,
-        "network": found.scopes.network,
+        "frame to decision": latency.scopes.frame_to_decision,
+        "network": latency.scopes.network,
     }
-    if found.rival:
-        measured[found.rival.name] = found.rival
-    return [name for name, one in measured.items() if not one.steady]
+    if latency.baseline:
+        measured[latency.baseline.name] = latency.baseline
+    return [name for name, each in measured.items() if not each.steady]
 
 
 def class_figure(comparison: Comparison) -> Figure:
@@ -136,10 +136,10 @@ def _class_group(comparison: Comparison, index: int) -> Group:
     name = comparison.first.classes[index].name
     images = comparison.first.classes[index].images
     bars = []
-    for series, (row, found) in enumerate(
+    for series, (row, evaluation) in enumerate(
         zip(comparison.rows, comparison.evaluations, strict=True)
     ):
-        value = found.classes[index].top1 or 0.0
+        value = evaluation.classes[index].top1 or 0.0
         tip = f"{name}, {row.title}: {percent(value)}"
         bars.append(Bar(value, f"{value:.0f}", series, tip))
     return Group(name, f"{images} {'image' if images == 1 else 'images'}", tuple(bars))
@@ -153,50 +153,48 @@ def loss_chart(training: Training) -> str:
 
 def accuracy_chart(training: Training) -> str:
     """Draw the validation top-1 by epoch; '' where that is no line."""
-    points = [(one.epoch, one.val_top1) for one in training.history if one.val_top1 is not None]
+    points = [(line.epoch, line.val_top1) for line in training.history if line.val_top1 is not None]
     title = "Validation top-1 by epoch, percent"
     return line_chart(points, title=title, digits=1) if len(points) > 1 else ""
 
 
-def macs_chart(trial: Trial) -> str:
+def macs_chart(sweep: SweepTable) -> str:
     """Draw top-1 against multiply-accumulates; '' where nothing is known."""
-    return _pareto_chart(trial, {one.number: one.group.gmacs for one in trial.settings}, "GMACs")
+    return _pareto_chart(sweep, {row.number: row.group.gmacs for row in sweep.rows}, "GMACs")
 
 
-def milliseconds_chart(trial: Trial) -> str:
+def milliseconds_chart(sweep: SweepTable) -> str:
     """Draw top-1 against measured milliseconds; '' where nothing was measured."""
-    return _pareto_chart(trial, {one.number: one.group.ms for one in trial.settings}, "ms")
+    return _pareto_chart(sweep, {row.number: row.group.ms for row in sweep.rows}, "ms")
 
 
-def _pareto_chart(trial: Trial, costs: dict[int, float | None], unit: str) -> str:
+def _pareto_chart(sweep: SweepTable, costs: dict[int, float | None], unit: str) -> str:
     known = [
-        (cost, one.group.top1, one)
-        for one in trial.settings
-        if (cost := costs[one.number]) is not None and one.group.top1 is not None
+        (cost, row.group.top1, row)
+        for row in sweep.rows
+        if (cost := costs[row.number]) is not None and row.group.top1 is not None
     ]
     if not known:
         return ""
     best = front([(cost, top1) for cost, top1, _ in known])
-    others = [place for place in range(len(known)) if place not in best]
+    others = [index for index in range(len(known)) if index not in best]
     points = [
-        _pareto_point(*known[place], unit, on_front=place in best) for place in (*best, *others)
+        _pareto_point(*known[index], unit, on_front=index in best) for index in (*best, *others)
     ]
-    line = Curve(tuple(known[place][:2] for place in best))
+    line = Curve(tuple(known[index][:2] for index in best))
     title = f"Top-1 of each setting against {unit}; a line through those that no other beats"
     return scatter_chart(points, [line], title=title, axes=Axes(unit, "top-1 %"))
 
 
-def _pareto_point(
-    cost: float, top1: float, setting: Setting, unit: str, *, on_front: bool
-) -> Point:
-    spread = setting.group.sd or 0.0
+def _pareto_point(cost: float, top1: float, row: SweepRow, unit: str, *, on_front: bool) -> Point:
+    spread = row.group.sd or 0.0
     deviation = f" \N{PLUS-MINUS SIGN} {spread:.1f}" if spread else ""
     return Point(
         cost,
         top1,
-        f"{setting.number}: {setting.changes}: {top1:.1f}{deviation} %, {cost:.3g} {unit}",
-        setting.name,
-        f"#{setting.number}",
+        f"{row.number}: {row.changes}: {top1:.1f}{deviation} %, {cost:.3g} {unit}",
+        row.name,
+        f"#{row.number}",
         series=1 if on_front else 0,
         hollow=on_front,
         up=(top1 - spread, top1 + spread),

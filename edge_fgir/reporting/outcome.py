@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_fgir.reporting.documents import Subject, Training
-from edge_fgir.reporting.profile_documents import Profile
 from edge_fgir.reporting.profiles import outcome_of
 from edge_fgir.reporting.rows import Row
-from edge_fgir.reporting.sweeps import Setting, Trial
+from edge_fgir.reporting.sweeps import SweepRow, SweepTable
 from edge_fgir.reporting.units import milliseconds, percent, times
+from edge_fgir.results import Profile, Subject, Training
 
 
 def headline(rows: Sequence[Row]) -> Row | None:
@@ -25,7 +24,7 @@ def headline(rows: Sequence[Row]) -> Row | None:
 def outcome(
     rows: Sequence[Row],
     profiles: Sequence[Profile],
-    trials: Sequence[Trial],
+    sweeps: Sequence[SweepTable],
     trainings: Sequence[Training],
     predicted: Sequence[Subject],
 ) -> str:
@@ -38,12 +37,12 @@ def outcome(
             return outcome_of(profile)
     for row in rows:
         if row.evaluation is not None:
-            found = row.evaluation
-            images = f"{found.images} {found.split} images of {found.data.name}"
-            return f"{row.title}: {percent(found.top1)} top-1 on {images}"
-    for trial in trials:
-        if trial.best is not None:
-            return _best_of(trial, trial.best)
+            evaluation = row.evaluation
+            images = f"{evaluation.images} {evaluation.split} images of {evaluation.data.name}"
+            return f"{row.title}: {percent(evaluation.top1)} top-1 on {images}"
+    for sweep in sweeps:
+        if sweep.best is not None:
+            return _best_of(sweep, sweep.best)
     for training in reversed(trainings):
         if training.val_top1 is not None:
             reached = f"{percent(training.val_top1)} validation top-1"
@@ -51,17 +50,17 @@ def outcome(
     return f"Pictures classified by {predicted[0].title}" if predicted else ""
 
 
-def _best_of(trial: Trial, best: Setting) -> str:
-    found = best.group
-    reached = f"{percent(found.top1 or 0.0)} top-1 on {trial.data}"
-    seeds = f", mean of {found.n} seeds" if found.n > 1 else ""
-    return f"Best of {len(trial.settings)} settings: {best.name}, {reached}{seeds}"
+def _best_of(sweep: SweepTable, best: SweepRow) -> str:
+    group = best.group
+    reached = f"{percent(group.top1 or 0.0)} top-1 on {sweep.data}"
+    seeds = f", mean of {group.n} seeds" if group.n > 1 else ""
+    return f"Best of {len(sweep.rows)} settings: {best.name}, {reached}{seeds}"
 
 
 def _facts(row: Row) -> list[str]:
     facts = []
     if row.evaluation is not None:
-        torch = f" (torch {percent(row.baseline.top1)})" if row.baseline else ""
+        torch = f" (torch {percent(row.torch.top1)})" if row.torch else ""
         facts.append(f"{percent(row.evaluation.top1)} top-1{torch}")
     if row.times_faster is not None:
         facts.append(_ratio(row.times_faster, "faster", "slower"))

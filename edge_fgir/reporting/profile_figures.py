@@ -6,13 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from edge_fgir.reporting.intervals import Interval, interval_chart
-from edge_fgir.reporting.profile_documents import (
-    LatencyModel,
-    Probe,
-    Profile,
-    ProfiledRun,
-    ProfilePoint,
-)
 from edge_fgir.reporting.profiles import outcome_of, title_of
 from edge_fgir.reporting.scatter import (
     FAINT,
@@ -26,6 +19,7 @@ from edge_fgir.reporting.scatter import (
 )
 from edge_fgir.reporting.sweeps import front
 from edge_fgir.reporting.units import milliseconds
+from edge_fgir.results import LatencyFit, ProbeFit, Profile, ProfiledRun, ProfilePoint
 
 Key = tuple[int | None, str, str]
 """Of a legend: the number of a colour, None: ink; a glyph; what it stands for."""
@@ -195,7 +189,7 @@ def staircases(profile: Profile) -> Iterator[tuple[str, str]]:
             yield f"{run.name}: one block by its tokens", _stairs(profile, run, models)
 
 
-def _stairs(profile: Profile, run: ProfiledRun, models: Sequence[LatencyModel]) -> str:
+def _stairs(profile: Profile, run: ProfiledRun, models: Sequence[LatencyFit]) -> str:
     points: list[Point] = []
     curves = []
     for model in models:
@@ -220,14 +214,14 @@ def probe_charts(profile: Profile) -> Iterator[tuple[str, str]]:
     """Yield a heading and a chart for every model that was probed: predictions against probes."""
     for run, model in profile.models:
         if model.probes:
-            rows = [_probe_row(probe) for probe in sorted(model.probes, key=lambda one: one.ms)]
+            rows = [_probe_row(probe) for probe in sorted(model.probes, key=lambda probe: probe.ms)]
             title = f"{run.name} {model.precision}: predictions against measurements, percent"
             chart = interval_chart(rows, title=title, unit="%", series=_colour(profile, run.name))
             yield f"{run.name} {model.precision}: predicted against measured", chart
 
 
-def _probe_row(probe: Probe) -> Interval:
-    value, low, high = probe.off
+def _probe_row(probe: ProbeFit) -> Interval:
+    value, low, high = probe.deviation
     measured = f"{milliseconds(probe.ms)} ms"
     tip = f"{probe.name}: {measured} measured, {milliseconds(probe.predicted_ms)} ms predicted"
     tip = f"{tip} ({milliseconds(probe.low_ms)} to {milliseconds(probe.high_ms)})"
@@ -236,5 +230,5 @@ def _probe_row(probe: Probe) -> Interval:
 
 
 def _colour(profile: Profile, run: str) -> int:
-    names = [one.name for one in profile.runs]
+    names = [each.name for each in profile.runs]
     return _COLOURS[names.index(run) % len(_COLOURS)]

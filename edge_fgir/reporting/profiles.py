@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_fgir.reporting.profile_documents import CostStep, LatencyModel, Profile, ProfilePoint
 from edge_fgir.reporting.units import duration, milliseconds, percent, points
+from edge_fgir.results import CostStep, LatencyFit, Profile, ProfilePoint
 
 _SCOPES = {"frame_to_decision": "frame to decision", "network": "network alone"}
 _OTHERS = (0.5, 2.0)
@@ -25,13 +25,13 @@ class Tile:
 def title_of(profile: Profile, point: ProfilePoint) -> str:
     """Return a point's setting, with as much of run and precision as it takes to be told apart."""
     run = f"{point.run}, " if len(profile.runs) > 1 else ""
-    several = len({one.precision for one in profile.points}) > 1
+    several = len({each.precision for each in profile.points}) > 1
     return f"{run}{point.name}{f', {point.precision}' if several else ''}"
 
 
 def scope_of(profile: Profile) -> str:
     """Return what the latencies are of."""
-    return _SCOPES.get(profile.scope, profile.scope)
+    return _SCOPES[profile.scope]
 
 
 def outcome_of(profile: Profile) -> str:
@@ -42,7 +42,7 @@ def outcome_of(profile: Profile) -> str:
     word = "predicted for" if profile.measured else "estimated for"
     word = "measured on" if chosen.measured is not None else word
     took = f"{milliseconds(chosen.median_ms)} ms {word} {profile.device_name}"
-    budget = profile.budget.all_of_it
+    budget = profile.budget.text
     bounds = f", for a budget of {budget}" if budget else ""
     reached = f"{percent(chosen.accuracy.top1)} validation top-1 in {took}"
     return f"{chosen.run} at {chosen.name}, {chosen.precision}: {reached}{bounds}"
@@ -56,8 +56,8 @@ def tiles_of(profile: Profile) -> list[Tile]:
     found = chosen.accuracy
     sure = f"{found.low:.0f} to {found.high:.0f} %, {_images(profile)}"
     tiles = [Tile("top-1 accuracy", percent(found.top1), sure), _latency_tile(profile, chosen)]
-    if profile.budget.all_of_it:
-        first, *others = profile.budget.all_of_it.split(", ")
+    if profile.budget.text:
+        first, *others = profile.budget.text.split(", ")
         tiles.append(Tile("budget", first, ", ".join(others) or _to_spare(profile, chosen)))
     for run, model in profile.models:
         if (run.name, model.precision) == (chosen.run, chosen.precision):
@@ -90,7 +90,7 @@ def _to_spare(profile: Profile, point: ProfilePoint) -> str:
     return f"{milliseconds(abs(left))} ms {'to spare' if left >= 0 else 'too much'}"
 
 
-def _model_tiles(model: LatencyModel) -> Iterator[Tile]:
+def _model_tiles(model: LatencyFit) -> Iterator[Tile]:
     if model.error_percent is not None and model.probes:
         note = f"of a left out probe; {len(model.probes)} in {duration(model.seconds)}"
         yield Tile("error of the latency model", percent(model.error_percent), note)
@@ -140,7 +140,7 @@ def notes_of(profile: Profile) -> list[str]:
     if len(kinds) > 1:
         notes.append("Top-1 of what was built is the bundle's, of all others the run's in torch.")
     measured = [point.measured for point in profile.points if point.measured is not None]
-    doubtful = sum(not one.certified for one in measured)
+    doubtful = sum(not each.certified for each in measured)
     if doubtful:
         count = "No measurement" if doubtful == len(measured) else f"{doubtful} of the measurements"
         verb = "is certified" if doubtful == len(measured) else "are not certified"

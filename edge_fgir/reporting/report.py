@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edge_fgir import __version__
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import write_atomic
-from edge_fgir.reporting import figures, profile_figures, profiles, units
+from edge_fgir.reporting import columns, figures, profile_figures, profiles, units
 from edge_fgir.reporting.collect import Report, collect
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def render(report: Report) -> str:
 def _render(template: Template, report: Report) -> str:
     return template.render(
         report=report,
+        columns=columns,
         figures=figures,
         profile_figures=profile_figures,
         profiles=profiles,
@@ -69,7 +70,7 @@ def _template() -> Template:
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
-        raise MissingExtraError("jinja2", "demo", "reports") from error
+        raise MissingExtraError("jinja2", "report", "HTML reports") from error
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The main table: one row a model, its accuracy and its latency brought together."""
+"""The main table's rows: one a model, its accuracy and its latency brought together."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from edge_fgir.reporting.documents import Evaluation, Latency, Percentiles, Subject
+from edge_fgir.results import Evaluation, Latency, Percentiles, Subject
 
 TORCH = "torch"
 
@@ -42,7 +41,7 @@ class Row:
         subject: The result that names it.
         model_bytes: Size of the model file or files.
         evaluation: Its accuracy, if it was evaluated.
-        baseline: The torch evaluation of the same model on the same images.
+        torch: The torch evaluation of the same model on the same images, for a bundle.
         timings: Every measurement of it.
     """
 
@@ -50,7 +49,7 @@ class Row:
     subject: Subject
     model_bytes: int
     evaluation: Evaluation | None = None
-    baseline: Evaluation | None = None
+    torch: Evaluation | None = None
     timings: tuple[Timing, ...] = ()
 
     @property
@@ -61,22 +60,22 @@ class Row:
     @property
     def change(self) -> float | None:
         """Top-1 against torch, points; negative where the bundle lost accuracy."""
-        if self.evaluation is None or self.baseline is None:
+        if self.evaluation is None or self.torch is None:
             return None
-        return self.evaluation.top1 - self.baseline.top1
+        return self.evaluation.top1 - self.torch.top1
 
     @property
     def times_smaller(self) -> float | None:
         """Size of the torch weights over the size of this model."""
-        if self.baseline is None or not self.model_bytes:
+        if self.torch is None or not self.model_bytes:
             return None
-        return self.baseline.model_bytes / self.model_bytes
+        return self.torch.model_bytes / self.model_bytes
 
     @property
     def times_faster(self) -> float | None:
         """The first measured ratio to torch eager."""
-        found = (timing.times_faster for timing in self.timings)
-        return next((value for value in found if value is not None), None)
+        ratios = (timing.times_faster for timing in self.timings)
+        return next((ratio for ratio in ratios if ratio is not None), None)
 
     @property
     def note(self) -> str:
@@ -90,34 +89,6 @@ class Row:
             return f"not measured (no {_DEVICE_OF[self.subject.target][1]} here)"
         return "not measured"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        found = self.evaluation
-        return {
-            "model": self.title,
-            "bundle": self.subject.bundle,
-            "engine": self.subject.engine,
-            "note": self.note,
-            "images": found.images if found else None,
-            "top1": found.top1 if found else None,
-            "top5": found.top5 if found else None,
-            "macro": found.macro if found else None,
-            "ece": found.ece if found else None,
-            "points_vs_torch": self.change,
-            "model_bytes": self.model_bytes,
-            "times_smaller": self.times_smaller,
-            "latencies": [_timing_dict(timing) for timing in self.timings],
-        }
-
-
-def _timing_dict(timing: Timing) -> dict[str, Any]:
-    return {
-        "frame_to_decision": timing.frame.model_dump() if timing.frame else None,
-        "network": Percentiles.model_dump(timing.network, include=set(Percentiles.model_fields)),
-        "times_faster": timing.times_faster,
-        "beside": timing.beside,
-    }
-
 
 def replay_note(subject: Subject) -> str:
     """Return a warning where the model did not run on the device it is made for, else ''."""
@@ -130,35 +101,33 @@ def replay_note(subject: Subject) -> str:
 
 def make_rows(evaluations: Sequence[Evaluation], latencies: Sequence[Latency]) -> tuple[Row, ...]:
     """Return one row an evaluation, then one a bundle that was only measured; torch first."""
-    rows = [_evaluated(one, evaluations, latencies) for one in evaluations]
-    seen = {_place(one) for one in evaluations}
+    rows = [_evaluated(each, evaluations, latencies) for each in evaluations]
+    bundles = {Path(each.bundle) for each in evaluations}
     for latency in latencies:
-        if _place(latency) not in seen:
-            seen.add(_place(latency))
-            own = _bundle_timings(latency, latencies)
-            rows.append(Row(latency.title, latency, latency.model_bytes, timings=own))
+        if Path(latency.bundle) not in bundles:
+            bundles.add(Path(latency.bundle))
+            timings = _bundle_timings(latency, latencies)
+            rows.append(Row(latency.title, latency, latency.model_bytes, timings=timings))
     return tuple(_with_unique_titles(sorted(rows, key=lambda row: not row.is_torch)))
 
 
 def _evaluated(
-    found: Evaluation, evaluations: Iterable[Evaluation], latencies: Iterable[Latency]
+    evaluation: Evaluation, evaluations: Iterable[Evaluation], latencies: Iterable[Latency]
 ) -> Row:
-    if found.target == TORCH:
-        timings = _torch_timings(found, latencies)
-        return Row(found.title, found, found.model_bytes, found, timings=timings)
+    is_torch = evaluation.target == TORCH
     return Row(
-        found.title,
-        found,
-        found.model_bytes,
-        found,
-        _baseline(found, evaluations),
-        _bundle_timings(found, latencies),
+        evaluation.title,
+        evaluation,
+        evaluation.model_bytes,
+        evaluation,
+        None if is_torch else _torch_of(evaluation, evaluations),
+        (_torch_timings if is_torch else _bundle_timings)(evaluation, latencies),
     )
 
 
-def _baseline(found: Evaluation, evaluations: Iterable[Evaluation]) -> Evaluation | None:
+def _torch_of(bundle: Evaluation, evaluations: Iterable[Evaluation]) -> Evaluation | None:
     for other in evaluations:
-        same = (other.name, other.images_key) == (found.name, found.images_key)
+        same = (other.name, other.images_key) == (bundle.name, bundle.images_key)
         if same and other.target == TORCH:
             return other
     return None
@@ -170,25 +139,21 @@ def _bundle_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Tim
         return ()
     return tuple(
         Timing(
-            one.scopes.network,
-            one.scopes.frame_to_decision,
-            one.rival.times_slower if one.rival else None,
+            latency.scopes.network,
+            latency.scopes.frame_to_decision,
+            latency.baseline.times_slower if latency.baseline else None,
         )
-        for one in latencies
-        if _place(one) == _place(subject)
+        for latency in latencies
+        if Path(latency.bundle) == Path(subject.bundle)
     )
 
 
 def _torch_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Timing, ...]:
     return tuple(
-        Timing(one.rival, beside=one.title)
-        for one in latencies
-        if one.rival is not None and one.name == subject.name
+        Timing(latency.baseline, beside=latency.title)
+        for latency in latencies
+        if latency.baseline is not None and latency.name == subject.name
     )
-
-
-def _place(subject: Subject) -> Path:
-    return Path(subject.bundle)
 
 
 def _with_unique_titles(rows: list[Row]) -> list[Row]:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from edge_fgir._dotted import dotted
-from edge_fgir.reporting.documents import Sweep, SweepGroup
+from edge_fgir.results import Sweep, SweepGroup
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One row of a sweep's table.
+class SweepRow:
+    """One setting in a sweep's table.
 
     Attributes:
-        number: Its place in the file, from 1.
+        number: Its position in the file, from 1.
         name: Values of its changes: enough to tell it from the others.
         group: Its figures.
     """
@@ -32,72 +32,74 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SweepTable:
     """What a sweep found on one data set."""
 
-    sweep: Sweep
+    result: Sweep
     data: str
-    settings: tuple[Setting, ...]
+    rows: tuple[SweepRow, ...]
 
     @property
-    def best(self) -> Setting | None:
+    def best(self) -> SweepRow | None:
         """The most accurate setting."""
-        known = [one for one in self.settings if one.group.top1 is not None]
-        return max(known, key=lambda one: one.group.top1 or 0.0, default=None)
+        known = [row for row in self.rows if row.group.top1 is not None]
+        return max(known, key=lambda row: row.group.top1 or 0.0, default=None)
 
     @property
     def seeds(self) -> int:
         """Most seeds that a setting finished with."""
-        return max((one.group.n for one in self.settings), default=0)
+        return max((row.group.n for row in self.rows), default=0)
 
     @property
     def unmeasured(self) -> dict[str, tuple[int, ...]]:
         """Numbers of the settings without milliseconds, by reason."""
-        found: dict[str, tuple[int, ...]] = {}
-        for one in self.settings:
-            if one.group.ms_note:
-                found[one.group.ms_note] = (*found.get(one.group.ms_note, ()), one.number)
-        return found
+        numbers: dict[str, tuple[int, ...]] = {}
+        for row in self.rows:
+            if row.group.ms_note:
+                numbers[row.group.ms_note] = (*numbers.get(row.group.ms_note, ()), row.number)
+        return numbers
 
 
-def make_trials(sweeps: Iterable[Sweep]) -> tuple[Trial, ...]:
+def make_sweep_tables(sweeps: Iterable[Sweep]) -> tuple[SweepTable, ...]:
     """Return each sweep's settings, data set by data set."""
-    return tuple(_trial(sweep, data.name) for sweep in sweeps for data in sweep.data)
+    return tuple(_table(sweep, data.name) for sweep in sweeps for data in sweep.data)
 
 
-def _trial(sweep: Sweep, data: str) -> Trial:
+def _table(sweep: Sweep, data: str) -> SweepTable:
     groups = [group for group in sweep.groups if group.data == data]
-    settings = [
-        Setting(number, _name(group, groups) or sweep.recipe, group)
+    rows = [
+        SweepRow(number, _name(group, groups) or sweep.recipe, group)
         for number, group in enumerate(groups, 1)
     ]
-    return Trial(sweep, data, tuple(settings))
+    return SweepTable(sweep, data, tuple(rows))
 
 
 def _name(group: SweepGroup, groups: Sequence[SweepGroup]) -> str:
     """Return the values in which a group's changes differ from others; a switch by its key."""
-    flat = [dict(dotted(one.changes)) for one in groups]
-    keys = dict.fromkeys(key for one in flat for key in one)
-    telling = [key for key in keys if len({_text(one.get(key)) for one in flat}) > 1]
-    own = dict(dotted(group.changes))
+    all_changes = [dict(dotted(each.changes)) for each in groups]
+    keys = dict.fromkeys(key for changes in all_changes for key in changes)
+    differing = [
+        key for key in keys if len({_text(changes.get(key)) for changes in all_changes}) > 1
+    ]
+    changes = dict(dotted(group.changes))
     words = [
-        key.rpartition(".")[2] if own[key] is True else _text(own[key])
-        for key in telling
-        if key in own and own[key] is not False
+        key.rpartition(".")[2] if changes[key] is True else _text(changes[key])
+        for key in differing
+        if key in changes and changes[key] is not False
     ]
     return ", ".join(words)
 
 
 def _text(value: JsonValue) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_text(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_text, value)) + "]"
     return "none" if value is None else str(value)
 
 
 def front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return the places of the points (cost, gain) that no other beats, cheapest first.
+    """Return the indices of the points (cost, gain) that no other beats, cheapest first.
 
     A point is beaten by one that costs no more and gains no less, and differs in either.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from edge_fgir._errors import InputError
 from edge_fgir.results.base import Result
@@ -25,7 +25,11 @@ KINDS: dict[str, type[Result]] = {
 _R = TypeVar("_R", bound=Result)
 
 
-def read_result(path: Path, kind: type[_R] = Result) -> _R:  # type: ignore[assignment]
+@overload
+def read_result(path: Path) -> Result: ...
+@overload
+def read_result(path: Path, kind: type[_R]) -> _R: ...
+def read_result(path: Path, kind: type[Result] = Result) -> Result:
     """Read a result file.
 
     Args:
@@ -45,7 +49,11 @@ def read_result(path: Path, kind: type[_R] = Result) -> _R:  # type: ignore[assi
     return parse_result(value, str(path), kind)
 
 
-def parse_result(value: Any, source: str, kind: type[_R] = Result) -> _R:  # type: ignore[assignment]
+@overload
+def parse_result(value: Any, source: str) -> Result: ...
+@overload
+def parse_result(value: Any, source: str, kind: type[_R]) -> _R: ...
+def parse_result(value: Any, source: str, kind: type[Result] = Result) -> Result:
     """Return the result that the JSON value of a result file (or of ``--json``) holds.
 
     Args:
@@ -57,11 +65,12 @@ def parse_result(value: Any, source: str, kind: type[_R] = Result) -> _R:  # typ
         InputError: As for :func:`read_result`.
     """
     schema = value.get("schema") if isinstance(value, dict) else None
-    for known in KINDS.values():
+    possible = [known for known in KINDS.values() if issubclass(known, kind)]
+    for known in possible:
         for version in range(1, known.version + 1):
-            if schema == known.schema_name(version) and issubclass(known, kind):
+            if schema == known.schema_name(version):
                 fields = {name: field for name, field in value.items() if name != "schema"}
                 known.upgrade(fields, version)
                 return validated(known, fields, source, f"a whole {known.kind} result")
-    names = [known.schema_name() for known in KINDS.values() if issubclass(known, kind)]
-    raise InputError(f"{source} has schema {schema!r}", f"one of {', '.join(names)}")
+    names = ", ".join(known.schema_name() for known in possible)
+    raise InputError(f"{source} has schema {schema!r}", f"one of {names}")

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from samples import DATA, latency, metrics, model_bytes, percentiles, subject, write_result
 
-from edge_fgir.benchmarking import write_result
 from edge_fgir.cli import main
 
 pytestmark = pytest.mark.unit
@@ -13,44 +13,18 @@ pytestmark = pytest.mark.unit
 pytest.importorskip("jinja2")
 
 
-def subject(target: str, precision: str, engine: str):
-    return {
-        "bundle": f"out/{target}",
-        "name": "student",
-        "target": target,
-        "precision": precision,
-        "engine": engine,
-        "image_size": 64,
-        "model_bytes": 20_000_000 if target == "torch" else 5_000_000,
-    }
-
-
 def evaluation(target: str, precision: str, top1: float, engine: str):
+    by_class = [{"name": "wren", "images": 200, "top1": top1}]
     return {
-        **subject(target, precision, engine),
+        **subject(target, precision, engine=engine),
+        **metrics(top1, 200, by_class, [[200]]),
+        "model_bytes": model_bytes(target),
         "split": "test",
-        "data": {"name": "birds", "licence": "CC0-1.0", "hash": "0" * 64},
-        "top1": top1,
-        "top5": 99.0,
-        "macro": 50.0,
-        "ece": 2.5,
-        "images": 200,
-        "classes": [{"name": "wren", "images": 200, "top1": top1}],
-        "confusion": [[200]],
+        "data": DATA,
     }
 
 
-def percentiles(p50: float):
-    return {"p50_ms": p50, "p90_ms": 2 * p50, "p99_ms": 3 * p50, "n": 1000, "steady": True}
-
-
-LATENCY = {
-    **subject("openvino", "int8", "openvino 1"),
-    "certified": False,
-    "uncertified_because": ["nobody looked"],
-    "scopes": {"network": percentiles(2.0), "frame_to_decision": percentiles(4.5)},
-    "rival": {"name": "torch eager fp32", **percentiles(8.0), "times_slower": 4.0},
-}
+LATENCY = latency("openvino", 2.5, 4.0)
 
 
 @pytest.fixture
@@ -89,10 +63,10 @@ def test_it_ends_with_a_table_and_the_path(command, results, tmp_path):
         line.split()[0]: line.split()[2:] for line in lines if " int8 " in line or "fp32" in line
     }
     assert next(iter(rows)) == "torch"
-    assert rows["torch"][:6] == ["65.0", "-", "50.0", "2.5", "20.0", "-"]
-    assert rows["torch"][6:] == ["8.00", "1", "x"]
-    assert " ".join(rows["openvino"]) == "64.5 -0.5 50.0 2.5 5.0 4.50 / 13.5 2.00 4.0 x"
-    assert " ".join(rows["jetson"]) == "63.0 -2.0 50.0 2.5 5.0 not measured - -"
+    assert rows["torch"][:6] == ["65.0", "-", "64.8", "3.2", "20.0", "-"]
+    assert rows["torch"][6:] == ["10.0", "1", "x"]
+    assert " ".join(rows["openvino"]) == "64.5 -0.5 64.2 3.2 5.0 4.50 / 6.75 2.50 4.0 x"
+    assert " ".join(rows["jetson"]) == "63.0 -2.0 62.8 3.2 5.0 not measured - -"
     assert lines[-3:] == [
         "jetson int8: replayed in onnxruntime, not measured on a Jetson",
         "openvino int8: 64.5 % top-1 (torch 65.0 %), 4.0 × faster, 4.0 × smaller",
@@ -110,16 +84,17 @@ def test_json_is_one_value(command, results, tmp_path):
     torch, openvino, jetson = answer["rows"]
     assert (torch["model"], openvino["model"]) == ("torch fp32", "openvino int8")
     assert (openvino["top1"], openvino["points_vs_torch"]) == (64.5, -0.5)
+    assert (openvino["macro_f1"], openvino["worst_decile"]) == (64.0, 44.5)
     assert (openvino["model_bytes"], openvino["times_smaller"]) == (5_000_000, 4.0)
     assert openvino["latencies"] == [
         {
             "frame_to_decision": percentiles(4.5),
-            "network": percentiles(2.0),
+            "network": percentiles(2.5),
             "times_faster": 4.0,
             "beside": "",
         }
     ]
-    assert torch["latencies"][0]["network"] == percentiles(8.0)
+    assert torch["latencies"][0]["network"] == percentiles(10.0)
     assert torch["latencies"][0]["beside"] == "openvino int8"
     assert jetson["note"] == "replayed in onnxruntime, not measured on a Jetson"
     assert jetson["latencies"] == []
@@ -127,7 +102,7 @@ def test_json_is_one_value(command, results, tmp_path):
 
 def test_without_models_there_is_no_table(command, tmp_path):
     file = tmp_path / "p.json"
-    write_result(file, "predictions", {**subject("arm", "int8", "ort"), "predictions": []})
+    write_result(file, "predictions", {**subject("arm", "int8"), "predictions": []})
     code, text, _ = command(file, "--out", tmp_path / "r.html")
     assert code == 0
     assert text.splitlines()[-1] == f"report: {tmp_path / 'r.html'}"

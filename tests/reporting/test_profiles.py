@@ -10,19 +10,18 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from samples import DATA, write_result
 from test_report import TORCH, Page
 
 pytest.importorskip("jinja2")
 
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking import write_result
 from edge_fgir.evaluation import wilson_interval
 from edge_fgir.reporting import write_report
 
 pytestmark = pytest.mark.unit
 
 IMAGES = 90
-DATA = {"name": "birds", "licence": "CC0-1.0", "hash": "0" * 64}
 EVIL = '<script>alert("1")</script>'
 SIZES, RATES = (64, 80, 96, 112, 128, 144, 160), (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 SLOWER = {"int8": 1.0, "fp32": 3.1}
@@ -416,14 +415,6 @@ def test_a_99th_percentile_is_drawn_as_one(tmp_path):
     finalists = [row[0] for row in page.rows if row and ("chosen" in row[0] or "runner" in row[0])]
     assert sum("beyond the budget" in cell for cell in finalists) == len(slow) > 0
     assert "The budget is for the 99th percentile" in section_of(page)
-
-
-def test_a_verdict_in_the_file_counts(tmp_path):
-    body = body_of()
-    for one in body["points"]:
-        one["fits"] = one["role"] == ""
-    page = page_of(tmp_path, body)
-    assert f"3 of {len(body['points'])} settings are beyond the budget." in section_of(page)
 
 
 def test_a_budget_may_be_of_many_kinds(tmp_path):

@@ -6,11 +6,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from samples import write_result
 
 pytest.importorskip("jinja2")
 
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking import write_result
 from edge_fgir.reporting import write_report
 from edge_fgir.reporting.scatter import Axes, Point, scatter_chart
 from edge_fgir.reporting.sweeps import front
@@ -41,6 +41,20 @@ def group(data: str, name: str, top1: float | None, gmacs: float, ms: float | No
 
 
 def cell(name: str, reason: str = ""):
+    result = {
+        "top1": 60.0,
+        "top5": 90.0,
+        "macro": 60.0,
+        "ece": 3.0,
+        "images": 20,
+        "params": 5_000_000,
+        "gmacs": 0.1,
+        "architecture": name,
+        "image_size": 64,
+        "seconds": 90.0,
+        "device": "cpu",
+        "precision": "fp32",
+    }
     return {
         "cell": "0123456789ab",
         "data": "birds",
@@ -48,6 +62,7 @@ def cell(name: str, reason: str = ""):
         "seed": 1,
         "status": "failed" if reason else "finished",
         "reason": reason,
+        **({} if reason else result),
     }
 
 
@@ -86,7 +101,7 @@ def charts_in(page: str) -> list[ElementTree.Element]:
 def test_each_data_set_has_its_table_and_its_fronts(tmp_path):
     report, page = page_of(BODY, tmp_path)
     assert page.count("<h2>Sweep sizes</h2>") == 2
-    assert [trial.data for trial in report.trials] == ["birds", "leaves"]
+    assert [table.data for table in report.sweeps] == ["birds", "leaves"]
     assert report.outcome == "Best of 5 settings: large, 80.0 % top-1 on birds, mean of 2 seeds"
     macs, ms = charts_in(page)[:2]
     for chart, dots in ((macs, 4), (ms, 3)):
@@ -122,8 +137,8 @@ def test_settings_are_named_by_what_differs(tmp_path):
         for i, row in enumerate(rows)
     ]
     report, _ = page_of({**BODY, "data": DATA[:1], "groups": groups}, tmp_path)
-    (trial,) = report.trials
-    assert [one.name for one in trial.settings] == ["none", "evit, cla, 0.5", "evit, 0.7"]
+    (table,) = report.sweeps
+    assert [row.name for row in table.rows] == ["none", "evit, cla, 0.5", "evit, 0.7"]
 
 
 def test_half_a_sweep_is_refused(tmp_path):
