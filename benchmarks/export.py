@@ -25,7 +25,7 @@ import torch
 
 from edge_fgir._errors import GateError
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import Target, export, read_target, target_names
@@ -121,7 +121,7 @@ def speed_of(target: Target, network: Case, seconds: float) -> Iterator[dict[str
         call = form.call(images[:1])
         assert call is not None
         calls[name] = call
-    found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS, most_warm_up_s=5)
+    found = measure(calls, Protocol(seconds=seconds, runs=_MIN_RUNS, warm_up=WarmUp(most_s=5.0)))
     p50 = {name: latency.p50_ms for name, latency in found.items()}
     fastest = min(forms, key=p50.__getitem__)
     for name in calls:

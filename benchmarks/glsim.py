@@ -29,7 +29,7 @@ from timed import RUNTIMES, Case, Run
 from torch import Tensor, nn
 
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import export, read_target
@@ -136,7 +136,9 @@ def speed_of(network: Case, seconds: float) -> Iterator[dict[str, Any]]:
     for runtime, load in RUNTIMES.items():
         calls.clear()  # one runtime's networks at a time: they are large
         calls = {str(s): load(graph, image) for s, (graph, _) in graphs.items()}
-        found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS, most_warm_up_s=5)
+        found = measure(
+            calls, Protocol(seconds=seconds, runs=_MIN_RUNS, warm_up=WarmUp(most_s=5.0))
+        )
         p50 = {s: found[str(s)].p50_ms for s in SETTINGS}
         for setting in SETTINGS:
             row: dict[str, Any] = {

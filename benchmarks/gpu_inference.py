@@ -23,7 +23,7 @@ import torch
 from edge_fgir import EdgeFgirError
 from edge_fgir._files import write_json
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking import Protocol, environment, measure
 from edge_fgir.data import labels_of, open_data, prepared_images
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.engines import onnxruntime_options, open_engine
@@ -97,7 +97,7 @@ def rows_of(bundle: Bundle, pixels: Pixels, labels: np.ndarray) -> Iterator[dict
             yield {**row, "refused": str(error).strip().splitlines()[0]}
             continue
         expected = found if expected is None else expected
-        latency = measure({runtime: partial(ask, pixels[:1])}, seconds=SECONDS, min_runs=RUNS)
+        latency = measure({runtime: partial(ask, pixels[:1])}, Protocol(seconds=SECONDS, runs=RUNS))
         yield {
             **row,
             "top1": 100 * float((found.argmax(1) == labels).mean()),

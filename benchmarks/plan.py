@@ -27,7 +27,7 @@ from tgda import first_classes
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.bench import FRAME
+from edge_fgir.benchmarking.bundle_bench import FRAME
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
 from edge_fgir.evaluation import top_k
 from edge_fgir.exporting import export, read_target

@@ -30,6 +30,7 @@ from scipy.stats import spearmanr
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
+from edge_fgir.benchmarking.interleaving import interleave
 from edge_fgir.exporting import read_target
 from edge_fgir.exporting.timing import noise, timing_graph, write_timing_bundle
 from edge_fgir.models import Network
@@ -41,7 +42,6 @@ from edge_fgir.profiling.design import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probes import choose_probes
 from edge_fgir.profiling.space import RATES, Space
-from edge_fgir.profiling.turns import time_in_turns
 from edge_fgir.profiling.work import Work, Workload
 from edge_fgir.runtime import Bundle, Preprocess, open_engine
 from edge_fgir.runtime.engines import openvino_core
@@ -169,7 +169,7 @@ def timed(
     """Return what `profile` takes settings to last, ms, and how long it measured each, seconds."""
     calls = calls_of(folder, form, name, settings)
     began = time.monotonic()
-    found = time_in_turns(calls)
+    found = interleave(calls)
     seconds = (time.monotonic() - began) / len(settings)
     return [1e3 * found[str(number)].seconds for number in range(len(settings))], seconds
 

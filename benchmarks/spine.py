@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking import Protocol, environment, measure
 from edge_fgir.runtime import Classifier
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,7 +115,7 @@ def against_torch(bundle: Path, run: Path, seconds: float) -> dict[str, Any]:
             "torch": eager,
             "bundle": lambda: model.infer(pixels),
         }
-        found = measure(calls, seconds=seconds)
+        found = measure(calls, Protocol(seconds=seconds))
     ratio = found["torch"].p50_ms / found["bundle"].p50_ms
     return row(
         "INT8 OpenVINO bundle, times faster than torch eager",
@@ -135,7 +135,7 @@ def against_benchmark_app(bundle: Path, seconds: float) -> dict[str, Any]:
         frame = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         for _ in range(ROUNDS):
             theirs.append(benchmark_app(bundle / "openvino" / "model.xml", seconds))
-            latency = measure({"ours": lambda: model(frame)}, seconds=seconds)["ours"]
+            latency = measure({"ours": lambda: model(frame)}, Protocol(seconds=seconds))["ours"]
             ours.append(latency.p50_ms)
     overhead = 100 * (median(ours) / median(theirs) - 1)
     return row(

@@ -28,7 +28,7 @@ from timed import RUNTIMES, Case, Run
 from timm.models.vision_transformer import Block
 
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.models import Network, summarize
 from edge_fgir.models.folding import folded
@@ -126,7 +126,9 @@ def rows_of(network: Case, seconds: float) -> Iterator[dict[str, Any]]:
     for runtime, load in RUNTIMES.items():
         calls.clear()  # fifteen large networks in two runtimes at once fill the memory
         calls = {str(s): load(graph, image) for s, (graph, _) in graphs.items()}
-        found = measure(calls, seconds=seconds, min_runs=_MIN_RUNS, most_warm_up_s=5)
+        found = measure(
+            calls, Protocol(seconds=seconds, runs=_MIN_RUNS, warm_up=WarmUp(most_s=5.0))
+        )
         p50 = {s: found[str(s)].p50_ms for s in settings}
         gmacs = {s: graphs[s][1] for s in settings}
         for setting in settings:

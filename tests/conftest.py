@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,13 +107,10 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 @pytest.fixture
 def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``bench`` warm up for a moment and take 100 runs instead of 1000."""
-    from edge_fgir.benchmarking import protocol
+    from edge_fgir.benchmarking import Protocol, WarmUp, bundle_bench
 
-    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
-    monkeypatch.setattr(protocol, "_MAX_WARMUP_S", 0.05)
-    # The package's function of the same name hides the module.
-    module = import_module("edge_fgir.benchmarking.bench")
-    monkeypatch.setattr(module, "_MIN_RUNS", 100)
+    quick = Protocol(runs=100, warm_up=WarmUp(least_s=0, most_s=0.05))
+    monkeypatch.setattr(bundle_bench, "PROTOCOLS", dict.fromkeys(bundle_bench.PROTOCOLS, quick))
 
 
 @pytest.fixture(scope="session")

@@ -138,8 +138,8 @@ RUN = """
 import contextlib, io, json, sys
 from edge_fgir.cli import main
 if sys.argv[1] == "bench":
-    from edge_fgir.benchmarking import protocol
-    protocol._MIN_WARMUP_S, protocol._MAX_WARMUP_S = 0.0, 0.05
+    from edge_fgir.benchmarking import Protocol, WarmUp, bundle_bench
+    bundle_bench.PROTOCOLS["burst"] = Protocol(warm_up=WarmUp(least_s=0, most_s=0.05))
 out = io.StringIO()
 with contextlib.redirect_stdout(out):
     try:

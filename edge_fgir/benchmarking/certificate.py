@@ -42,7 +42,7 @@ class Certificate:
 
 
 def certify(
-    conditions: Conditions, watcher: Watcher, repeats: Repeats, *, glanced: bool = False
+    conditions: Conditions, watcher: Watcher, repeats: Repeats, *, quick: bool = False
 ) -> Certificate:
     """Judge a run: what is unknown speaks against it as much as what is known to be wrong.
 
@@ -50,13 +50,13 @@ def certify(
         conditions: What was watched.
         watcher: Who watched.
         repeats: The medians.
-        glanced: There were too few runs for a certificate.
+        quick: There were too few runs for a certificate.
     """
     return Certificate(
         tuple(
             reason
             for reason in (
-                "a glance has few runs" if glanced else "",
+                "a quick measurement has few runs" if quick else "",
                 _throttled(conditions),
                 f"the watcher died: {watcher.died}" if watcher.died else "",
                 _disturbed(conditions),

@@ -1,4 +1,4 @@
-"""Measuring a call: warm up until steady, then many runs, and percentiles instead of one mean."""
+"""How calls are timed: warm up until steady, then short turns side by side, and percentiles."""
 
 from __future__ import annotations
 
@@ -6,19 +6,80 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._progress import progress
 
 _WINDOW = 50
+"""Runs of a warm-up whose median is compared with that of as many before."""
 _STEADY = 0.01
-_MIN_WARMUP_S, _MAX_WARMUP_S = 1.0, 30.0
-_ROUNDS = 20
+"""Relative change of that median which counts as none."""
 _BOOTSTRAP = 1000
 
 Call = Callable[[], object]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WarmUp(_Value):
+    """How long a call is repeated before it is timed: until its median settles, within bounds."""
+
+    least_s: Annotated[float, Field(ge=0, le=600, description="seconds, at least")] = 1.0
+    most_s: Annotated[float, Field(ge=0, le=600, description="seconds, at most")] = 30.0
+
+
+class StoppingRule(_Value):
+    """How many blocks of rounds are taken: until every call's time is exact, within bounds."""
+
+    fewest: Annotated[int, Field(ge=2, le=100, description="blocks, however slow the calls")] = 2
+    brief: Annotated[
+        int, Field(ge=2, le=100, description="blocks of calls that need not be exact")
+    ] = 4
+    most: Annotated[int, Field(ge=2, le=1000, description="blocks of what never settles")] = 24
+    exact: Annotated[
+        float, Field(gt=0, lt=1, description="standard error that is exact enough, relative")
+    ] = 0.005
+    seconds: Annotated[
+        float, Field(gt=0, le=3600, description="measuring time, at most, for each exact call")
+    ] = 10.0
+
+
+class Protocol(_Value):
+    """How calls are timed side by side.
+
+    A block is a number of rounds; in every round each call runs for one turn, so that what slows
+    the machine slows all calls alike.
+    """
+
+    rounds: Annotated[int, Field(ge=1, le=1000, description="of a block")] = 20
+    runs: Annotated[
+        int, Field(ge=1, le=1_000_000, description="of each call in a block, at least")
+    ] = 1000
+    seconds: Annotated[
+        float, Field(ge=0, le=86400, description="of each call in a block, at least")
+    ] = 10.0
+    warm_up: WarmUp = WarmUp()
+    stop: Annotated[
+        StoppingRule | None, Field(description="for interleaved timing; None: a single block")
+    ] = None
+
+    @property
+    def turn_runs(self) -> int:
+        """Runs of one turn, at least."""
+        return math.ceil(self.runs / self.rounds)
+
+
+BENCH = Protocol()
+"""For a figure that is told."""
+PROBES = Protocol(
+    rounds=10, runs=20, seconds=0, warm_up=WarmUp(least_s=0, most_s=0.4), stop=StoppingRule()
+)
+"""For many networks at once, on a machine that also does other things."""
 
 
 @dataclass(frozen=True)
@@ -80,71 +141,51 @@ class Runs:
     steady: bool
 
 
-def warm_up(call: Call, most_seconds: float | None = None) -> bool:
-    """Repeat ``call`` until the median of 50 runs changes by less than 1 %, 1 to 30 seconds.
-
-    Args:
-        call: What is run.
-        most_seconds: Upper bound instead of the 30 seconds.
+def warm_up(call: Call, bounds: WarmUp = BENCH.warm_up) -> bool:
+    """Repeat ``call`` until the median of 50 runs changes by less than 1 %.
 
     Returns:
-        Whether it settled.
+        Whether it settled before the time was over.
     """
-    most = _MAX_WARMUP_S if most_seconds is None else most_seconds
     start, times = time.perf_counter(), list[float]()
-    while (spent := time.perf_counter() - start) < most:
+    while (spent := time.perf_counter() - start) < bounds.most_s:
         times.append(_timed(call))
-        if len(times) >= 2 * _WINDOW and spent >= _MIN_WARMUP_S and len(times) % _WINDOW == 0:
+        if len(times) >= 2 * _WINDOW and spent >= bounds.least_s and len(times) % _WINDOW == 0:
             before, now = np.median(times[-2 * _WINDOW : -_WINDOW]), np.median(times[-_WINDOW:])
             if abs(now - before) < _STEADY * before:
                 return True
     return False
 
 
-def measure(
-    calls: Mapping[str, Call],
-    *,
-    seconds: float = 10.0,
-    min_runs: int = 1000,
-    most_warm_up_s: float | None = None,
-) -> dict[str, Latency]:
-    """Measure several calls side by side, in 20 alternating turns, so that drift hits all alike.
+def measure(calls: Mapping[str, Call], protocol: Protocol = BENCH) -> dict[str, Latency]:
+    """Measure several calls side by side, in one block of the protocol.
 
     Args:
         calls: By name.
-        seconds: Lower bound of the measuring time of each call.
-        min_runs: Lower bound of the runs of each call.
-        most_warm_up_s: See :func:`warm_up`.
+        protocol: How long, and in how many rounds.
     """
-    runs = time_runs(calls, seconds=seconds, min_runs=min_runs, most_warm_up_s=most_warm_up_s)
+    runs = time_runs(calls, protocol)
     return {name: Latency.of(one.seconds, steady=one.steady) for name, one in runs.items()}
 
 
-def time_runs(
-    calls: Mapping[str, Call],
-    *,
-    seconds: float,
-    min_runs: int,
-    most_warm_up_s: float | None = None,
-    rounds: int = _ROUNDS,
-) -> dict[str, Runs]:
-    """Return the run times behind :func:`measure`, which has the same arguments but ``rounds``."""
-    steady = {name: warm_up(call, most_warm_up_s) for name, call in calls.items()}
+def time_runs(calls: Mapping[str, Call], protocol: Protocol) -> dict[str, Runs]:
+    """Return the run times behind :func:`measure`."""
+    steady = {name: warm_up(call, protocol.warm_up) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    with progress("measuring", rounds * len(calls)) as meter:
-        for _ in range(rounds):
+    with progress("measuring", protocol.rounds * len(calls)) as meter:
+        for _ in range(protocol.rounds):
             for name, call in calls.items():
                 # The first run of a turn pays for what the other call left in the caches.
                 call()
-                times[name] += _turn(call, seconds / rounds, math.ceil(min_runs / rounds))
+                times[name] += _turn(call, protocol)
                 meter.advance()
     return {name: Runs(times[name], steady[name]) for name in calls}
 
 
-def _turn(call: Call, seconds: float, runs: int) -> list[float]:
+def _turn(call: Call, protocol: Protocol) -> list[float]:
     times: list[float] = []
     spent = 0.0
-    while spent < seconds or len(times) < runs:
+    while spent < protocol.seconds / protocol.rounds or len(times) < protocol.turn_runs:
         times.append(_timed(call))
         spent += times[-1]
     return times

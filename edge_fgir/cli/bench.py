@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -13,7 +13,7 @@ from edge_fgir.cli._choices import TrustOption
 from edge_fgir.cli._there import bench_on
 
 if TYPE_CHECKING:
-    from edge_fgir.benchmarking.bench import Mode
+    from edge_fgir.benchmarking.bundle_bench import Baseline, Mode
 
 
 @app.command()
@@ -25,7 +25,7 @@ def bench(
     ] = None,
     mode: Annotated[
         str,
-        typer.Option(help="burst; sustained: frames back to back, until heat shows; or glance."),
+        typer.Option(help="burst; sustained: frames back to back, until heat shows; or quick."),
     ] = "burst",
     fps: Annotated[
         float | None,
@@ -59,8 +59,8 @@ def bench(
         body = bench_on(host, bench, given)
     else:
         with Classifier.open(bundle, device_choice(device), trust) as model:
-            rival = _torch_call(against) if against is not None else None
-            body = run(model, seconds=seconds, mode=cast("Mode", mode), fps=fps, rival=rival)
+            baseline = _torch_call(against) if against is not None else None
+            body = run(model, seconds=seconds, mode=cast("Mode", mode), fps=fps, baseline=baseline)
         body["environment"] = environment().model_dump(mode="json")
     if out is not None:
         write_result(out, "latency", body)
@@ -106,10 +106,11 @@ def _findings(body: dict[str, Any]) -> Iterator[str]:
     yield "certified" if body["certified"] else f"not certified: {reasons}"
 
 
-def _torch_call(run: Path) -> tuple[str, Callable[[], object]]:
+def _torch_call(run: Path) -> Baseline:
     need("torch", "train", "--against")
     import torch
 
+    from edge_fgir.benchmarking.bundle_bench import Baseline
     from edge_fgir.models.trained import load_trained
 
     trained, model = load_trained(run)
@@ -119,4 +120,4 @@ def _torch_call(run: Path) -> tuple[str, Callable[[], object]]:
         with torch.inference_mode():
             return model(image)
 
-    return "torch eager fp32", call
+    return Baseline("torch eager fp32", call)

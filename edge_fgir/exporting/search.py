@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking import measure
+from edge_fgir.benchmarking import Protocol, WarmUp, measure
 from edge_fgir.exporting.backends import Backend
 from edge_fgir.exporting.calibration import CalibrationSet
 from edge_fgir.exporting.gates import ParityReport, Stage, compare
@@ -19,7 +19,7 @@ from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Precision
 
 _SENSITIVITY_IMAGES = 32
-_SECONDS, _RUNS, _WARM_UP_S = 1.0, 60, 5.0
+_PROTOCOL = Protocol(runs=60, seconds=1.0, warm_up=WarmUp(most_s=5.0))
 _AS_FAST = 1.03
 """Latencies closer than this are taken as equal; the smaller error then decides."""
 
@@ -208,7 +208,7 @@ class Search:
         here = {name: call for name, call in calls.items() if call is not None}
         if not here:
             return trials
-        found = measure(here, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
+        found = measure(here, _PROTOCOL)
         return [replace(trial, p50_ms=found[trial.name].p50_ms) for trial in trials]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_fgir._errors import GateError, InputError
-from edge_fgir.benchmarking.bench import FRAME
+from edge_fgir.benchmarking.bundle_bench import FRAME
 from edge_fgir.data import DataSet, labels_of, prepared_images
 from edge_fgir.evaluation import answers_of, top_k, wilson_interval
 from edge_fgir.exporting import Target, export

@@ -7,17 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
+from typing import Protocol as Interface
 
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir._files import sha256
 from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.bench import FRAME, NETWORK, scope_calls
-from edge_fgir.benchmarking.protocol import Call
+from edge_fgir.benchmarking.bundle_bench import FRAME, NETWORK, scope_calls
+from edge_fgir.benchmarking.interleaving import Interleaved, interleave
+from edge_fgir.benchmarking.protocol import PROBES, Call
 from edge_fgir.benchmarking.remote import bench_there
-from edge_fgir.profiling.turns import APART, Turns, time_in_turns
 from edge_fgir.runtime import Bundle, Classifier, Device
 
 _REPEATS = 3
@@ -44,7 +43,7 @@ class Timed:
     disturbed: bool
 
 
-class Rig(Protocol):
+class Rig(Interface):
     """A device that bundles can be timed on."""
 
     name: str
@@ -83,7 +82,7 @@ class LocalRig:
                 for scope, call in scope_calls(model).items():
                     calls[f"{place} {scope}"] = call
             # Frames only tell what comes on top of the network.
-            turns = time_in_turns(calls, brief=[name for name in calls if FRAME in name])
+            turns = interleave(calls, PROBES, brief=[name for name in calls if FRAME in name])
         finally:
             for model in models:
                 model.close()
@@ -131,7 +130,7 @@ class RemoteRig:
     def _time(self, bundle: Bundle) -> Timed:
         best: Timed | None = None
         for _ in range(_REPEATS):
-            body = self._there(bundle, "--mode=glance")
+            body = self._there(bundle, "--mode=quick")
             scopes = body["scopes"]
             found = Timed(
                 network_ms=scopes[NETWORK]["p50_ms"],
@@ -181,15 +180,15 @@ def _versions(environment: dict[str, Any]) -> dict[str, str]:
     return {name: known[name] for name in _RUNTIMES if name in known}
 
 
-def _timed(turns: dict[str, Turns], place: int) -> Timed:
+def _timed(turns: dict[str, Interleaved], place: int) -> Timed:
     network, frame = (turns[f"{place} {scope}"] for scope in (NETWORK, FRAME))
     return Timed(
         network_ms=1e3 * network.seconds,
         frame_ms=1e3 * frame.seconds,
-        tail=max(float(np.percentile(frame.all, 99) / np.median(frame.all)), 1.0),
+        tail=frame.tail,
         disturbed=network.disturbed,
     )
 
 
 def _apart(first: float, second: float) -> bool:
-    return abs(first - second) > APART * min(first, second)
+    return abs(first - second) > 0.05 * min(first, second)

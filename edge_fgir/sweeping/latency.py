@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
-from edge_fgir.benchmarking import environment, measure
+from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.models.folding import folded
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.trained import TrainedModel, load_trained
@@ -20,7 +20,7 @@ from edge_fgir.sweeping.cell_run import reason_of
 LATENCIES = "latency.json"
 NOT_ASKED: dict[str, Any] = {"ms": None, "ms_note": "not measured (--no-latency)"}
 
-_SECONDS, _RUNS, _WARM_UP_S = 2.0, 100, 5.0
+_PROTOCOL = Protocol(runs=100, seconds=2.0, warm_up=WarmUp(most_s=5.0))
 _AT_ONCE = 8
 """Networks that take turns: all of them lie in memory."""
 _DIGITS = 12
@@ -72,7 +72,7 @@ class Stopwatch:
                 self._refused[key] = reason_of(error)
         if not calls:
             return
-        found = measure(calls, seconds=_SECONDS, min_runs=_RUNS, most_warm_up_s=_WARM_UP_S)
+        found = measure(calls, _PROTOCOL)
         for key, latency in found.items():
             self._known[key] = {"measured": new[key][1], **latency.to_dict()}
         write_json(self._file, self._known)

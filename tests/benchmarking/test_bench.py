@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,13 +8,20 @@ import pytest
 from fake_machine import Clock
 
 from edge_fgir import InputError
-from edge_fgir.benchmarking import bench, pace, power, protocol, sustained, watch
+from edge_fgir.benchmarking import (
+    Protocol,
+    WarmUp,
+    bundle_bench,
+    fixed_rate,
+    power,
+    protocol,
+    sustained,
+    watch,
+)
+from edge_fgir.benchmarking.bundle_bench import Baseline
 from edge_fgir.benchmarking.protocol import Runs
 
 pytestmark = pytest.mark.unit
-
-# The package's function of the same name hides the module.
-MODULE = import_module("edge_fgir.benchmarking.bench")
 
 COUNTER = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
 RAPL = "sys/class/powercap/intel-rapl:0/"
@@ -67,10 +73,8 @@ class Model:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock(100.0)
-    for module in (protocol, pace, power, sustained):
+    for module in (protocol, fixed_rate, power, sustained):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
-    monkeypatch.setattr(MODULE, "_MIN_RUNS", 40)
     monkeypatch.setattr(watch, "PERIOD_S", 600.0)
     return clock
 
@@ -80,6 +84,13 @@ def model(machine, clock, monkeypatch) -> Model:
     model = Model(machine, clock)
     monkeypatch.setattr(clock, "sleep", lambda seconds: model.pass_time(seconds, watts=4))
     return model
+
+
+SHORT = Protocol(runs=40, warm_up=WarmUp(least_s=0))
+
+
+def bench(model, **options):
+    return bundle_bench.bench(model, protocol=SHORT, **options)
 
 
 def test_a_quiet_run_is_certified(machine, model):
@@ -105,7 +116,7 @@ def test_a_quiet_run_is_certified(machine, model):
 def test_both_repeats_count_and_both_must_have_settled(machine, model, monkeypatch):
     repeats = iter((Runs([0.002] * 9, True), Runs([0.004], False)))
     monkeypatch.setattr(
-        MODULE, "time_runs", lambda calls, **bounds: dict.fromkeys(calls, next(repeats))
+        bundle_bench, "time_runs", lambda calls, protocol: dict.fromkeys(calls, next(repeats))
     )
     body = bench(model, system=machine.system)
     assert (body["n"], body["steady"]) == (10, False)
@@ -140,6 +151,17 @@ def test_frames_on_a_clock(machine, model):
     assert body["energy"]["joules_per_frame"] == pytest.approx(0.03, rel=1e-3)
 
 
+def test_scopes_take_the_time_that_is_asked_for(machine, model):
+    body = bench(model, seconds=30, system=machine.system)
+    assert body["scopes"]["network"]["n"] == pytest.approx(15_000, abs=100)
+
+
+def test_a_quick_measurement_is_never_certified(machine, model):
+    body = bench(model, mode="quick", system=machine.system)
+    assert body["mode"] == "quick"
+    assert body["uncertified_because"] == ["a quick measurement has few runs"]
+
+
 def test_a_throttled_run_says_so(machine, model):
     call = model.infer
     model.infer = lambda batch: (setattr(model, "events", 6), call(batch))
@@ -149,10 +171,10 @@ def test_a_throttled_run_says_so(machine, model):
     assert list(body["watch"]["throttling"]["events"]) == ["cpu0 core_throttle_count"]
 
 
-def test_a_rival_is_measured_beside_and_hides_the_memory(machine, model):
-    rival = ("torch", lambda: model.pass_time(0.008, watts=10))
+def test_a_baseline_is_measured_beside_and_hides_the_memory(machine, model):
+    baseline = Baseline("torch", lambda: model.pass_time(0.008, watts=10))
     machine.write({"proc/self/status": "VmHWM: 1024 kB"})
-    body = bench(model, seconds=0.2, rival=rival, system=machine.system)
+    body = bench(model, seconds=0.2, baseline=baseline, system=machine.system)
     assert body["rival"]["times_slower"] == pytest.approx(4)
     assert set(body["repeats_p50_ms"]) == {"network", "frame_to_decision", "torch"}
     assert body["peak_memory_mb"] is None

@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from edge_fgir.benchmarking.memory import peak_memory_mb
 from edge_fgir.benchmarking.preconditions import preconditions
 from edge_fgir.benchmarking.sysfs import HERE, ranges
 
@@ -104,12 +103,6 @@ def test_a_machine_that_tells_nothing(machine):
 def test_this_machine_can_be_described():
     found = preconditions(HERE)
     assert json.loads(json.dumps(found)) == found
-
-
-def test_peak_memory(machine):
-    assert peak_memory_mb(machine.system) is None
-    machine.write({"proc/self/status": "Name:\tx\nVmHWM:\t  137216 kB\nVmRSS:\t 5 kB"})
-    assert peak_memory_mb(machine.system) == 134.0
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_fgir.benchmarking import Latency, bench, measure, protocol, warm_up
+from edge_fgir.benchmarking import Latency, Protocol, WarmUp, bench, measure, protocol, warm_up
+from edge_fgir.benchmarking.bundle_bench import Baseline
 from edge_fgir.runtime import Classifier
 
 pytestmark = pytest.mark.unit
+
+
+COLD = WarmUp(least_s=0, most_s=0)
 
 
 class Clock:
@@ -123,22 +127,20 @@ def test_a_call_too_slow_for_two_windows_is_not_called_steady(clock):
     assert len(clock.calls) == 60
 
 
-def test_calls_take_twenty_turns(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
-    calls = {name: clock.call(0.01, name) for name in ("network", "frame", "rival")}
-    measure(calls, seconds=0.1, min_runs=60)
+def test_calls_take_twenty_turns(clock):
+    calls = {name: clock.call(0.01, name) for name in ("network", "frame", "baseline")}
+    measure(calls, Protocol(seconds=0.1, runs=60, warm_up=COLD))
     turns = [(name, len(list(runs))) for name, runs in groupby(clock.calls)]
-    assert turns == [("network", 4), ("frame", 4), ("rival", 4)] * 20
+    assert turns == [("network", 4), ("frame", 4), ("baseline", 4)] * 20
 
 
-def test_the_first_run_of_a_turn_is_not_counted(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
+def test_the_first_run_of_a_turn_is_not_counted(clock):
 
     def duration(name: str):
         return lambda run: 0.001 if clock.calls[-2:] == [name, name] else 0.5
 
     calls = {name: clock.call(duration(name), name) for name in "ab"}
-    found = measure(calls, seconds=0.01, min_runs=100)
+    found = measure(calls, Protocol(seconds=0.01, runs=100, warm_up=COLD))
     for latency in found.values():
         assert latency.max_ms == pytest.approx(1)
 
@@ -146,26 +148,25 @@ def test_the_first_run_of_a_turn_is_not_counted(clock, monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "min_runs", "runs"), [(0.1, 1000, 1000), (30.0, 10, 3000), (1.0, 110, 120)]
 )
-def test_both_bounds_are_kept(clock, monkeypatch, seconds, min_runs, runs):
-    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
-    (found,) = measure({"a": clock.call(0.01)}, seconds=seconds, min_runs=min_runs).values()
+def test_both_bounds_are_kept(clock, seconds, min_runs, runs):
+    (found,) = measure(
+        {"a": clock.call(0.01)}, Protocol(seconds=seconds, runs=min_runs, warm_up=COLD)
+    ).values()
     assert runs <= found.n <= runs + 20
     assert found.p50_ms == pytest.approx(10)
 
 
-def test_every_call_gets_the_same_time(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
+def test_every_call_gets_the_same_time(clock):
     calls = {"fast": clock.call(0.001, "fast"), "slow": clock.call(0.1, "slow")}
-    found = measure(calls, seconds=3, min_runs=10)
+    found = measure(calls, Protocol(seconds=3, runs=10, warm_up=COLD))
     assert 3000 <= found["fast"].n <= 3020
     assert found["slow"].n == 40
     assert found["fast"].p50_ms == pytest.approx(1)
     assert found["slow"].p50_ms == pytest.approx(100)
 
 
-def test_a_thousand_runs_unless_said_otherwise(clock, monkeypatch):
-    monkeypatch.setattr(protocol, "warm_up", lambda call, most: True)
-    (found,) = measure({"a": clock.call(0.1)}, seconds=1).values()
+def test_a_thousand_runs_unless_said_otherwise(clock):
+    (found,) = measure({"a": clock.call(0.1)}, Protocol(seconds=1, warm_up=COLD)).values()
     assert found.n == 1000
 
 
@@ -174,7 +175,7 @@ def test_each_call_is_warmed_up_and_says_whether_it_settled(clock):
         "steady": clock.call(0.01, "steady"),
         "restless": clock.call(lambda run: 0.01 * 1.001**run, "restless"),
     }
-    found = measure(calls, seconds=0.1, min_runs=25)
+    found = measure(calls, Protocol(seconds=0.1, runs=25))
     assert (found["steady"].steady, found["restless"].steady) == (True, False)
 
 
@@ -199,10 +200,12 @@ def test_bench_measures_the_network_and_the_way_from_the_frame(tiny_bundle, quic
 
 
 @pytest.mark.export
-def test_bench_measures_a_rival_in_the_same_run(tiny_bundle, quick_bench):
+def test_bench_measures_a_baseline_in_the_same_run(tiny_bundle, quick_bench):
     runs = []
     with Classifier.open(tiny_bundle) as model:
-        body = bench(model, seconds=0.01, rival=("torch", lambda: runs.append(sum(range(3000)))))
+        body = bench(
+            model, seconds=0.01, baseline=Baseline("torch", lambda: runs.append(sum(range(3000))))
+        )
     assert body["rival"]["name"] == "torch"
     assert 100 <= body["rival"]["n"] < len(runs)
     ratio = body["rival"]["p50_ms"] / body["scopes"]["network"]["p50_ms"]

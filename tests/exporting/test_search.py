@@ -64,13 +64,11 @@ class Network:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_fgir.benchmarking import protocol
+    from edge_fgir.benchmarking import Protocol, WarmUp
     from edge_fgir.exporting import search
 
-    monkeypatch.setattr(search, "_SECONDS", 0.01)
-    monkeypatch.setattr(search, "_RUNS", 20)
-    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
-    monkeypatch.setattr(search, "_WARM_UP_S", 0.05)
+    warm_up = WarmUp(least_s=0, most_s=0.05)
+    monkeypatch.setattr(search, "_PROTOCOL", Protocol(runs=20, seconds=0.01, warm_up=warm_up))
 
 
 def choose(base: Network, *, float_too: bool = True, foreign: bool = False) -> Choice:

@@ -13,7 +13,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
 from edge_fgir import Classifier, InputError
-from edge_fgir.benchmarking.results import read_result
+from edge_fgir.benchmarking import Protocol, WarmUp, read_result
+from edge_fgir.benchmarking.protocol import StoppingRule
 from edge_fgir.data import open_data
 from edge_fgir.exporting import read_target
 from edge_fgir.models.setting import Setting
@@ -30,7 +31,6 @@ from edge_fgir.profiling import (
     profile,
     rigs,
     space,
-    turns,
 )
 from edge_fgir.profiling import finalists as finalists_module
 from edge_fgir.profiling.measured import MeasuredModel
@@ -55,11 +55,10 @@ def quick(monkeypatch):
 @pytest.fixture
 def real(monkeypatch):
     """Everything is real, and short."""
-    monkeypatch.setattr(turns, "_ROUNDS", 1)
-    monkeypatch.setattr(turns, "_MOST", 4)
-    monkeypatch.setattr(turns, "_WARM_UP_S", 0.05)
+    short = Protocol(rounds=1, runs=2, warm_up=WarmUp(most_s=0.05), stop=StoppingRule(most=4))
+    monkeypatch.setattr(rigs, "PROBES", short)
     monkeypatch.setattr(rigs, "_REPEATS", 1)
-    monkeypatch.setattr(rigs, "_MODE", "glance")
+    monkeypatch.setattr(rigs, "_MODE", "quick")
     monkeypatch.setattr(finalists_module, "_BENCH_S", 0.1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +11,9 @@ import pytest
 pytest.importorskip("openvino")
 
 from edge_fgir import EdgeFgirError
-from edge_fgir.profiling import rigs, turns
+from edge_fgir.benchmarking import Protocol, WarmUp, bench
+from edge_fgir.benchmarking.protocol import StoppingRule
+from edge_fgir.profiling import rigs
 from edge_fgir.profiling.rigs import LocalRig, RemoteRig, fingerprint
 from edge_fgir.runtime import Bundle
 
@@ -25,9 +26,8 @@ def bundle(tiny_bundle):
 
 
 def test_both_scopes_of_a_bundle_are_timed(bundle, monkeypatch):
-    monkeypatch.setattr(turns, "_ROUNDS", 2)
-    monkeypatch.setattr(turns, "_MOST", 4)
-    monkeypatch.setattr(turns, "_WARM_UP_S", 0.02)
+    short = Protocol(rounds=2, runs=4, warm_up=WarmUp(most_s=0.02), stop=StoppingRule(most=4))
+    monkeypatch.setattr(rigs, "PROBES", short)
     first, second = LocalRig().time([bundle, bundle])
     for found in (first, second):
         assert 0 < found.network_ms < found.frame_ms
@@ -37,7 +37,7 @@ def test_both_scopes_of_a_bundle_are_timed(bundle, monkeypatch):
 def test_models_are_closed_whatever_happens(bundle, monkeypatch):
     closed = []
     monkeypatch.setattr(rigs.Classifier, "close", lambda self: closed.append(self))
-    monkeypatch.setattr(turns, "time_runs", lambda calls, **options: 1 / 0)
+    monkeypatch.setattr(rigs, "interleave", lambda *calls, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         LocalRig().time([bundle, bundle])
     assert len(closed) == 2
@@ -82,7 +82,7 @@ def test_a_machine_behind_ssh_is_asked_for_a_glance(bundle, monkeypatch):
     monkeypatch.setattr(rigs, "bench_there", there)
     rig = RemoteRig("pi@board", lambda line: None)
     (found,) = rig.time([bundle])
-    assert asked == [("pi@board", ["--mode=glance"])]
+    assert asked == [("pi@board", ["--mode=quick"])]
     assert (found.network_ms, found.frame_ms, found.tail) == (5.0, 6.0, 1.5)
     assert rig.identity()["processor"] == "A76"
     assert rig.versions() == {"onnxruntime": "1.24.4"}
@@ -114,9 +114,8 @@ def test_a_fingerprint_tells_devices_apart():
 def test_a_glance_is_quick_and_never_certified(bundle, quick_bench):
     from edge_fgir.runtime import Classifier
 
-    bench = import_module("edge_fgir.benchmarking.bench")
     with Classifier.open(bundle.path) as model:
-        body = bench.bench(model, mode="glance", seconds=0.1)
+        body = bench(model, mode="quick", seconds=0.1)
     assert not body["certified"]
-    assert body["uncertified_because"][0] == "a glance has few runs"
-    assert body["mode"] == "glance"
+    assert body["uncertified_because"][0] == "a quick measurement has few runs"
+    assert body["mode"] == "quick"

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
 from edge_fgir._errors import GateError
-from edge_fgir.benchmarking import Latency, protocol
+from edge_fgir.benchmarking import Latency, Protocol, WarmUp
 from edge_fgir.exporting import graph
 from edge_fgir.sweeping import latency
 from edge_fgir.sweeping.latency import Stopwatch
@@ -22,8 +22,9 @@ pytestmark = pytest.mark.export
 
 
 def test_a_network_is_measured_once(tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
-    monkeypatch.setattr(latency, "_SECONDS", 0.1)
+    monkeypatch.setattr(
+        latency, "_PROTOCOL", Protocol(runs=100, seconds=0.1, warm_up=WarmUp(least_s=0))
+    )
     found = Stopwatch(tmp_path).measure([tiny_run])[0]
     assert found["ms"] > 0
     assert found["ms_note"] == ""
@@ -45,7 +46,7 @@ def test_networks_take_turns_a_few_at_a_time(tiny_run, tmp_path, monkeypatch):
         runs.append(run)
     groups = []
 
-    def measure(calls, **options):
+    def measure(calls, protocol):
         groups.append(len(calls))
         assert [call() for call in calls.values()]
         return {key: Latency.of([0.001 * (n + 1)], steady=True) for n, key in enumerate(calls)}

@@ -23,7 +23,7 @@ pytest.importorskip("ray")
 import torch
 from safetensors.torch import load_file
 
-from edge_fgir.benchmarking import protocol
+from edge_fgir.benchmarking import Protocol, WarmUp
 from edge_fgir.data import open_data
 from edge_fgir.sweeping import latency, read_sweep, run_sweep
 from edge_fgir.sweeping.cells import Cell, make_cells
@@ -125,8 +125,9 @@ def test_a_killed_sweep_goes_on(
     before = {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}
 
     write_sweep(tmp_path, photos, list=[{"epochs": 1}, {"epochs": 10}, {"batch_size": 1000}])
-    monkeypatch.setattr(protocol, "_MIN_WARMUP_S", 0.0)
-    monkeypatch.setattr(latency, "_SECONDS", 0.1)
+    monkeypatch.setattr(
+        latency, "_PROTOCOL", Protocol(runs=100, seconds=0.1, warm_up=WarmUp(least_s=0))
+    )
     done = run_cli("sweep", path, "--out", out, "--json")
     assert done.code == 1
     assert before == {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}

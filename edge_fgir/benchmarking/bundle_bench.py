@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking.certificate import certify
 from edge_fgir.benchmarking.conditions import Conditions
-from edge_fgir.benchmarking.memory import peak_memory_mb
-from edge_fgir.benchmarking.pace import Pace, keep_pace
+from edge_fgir.benchmarking.fixed_rate import FixedRate, run_at_fixed_rate
 from edge_fgir.benchmarking.power import energy, find_meter, idle, metered
 from edge_fgir.benchmarking.preconditions import preconditions
-from edge_fgir.benchmarking.protocol import Call, Latency, Runs, time_runs
+from edge_fgir.benchmarking.protocol import BENCH, Call, Latency, Protocol, Runs, WarmUp, time_runs
 from edge_fgir.benchmarking.sustained import Sustained, sustain
-from edge_fgir.benchmarking.sysfs import HERE, System
+from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
 from edge_fgir.benchmarking.watch import Watcher
 from edge_fgir.runtime import Classifier
 
@@ -26,15 +25,27 @@ FRAME_SIZE = (480, 640)
 """Height and width of the camera frame in scope ``frame_to_decision``, pixels."""
 NETWORK, FRAME = "network", "frame_to_decision"
 
-Mode = Literal["burst", "sustained", "glance"]
-SECONDS: dict[Mode, float] = {"burst": 10.0, "sustained": 600.0, "glance": 2.0}
+Mode = Literal["burst", "sustained", "quick"]
+SECONDS: dict[Mode, float] = {"burst": 10.0, "sustained": 600.0, "quick": 2.0}
 """Measuring time where none is given."""
 FIXED_RATE = "fixed_rate"
 """The mode that a result with frames on a clock has."""
+PROTOCOLS: dict[Mode, Protocol] = {
+    "burst": BENCH,
+    "sustained": BENCH,
+    "quick": Protocol(runs=80, seconds=2.0, warm_up=WarmUp(most_s=1.0)),
+}
+"""How the two scopes are measured, both repeats together."""
 
-_REPEATS, _MIN_RUNS = 2, 1000
-_GLANCE_RUNS, _GLANCE_WARM_UP_S = 80, 1.0
+_REPEATS = 2
 _NO_ENERGY = "in burst mode two scopes take turns: --mode sustained and --fps measure energy"
+
+
+class Baseline(NamedTuple):
+    """Something to measure in the same run as a bundle, such as the network in torch."""
+
+    name: str
+    call: Call
 
 
 def bench(
@@ -43,7 +54,8 @@ def bench(
     seconds: float | None = None,
     mode: Mode = "burst",
     fps: float | None = None,
-    rival: tuple[str, Call] | None = None,
+    baseline: Baseline | None = None,
+    protocol: Protocol | None = None,
     system: System = HERE,
 ) -> dict[str, Any]:
     """Measure a bundle in two scopes, and then as the mode has it.
@@ -57,9 +69,10 @@ def bench(
         model: An open bundle.
         seconds: Measuring time, at least: of each scope in mode ``burst``, else of the frames,
             before which the scopes take ten seconds at most. By default as ``SECONDS`` says.
-        mode: ``burst``: the scopes alone; ``glance``: so, with few runs, and never certified.
+        mode: ``burst``: the scopes alone; ``quick``: the same with few runs, never certified.
         fps: Frames a second; not with mode ``sustained``.
-        rival: Name and call of something to measure beside the scopes (the torch model, say).
+        baseline: Something to measure beside the scopes.
+        protocol: How the scopes are measured; by default as ``PROTOCOLS`` says.
         system: Where sensors are looked for.
 
     Returns:
@@ -67,53 +80,58 @@ def bench(
         the last tenth of the sustained time, or from each frame's arrival.
 
     Raises:
-        InputError: The mode is none of ours, or does not go with ``fps``.
+        InputError: There is no such mode, or it does not go with ``fps``.
     """
     if mode not in get_args(Mode):
         raise InputError(f"mode {mode}", f"one of {', '.join(get_args(Mode))}")
     if fps is not None and mode != "burst":
         raise InputError(f"frames a second in mode {mode}", "one of the two", "leave one out")
     seconds = SECONDS[mode] if seconds is None else seconds
+    protocol = PROTOCOLS[mode] if protocol is None else protocol
     calls = scope_calls(model)
-    work = _work(calls[FRAME], mode, fps, seconds)
-    if rival is not None:
-        calls[rival[0]] = rival[1]
+    frames = _frames(calls[FRAME], mode, fps, seconds)
+    scopes_s = seconds if frames is None else min(seconds, protocol.seconds)
+    repeat = protocol.model_copy(
+        update={"runs": -(-protocol.runs // _REPEATS), "seconds": scopes_s / _REPEATS}
+    )
+    if baseline is not None:
+        calls[baseline.name] = baseline.call
 
     before = preconditions(system)
-    meter = find_meter(system) if work else _NO_ENERGY
+    meter = find_meter(system) if frames else _NO_ENERGY
     resting = idle(meter)
     conditions = Conditions(system)
     with Watcher(conditions.sample) as watcher:
-        repeats = [_repeat(calls, min(seconds, SECONDS["burst"]), mode) for _ in range(_REPEATS)]
-        found, busy = metered(meter, work or _nothing)
-    memory = _memory(system, rival)  # before the summary takes some
+        repeats = [time_runs(calls, repeat) for _ in range(_REPEATS)]
+        answered, busy = metered(meter, frames or _nothing)
+    memory = _memory(system, baseline)  # before the summary takes some
 
-    runs = {name: [one[name] for one in repeats] for name in calls}
-    latencies = {name: _together(ones) for name, ones in runs.items()}
-    medians = {name: _medians(ones) for name, ones in runs.items()}
+    runs = {name: [each[name] for each in repeats] for name in calls}
+    latencies = {name: _together(both) for name, both in runs.items()}
+    medians = {name: _medians(both) for name, both in runs.items()}
     kind = FIXED_RATE if fps is not None else mode
-    if found is not None:
-        medians[kind] = found.medians
-    top = found.latency if found is not None else latencies[FRAME]
+    if answered is not None:
+        medians[kind] = answered.medians
+    top = answered.latency if answered is not None else latencies[FRAME]
     body = {
         **model.info,
         "model_bytes": model.bundle.model_size,
         "mode": kind,
         "scope": FRAME,
         **top.to_dict(),
-        **certify(conditions, watcher, medians, glanced=mode == "glance").to_dict(),
+        **certify(conditions, watcher, medians, quick=mode == "quick").to_dict(),
         "scopes": {name: latencies[name].to_dict() for name in (NETWORK, FRAME)},
         "repeats_p50_ms": medians,
     }
-    if found is not None:
-        body[kind] = found.to_dict()
-    if rival is not None:
-        beside = latencies[rival[0]]
+    if answered is not None:
+        body[kind] = answered.to_dict()
+    if baseline is not None:
+        beside = latencies[baseline.name]
         slower = beside.p50_ms / latencies[NETWORK].p50_ms
-        body["rival"] = {"name": rival[0], **beside.to_dict(), "times_slower": slower}
+        body["rival"] = {"name": baseline.name, **beside.to_dict(), "times_slower": slower}
     return {
         **body,
-        "energy": energy(meter, resting, busy, found.answered if found is not None else 0),
+        "energy": energy(meter, resting, busy, answered.answered if answered is not None else 0),
         **memory,
         "preconditions": before,
         "watch": {**conditions.to_dict(), "died": watcher.died},
@@ -128,11 +146,11 @@ def scope_calls(model: Classifier) -> dict[str, Call]:
     return {NETWORK: lambda: model.infer(batch), FRAME: lambda: model(frame)}
 
 
-def _work(
+def _frames(
     decide: Call, mode: Mode, fps: float | None, seconds: float
-) -> Callable[[], Sustained | Pace] | None:
+) -> Callable[[], Sustained | FixedRate] | None:
     if fps is not None:
-        return partial(keep_pace, decide, fps, seconds)
+        return partial(run_at_fixed_rate, decide, fps, seconds)
     return partial(sustain, decide, seconds) if mode == "sustained" else None
 
 
@@ -140,28 +158,20 @@ def _nothing() -> None:
     pass
 
 
-def _repeat(calls: dict[str, Call], seconds: float, mode: Mode) -> dict[str, Runs]:
-    glance = mode == "glance"
-    return time_runs(
-        calls,
-        seconds=seconds / _REPEATS,
-        min_runs=(_GLANCE_RUNS if glance else _MIN_RUNS) // _REPEATS,
-        most_warm_up_s=_GLANCE_WARM_UP_S if glance else None,
-    )
-
-
 def _together(repeats: Sequence[Runs]) -> Latency:
-    seconds = chain.from_iterable(one.seconds for one in repeats)
-    return Latency.of(list(seconds), steady=all(one.steady for one in repeats))
+    seconds = chain.from_iterable(each.seconds for each in repeats)
+    return Latency.of(list(seconds), steady=all(each.steady for each in repeats))
 
 
 def _medians(repeats: Sequence[Runs]) -> tuple[float, float] | None:
-    first, second = (float(np.median(one.seconds) * 1e3) for one in repeats)
+    first, second = (float(np.median(each.seconds) * 1e3) for each in repeats)
     return first, second
 
 
-def _memory(system: System, rival: tuple[str, Call] | None) -> dict[str, Any]:
-    if rival is not None:
-        return {"peak_memory_mb": None, "peak_memory_note": f"{rival[0]} is in the same process"}
-    peak = peak_memory_mb(system)
+def _memory(system: System, baseline: Baseline | None) -> dict[str, Any]:
+    if baseline is not None:
+        note = f"{baseline.name} is in the same process"
+        return {"peak_memory_mb": None, "peak_memory_note": note}
+    # The largest resident set of this process so far.
+    peak = kilobytes_to_mb(system.field("proc/self/status", "VmHWM"))
     return {"peak_memory_mb": peak, "peak_memory_note": "" if peak else "the system does not tell"}

@@ -23,7 +23,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Pace:
+class FixedRate:
     """How an engine kept up with a camera.
 
     Attributes:
@@ -78,7 +78,7 @@ class Pace:
         }
 
 
-def keep_pace(call: Call, fps: float, seconds: float) -> Pace:
+def run_at_fixed_rate(call: Call, fps: float, seconds: float) -> FixedRate:
     """Run ``call`` for frames that arrive ``fps`` times a second; see ``RULE``.
 
     Args:
@@ -110,7 +110,7 @@ def keep_pace(call: Call, fps: float, seconds: float) -> Pace:
             meter.advance(min(following, frames) - frame)
             frame = following
         end = max(time.perf_counter(), start + frames / fps)
-    return Pace(
+    return FixedRate(
         fps=fps,
         frames=frames,
         late=len(lateness),

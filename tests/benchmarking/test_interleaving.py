@@ -7,33 +7,33 @@ from itertools import chain, count, repeat
 import numpy as np
 import pytest
 
-from edge_fgir.benchmarking.protocol import Runs
-from edge_fgir.profiling import turns
-from edge_fgir.profiling.turns import time_in_turns
+from edge_fgir.benchmarking import interleaving
+from edge_fgir.benchmarking.interleaving import interleave
+from edge_fgir.benchmarking.protocol import PROBES, Runs, StoppingRule
 
 pytestmark = pytest.mark.unit
 
 CALM, SLOW = [0.010] * 20, [0.013] * 20
-FEWEST, LEAST, MOST = turns._FEWEST, turns._LEAST, turns._MOST
+FEWEST, LEAST, MOST = PROBES.stop.fewest, PROBES.stop.brief, PROBES.stop.most
 
 
 class Script:
-    """What timing finds of each call, stretch by stretch, on a clock of its own."""
+    """What timing finds of each call, block by block, on a clock of its own."""
 
     def __init__(self, monkeypatch):
         self.asked, self.warm_ups, self.now = [], [], 0.0
-        monkeypatch.setattr(turns, "time_runs", self._time_runs)
-        monkeypatch.setattr(turns.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(interleaving, "time_runs", self._time_runs)
+        monkeypatch.setattr(interleaving.time, "monotonic", lambda: self.now)
 
-    def play(self, script, *, brief=(), stretch_s=0.1):
-        self._script = {name: iter(stretches) for name, stretches in script.items()}
-        self._stretch_s = stretch_s
-        return time_in_turns(dict.fromkeys(script, lambda: None), brief)
+    def play(self, script, *, brief=(), block_s=0.1, protocol=PROBES):
+        self._script = {name: iter(blockes) for name, blockes in script.items()}
+        self._block_s = block_s
+        return interleave(dict.fromkeys(script, lambda: None), protocol, brief)
 
-    def _time_runs(self, calls, *, most_warm_up_s, **bounds):
+    def _time_runs(self, calls, protocol):
         self.asked.append(list(calls))
-        self.warm_ups.append(most_warm_up_s)
-        self.now += self._stretch_s
+        self.warm_ups.append(protocol.warm_up.most_s)
+        self.now += self._block_s
         return {name: Runs(next(self._script[name]), steady=True) for name in calls}
 
 
@@ -91,16 +91,16 @@ def test_noise_is_averaged_until_the_times_are_exact(script):
     assert not any(one.disturbed for one in found.values())
 
 
-def test_no_more_time_is_taken_than_allowed(script, monkeypatch):
-    monkeypatch.setattr(turns, "_SECONDS_EACH", 2.5)
+def test_no_more_time_is_taken_than_allowed(script):
+    short = PROBES.model_copy(update={"stop": StoppingRule(seconds=2.5)})
     calls = {str(place): noisy(0.010 + 0.001 * place, 0.2) for place in range(30)}
-    script.play(calls, stretch_s=10.0)
+    script.play(calls, block_s=10.0, protocol=short)
     assert len(script.asked) == 7
 
 
 def test_what_is_very_slow_is_still_compared_with_itself(script):
     calm = {name: repeat(CALM) for name in "bcd"}
-    found = script.play({"a": chain([CALM], repeat(SLOW)), **calm}, stretch_s=1000.0)
+    found = script.play({"a": chain([CALM], repeat(SLOW)), **calm}, block_s=1000.0)
     assert len(script.asked) == FEWEST
     assert {name for name, one in found.items() if one.disturbed} == {"a"}
 
