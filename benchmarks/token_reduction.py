@@ -32,10 +32,14 @@ from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.models import Network, summarize
 from edge_fgir.models.folding import folded
-from edge_fgir.models.reduction import ReducedViT, Reduction
-from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import Stage
-from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.models.reduction import (
+    ReducedViT,
+    Reducer,
+    Reduction,
+    ReductionStage,
+    Tokens,
+    attend,
+)
 from edge_fgir.runtime.manifest import Normalization
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +95,7 @@ def settings_of(network: Case) -> list[Setting]:
 class Blind(Reducer):
     """Keeps the first tokens: what reduction costs when choosing is free."""
 
-    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+    def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
         return Tokens(attend(block, tokens)[0].x[:, : stage.kept])
 

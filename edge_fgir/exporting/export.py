@@ -43,7 +43,7 @@ from edge_fgir.models import count_params
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
-from edge_fgir.models.reduction import KeepRate, Method, ReducedViT
+from edge_fgir.models.reduction import KeepRate, ReducedViT, ReductionName
 from edge_fgir.models.trained import LABELS, TrainedModel, class_difference, load_at, read_labels
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
@@ -75,7 +75,7 @@ def export(
     precision: str = "auto",
     image_size: int | None = None,
     keep_rate: KeepRate | None = None,
-    method: Method | None = None,
+    method: ReductionName | None = None,
     fixed_samples: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     as_zip: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edge_fgir.models.reduction import KeepRate, Method
+from edge_fgir.models.reduction import KeepRate, ReductionName
 
 
 class Setting(NamedTuple):
@@ -12,4 +12,4 @@ class Setting(NamedTuple):
 
     image_size: int
     keep_rate: KeepRate | None = None
-    method: Method | None = None
+    method: ReductionName | None = None

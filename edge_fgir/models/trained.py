@@ -23,7 +23,7 @@ from edge_fgir.models.ila import (
     check_there,
     load_learned,
 )
-from edge_fgir.models.reduction import KeepRate, Method
+from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.runtime import Pixels, Preprocess
 from edge_fgir.runtime.manifest import DataInfo, Normalization
 
@@ -105,7 +105,7 @@ class TrainedModel(BaseModel):
         *,
         image_size: int | None = None,
         keep_rate: KeepRate | None = None,
-        method: Method | None = None,
+        method: ReductionName | None = None,
     ) -> TrainedModel:
         """Return the description of the same weights at another size, keep rate or method.
 
@@ -208,7 +208,7 @@ def load_at(
     *,
     image_size: int | None = None,
     keep_rate: KeepRate | None = None,
-    method: Method | None = None,
+    method: ReductionName | None = None,
 ) -> tuple[TrainedModel, nn.Module]:
     """Load a run's model for another size, keep rate or method (None: its own), to be evaluated.
 

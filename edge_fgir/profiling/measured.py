@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json, write_atomic
 from edge_fgir.exporting import Target
-from edge_fgir.models.reduction import KeepRate, Method
+from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.profiling.builds import build_probes
@@ -42,7 +42,7 @@ class Probe(_Part):
 
     image_size: int
     keep_rate: KeepRate | None
-    method: Method | None
+    method: ReductionName | None
     ms: Annotated[float, Field(gt=0, description="network alone, median")]
     frame_ms: Annotated[float, Field(gt=0, description="frame to decision, median")]
     tail: Annotated[float, Field(ge=1, description="p99 over p50")]

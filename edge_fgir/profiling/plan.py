@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
-from edge_fgir.models.reduction import KeepRate, Method
+from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.budget import Budget
 from edge_fgir.runtime.manifest import Precision
@@ -26,7 +26,7 @@ class Option(_Part):
 
     image_size: Annotated[int, Field(ge=16, description="input side, pixels")]
     keep_rate: Annotated[KeepRate | None, Field(description="of every stage, or one a stage")]
-    method: Annotated[Method | None, Field(description="token reduction")]
+    method: Annotated[ReductionName | None, Field(description="token reduction")]
     precision: Precision
     top1: Annotated[float, Field(description="on the validation split, percent")]
     top1_interval: Annotated[tuple[float, float], Field(description="95 %")]

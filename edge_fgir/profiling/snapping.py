@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from edge_fgir._errors import InputError
+from edge_fgir.models.reduction import METHODS
 from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.design import Tile
 from edge_fgir.profiling.work import Workload
@@ -22,7 +23,9 @@ def snapped(setting: Setting, load: Workload, tile: Tile) -> Setting:
         load: Its model.
         tile: What the device was found to work in.
     """
-    if setting.method not in ("evit", "topk") or tile.size == 1 or setting.keep_rate is None:
+    if setting.method is None or setting.keep_rate is None or tile.size == 1:
+        return setting
+    if not METHODS[setting.method].stage_rate:
         return setting
     rates = list(load.rates_of(setting))
     for place in range(len(rates)):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.reduction import FIXED, Method, Reduction
+from edge_fgir.models.reduction import METHODS, Reduction
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
 
@@ -16,8 +16,6 @@ RATES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 _SCALES = (0.5, 0.625, 0.75, 0.875, 1.0, 1.25)
 """Sides that are tried where training did not say, over the trained one."""
 _STEP, _LEAST = 16, 32
-_TRIED: tuple[Method, ...] = ("evit", "topk", "tome")
-"""Without weights of their own, and of a cost that no picture decides."""
 
 
 class Space:
@@ -41,7 +39,7 @@ class Space:
         self.methods = _methods(reduction)
         self.stages = len(reduction.blocks) if reduction is not None else 0
         self._fixed: tuple[float, ...] = ()
-        if reduction is not None and reduction.method in FIXED:
+        if reduction is not None and METHODS[reduction.method].fixed:
             self._fixed = reduction.rates
         for size in sizes:
             _check(trained, size)
@@ -72,7 +70,7 @@ class Space:
             return ()
         return rate if isinstance(rate, tuple) else (rate,) * self.stages
 
-    def _rates(self, method: Method) -> Iterator[tuple[float, ...]]:
+    def _rates(self, method: str) -> Iterator[tuple[float, ...]]:
         if self._fixed:
             yield self._fixed
         else:
@@ -97,16 +95,16 @@ def _sizes(trained: TrainedModel) -> set[int]:
     return found
 
 
-def _methods(reduction: Reduction | None) -> tuple[Method, ...]:
+def _methods(reduction: Reduction | None) -> tuple[str, ...]:
     """Return the methods that the weights serve, their own first."""
     if reduction is None:
         return ()
-    own = reduction.method
-    others = tuple(one for one in _TRIED if one != own and one in reduction.interchangeable)
-    return others if own in ("none", "ats") else (own, *others)
+    names = (reduction.method, *sorted(reduction.interchangeable - {reduction.method}))
+    # A cost that every picture decides for itself cannot be predicted.
+    return tuple(name for name in names if METHODS[name].drops and not METHODS[name].adaptive)
 
 
-def _legal(method: Method) -> list[float]:
+def _legal(method: str) -> list[float]:
     """Return the keep rates that a method takes."""
     found = []
     for rate in RATES:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_fgir.models import count_params, summarize
-from edge_fgir.models.reduction import ReducedViT, Schedule
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction import ReducedViT, ReductionStage, TokenSchedule
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
 
@@ -81,7 +80,7 @@ class Workload:
         """Tokens in front of the patches."""
         return self._model.layout.prefix if isinstance(self._model, ReducedViT) else 0
 
-    def stage(self, setting: Setting, number: int) -> Stage | None:
+    def stage(self, setting: Setting, number: int) -> ReductionStage | None:
         """Return one of a setting's reductions; None where the model has none."""
         if not isinstance(self._model, ReducedViT):
             return None
@@ -93,7 +92,7 @@ class Workload:
         reduction = trained.network.reduction
         return reduction.rates if reduction is not None else ()
 
-    def _schedule(self, setting: Setting) -> Schedule:
+    def _schedule(self, setting: Setting) -> TokenSchedule:
         model, own = self._model, self._trained.preprocess.size
         trained = self._trained.at(
             image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method

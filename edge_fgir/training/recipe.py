@@ -17,7 +17,7 @@ from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.data.sampling import Sampler
 from edge_fgir.models import Network
-from edge_fgir.models.reduction import WEIGHTLESS, Reduction
+from edge_fgir.models.reduction import METHODS, Reduction
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.preprocess import Kernel
 
@@ -228,10 +228,10 @@ class ElasticSection(_Section):
             )
         if not self.keep_rates:
             return
-        if reduction is None or reduction.method not in WEIGHTLESS:
+        elastic = [m.name for m in METHODS.values() if m.weightless and m.drops]
+        if reduction is None or reduction.method not in elastic:
             raise ValueError(
-                "elastic.keep_rates needs model.reduction.method, one of "
-                + ", ".join(sorted(WEIGHTLESS))
+                "elastic.keep_rates needs model.reduction.method, one of " + ", ".join(elastic)
             )
         if max(self.keep_rates) != reduction.keep_rate:
             raise ValueError(

@@ -10,14 +10,21 @@ from torch import Tensor, nn
 
 from edge_fgir import InputError
 from edge_fgir.models import Network, summarize
-from edge_fgir.models.reduction import METHODS, ReducedViT, Reduction, Shape, macs, make_schedule
-from edge_fgir.models.reduction.ats import sample
+from edge_fgir.models.reduction import (
+    METHODS,
+    ReducedViT,
+    Reduction,
+    TransformerShape,
+    macs,
+    make_schedule,
+)
 from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
-from edge_fgir.models.reduction.dpcknn import cluster
-from edge_fgir.models.reduction.dynamicvit import DynamicViT
-from edge_fgir.models.reduction.evit import EViT
 from edge_fgir.models.reduction.layout import Layout
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.methods.ats import sample
+from edge_fgir.models.reduction.methods.dpcknn import cluster
+from edge_fgir.models.reduction.methods.dynamicvit import DynamicViT
+from edge_fgir.models.reduction.methods.evit import EViT
+from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
 from edge_fgir.training.methods import Batch, CrossEntropy
 from edge_fgir.training.processes import Step
@@ -54,7 +61,7 @@ def test_tokens_and_macs_are_the_papers(method: str, size: int, rate: float, clc
     schedule = make_schedule(reduction, patches, prefix=1, depth=12)
     blocks = SEEN[clca]
     assert [schedule.blocks[b].mlp for b in blocks] == golden("tokens", method, size, rate, clca)
-    counted = macs(schedule, reduction, patches, Shape(768, 12, 16, 200)) / 1e9
+    counted = macs(schedule, reduction, patches, TransformerShape(768, 12, 16, 200)) / 1e9
     assert counted == pytest.approx(golden("macs", method, size, rate, clca), rel=1e-3)
 
 
@@ -75,7 +82,7 @@ def test_the_network_does_what_the_schedule_says(
     if reference:
         seen = [found.blocks[b].mlp_tokens for b in SEEN[clca]]
         assert seen == literal
-    expected = macs(schedule, reduction, model.patches, Shape(768, 12, 16, 200)) / 1e9
+    expected = macs(schedule, reduction, model.patches, TransformerShape(768, 12, 16, 200)) / 1e9
     if method == "dpcknn":
         expected += sum(_clustering(stage) for stage in schedule.stages) / 1e9
     assert found.gmacs == pytest.approx(expected, rel=5e-3)
@@ -225,7 +232,7 @@ def test_evit_keeps_what_the_class_token_sees_and_sums_up_the_rest() -> None:
 
 def test_without_a_class_token_what_all_tokens_see_is_kept() -> None:
     _, block, _, tokens = first_reduction("evit")
-    stage = Stage(block=3, tokens=37, kept=4 + 9, suffix=0)
+    stage = ReductionStage(block=3, tokens=37, kept=4 + 9, suffix=0)
     with torch.inference_mode():
         after = EViT(Layout(prefix=4, class_token=False), fuse=False)(block, tokens, stage).x
         x, weights, _ = attention_map(block, tokens)
@@ -501,7 +508,7 @@ def test_cache_tokens_start_as_the_class_token() -> None:
         ({"method": "tome", "keep_rate": 0.25}, r"keep_rate 0\.25 for tome.*the nearest is 0\.5"),
         ({"method": "none", "keep_rate": 0.5}, "expected a method, such as evit"),
         ({"blocks": (6, 3)}, "different blocks in ascending order"),
-        ({"method": "nothing"}, "method 'nothing'; expected 'none', 'evit'"),
+        ({"method": "nothing"}, "method 'nothing'; expected 'ats', 'dpcknn'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(values: dict[str, Any], said: str) -> None:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from edge_fgir.models.reduction.checkpoints import make_reduced
-from edge_fgir.models.reduction.options import (
-    FIXED,
-    METHODS,
-    WEIGHTLESS,
-    KeepRate,
-    Method,
-    Reduction,
-)
-from edge_fgir.models.reduction.schedule import Schedule, Shape, macs, make_schedule
+from edge_fgir.models.reduction.method import METHODS, ReductionMethod, planned, register
+from edge_fgir.models.reduction.options import KeepRate, Reduction, ReductionName
+from edge_fgir.models.reduction.reducer import Reducer
+from edge_fgir.models.reduction.schedule import TokenSchedule, macs, make_schedule
+from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
+from edge_fgir.models.reduction.tokens import Tokens, attend, take
 from edge_fgir.models.reduction.vit import ReducedViT
 
 __all__ = [
-    "FIXED",
     "METHODS",
-    "WEIGHTLESS",
+    "Arrival",
     "KeepRate",
-    "Method",
     "ReducedViT",
+    "Reducer",
     "Reduction",
-    "Schedule",
-    "Shape",
+    "ReductionMethod",
+    "ReductionName",
+    "ReductionStage",
+    "TokenSchedule",
+    "Tokens",
+    "TransformerShape",
+    "attend",
     "macs",
     "make_reduced",
     "make_schedule",
+    "planned",
+    "register",
+    "take",
 ]

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge_fgir._errors import InputError
 from edge_fgir.models._refusal import refusal
+from edge_fgir.models.reduction import methods  # noqa: F401  registers them
+from edge_fgir.models.reduction.method import METHODS
 
-Method = Literal[
-    "none", "evit", "topk", "tome", "ats", "dynamicvit", "sit", "patchmerger", "dpcknn"
-]
-METHODS: tuple[Method, ...] = get_args(Method)
-"""The seven methods of arXiv 2501.00243, Top-K, and none (for CLA or CLC alone)."""
 
-FIXED: frozenset[Method] = frozenset({"sit", "patchmerger"})
-"""Methods whose weights fit one input size and one keep rate."""
+def _known(name: str) -> str:
+    if name not in METHODS:
+        *names, last = (repr(method) for method in METHODS)
+        known = f"{', '.join(names)} or {last}"
+        raise PydanticCustomError("method", "Input should be {known}", {"known": known})
+    return name
 
-WEIGHTLESS: frozenset[Method] = frozenset({"evit", "topk", "tome", "ats"})
-"""Methods without weights of their own: any model takes them, at any keep rate."""
+
+ReductionName = Annotated[str, AfterValidator(_known)]
+"""Name of a registered method of token reduction."""
 
 LEAST_RATE = 0.1
 """The smallest keep rate of the paper's grid."""
-
-TOME_LEAST = 0.5
-"""ToMe merges pairs: a stage keeps at least half of its tokens."""
-
 
 KeepRate = float | tuple[float, ...]
 """Of every stage, or one a stage."""
@@ -46,7 +45,7 @@ class Reduction(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Annotated[Method, Field(description="what becomes of the other tokens")] = "evit"
+    method: Annotated[ReductionName, Field(description="what becomes of the other tokens")] = "evit"
     keep_rate: Annotated[
         KeepRate,
         Field(
@@ -84,12 +83,12 @@ class Reduction(BaseModel):
                 raise _RuleError(
                     f"keep_rate {rate:g}", f"above 0 and at most 1; the nearest is {near}"
                 )
-        if self.method == "none" and self.reduces:
-            raise _RuleError("keep_rate below 1 with method none", "a method, such as evit")
-        if self.method == "tome" and not self.reference_counts and min(self.rates) < TOME_LEAST:
+        method, rate = METHODS[self.method], min(self.rates)
+        if rate < method.least_rate and not (method.drops and self.reference_counts):
+            least = f"at least {method.least_rate:g}; the nearest is {method.least_rate:g}"
             raise _RuleError(
-                f"keep_rate {min(self.rates):g} for tome, which merges pairs",
-                f"at least half of the tokens a stage; the nearest is {TOME_LEAST:g}",
+                f"keep_rate {rate:g} for {method.name}, a share of a stage's tokens",
+                least if method.drops else "a method, such as evit",
             )
         return self
 
@@ -108,7 +107,7 @@ class Reduction(BaseModel):
                 raise InputError(f"token reduction: {rule.found}", rule.expected) from error
             raise refusal(error, "token reduction") from error
 
-    def at(self, keep_rate: KeepRate | None = None, method: Method | None = None) -> Reduction:
+    def at(self, keep_rate: KeepRate | None = None, method: str | None = None) -> Reduction:
         """Return the settings of the same weights at another keep rate, or by another method.
 
         Raises:
@@ -117,7 +116,7 @@ class Reduction(BaseModel):
         """
         keep_rate = self.keep_rate if keep_rate is None else keep_rate
         method = self.method if method is None else method
-        if self.method in FIXED and keep_rate != self.keep_rate:
+        if METHODS[self.method].fixed and keep_rate != self.keep_rate:
             raise InputError(
                 f"keep_rate {keep_rate} for weights of {self.method} at {self.keep_rate}",
                 f"{self.keep_rate}: the weights of {self.method} fit one keep rate",
@@ -131,13 +130,14 @@ class Reduction(BaseModel):
         return self.checked(**{**self.model_dump(), "keep_rate": keep_rate, "method": method})
 
     @property
-    def interchangeable(self) -> frozenset[Method]:
+    def interchangeable(self) -> frozenset[str]:
         """The methods that these weights serve beside their own: those without weights."""
-        return WEIGHTLESS if self.method in WEIGHTLESS or self.method == "none" else frozenset()
+        without = frozenset(name for name, method in METHODS.items() if method.weightless)
+        return without if self.method in without else frozenset()
 
     def check_size(self, image_size: int, trained: int) -> None:
         """Raise InputError if weights trained at one input side do not serve another, pixels."""
-        if self.method in FIXED and image_size != trained:
+        if METHODS[self.method].fixed and image_size != trained:
             raise InputError(
                 f"{image_size} px for weights of {self.method} at {trained} px",
                 f"{trained}: the weights of {self.method} fit one input size",
@@ -158,7 +158,7 @@ class Reduction(BaseModel):
     @property
     def adaptive(self) -> bool:
         """Whether a picture decides how many tokens it keeps, so that its cost is its own."""
-        return self.method == "ats" and self.reduces
+        return METHODS[self.method].adaptive and self.reduces
 
     def share_left(self, stage: int) -> float:
         """Return the share of the patches that is left after ``stage`` (counted from 0)."""

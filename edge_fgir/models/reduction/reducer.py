@@ -1,20 +1,20 @@
-"""What every method of token reduction is."""
+"""The module of one stage, whatever the method."""
 
 from __future__ import annotations
 
 from timm.models.vision_transformer import Block
-from torch import nn
+from torch import Tensor, nn
 
 from edge_fgir.models.reduction.layout import Layout
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
 
 
 class Reducer(nn.Module):
-    """One stage of a method: runs the attention half of its block, and reduces.
+    """Runs the attention half of its block, and reduces; this one keeps all tokens.
 
     Methods that reduce inside the block override :meth:`forward`, those that reduce in front of it
-    :meth:`reduce`.
+    :meth:`reduce`. What a method adds to the loss in training it appends to ``penalties``.
 
     Args:
         layout: What stands in front of the patches.
@@ -23,11 +23,18 @@ class Reducer(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         self.layout = layout
+        self.penalties: list[Tensor] = []
+        """Weighted scalars, one for each forward in training since they were last taken."""
 
-    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+    def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
         return attend(block, self.reduce(tokens, stage))[0]
 
-    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
+    def reduce(self, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the ``stage.kept`` tokens that the whole block sees."""
-        raise NotImplementedError
+        return tokens
+
+    def take_penalties(self) -> list[Tensor]:
+        """Return the penalties since the last call."""
+        penalties, self.penalties = self.penalties, []
+        return penalties

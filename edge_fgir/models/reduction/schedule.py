@@ -11,32 +11,11 @@ import math
 from dataclasses import dataclass
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.reduction.options import Method, Reduction
-
-INSIDE: frozenset[Method] = frozenset({"evit", "topk", "tome", "ats"})
-"""Methods that reduce between a block's attention and its MLP; the others in front of it."""
-
-DPCKNN_NEIGHBOURS = 5
-"""Nearest neighbours that DPC-KNN's density looks at; all stages but the last keep as many."""
+from edge_fgir.models.reduction.method import METHODS
+from edge_fgir.models.reduction.options import Reduction
+from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
 
 _MLP_RATIO = 4
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One reduction.
-
-    Attributes:
-        block: Where, counted from 0.
-        tokens: Tokens that come in, all of them.
-        kept: Tokens that go on.
-        suffix: Tokens at the end that DPC-KNN leaves alone.
-    """
-
-    block: int
-    tokens: int
-    kept: int
-    suffix: int
 
 
 @dataclass(frozen=True)
@@ -57,18 +36,18 @@ class BlockPlan:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TokenSchedule:
     """A transformer's blocks and reductions."""
 
     blocks: tuple[BlockPlan, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[ReductionStage, ...]
 
-    def stage(self, block: int) -> Stage | None:
+    def stage(self, block: int) -> ReductionStage | None:
         """Return the reduction at a block, if there is one."""
         return next((stage for stage in self.stages if stage.block == block), None)
 
 
-def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int) -> Schedule:
+def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int) -> TokenSchedule:
     """Return the tokens of every block.
 
     Args:
@@ -86,20 +65,33 @@ def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int
             f"a reduction at block {last} of {depth}",
             f"blocks 1 to {depth - 2}: after the last block nothing is read but the class token",
         )
+    method = METHODS[reduction.method]
     clc = reduction.clr_tokens > 0
     # The last recovery is before the last block: tokens appended after it would meet no attention.
     recoveries = {*reduction.blocks, depth - 2} if clc else set()
     tokens = prefix + patches + reduction.clr_tokens
     cached, suffix = 0, reduction.clr_tokens
     blocks: list[BlockPlan] = []
-    stages: list[Stage] = []
+    stages: list[ReductionStage] = []
     for index in range(depth):
         attention = mlp = tokens
         if index in reduction.blocks:
             number = len(stages)
-            mlp = _kept(reduction, number, tokens, patches, prefix, suffix)
-            stages.append(Stage(index, tokens, mlp, suffix))
-            if reduction.method not in INSIDE:
+            share = reduction.share_left(number)
+            arrival = Arrival(
+                tokens=tokens,
+                prefix=prefix,
+                suffix=suffix,
+                rate=reduction.rates[number],
+                planned=math.floor(patches * share),
+                planned_before=math.floor(patches * reduction.share_left(number - 1)),
+                least=0 if reduction.reference_counts else 1,
+                cached=clc,
+                last=number == len(reduction.blocks) - 1,
+            )
+            mlp = method.count(arrival) if reduction.reduces else tokens
+            stages.append(ReductionStage(index, tokens, mlp, suffix, share))
+            if not method.inside:
                 attention = mlp
         tokens = mlp
         recovered = 0
@@ -110,56 +102,12 @@ def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int
         caches = clc and index < max(recoveries)
         cached += (1 + reduction.clr_tokens) * caches
         blocks.append(BlockPlan(attention, mlp, recovered, caches))
-    return Schedule(tuple(blocks), tuple(stages))
+    return TokenSchedule(tuple(blocks), tuple(stages))
 
 
-def _kept(
-    reduction: Reduction, number: int, tokens: int, patches: int, prefix: int, suffix: int
+def macs(
+    schedule: TokenSchedule, reduction: Reduction, patches: int, shape: TransformerShape
 ) -> int:
-    """Return all tokens after stage ``number``."""
-    rate, here = reduction.rates[number], tokens - prefix
-    left = math.floor(patches * reduction.share_left(number))
-    least = 0 if reduction.reference_counts else 1
-    method = reduction.method
-    if not reduction.reduces or method == "none":
-        return tokens
-    if method in ("evit", "topk"):
-        kept = math.ceil(rate * here)
-        if kept == here:
-            return tokens
-        return prefix + kept + (method == "evit")
-    if method == "tome":
-        before = math.floor(patches * reduction.share_left(number - 1)) if number else patches
-        return tokens - min(before - left, here // 2)
-    if method == "dpcknn":
-        last = number == len(reduction.blocks) - 1
-        clusters = max(left, 1 if last else DPCKNN_NEIGHBOURS)
-        return prefix + min(clusters, here - suffix) + suffix
-    if method == "dynamicvit" and reduction.clr_tokens:
-        left = math.floor(rate * (here - 1))
-    return prefix + min(max(left, least), here)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a transformer's cost depends on beside its tokens.
-
-    Attributes:
-        dim: D, channels of a token.
-        heads: Attention heads.
-        patch: Side of a patch, pixels.
-        num_classes: K.
-        prefix: Tokens in front of the patches.
-    """
-
-    dim: int
-    heads: int
-    patch: int
-    num_classes: int
-    prefix: int = 1
-
-
-def macs(schedule: Schedule, reduction: Reduction, patches: int, shape: Shape) -> int:
     """Return multiply-accumulates of one image by the formula of spec CLCA section 5.2.
 
     Elementwise work, normalisation and pooling are not counted, nor is what EViT and Top-K take for
@@ -169,32 +117,10 @@ def macs(schedule: Schedule, reduction: Reduction, patches: int, shape: Shape) -
     total = patches * dim * 3 * shape.patch**2
     for index, block in enumerate(schedule.blocks):
         a, m = block.attention, block.mlp
+        total += 4 * a * dim**2 + 2 * a**2 * dim + 2 * _MLP_RATIO * m * dim**2
         stage = schedule.stage(index)
-        if stage is not None and reduction.method == "ats" and stage.kept < stage.tokens:
-            # Only chosen queries meet the values and the projection.
-            total += 3 * a * dim**2 + a**2 * dim + m * a * dim + m * dim**2
-        else:
-            total += 4 * a * dim**2 + 2 * a**2 * dim
-        total += 2 * _MLP_RATIO * m * dim**2
         if stage is not None and stage.kept < stage.tokens:
-            total += _reducer_macs(reduction.method, stage, shape)
+            total += METHODS[reduction.method].macs(stage, shape)
     groups = len(reduction.blocks) + 1
     head = dim * shape.num_classes
     return total + (2 * dim * groups + 2 * head if reduction.cla else head)
-
-
-def _reducer_macs(method: Method, stage: Stage, shape: Shape) -> int:
-    dim = shape.dim
-    n, k = stage.tokens - shape.prefix, stage.kept - shape.prefix
-    if method == "tome":
-        pairs = (stage.tokens + 1) // 2 * (stage.tokens // 2)
-        return pairs * (dim // shape.heads)
-    if method == "dynamicvit":
-        return n * (dim**2 + dim * dim // 2 + dim // 2 * (dim // 4) + dim // 4 * 2)
-    if method == "sit":
-        return n * dim**2 // 2 + n * k * dim // 2 + k * n * dim
-    if method == "patchmerger":
-        return 2 * k * n * dim
-    if method == "dpcknn":
-        return (n - stage.suffix) * dim
-    return 0

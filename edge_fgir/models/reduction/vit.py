@@ -12,18 +12,13 @@ from timm.models.vision_transformer import Block, init_weights_vit_timm
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.reduction.ats import ATS
 from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
-from edge_fgir.models.reduction.dpcknn import DPCKNN
-from edge_fgir.models.reduction.dynamicvit import RATIO_WEIGHT, DynamicViT
-from edge_fgir.models.reduction.evit import EViT
 from edge_fgir.models.reduction.layout import layout_of, patches_of
-from edge_fgir.models.reduction.options import FIXED, WEIGHTLESS, KeepRate, Reduction
-from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import Schedule, Stage, make_schedule
-from edge_fgir.models.reduction.soft import PatchMerger, SiT
+from edge_fgir.models.reduction.method import METHODS
+from edge_fgir.models.reduction.options import KeepRate, Reduction
+from edge_fgir.models.reduction.schedule import TokenSchedule, make_schedule
+from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
-from edge_fgir.models.reduction.tome import ToMe
 from edge_fgir.models.vitfs import ViTFS
 
 _POSITION_STD = 0.02
@@ -59,12 +54,12 @@ class ReducedViT(nn.Module):
         self.num_features: int = dim
         self.patches = patches_of(backbone)
         """Np of the usual input, which fixes the weights of SiT and PatchMerger."""
-        schedule = self.schedule(self.patches)
+        schedule, method = self.schedule(self.patches), METHODS[reduction.method]
         self.reducers = nn.ModuleDict(
             {
-                str(stage.block): self._reducer(number, stage, dim)
-                for number, stage in enumerate(schedule.stages)
-                if reduction.reduces or reduction.method in WEIGHTLESS
+                str(stage.block): method.reducer(self.layout, dim, stage)
+                for stage in schedule.stages
+                if reduction.reduces or method.weightless
             }
         )
         self.reducers.apply(init_weights_vit_timm)
@@ -76,23 +71,6 @@ class ReducedViT(nn.Module):
         if reduction.clr_tokens:
             self._add_cache_tokens(reduction.clr_tokens)
 
-    def _reducer(self, number: int, stage: Stage, dim: int) -> Reducer:
-        method, layout = self.reduction.method, self.layout
-        clusters = stage.kept - layout.prefix
-        if method == "tome":
-            return ToMe(layout)
-        if method == "ats":
-            return ATS(layout)
-        if method == "dynamicvit":
-            return DynamicViT(layout, dim, self.reduction.share_left(number))
-        if method == "sit":
-            return SiT(layout, dim, clusters)
-        if method == "patchmerger":
-            return PatchMerger(layout, dim, clusters)
-        if method == "dpcknn":
-            return DPCKNN(layout, dim)
-        return EViT(layout, fuse=method == "evit")
-
     def _add_cache_tokens(self, count: int) -> None:
         first = self.backbone.cls_token if self.layout.class_token else self.backbone.registers
         self.clr = nn.Parameter(first.detach()[:, :1].repeat(1, count, 1))
@@ -102,7 +80,7 @@ class ReducedViT(nn.Module):
             positions = torch.randn_like(self.clr) * _POSITION_STD
             self.clr_positions = nn.Parameter(positions)
 
-    def schedule(self, patches: int, reduction: Reduction | None = None) -> Schedule:
+    def schedule(self, patches: int, reduction: Reduction | None = None) -> TokenSchedule:
         """Return the tokens of every block for so many patches, by its own settings or others."""
         return make_schedule(
             reduction or self.reduction,
@@ -139,7 +117,7 @@ class ReducedViT(nn.Module):
             x = torch.cat((x, clr.expand(len(x), -1, -1)), dim=1)
         if not isinstance(backbone, ViTFS):
             x = backbone.norm_pre(x)
-        if self.reduction.method in FIXED and patches != self.patches:
+        if METHODS[self.reduction.method].fixed and patches != self.patches:
             raise InputError(
                 f"{patches} patches for a {self.reduction.method} model of {self.patches}",
                 "the input size that it was trained for",
@@ -171,7 +149,7 @@ class ReducedViT(nn.Module):
             return logits
         return self._classify(tokens)
 
-    def _block(self, index: int, tokens: Tokens, stage: Stage | None) -> Tokens:
+    def _block(self, index: int, tokens: Tokens, stage: ReductionStage | None) -> Tokens:
         block: Block = self.backbone.blocks[index]
         if stage is not None and self.reduction.reduces:
             tokens = self.reducers[str(index)](block, tokens, stage)
@@ -200,13 +178,11 @@ class ReducedViT(nn.Module):
     def take_penalty(self) -> Tensor | None:
         """Return what the method adds to the loss since the last call, if anything.
 
-        The mean over stages and forwards (spec CLCA section 1.5).
+        The mean over stages and forwards (as of arXiv 2106.02034, section 3.3).
         """
-        reducers = [one for one in self.reducers.values() if isinstance(one, DynamicViT)]
-        penalties = [penalty for one in reducers for penalty in one.penalties]
-        for one in reducers:
-            one.penalties = []
-        return RATIO_WEIGHT * torch.stack(penalties).mean() if penalties else None
+        reducers: Iterator[Any] = iter(self.reducers.values())
+        penalties = [penalty for reducer in reducers for penalty in reducer.take_penalties()]
+        return torch.stack(penalties).mean() if penalties else None
 
     def fold(self, *, class_token_only: bool = True) -> None:
         """Take the form for export, exact in evaluation: CLA's norms are folded.

@@ -1,15 +1,17 @@
-"""EViT (arXiv 2202.07800) and Top-K: keep what the class token attends to (spec CLCA 1.1, 1.2)."""
+"""EViT (arXiv 2202.07800): what the class token attends to is kept, the others are fused."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 from timm.models.vision_transformer import Block
 
 from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.method import ReductionMethod
 from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.stage import Arrival, ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend, attend_openly, take
 
 
@@ -25,7 +27,7 @@ class EViT(Reducer):
         super().__init__(layout)
         self.fuse = fuse
 
-    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+    def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
         if stage.kept == stage.tokens:
             return attend(block, tokens)[0]
@@ -43,3 +45,19 @@ class EViT(Reducer):
             # All minus kept: the others' own index would cost a sort or a scatter.
             parts.append(scores[:, None] @ local - best.values[:, None] @ kept)
         return replace(after, x=torch.cat(parts, dim=1))
+
+
+def count(arrival: Arrival, *, fuse: bool = True) -> int:
+    """Return the tokens of the prefix, the kept ones and the fused one."""
+    kept = math.ceil(arrival.rate * arrival.reducible)
+    return arrival.tokens if kept == arrival.reducible else arrival.prefix + kept + fuse
+
+
+METHOD = ReductionMethod(
+    name="evit",
+    reducer=lambda layout, dim, stage: EViT(layout, fuse=True),
+    count=count,
+    weightless=True,
+    inside=True,
+    stage_rate=True,
+)

@@ -1,7 +1,8 @@
-"""DynamicViT (arXiv 2106.02034): learn which tokens to keep (spec CLCA section 1.5)."""
+"""DynamicViT (arXiv 2106.02034): a predictor learns which tokens to keep."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.method import ReductionMethod, planned
 from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
 from edge_fgir.models.reduction.tokens import Tokens, take
 
 RATIO_WEIGHT = 2.0
@@ -38,10 +40,8 @@ class DynamicViT(Reducer):
             nn.Linear(dim // 4, 2),
             nn.LogSoftmax(dim=-1),
         )
-        self.penalties: list[Tensor] = []
-        """Squared distance of the kept share from its target, of each forward in training."""
 
-    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
+    def reduce(self, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the whole block sees."""
         prefix = self.layout.prefix
         kept = tokens.x.new_ones(*tokens.x.shape[:2], 1) if tokens.kept is None else tokens.kept
@@ -49,7 +49,8 @@ class DynamicViT(Reducer):
         if self.training:
             drawn = functional.gumbel_softmax(decisions.float(), hard=True)[..., :1]
             now = drawn.to(kept.dtype) * kept[:, prefix:]
-            self.penalties.append(((now.mean(dim=1) - self.share) ** 2).mean())
+            missed = ((now.mean(dim=1) - self.share) ** 2).mean()
+            self.penalties.append(RATIO_WEIGHT * missed)
             return replace(tokens, kept=torch.cat((kept[:, :prefix], now), dim=1))
         best = decisions[..., 0].topk(stage.kept - prefix, dim=1).indices
         x = torch.cat((tokens.x[:, :prefix], take(tokens.x[:, prefix:], best)), dim=1)
@@ -62,3 +63,26 @@ class DynamicViT(Reducer):
         mean = (shared * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True) + 1e-6
         answer: Tensor = self.decide(torch.cat((own, mean.expand_as(own)), dim=-1))
         return answer
+
+
+def count(arrival: Arrival) -> int:
+    """Count by plan; with a cross-layer cache by the stage's own rate."""
+    if arrival.cached:
+        left = math.floor(arrival.rate * (arrival.reducible - 1))
+        arrival = replace(arrival, planned=left)
+    return planned(arrival)
+
+
+def macs(stage: ReductionStage, shape: TransformerShape) -> int:
+    """Return the cost of the predictor."""
+    dim = shape.dim
+    token = dim**2 + dim * dim // 2 + dim // 2 * (dim // 4) + dim // 4 * 2
+    return (stage.tokens - shape.prefix) * token
+
+
+METHOD = ReductionMethod(
+    name="dynamicvit",
+    reducer=lambda layout, dim, stage: DynamicViT(layout, dim, stage.share),
+    count=count,
+    macs=macs,
+)

@@ -1,4 +1,4 @@
-"""DPC-KNN: cluster by density peaks (arXiv 2204.08680; spec CLCA section 1.6)."""
+"""DPC-KNN (arXiv 2204.08680): tokens are clustered around peaks of their density."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from torch import Tensor, nn
 
 from edge_fgir.models.full_precision import full_precision
 from edge_fgir.models.reduction.layout import Layout
+from edge_fgir.models.reduction.method import ReductionMethod
 from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import DPCKNN_NEIGHBOURS, Stage
+from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
 from edge_fgir.models.reduction.tokens import Tokens, take
+
+NEIGHBOURS = 5
+"""Nearest neighbours that the density looks at; all stages but the last keep as many."""
 
 
 class DPCKNN(Reducer):
@@ -27,7 +31,7 @@ class DPCKNN(Reducer):
         super().__init__(layout)
         self.score = nn.Linear(dim, 1)
 
-    def reduce(self, tokens: Tokens, stage: Stage) -> Tokens:
+    def reduce(self, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the whole block sees; the suffix is left alone."""
         end = stage.tokens - stage.suffix
         front, local, suffix = tokens.x.tensor_split((self.layout.prefix, end), dim=1)
@@ -48,7 +52,7 @@ def cluster(x: Tensor, count: int) -> Tensor:
     square = (x * x).sum(dim=2)
     distances = square[:, :, None] + square[:, None] - 2 * x @ x.transpose(1, 2)
     distances = (distances.clamp(min=0) / x.shape[2]).sqrt()
-    neighbours = min(DPCKNN_NEIGHBOURS, x.shape[1])
+    neighbours = min(NEIGHBOURS, x.shape[1])
     nearest = (-distances).topk(neighbours, dim=2).values
     density = (-(nearest**2).mean(dim=2)).exp()
     denser = density[:, None] > density[:, :, None]
@@ -61,3 +65,22 @@ def cluster(x: Tensor, count: int) -> Tensor:
     nearest_centre = (to_centres - 2 * furthest * own - own.float()).argmin(dim=1)
     numbers = torch.arange(count, device=x.device)[:, None]
     return (nearest_centre[:, None] == numbers).float()
+
+
+def count(arrival: Arrival) -> int:
+    """Return the prefix, the clusters and the suffix."""
+    clusters = max(arrival.planned, 1 if arrival.last else NEIGHBOURS)
+    return arrival.prefix + min(clusters, arrival.reducible - arrival.suffix) + arrival.suffix
+
+
+def macs(stage: ReductionStage, shape: TransformerShape) -> int:
+    """Return the cost of the scores."""
+    return (stage.tokens - shape.prefix - stage.suffix) * shape.dim
+
+
+METHOD = ReductionMethod(
+    name="dpcknn",
+    reducer=lambda layout, dim, stage: DPCKNN(layout, dim),
+    count=count,
+    macs=macs,
+)

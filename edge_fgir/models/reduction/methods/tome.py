@@ -1,4 +1,4 @@
-"""ToMe (arXiv 2210.09461): merge the most similar pairs (spec CLCA section 1.3)."""
+"""ToMe (arXiv 2210.09461): the most similar pairs are merged."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import torch
 from timm.models.vision_transformer import Block
 from torch.nn import functional
 
+from edge_fgir.models.reduction.method import ReductionMethod
 from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
 from edge_fgir.models.reduction.tokens import Tokens, attend, take
 
 
 class ToMe(Reducer):
     """Every other token looks for its most similar partner; the closest pairs become their mean."""
 
-    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+    def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
         after, seen = attend(block, tokens)
         merges = stage.tokens - stage.kept
@@ -43,3 +44,26 @@ class ToMe(Reducer):
         x = (after.x[:, :prefix], take(movers, rest), weighted / sums)
         z = (sizes[:, :prefix], take(mover_weights, rest), sums)
         return Tokens(torch.cat(x, dim=1), sizes=torch.cat(z, dim=1))
+
+
+def count(arrival: Arrival) -> int:
+    """Return the tokens that are left of those that came in, half of which may be merged."""
+    merged = min(arrival.planned_before - arrival.planned, arrival.reducible // 2)
+    return arrival.tokens - merged
+
+
+def macs(stage: ReductionStage, shape: TransformerShape) -> int:
+    """Return the cost of comparing every pair by the mean of their heads' keys."""
+    pairs = (stage.tokens + 1) // 2 * (stage.tokens // 2)
+    return pairs * (shape.dim // shape.heads)
+
+
+METHOD = ReductionMethod(
+    name="tome",
+    reducer=lambda layout, dim, stage: ToMe(layout),
+    count=count,
+    macs=macs,
+    weightless=True,
+    inside=True,
+    least_rate=0.5,
+)

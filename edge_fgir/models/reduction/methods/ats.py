@@ -1,4 +1,4 @@
-"""ATS (arXiv 2111.15667): sample tokens by their significance (spec CLCA section 1.4)."""
+"""ATS (arXiv 2111.15667): tokens are sampled by their significance."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor
 
+from edge_fgir.models.reduction.method import ReductionMethod, planned
 from edge_fgir.models.reduction.reducer import Reducer
-from edge_fgir.models.reduction.schedule import Stage
+from edge_fgir.models.reduction.stage import ReductionStage, TransformerShape
 from edge_fgir.models.reduction.tokens import Tokens, project, residual, take
 
 _FAR = 2.0
@@ -20,7 +21,7 @@ class ATS(Reducer):
     keeps its place as a copy that no token looks at any more.
     """
 
-    def forward(self, block: Block, tokens: Tokens, stage: Stage) -> Tokens:
+    def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
         prefix, samples = self.layout.prefix, stage.kept - self.layout.prefix
         seen = project(block.attn, block.norm1(tokens.x))
@@ -64,3 +65,19 @@ def sample(significance: Tensor, real: Tensor | None, samples: int, prefix: int)
     steps = torch.arange(1, samples + 1, device=shares.device)
     grid = (2 * steps - 1) / (2 * (samples + 1))
     return (cumulated[:, None] - grid[:, None]).abs().argmin(dim=2)
+
+
+def macs(stage: ReductionStage, shape: TransformerShape) -> int:
+    """Return what is spared: only the chosen queries meet the values and the projection."""
+    return (stage.kept - stage.tokens) * shape.dim * (shape.dim + stage.tokens)
+
+
+METHOD = ReductionMethod(
+    name="ats",
+    reducer=lambda layout, dim, stage: ATS(layout),
+    count=planned,
+    macs=macs,
+    weightless=True,
+    inside=True,
+    adaptive=True,
+)
