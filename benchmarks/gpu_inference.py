@@ -25,8 +25,8 @@ from edge_fgir._files import write_json
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import Protocol, environment, measure
 from edge_fgir.data import labels_of, open_data, prepared_images
-from edge_fgir.runtime import Bundle, Pixels
-from edge_fgir.runtime.engines import onnxruntime_options, open_engine
+from edge_fgir.runtime import Bundle, Pixels, open_engine
+from edge_fgir.runtime.runtimes.onnxruntime import open_session
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "gpu_inference.json"
@@ -46,7 +46,7 @@ def cuda(bundle: Bundle) -> Ask:
     if provider not in ort.get_available_providers():
         raise EdgeFgirError(f"this ONNX Runtime ({ort.__version__}) has no {provider}")
     model = bundle.read(bundle.manifest.model_file)
-    session = ort.InferenceSession(model, onnxruntime_options(), providers=[provider])
+    session = open_session(model, provider=provider)
     if provider not in session.get_providers():
         raise EdgeFgirError(f"{provider} could not be loaded; ONNX Runtime took the CPU instead")
     name, wanted = bundle.manifest.input.name, [bundle.manifest.output.name]

@@ -44,8 +44,8 @@ from edge_fgir.profiling.probes import choose_probes
 from edge_fgir.profiling.space import RATES, Space
 from edge_fgir.profiling.work import Work, Workload
 from edge_fgir.runtime import Bundle, Preprocess, open_engine
-from edge_fgir.runtime.engines import openvino_core
 from edge_fgir.runtime.manifest import DataInfo, Normalization, Precision
+from edge_fgir.runtime.runtimes.openvino import openvino_core
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "profiler.json"

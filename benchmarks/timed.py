@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 
 from edge_fgir.exporting.graph import INPUT, session_of
-from edge_fgir.exporting.openvino_ir import compiled_ir, to_ir
+from edge_fgir.exporting.openvino_ir import to_ir
+from edge_fgir.runtime.runtimes.openvino import compile_model
 
 Run = Callable[[], object]
 
@@ -27,7 +28,7 @@ class Case:
 
 def in_openvino(graph: onnx.ModelProto, image: np.ndarray) -> Run:
     """Return one inference in OpenVINO, float32."""
-    request = compiled_ir(to_ir(graph)).create_infer_request()
+    request = compile_model(to_ir(graph)).create_infer_request()
     return lambda: request.infer([image], share_inputs=True)
 
 

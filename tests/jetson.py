@@ -57,9 +57,9 @@ class FakeCuda:
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeCuda]:
     """CUDA in host memory, and an engine cache of the test's own."""
-    from edge_fgir.runtime.engines import _cuda
+    from edge_fgir.runtime.runtimes.tensorrt import cuda
 
-    monkeypatch.setattr(_cuda, "Cuda", FakeCuda)
+    monkeypatch.setattr(cuda, "Cuda", FakeCuda)
     monkeypatch.setattr(FakeCuda, "calls", [])
     monkeypatch.setattr(FakeCuda, "memory", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -82,10 +82,10 @@ def test_light_rooms_name_no_heavy_library(room):
 
 
 def test_the_walk_sees_imports_of_every_kind(tmp_path):
-    file = PACKAGE / "runtime" / "engines" / "_openvino.py"
+    folder = PACKAGE / "runtime" / "runtimes" / "openvino"
+    file = folder / "engine.py"
     assert "edge_fgir.runtime.bundle.Bundle" in imported(file)
-    core = PACKAGE / "runtime" / "engines" / "_openvino_core.py"
-    assert "openvino" in imported(core)  # inside a function
+    assert "openvino" in imported(folder / "core.py")  # inside a function
     assert rooms_of(imported(PACKAGE / "cli" / "eval.py")) >= {"data", "models", "runtime"}
     assert rooms_of({"edge_fgir.data.folder.x", "numpy", "edge_fgir.__version__"}) == {
         "data",

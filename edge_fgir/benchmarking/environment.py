@@ -10,11 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from edge_fgir import __version__
 from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
 from edge_fgir.results import Environment
+from edge_fgir.runtime.runtimes import runtimes
 
-_LIBRARIES = (
-    *("numpy", "pillow", "openvino", "onnxruntime", "tensorrt"),
-    *("torch", "timm", "onnx", "nncf", "tensorrt-rtx-cu13", "ray"),
-)
+_LIBRARIES = ("numpy", "pillow", "torch", "timm", "onnx", "nncf", "tensorrt-rtx-cu13", "ray")
 _INSTRUCTIONS = (
     *("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_tile", "amx_bf16", "amx_int8"),
@@ -52,7 +50,7 @@ def environment(system: System = HERE) -> Environment:
 def library_versions() -> dict[str, str]:
     """Return the versions of edge-fgir and of the libraries that matter, where installed."""
     found = {"edge-fgir": __version__}
-    for name in _LIBRARIES:
+    for name in (*_LIBRARIES, *(spec.library for spec in runtimes())):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -17,7 +17,8 @@ from edge_fgir.benchmarking.remote_device import seal
 from edge_fgir.benchmarking.remote_files import pack_bundle, pack_code
 from edge_fgir.benchmarking.remote_link import Host, Link, printable
 from edge_fgir.benchmarking.results import schema
-from edge_fgir.runtime import Bundle
+from edge_fgir.runtime import Bundle, find_runtime
+from edge_fgir.runtime.runtimes import runtimes
 
 _OLDEST_PYTHON = (3, 10)
 # What must be importable there, and what pip calls it.
@@ -70,8 +71,7 @@ def bench_there(
     """
     where = Host.parse(host)
     link = Link(where, lambda line: say(f"{where}: {line}"))
-    replayed = bundle.manifest.runtime == "tensorrt" and device == "cpu"
-    library = "onnxruntime" if replayed else bundle.manifest.runtime
+    library = find_runtime(bundle.manifest.runtime).library_for(device)
     found = asyncio.run(_Visit(link, bundle).whole(arguments, library))
     return {**found, "host": str(where)}
 
@@ -191,8 +191,7 @@ class _Visit:
 
 
 def _remedy(missing: Sequence[str]) -> str:
-    pip = [_NEEDED.get(name, name) for name in missing if name != "tensorrt"]
+    special = {spec.library: spec.install for spec in runtimes() if not spec.on_pypi}
+    pip = [_NEEDED.get(name, name) for name in missing if name not in special]
     ways = [f"run there: python3 -m pip install {' '.join(pip)}"] if pip else []
-    if "tensorrt" in missing:
-        ways.append("install JetPack's tensorrt there (apt: python3-libnvinfer)")
-    return "; ".join(ways)
+    return "; ".join([*ways, *(f"there: {special[name]}" for name in missing if name in special)])

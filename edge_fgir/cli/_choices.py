@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from edge_fgir import _resources
 from edge_fgir._errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ TrustOption = Annotated[
     typer.Option(
         metavar="PUB.pem", help="Refuse a bundle that this Ed25519 public key did not sign."
     ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="Where to compute; edge-fgir doctor lists what each target offers.")
 ]
 KeepRateOption = Annotated[
     str | None,
@@ -96,10 +100,16 @@ def device_choice(value: str) -> Device:
     """Return ``value`` as a device.
 
     Raises:
-        InputError: It is none of ours.
+        InputError: No runtime computes on it.
     """
-    from edge_fgir.runtime import Device
+    from edge_fgir.runtime.runtimes import device_names
 
-    if value not in get_args(Device):
-        raise InputError(f"--device {value}", f"one of {', '.join(get_args(Device))}")
-    return cast("Device", value)
+    if value not in device_names():
+        raise InputError(f"--device {value}", f"one of {', '.join(device_names())}")
+    return value
+
+
+def targets_help() -> str:
+    """Return the names of the targets for a help text."""
+    *names, last = _resources.names("export", "*/target.yaml")
+    return f"{', '.join(names)} or {last}"

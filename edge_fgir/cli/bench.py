@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import TrustOption
+from edge_fgir.cli._choices import DeviceOption, TrustOption
 from edge_fgir.cli._there import bench_on
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def bench(
     against: Annotated[
         Path | None, typer.Option(help="Run folder: measure torch eager in the same run.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    device: DeviceOption = "auto",
     trust: TrustOption = None,
     host: Annotated[
         str | None,

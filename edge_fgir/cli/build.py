@@ -25,7 +25,7 @@ def build(
     """
     from edge_fgir.benchmarking.devices import LOCAL, match_device, read_device
     from edge_fgir.runtime import Bundle
-    from edge_fgir.runtime.engines.tensorrt_plan import device_plan
+    from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan
 
     device = match_device()
     spare = None if device == LOCAL else read_device(device).workspace_mb

@@ -19,7 +19,7 @@ import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.cli._app import app
-from edge_fgir.cli._choices import TrustOption
+from edge_fgir.cli._choices import DeviceOption, TrustOption
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import Frame, Result, Source
@@ -36,7 +36,7 @@ def camera(
     source: Annotated[
         str, typer.Option(help="Camera number, rtsp://..., video file, picture or folder of them.")
     ],
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    device: DeviceOption = "auto",
     trust: TrustOption = None,
     drop: Annotated[
         str,

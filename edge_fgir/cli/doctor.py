@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, print_json
 
-_NEEDS = {
-    "openvino": ("openvino", 'run: pip install "edge-fgir[openvino]"'),
-    "arm": ("onnxruntime", 'run: pip install "edge-fgir[arm]"'),
-    "jetson": (
-        "tensorrt",
-        "install JetPack's tensorrt (apt: python3-libnvinfer), and make the virtual environment "
-        "with --system-site-packages",
-    ),
-}
+if TYPE_CHECKING:
+    from edge_fgir.runtime import RuntimeSpec
 
 
 @app.command()
@@ -26,24 +17,28 @@ def doctor(
     target: Annotated[str, typer.Option(help="Only this target.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Say which targets' bundles run on this machine, and what the others lack.
+    """Say which targets' bundles run on this machine and on what, and what the others lack.
 
     Example: `edge-fgir doctor --target jetson`
     """
-    if target and target not in _NEEDS:
-        raise InputError(f"unknown target {target!r}", f"one of {', '.join(_NEEDS)}")
-    found = {name: _look(*_NEEDS[name]) for name in ([target] if target else _NEEDS)}
+    from edge_fgir.runtime import find_runtime
+    from edge_fgir.runtime.targets import read_target_info, target_names
+
+    targets = [read_target_info(name) for name in ([target] if target else target_names())]
+    states = {info.name: _state(find_runtime(info.runtime)) for info in targets}
     if json:
-        print_json({"targets": found})
+        print_json({"targets": states})
     else:
-        for name, state in found.items():
-            mark = "ok      " if state["ok"] else "missing "
-            typer.echo(f"{mark}{name}: {state['detail']}")
-    raise typer.Exit(0 if all(state["ok"] for state in found.values()) or not target else 1)
+        for name, state in states.items():
+            typer.echo(f"{'ok      ' if state['ok'] else 'missing '}{name}: {state['detail']}")
+    raise typer.Exit(0 if all(state["ok"] for state in states.values()) or not target else 1)
 
 
-def _look(library: str, remedy: str) -> dict[str, object]:
-    try:
-        return {"ok": True, "detail": f"{library} {version(library)}"}
-    except PackageNotFoundError:
-        return {"ok": False, "detail": f"{library} is not installed; {remedy}"}
+def _state(runtime: RuntimeSpec) -> dict[str, object]:
+    ok = runtime.version is not None
+    return {
+        "ok": ok,
+        "detail": f"{runtime.library} {runtime.version} (--device {', '.join(runtime.choices)})"
+        if ok
+        else f"{runtime.library} is not installed; {runtime.install}",
+    }

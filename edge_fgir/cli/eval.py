@@ -13,6 +13,7 @@ from edge_fgir._files import write_atomic
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import (
     SHOTS,
+    DeviceOption,
     KeepRateOption,
     LogitAdjustmentOption,
     ShotsOption,
@@ -30,7 +31,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Run folder, or bundle.")],
     data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    device: Annotated[str, typer.Option(help="For a bundle: auto, cpu, gpu, npu or trt.")] = "auto",
+    device: DeviceOption = "auto",
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
     ] = False,

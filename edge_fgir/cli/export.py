@@ -14,6 +14,7 @@ from edge_fgir.cli._choices import (
     LogitAdjustmentOption,
     keep_rate_choice,
     logit_adjustment_choice,
+    targets_help,
 )
 from edge_fgir.cli._rescue import rescued
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    target: Annotated[str, typer.Option(help="openvino, arm or jetson.")],
+    target: Annotated[str, typer.Option(help=f"{targets_help()}.")],
     data: Annotated[str, typer.Option(help="The run's data: calibration and gates need it.")],
     out: Annotated[Path, typer.Option(help="Bundle to write, X.fgir.")],
     precision: Annotated[str, typer.Option(help="auto, int8, fp16 or fp32.")] = "auto",

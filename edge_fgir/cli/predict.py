@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
-from edge_fgir.cli._choices import TrustOption
+from edge_fgir.cli._choices import DeviceOption, TrustOption
 
 
 @app.command()
@@ -16,7 +16,7 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
     images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to list.")] = 5,
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    device: DeviceOption = "auto",
     trust: TrustOption = None,
     convert: Annotated[
         bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")

@@ -9,6 +9,7 @@ import typer
 
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import targets_help
 
 if TYPE_CHECKING:
     from edge_fgir.profiling import Budget, Plan
@@ -28,7 +29,7 @@ def profile(
         ),
     ] = "local",
     target: Annotated[
-        str | None, typer.Option(help="openvino, arm or jetson; default: the device's.")
+        str | None, typer.Option(help=f"{targets_help()}; default: the device's.")
     ] = None,
     latency_ms: Annotated[
         float | None, typer.Option(help="At most so long from frame to decision.")

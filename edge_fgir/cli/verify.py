@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
-from edge_fgir.cli._choices import TrustOption, device_choice
+from edge_fgir.cli._choices import DeviceOption, TrustOption, device_choice
 
 
 @app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu, npu or trt.")] = "auto",
+    device: DeviceOption = "auto",
     trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:

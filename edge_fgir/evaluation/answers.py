@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_fgir._progress import progress
 from edge_fgir.runtime import Classifier, Pixels
-from edge_fgir.runtime.engines import Probabilities
+from edge_fgir.runtime.runtimes import Probabilities
 
 
 def answers_of(model: Classifier, images: Pixels) -> Probabilities:

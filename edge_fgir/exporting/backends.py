@@ -17,8 +17,9 @@ from edge_fgir.exporting.graph import INPUT, Head, Logits
 from edge_fgir.exporting.target import DynamicScheme, NncfScheme, QdqScheme, Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_ir, trace_onnx
 from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.engines.tensorrt_build import build_plan
 from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime.runtimes.openvino import compile_model
+from edge_fgir.runtime.runtimes.tensorrt.build import build_plan
 
 
 class Backend(Protocol):
@@ -107,7 +108,7 @@ class OpenVinoBackend:
 
     def call(self, image: Pixels) -> Callable[[], object]:
         """Return one inference in OpenVINO."""
-        request = openvino_ir.compiled_ir(self.model).create_infer_request()
+        request = compile_model(self.model).create_infer_request()
         request.get_input_tensor(0).data[...] = image
         inference: Callable[[], object] = request.infer
         return inference

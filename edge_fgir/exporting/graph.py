@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from edge_fgir._errors import GateError
 from edge_fgir.models.glsim import GLSim
 from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.engines import onnxruntime_options
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime.runtimes.onnxruntime import SharedWeightError, open_session
 
 INPUT, LOGITS, OUTPUT = "image", "logits", "probabilities"
 REGION, SIMILARITY = "region", "similarity"
@@ -232,29 +232,12 @@ def with_head(model: onnx.ModelProto, head: Head) -> onnx.ModelProto:
 
 
 def session_of(model: onnx.ModelProto, *, optimized: bool = True, exact: bool = False) -> Any:
-    """Open a graph in ONNX Runtime on the CPU, with or without its graph optimiser.
-
-    ``exact``: INT8 products are summed without overflow, as on ARM. The x86 kernels of CPUs that
-    lack VNNI clip sums of two products to 16 bits, which is faster.
-    """
-    import onnxruntime as ort
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
-
-    def opened(model: onnx.ModelProto) -> Any:
-        options = onnxruntime_options(exact=exact)
-        if not optimized:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-
+    """Open a graph as a device opens it (see ``open_session``); ``exact`` works for any graph."""
     try:
-        return opened(model)
-    except Fail:
-        if not exact:
-            raise
-        # It converts a weight once for each node that reads it, and fails at the second (GLSim).
-        return opened(_with_own_weights(model))
+        return open_session(model.SerializeToString(), exact=exact, optimized=optimized)
+    except SharedWeightError:
+        own = _with_own_weights(model).SerializeToString()
+        return open_session(own, exact=exact, optimized=optimized)
 
 
 def _with_own_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -17,7 +17,7 @@ from edge_fgir._errors import EdgeFgirError
 from edge_fgir.exporting.graph import OUTPUT, Head, Logits
 from edge_fgir.exporting.target import NncfScheme
 from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.engines import openvino_core
+from edge_fgir.runtime.runtimes.openvino import compile_model, openvino_core
 
 _MOVES = ("Gather", "GatherElements", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """Operations that compute nothing."""
@@ -158,15 +158,9 @@ def _source_port(port: Any) -> Any:
     return _source_port(node.input(0)) if node.get_type_name() in _MOVES else port
 
 
-def compiled_ir(model: Any) -> Any:
-    """Compile a graph for this machine's CPU as the engine does."""
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    return openvino_core().compile_model(model, "CPU", hints)
-
-
 def run_ir(model: Any, images: Pixels) -> Logits:
     """Run a graph on (N, S, S, 3) pixels: (N, K) of its output."""
-    compiled = compiled_ir(model)
+    compiled = compile_model(model)
     outputs = [compiled(image[None])[0] for image in images]
     return np.concatenate(outputs).astype(np.float32)
 

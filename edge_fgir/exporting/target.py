@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edge_fgir.models.glsim import CropForm
-from edge_fgir.runtime.manifest import Precision, Runtime
+from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime.runtimes import check_runtime
 from edge_fgir.runtime.targets import TargetInfo, read_target_as, target_names
 
 
@@ -100,7 +101,7 @@ class Target(TargetInfo):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    runtime: Runtime
+    runtime: Annotated[str, AfterValidator(check_runtime)]
     machine: Annotated[str, Field(description="its processor, as platform.machine() calls it")] = (
         "x86_64"
     )

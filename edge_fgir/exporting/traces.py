@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir.exporting.graph import INPUT, MODULE, DeployGraph, session_of
-from edge_fgir.exporting.openvino_ir import compiled_ir
 from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.runtimes.openvino import compile_model
 
 Trace = dict[str, npt.NDArray[np.floating]]
 """Outputs by module name, in the order of computing."""
@@ -125,7 +125,7 @@ def trace_ir(model: Any, names: Mapping[str, str], images: Pixels) -> Trace:
             if not output.get_names().isdisjoint(names) and operation.get_type_name() != "Result"
         ]
     )
-    compiled = compiled_ir(opened)
+    compiled = compile_model(opened)
     runs = [compiled(image[None]) for image in images[:_IMAGES]]
     found = {
         names[name]: np.stack([np.array(run[port]) for run in runs])

@@ -22,7 +22,15 @@ from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
 from edge_fgir.exporting.target import Target
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.runtime import Bundle, Classifier, Device, Golden, GoldenImage, Pixels, open_engine
+from edge_fgir.runtime import (
+    Bundle,
+    Classifier,
+    Golden,
+    GoldenImage,
+    Pixels,
+    find_runtime,
+    open_engine,
+)
 from edge_fgir.runtime.manifest import (
     MANIFEST,
     SCHEMA_FAMILY,
@@ -129,7 +137,7 @@ def write_bundle(
             )
             write_atomic(out, _zipped(folder))
         return Bundle(out)
-    device: Device = "cpu" if fields["runtime"] == "tensorrt" else "auto"
+    device = find_runtime(str(fields["runtime"])).gate_device
     with new_folder(out, replaces=MANIFEST) as draft:
         seal(draft, contents, fields)
         bundle = Bundle(draft)

@@ -17,7 +17,7 @@ from edge_fgir.profiling.budget import Budget, Cost
 from edge_fgir.profiling.candidates import Candidate, Candidates, Way, described
 from edge_fgir.profiling.plan import Option
 from edge_fgir.profiling.rigs import Rig
-from edge_fgir.runtime import Bundle, Classifier, Device, open_engine
+from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
 
 AT_ONCE, ROUNDS = 3, 3
 """Finalists of a round; another round begins where none of them keeps the budget."""
@@ -181,7 +181,7 @@ def on_test(finalist: Finalist, data: DataSet) -> dict[str, Any] | None:
     if not samples or finalist.bundle is None:
         return None
     bundle = Bundle(finalist.bundle)
-    device: Device = "cpu" if bundle.manifest.runtime == "tensorrt" else "auto"
+    device = find_runtime(bundle.manifest.runtime).gate_device
     with Classifier(bundle, open_engine(bundle, device)) as model:
         answers = answers_of(model, prepared_images(data, samples, bundle.preprocess))
     top1 = top_k(answers, labels_of(samples), 1)

@@ -18,10 +18,10 @@ from edge_fgir.benchmarking.interleaving import Interleaved, interleave
 from edge_fgir.benchmarking.protocol import PROBES, Call
 from edge_fgir.benchmarking.remote import bench_there
 from edge_fgir.runtime import Bundle, Classifier, Device
+from edge_fgir.runtime.runtimes import runtimes
 
 _REPEATS = 3
 _MODE = "burst"
-_RUNTIMES = ("openvino", "onnxruntime", "tensorrt")
 _IDENTITY = ("machine", "processor", "instructions", "board", "cpus")
 _DIGITS = 16
 
@@ -177,7 +177,7 @@ def _identity(environment: dict[str, Any]) -> dict[str, Any]:
 
 def _versions(environment: dict[str, Any]) -> dict[str, str]:
     known: dict[str, str] = environment["versions"]
-    return {name: known[name] for name in _RUNTIMES if name in known}
+    return {name: known[name] for name in (spec.library for spec in runtimes()) if name in known}
 
 
 def _timed(turns: dict[str, Interleaved], place: int) -> Timed:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_fgir.results import Evaluation, Latency, Percentiles, Subject
+from edge_fgir.runtime import RuntimeSpec, find_runtime
+from edge_fgir.runtime.targets import read_target_info, target_names
 
 TORCH = "torch"
-
-# Targets whose device only their own runtime reaches: anything else is a replay.
-_DEVICE_OF = {"jetson": ("tensorrt", "Jetson")}
 
 
 @dataclass(frozen=True)
@@ -85,18 +84,26 @@ class Row:
     @property
     def untimed(self) -> str:
         """What stands in place of a latency."""
-        if self.note:
-            return f"not measured (no {_DEVICE_OF[self.subject.target][1]} here)"
+        runtime = _own_runtime(self.subject)
+        if self.note and runtime is not None:
+            return f"not measured (no {runtime.hardware} here)"
         return "not measured"
 
 
 def replay_note(subject: Subject) -> str:
     """Return a warning where the model did not run on the device it is made for, else ''."""
-    runtime, device = _DEVICE_OF.get(subject.target, ("", ""))
+    runtime = _own_runtime(subject)
     engine = subject.engine.split()[0] if subject.engine.split() else "another runtime"
-    if engine.startswith(runtime):
+    if runtime is None or not runtime.hardware or engine.startswith(runtime.library):
         return ""
-    return f"replayed in {engine}, not measured on a {device}"
+    return f"replayed in {engine}, not measured on a {runtime.hardware}"
+
+
+def _own_runtime(subject: Subject) -> RuntimeSpec | None:
+    """Return the runtime of a result's target; None for torch and for targets unknown here."""
+    if subject.target not in target_names():
+        return None
+    return find_runtime(read_target_info(subject.target).runtime)
 
 
 def make_rows(evaluations: Sequence[Evaluation], latencies: Sequence[Latency]) -> tuple[Row, ...]:

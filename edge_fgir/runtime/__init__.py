@@ -1,14 +1,14 @@
-"""The ground floor and the only part a device needs: bundles, preprocessing, engines, Classifier.
+"""The ground floor and the only part a device needs: bundles, preprocessing, runtimes, Classifier.
 
-Imports numpy, Pillow and pydantic; an engine's own library when it is used; never torch.
+Imports numpy, Pillow and pydantic; a runtime's own library when it is used; never torch.
 """
 
 from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage
 from edge_fgir.runtime.classifier import Classifier, Result, Timing
-from edge_fgir.runtime.engines import Device, Engine, open_engine
 from edge_fgir.runtime.images import check_image, is_picture, read_image, to_rgb
 from edge_fgir.runtime.manifest import Manifest
 from edge_fgir.runtime.preprocess import Pixels, Preprocess, Region
+from edge_fgir.runtime.runtimes import Device, Engine, RuntimeSpec, find_runtime, open_engine
 from edge_fgir.runtime.sources import Source, open_source
 from edge_fgir.runtime.stream import Frame
 from edge_fgir.runtime.verify import verify
@@ -28,9 +28,11 @@ __all__ = [
     "Preprocess",
     "Region",
     "Result",
+    "RuntimeSpec",
     "Source",
     "Timing",
     "check_image",
+    "find_runtime",
     "is_picture",
     "open_engine",
     "open_source",

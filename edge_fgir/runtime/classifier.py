@@ -15,11 +15,11 @@ from PIL import Image
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines import Answer, Device, Engine, Probabilities, open_engine
 from edge_fgir.runtime.images import read_image, to_rgb
 from edge_fgir.runtime.manifest import ExplanationSpec
 from edge_fgir.runtime.overlay import Map, overlay
 from edge_fgir.runtime.preprocess import Pixels, Region, check_pixels
+from edge_fgir.runtime.runtimes import Answer, Device, Engine, Probabilities, open_engine
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.stream import Drop, Frame

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
+from edge_fgir.runtime.runtimes import check_runtime
 
 SCHEMA_FAMILY = "edge-fgir/bundle/"
 SCHEMA = f"{SCHEMA_FAMILY}1"
@@ -25,7 +26,6 @@ _MAX_FILE_BYTES = 2 << 30  # ONNX's own limit
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
 _PATH = re.compile(rf"{_NAME}(?:/{_NAME})*")
 
-Runtime = Literal["openvino", "onnxruntime", "tensorrt"]
 Precision = Literal["int8", "fp16", "fp32"]
 
 
@@ -52,9 +52,8 @@ def read_document(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "text"
-        raise InputError(
-            f"{source}: {where}: {first['msg']}", f"schema {schema}", remedy
-        ) from error
+        rule = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{source}: {where}: {rule}", f"schema {schema}", remedy) from error
 
 
 class _Part(BaseModel):
@@ -143,7 +142,7 @@ class Manifest(_Part):
     source_commit: Annotated[str, Field(description="commit of edge-fgir, or 'unknown'")]
     task: Literal["classification"] = "classification"
     target: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
-    runtime: Runtime
+    runtime: Annotated[str, AfterValidator(check_runtime)]
     precision: Precision
     architecture: Annotated[str, Field(description="model name as timm registers it")]
     params: Annotated[int, Field(ge=0, le=10**12, description="parameters of the trained model")]

@@ -75,6 +75,11 @@ def read_target_as(kind: type[AnyTarget], name: str) -> AnyTarget:
     return _read(kind, name, _registered.get(name, _resources.folder("export") / name))
 
 
+def read_target_info(name: str) -> TargetInfo:
+    """Read what a device knows of a target; see :func:`read_target_as`."""
+    return read_target_as(TargetInfo, name)
+
+
 def _read(kind: type[AnyTarget], name: str, folder: Path) -> AnyTarget:
     path = folder / _FILE
     values: dict[str, Any] = {"name": name, **_resources.read_yaml(path)}
@@ -90,6 +95,6 @@ def _read(kind: type[AnyTarget], name: str, folder: Path) -> AnyTarget:
 @cache
 def operators_of(runtime: str) -> frozenset[str]:
     """Return what the model files of all targets of a runtime may use."""
-    targets = (read_target_as(TargetInfo, name) for name in target_names())
+    targets = (read_target_info(name) for name in target_names())
     listed = [{*one.ops, *one.deployed_ops} for one in targets if one.runtime == runtime]
     return frozenset().union(*listed)

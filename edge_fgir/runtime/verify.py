@@ -12,18 +12,18 @@ from PIL import Image
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle, Check
 from edge_fgir.runtime.classifier import Classifier
-from edge_fgir.runtime.engines import Device, open_engine
 from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.runtimes import AUTO, Device, find_runtime, open_engine
 
 
 def verify(
-    path: Path | str, device: Device = "auto", trust: Path | str | None = None
+    path: Path | str, device: Device = AUTO, trust: Path | str | None = None
 ) -> Iterator[Check]:
     """Yield the checks of a bundle: signature, files, contents, then the golden images replayed.
 
     An unsigned bundle has no check of its signature; with ``trust``, the PEM file of a public key,
-    it is refused. A Jetson bundle on a machine without TensorRT is replayed in ONNX Runtime, and
-    the check's name says so.
+    it is refused. Where the bundle's own library is not installed, another one replays it if its
+    runtime has a replay (ONNX Runtime for a Jetson's), and the check's name says so.
 
     Raises:
         InputError: A file was changed, is missing or is not listed, the signature is not that of
@@ -31,17 +31,11 @@ def verify(
     """
     bundle = Bundle(path, trust)
     yield from bundle.check_files()
-    replay = device
-    if bundle.manifest.runtime == "tensorrt" and device == "auto" and not _has_tensorrt():
-        replay = "cpu"
-    with Classifier(bundle, open_engine(bundle, replay)) as model:
+    runtime = find_runtime(bundle.manifest.runtime)
+    if device == AUTO and not runtime.installed:
+        device = runtime.gate_device
+    with Classifier(bundle, open_engine(bundle, device)) as model:
         yield _replay(model, bundle)
-
-
-def _has_tensorrt() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("tensorrt") is not None
 
 
 def _replay(model: Classifier, bundle: Bundle) -> Check:

@@ -40,6 +40,7 @@ FILES = (
     "preprocess.json",
     "reports/accuracy.json",
 )
+REFUSED = "expected a model as edge-fgir exports it"
 
 
 class Evil:
@@ -288,7 +289,7 @@ def test_unsafe_paths_in_the_manifest_are_refused(path, copy, tmp_path):
 @pytest.mark.parametrize("name", ["../../evil.xml", "/etc/passwd", "C:\\evil.xml", ""])
 def test_the_model_file_does_not_lead_outside(name, copy):
     edit_manifest(copy, lambda manifest: manifest.update(model_file=name))
-    assert "manifest.json: model_file: Value error, unsafe path" in refusal(copy)
+    assert "manifest.json: model_file: unsafe path" in refusal(copy)
 
 
 def test_the_model_file_must_be_one_of_the_files(copy):
@@ -302,7 +303,7 @@ def test_a_file_listed_twice_with_another_hash_is_refused(copy):
         copy,
         lambda manifest: manifest["files"].append({**manifest["files"][0], "sha256": "0" * 64}),
     )
-    assert "files: Value error, a path is listed twice" in refusal(copy)
+    assert "files: a path is listed twice" in refusal(copy)
 
 
 @pytest.mark.parametrize("path", ["LABELS.txt", "labels.TXT", "Golden/Red.PNG"])
@@ -310,7 +311,7 @@ def test_two_spellings_of_one_name_are_refused(path, copy, tmp_path):
     entry = {"path": path, "sha256": hashlib.sha256(b"x").hexdigest(), "size": 1}
     edit_manifest(copy, lambda manifest: manifest["files"].append(entry))
     path = zip_bundle(copy, tmp_path / "a.zip", added=((path, b"x"),))
-    assert "files: Value error, a path is listed twice, or in two spellings" in refusal(path)
+    assert "files: a path is listed twice, or in two spellings" in refusal(path)
 
 
 @pytest.mark.parametrize(("path", "name"), [("golden", "golden"), ("Labels.txt/x", "labels.txt")])
@@ -318,7 +319,7 @@ def test_a_name_that_is_a_file_and_a_folder_is_refused(path, name, copy, tmp_pat
     entry = {"path": path, "sha256": hashlib.sha256(b"x").hexdigest(), "size": 1}
     edit_manifest(copy, lambda manifest: manifest["files"].append(entry))
     path = zip_bundle(copy, tmp_path / "a.zip", added=((path, b"x"),))
-    assert f"files: Value error, {name} is listed as a file and as a folder" in refusal(path)
+    assert f"files: {name} is listed as a file and as a folder" in refusal(path)
 
 
 @pytest.mark.parametrize("path", ["evil", "A" * 64, "0" * 63, "0" * 65])
@@ -668,7 +669,7 @@ def test_a_sealed_pickle_is_never_loaded(name, tmp_path):
 @pytest.mark.parametrize("data", [b"", b"<?xml version='1.0'?><net/>", PICKLE])
 def test_a_sealed_model_that_is_none_is_refused(target, name, library, data, tmp_path):
     path = make_bundle(tmp_path / "a.fgir", target=target, replaced={name: data})
-    with pytest.raises(InputError, match=f"{library} cannot load it") as caught:
+    with pytest.raises(InputError, match=f"{library} cannot load it|{REFUSED}") as caught:
         Classifier.open(path)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -681,7 +682,7 @@ def test_weights_beyond_the_file_are_not_read(key, value, tiny_bundle, tmp_path)
     lie, places = re.subn(rf'\b{key}="\d+"', f'{key}="{value}"', text)
     assert places
     path = make_bundle(tmp_path / "a.fgir", replaced={"openvino/model.xml": lie.encode()})
-    with pytest.raises(InputError, match="OpenVINO cannot load it"):
+    with pytest.raises(InputError, match=rf"a constant .*{REFUSED}"):
         Classifier.open(path)
 
 
@@ -714,7 +715,7 @@ def test_weights_outside_the_bundle_are_not_read(location, arm_bundle, tmp_path,
     path = make_bundle(here / "a.fgir", target="arm", replaced={"model.onnx": data})
     monkeypatch.chdir(here)
     try:
-        with pytest.raises(InputError, match="ONNX Runtime cannot load it"):
+        with pytest.raises(InputError, match=rf"(field 13|lie outside the file).*{REFUSED}"):
             Classifier.open(path)
     finally:
         for place in (tmp_path / "evil.bin", here / "evil.bin"):

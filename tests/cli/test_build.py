@@ -98,8 +98,8 @@ import contextlib, io, json, sys
 sys.path[:0] = sys.argv[2:]
 from jetson import FakeCuda
 from edge_fgir.cli import main
-from edge_fgir.runtime.engines import _cuda
-_cuda.Cuda = FakeCuda
+from edge_fgir.runtime.runtimes.tensorrt import cuda
+cuda.Cuda = FakeCuda
 with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
     main(["build", sys.argv[1], "--json"])
 assert json.loads(out.getvalue())["state"] == "built"

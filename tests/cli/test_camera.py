@@ -121,7 +121,7 @@ def test_the_saved_video_shows_the_answers(camera, clip, tmp_path):
 def test_a_slow_model_drops_frames_and_the_recording_keeps_the_time(
     camera, clip, tmp_path, monkeypatch
 ):
-    from edge_fgir.runtime.engines._openvino import OpenVinoEngine
+    from edge_fgir.runtime.runtimes.openvino.engine import OpenVinoEngine
 
     fast = OpenVinoEngine.infer
 

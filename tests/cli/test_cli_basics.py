@@ -358,9 +358,12 @@ def _version(installed: dict[str, str]) -> Callable[[str], str]:
 
 
 def test_doctor_says_what_is_missing_and_what_to_do(run_cli, monkeypatch):
-    monkeypatch.setattr("edge_fgir.cli.doctor.version", _version({"openvino": "2026.4"}))
+    monkeypatch.setattr("importlib.metadata.version", _version({"openvino": "2026.4"}))
     targets = run_cli("doctor", "--json").json["targets"]
-    assert targets["openvino"] == {"ok": True, "detail": "openvino 2026.4"}
+    assert targets["openvino"] == {
+        "ok": True,
+        "detail": "openvino 2026.4 (--device auto, cpu, gpu, npu)",
+    }
     assert targets["arm"]["ok"] is targets["jetson"]["ok"] is False
     assert 'pip install "edge-fgir[arm]"' in targets["arm"]["detail"]
     assert run_cli("doctor").code == 0
@@ -372,7 +375,7 @@ def test_doctor_says_what_is_missing_and_what_to_do(run_cli, monkeypatch):
 
 def test_doctor_knows_its_targets(refused):
     text = refused("doctor", "--target", "tpu")
-    assert text.startswith("unknown target 'tpu'; expected one of openvino, arm, jetson")
+    assert text.startswith("unknown target 'tpu'; expected one of arm, jetson, openvino")
 
 
 def test_models_show_lrnet14(run_cli):

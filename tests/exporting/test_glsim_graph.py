@@ -32,7 +32,7 @@ from edge_fgir.exporting.graph import (
     unquantized_nodes,
     with_head,
 )
-from edge_fgir.exporting.openvino_ir import compiled_ir, to_ir
+from edge_fgir.exporting.openvino_ir import to_ir
 from edge_fgir.exporting.qdq import quantize_onnx, to_float16
 from edge_fgir.exporting.regions import compare_regions, regions_of
 from edge_fgir.exporting.search import Search
@@ -43,8 +43,9 @@ from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import CropForm, GLSimOptions
 from edge_fgir.models.glsim.selection import boxes_of
 from edge_fgir.models.inference import logits_of, normalized_batches
-from edge_fgir.runtime.engines.tensorrt_build import build_plan
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime.runtimes.openvino import compile_model
+from edge_fgir.runtime.runtimes.tensorrt.build import build_plan
 
 pytestmark = pytest.mark.export
 
@@ -126,7 +127,7 @@ def test_every_runtime_answers_and_looks_as_torch_does(
     assert np.abs(found["logits"] - expected).max() < 1e-4 * scale
     assert np.array_equal(found[REGION], boxes)
     assert found[SIMILARITY].shape == (len(pictures), 6, 6)
-    compiled = compiled_ir(to_ir(graph))
+    compiled = compile_model(to_ir(graph))
     runs = [compiled(image[None]) for image in pictures]
     answers = np.concatenate([run[0] for run in runs])
     assert np.abs(answers - expected).max() < 1e-4 * scale

@@ -28,8 +28,8 @@ from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.ila import AdaptedViT, Adapters, residual_ranges
 from edge_fgir.models.inference import logits_of
-from edge_fgir.runtime.engines.tensorrt_build import build_plan
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime.runtimes.tensorrt.build import build_plan
 from edge_fgir.training import read_recipe, train
 
 pytestmark = pytest.mark.export

@@ -17,8 +17,8 @@ from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.reduction import METHODS, Reduction
-from edge_fgir.runtime.engines.tensorrt_build import build_plan
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime.runtimes.tensorrt.build import build_plan
 
 pytestmark = pytest.mark.export
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge_fgir import Classifier, EdgeFgirError, InputError
-from edge_fgir.runtime.engines import _openvino, openvino_core
+from edge_fgir.runtime.runtimes.openvino import engine as openvino_engine
+from edge_fgir.runtime.runtimes.openvino import openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -244,7 +245,7 @@ def test_an_error_in_the_block_closes_it_and_passes(arm_bundle):
 
 
 def test_the_engine_is_freed_once(tiny_bundle, monkeypatch):
-    from edge_fgir.runtime.engines._openvino import OpenVinoEngine
+    from edge_fgir.runtime.runtimes.openvino.engine import OpenVinoEngine
 
     freed = []
     monkeypatch.setattr(OpenVinoEngine, "close", lambda engine: freed.append(engine))
@@ -338,7 +339,7 @@ def test_a_library_that_is_not_installed(request, target, library, monkeypatch):
     path = request.getfixturevalue("tiny_bundle" if target == "openvino" else "arm_bundle")
     monkeypatch.setitem(sys.modules, library, None)
     # The process has its OpenVINO core already: ask for a new one.
-    monkeypatch.setattr(_openvino, "openvino_core", openvino_core.__wrapped__)
+    monkeypatch.setattr(openvino_engine, "openvino_core", openvino_core.__wrapped__)
     with pytest.raises(
         InputError,
         match=rf'{library} is not installed; .*; run: pip install "edge-fgir\[{target}\]"',

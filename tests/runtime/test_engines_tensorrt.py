@@ -16,12 +16,15 @@ from jetson import FakeCuda
 
 from edge_fgir import Classifier, EdgeFgirError, GateError, InputError, _resources
 from edge_fgir.runtime import Bundle, open_engine
-from edge_fgir.runtime.engines import _cuda, _tensorrt, tensorrt_build, tensorrt_plan
-from edge_fgir.runtime.engines.tensorrt_build import Step, build_plan
+from edge_fgir.runtime.runtimes.tensorrt import build as tensorrt_build
+from edge_fgir.runtime.runtimes.tensorrt import cuda
+from edge_fgir.runtime.runtimes.tensorrt import engine as tensorrt_engine
+from edge_fgir.runtime.runtimes.tensorrt import plan as tensorrt_plan
+from edge_fgir.runtime.runtimes.tensorrt.build import Step, build_plan
 
 pytestmark = pytest.mark.export
 
-cuda_of_ours = _cuda.Cuda
+cuda_of_ours = cuda.Cuda
 NO_BUILDER = "tensorrt-rtx-cu13, the builder of this project, is not installed"
 
 
@@ -77,7 +80,7 @@ def used(module) -> set[tuple[str, str]]:
     return found
 
 
-USED = sorted(used(_tensorrt) | used(tensorrt_build) | used(tensorrt_plan))
+USED = sorted(used(tensorrt_engine) | used(tensorrt_build) | used(tensorrt_plan))
 
 
 def test_the_walk_sees_the_calls():
@@ -92,7 +95,7 @@ def test_the_walk_sees_the_calls():
     assert len(USED) >= 28
 
 
-@pytest.mark.parametrize("module", [_tensorrt, tensorrt_build], ids=["engine", "build"])
+@pytest.mark.parametrize("module", [tensorrt_engine, tensorrt_build], ids=["engine", "build"])
 def test_objects_of_tensorrt_have_the_names_the_walk_knows(module):
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call | ast.Attribute):
@@ -135,12 +138,12 @@ def test_the_devices_we_build_for_are_known(trt):
 def test_cuda_has_what_we_use():
     names = {
         node.attr
-        for node in ast.walk(tree_of(_cuda))
+        for node in ast.walk(tree_of(cuda))
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self._lib"
     }
     assert len(names) == 8
     try:
-        library = _cuda._load()
+        library = cuda._load()
     except InputError as error:
         pytest.skip(str(error))
     assert all(hasattr(library, name) for name in names)
@@ -355,7 +358,7 @@ def test_without_cuda_it_says_so(built, jetson_bundle, monkeypatch):
     def no_library(name):
         raise OSError(name)
 
-    monkeypatch.setattr(_cuda, "Cuda", cuda_of_ours)
+    monkeypatch.setattr(cuda, "Cuda", cuda_of_ours)
     monkeypatch.setattr("ctypes.CDLL", no_library)
     with pytest.raises(InputError, match=r"libcudart.* was not found; expected a Jetson.*doctor"):
         Classifier.open(jetson_bundle)

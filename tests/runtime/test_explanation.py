@@ -18,8 +18,8 @@ from PIL import Image
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.runtime import Bundle, Manifest, Preprocess, Region, open_engine, verify
-from edge_fgir.runtime.engines import tensorrt_plan
 from edge_fgir.runtime.overlay import chosen, heat_map, overlay
+from edge_fgir.runtime.runtimes.tensorrt import plan as tensorrt_plan
 
 pytestmark = pytest.mark.export
 

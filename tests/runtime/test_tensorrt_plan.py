@@ -14,10 +14,10 @@ from jetson import FakeCuda
 
 from edge_fgir import GateError, InputError
 from edge_fgir.runtime import Bundle
-from edge_fgir.runtime.engines import tensorrt_plan
-from edge_fgir.runtime.engines.tensorrt_build import Timings, build_plan
-from edge_fgir.runtime.engines.tensorrt_cache import EngineCache
-from edge_fgir.runtime.engines.tensorrt_plan import device_plan
+from edge_fgir.runtime.runtimes.tensorrt import plan as tensorrt_plan
+from edge_fgir.runtime.runtimes.tensorrt.build import Timings, build_plan
+from edge_fgir.runtime.runtimes.tensorrt.cache import EngineCache
+from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan
 
 pytestmark = pytest.mark.export
 

@@ -18,9 +18,9 @@ from jetson import STAND_INS
 
 from edge_fgir import EdgeFgirError, GateError
 from edge_fgir.runtime import Bundle
-from edge_fgir.runtime.engines.tensorrt_build import Step, Timings
-from edge_fgir.runtime.engines.tensorrt_plan import device_plan
-from edge_fgir.runtime.engines.tensorrt_process import build_apart
+from edge_fgir.runtime.runtimes.tensorrt.build import Step, Timings
+from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan
+from edge_fgir.runtime.runtimes.tensorrt.process import build_apart
 
 pytestmark = pytest.mark.export
 
@@ -150,8 +150,8 @@ BUILD = textwrap.dedent(
     sys.path[:0] = sys.argv[1:3]
     from jetson import FakeCuda
     from edge_fgir.cli import main
-    from edge_fgir.runtime.engines import _cuda
-    _cuda.Cuda = FakeCuda
+    from edge_fgir.runtime.runtimes.tensorrt import cuda
+    cuda.Cuda = FakeCuda
     main(["build", sys.argv[3], "--json"])
     """
 )

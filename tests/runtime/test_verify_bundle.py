@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib import import_module
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from bundles import make_bundle, zip_bundle
 
 from edge_fgir import InputError
 from edge_fgir.runtime import verify
-from edge_fgir.runtime.engines._openvino import OpenVinoEngine
+from edge_fgir.runtime.runtimes.openvino.engine import OpenVinoEngine
 
 pytestmark = pytest.mark.export
 
@@ -46,9 +46,7 @@ def test_a_zip_is_ok(tiny_bundle, tmp_path):
 def test_without_tensorrt_a_jetson_bundle_is_replayed_and_the_check_says_where(
     jetson_bundle, monkeypatch
 ):
-    # The package's function of the same name hides the module.
-    module = import_module("edge_fgir.runtime.verify")
-    monkeypatch.setattr(module, "_has_tensorrt", lambda: False)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
     *_, golden = verify(jetson_bundle)
     assert golden.ok
     assert golden.name.startswith("golden images in onnxruntime ")

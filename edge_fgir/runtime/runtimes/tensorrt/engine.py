@@ -1,4 +1,4 @@
-"""TensorRT: NVIDIA Jetson. The engine is built on the device and never leaves it."""
+"""A bundle's ONNX graph, built by TensorRT on the device."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines import _cuda
-from edge_fgir.runtime.engines._shared import Answer, Probabilities, answer_of, output_names
-from edge_fgir.runtime.engines.tensorrt_plan import device_plan, import_tensorrt
 from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.runtimes.opening import answer_of, output_names
+from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
+from edge_fgir.runtime.runtimes.tensorrt import cuda
+from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan, import_tensorrt
 
 
 class TensorRtEngine:
@@ -20,7 +21,7 @@ class TensorRtEngine:
 
     def __init__(self, bundle: Bundle) -> None:
         trt = import_tensorrt(bundle)
-        self._cuda = _cuda.Cuda()
+        self._cuda = cuda.Cuda()
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         self._engine = _load(runtime, bundle)
         if self._engine is None:
@@ -53,13 +54,13 @@ class TensorRtEngine:
     def _run(self, image: Pixels, wanted: list[Probabilities]) -> list[Probabilities]:
         """Run one image and bring the first outputs, ``wanted``, back."""
         image = np.ascontiguousarray(image).reshape(self._input_shape)
-        cuda, stream = self._cuda, self._stream
-        cuda.to_device(self._device_in, image.ctypes.data, image.nbytes, stream)
+        copies, stream = self._cuda, self._stream
+        copies.to_device(self._device_in, image.ctypes.data, image.nbytes, stream)
         if not self._context.execute_async_v3(stream):
             raise EdgeFgirError("TensorRT could not run the engine")
         for output, address in zip(wanted, self._device_out, strict=False):
-            cuda.to_host(output.ctypes.data, address, output.nbytes, stream)
-        cuda.synchronize(stream)
+            copies.to_host(output.ctypes.data, address, output.nbytes, stream)
+        copies.synchronize(stream)
         return wanted
 
     def close(self) -> None:

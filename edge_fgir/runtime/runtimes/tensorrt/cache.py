@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import alone, sha256, to_json, write_atomic, write_json
-from edge_fgir.runtime.engines.tensorrt_build import Timings
+from edge_fgir.runtime.runtimes.tensorrt.build import Timings
 
 _SCHEMA = "edge-fgir/engine/1"
 

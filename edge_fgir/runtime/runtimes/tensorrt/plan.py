@@ -16,11 +16,11 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir._progress import Meter, progress
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines import _cuda
-from edge_fgir.runtime.engines._shared import checked_onnx
-from edge_fgir.runtime.engines.tensorrt_build import Step
-from edge_fgir.runtime.engines.tensorrt_cache import EngineCache, EngineKey, UnusableError
-from edge_fgir.runtime.engines.tensorrt_process import build_apart
+from edge_fgir.runtime.runtimes.opening import checked_onnx
+from edge_fgir.runtime.runtimes.tensorrt import cuda
+from edge_fgir.runtime.runtimes.tensorrt.build import Step
+from edge_fgir.runtime.runtimes.tensorrt.cache import EngineCache, EngineKey, UnusableError
+from edge_fgir.runtime.runtimes.tensorrt.process import build_apart
 
 _BUILD = "tensorrt/build.json"
 
@@ -123,14 +123,14 @@ def import_tensorrt(bundle: Bundle) -> ModuleType:
 
 
 def _key(onnx: bytes, trt: ModuleType) -> EngineKey:
-    cuda = _cuda.Cuda()
+    gpu = cuda.Cuda()
     board = _first_line("/proc/device-tree/compatible").replace("\0", " ")
     driver = _first_line("/proc/driver/nvidia/version")
     return EngineKey(
         graph=sha256(onnx),
-        gpu=f"{cuda.gpu()} {board}".strip(),
+        gpu=f"{gpu.gpu()} {board}".strip(),
         tensorrt=trt.__version__,
-        driver=f"CUDA {cuda.driver_version()} {driver}".strip(),
+        driver=f"CUDA {gpu.driver_version()} {driver}".strip(),
     )
 
 

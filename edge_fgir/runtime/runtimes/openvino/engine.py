@@ -1,4 +1,4 @@
-"""OpenVINO: Intel CPUs, integrated GPUs and NPUs."""
+"""A bundle's IR in OpenVINO."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from edge_fgir._errors import InputError, MissingExtraError
+from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.engines._openvino_core import openvino_core
-from edge_fgir.runtime.engines._shared import (
-    Answer,
-    Probabilities,
-    answer_of,
-    output_names,
-    refusing,
-    unloadable,
-)
 from edge_fgir.runtime.formats import checked_ir
 from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.runtimes.opening import answer_of, output_names, refusing, unloadable
+from edge_fgir.runtime.runtimes.openvino import OPENVINO
+from edge_fgir.runtime.runtimes.openvino.core import compile_model, openvino_core
+from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
 from edge_fgir.runtime.targets import operators_of
 
 
@@ -30,7 +25,7 @@ class OpenVinoEngine:
         try:
             core = openvino_core()
         except ImportError as error:
-            raise MissingExtraError("openvino", "openvino", f"opening {bundle.path}") from error
+            raise OPENVINO.missing(f"opening {bundle.path}") from error
         if not any(name.split(".")[0] == device for name in core.available_devices):
             raise InputError(
                 f"OpenVINO sees no {device} here",
@@ -42,17 +37,13 @@ class OpenVinoEngine:
         with refusing(bundle):
             operators = operators_of(bundle.manifest.runtime)
             xml = checked_ir(bundle.read(model_file), len(weights), operators)
-        # Where nothing is said, some CPUs compute the float layers in bfloat16: other answers.
-        hints = {"PERFORMANCE_HINT": "LATENCY"}
-        if device == "CPU":
-            hints["INFERENCE_PRECISION_HINT"] = "f32"
         try:
-            compiled = core.compile_model(core.read_model(xml, weights), device, hints)
+            compiled = compile_model(core.read_model(xml, weights), device)
         except RuntimeError as error:
             raise unloadable(bundle, "OpenVINO", error) from error
         self._request = compiled.create_infer_request()
-        known = {name for output in compiled.outputs for name in output.get_names()}
-        self._outputs = output_names(bundle, known)
+        outputs = {name for output in compiled.outputs for name in output.get_names()}
+        self._outputs = output_names(bundle, outputs)
         self._buffers: tuple[Any, Any] | None = None
         if not (
             compiled.input(0).partial_shape.is_dynamic

@@ -1,47 +1,65 @@
-"""What the engines have in common."""
+"""Opening a bundle's model in its runtime, and what all runtimes share when they do."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_fgir._errors import InputError
-from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.formats import check_onnx
-from edge_fgir.runtime.targets import operators_of
+from edge_fgir.runtime.runtimes.registry import find_runtime
+from edge_fgir.runtime.runtimes.spec import AUTO, Answer, Device, Engine
+from edge_fgir.runtime.targets import operators_of, read_target_info, target_names
 
-Probabilities = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    from edge_fgir.runtime.bundle import Bundle
 
 
-class Answer(NamedTuple):
-    """All outputs of a model that explains itself.
+def open_engine(bundle: Bundle, device: Device = AUTO) -> Engine:
+    """Compile the bundle's model for ``device``.
 
-    Attributes:
-        probabilities: (N, K).
-        regions: (N, 4) left, top, right, bottom, input pixels.
-        maps: (N, g, g) similarity.
+    ``auto`` is the first device of the bundle's own runtime. The device of its replay (``cpu`` on
+    a Jetson bundle) computes the model in another runtime: for checking, not for speed.
+
+    Raises:
+        InputError: The target cannot run there, or its library is not installed.
     """
+    manifest = bundle.manifest
+    spec = find_runtime(manifest.runtime)
+    if device not in spec.choices:
+        other = _target_with(device)
+        raise InputError(
+            f"{bundle.path} is for target {manifest.target} and has no device {device!r}",
+            f"one of {', '.join(spec.choices)}",
+            "choose another --device" + (f", or export with --target {other}" if other else ""),
+        )
+    if spec.replay is not None and device == spec.replay.device:
+        return spec.replay.open(bundle, device)
+    return spec.open(bundle, spec.devices[0] if device == AUTO else device)
 
-    probabilities: Probabilities
-    regions: npt.NDArray[np.float32]
-    maps: npt.NDArray[np.float32]
+
+def _target_with(device: Device) -> str | None:
+    """Return a target whose runtime computes on ``device``; None where there is none."""
+    for name in target_names():
+        if device in find_runtime(read_target_info(name).runtime).devices:
+            return name
+    return None
 
 
-def output_names(bundle: Bundle, known: Collection[str] | None = None) -> list[str]:
+def output_names(bundle: Bundle, outputs: Collection[str] | None = None) -> list[str]:
     """Return the graph's outputs in the order of an :class:`Answer`; one where there is no more.
 
     Raises:
-        InputError: One beside the probabilities is not among those ``known`` to the library.
+        InputError: One beside the probabilities is not among ``outputs``, if these are known.
     """
     manifest = bundle.manifest
     spec = manifest.explanation
     more = () if spec is None else (spec.region, spec.similarity)
     for name in more:
-        if known is not None and name not in known:
+        if outputs is not None and name not in outputs:
             raise InputError(
                 f"{bundle.path}: the model has no output {name!a}",
                 "the outputs its manifest names",

@@ -20,12 +20,12 @@ from threading import Lock
 from typing import IO, Any
 
 from edge_fgir._errors import EdgeFgirError, GateError
-from edge_fgir.runtime.engines.tensorrt_build import Report, Step, Timings, build_plan
+from edge_fgir.runtime.runtimes.tensorrt.build import Report, Step, Timings, build_plan
 
 # The caller's import path: what it finds, its builder finds.
 _START = (
     "import sys; channel, sys.path[:] = sys.argv[1], sys.argv[2:]; "
-    "from edge_fgir.runtime.engines.tensorrt_process import serve; serve(int(channel))"
+    "from edge_fgir.runtime.runtimes.tensorrt.process import serve; serve(int(channel))"
 )
 _PR_SET_PDEATHSIG = 1
 

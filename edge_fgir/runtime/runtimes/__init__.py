@@ -1,0 +1,39 @@
+"""Runtimes: what computes a bundle's model. Each library is imported when it is used."""
+
+from __future__ import annotations
+
+from edge_fgir.runtime.runtimes.opening import open_engine
+from edge_fgir.runtime.runtimes.registry import (
+    check_runtime,
+    device_names,
+    find_runtime,
+    forget_runtime,
+    register_runtime,
+    runtimes,
+)
+from edge_fgir.runtime.runtimes.spec import (
+    AUTO,
+    Answer,
+    Device,
+    Engine,
+    Probabilities,
+    Replay,
+    RuntimeSpec,
+)
+
+__all__ = [
+    "AUTO",
+    "Answer",
+    "Device",
+    "Engine",
+    "Probabilities",
+    "Replay",
+    "RuntimeSpec",
+    "check_runtime",
+    "device_names",
+    "find_runtime",
+    "forget_runtime",
+    "open_engine",
+    "register_runtime",
+    "runtimes",
+]

@@ -1,0 +1,28 @@
+"""ONNX Runtime on the CPU: ARM boards, and any machine that replays a portable ONNX graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_fgir.runtime.runtimes.onnxruntime.session import SharedWeightError, open_session
+from edge_fgir.runtime.runtimes.spec import Device, Engine, RuntimeSpec
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.bundle import Bundle
+
+
+def _open(bundle: Bundle, device: Device) -> Engine:
+    from edge_fgir.runtime.runtimes.onnxruntime.engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(bundle)
+
+
+ONNXRUNTIME = RuntimeSpec(
+    name="onnxruntime",
+    library="onnxruntime",
+    install='run: pip install "edge-fgir[arm]"',
+    devices=("cpu",),
+    open=_open,
+)
+
+__all__ = ["ONNXRUNTIME", "SharedWeightError", "open_session"]

@@ -1,0 +1,52 @@
+"""A bundle's ONNX graph in ONNX Runtime."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+
+from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.runtimes.onnxruntime import ONNXRUNTIME
+from edge_fgir.runtime.runtimes.onnxruntime.session import SharedWeightError, open_session
+from edge_fgir.runtime.runtimes.opening import answer_of, checked_onnx, output_names, unloadable
+from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
+
+
+class OnnxRuntimeEngine:
+    """One session on the CPU provider.
+
+    Args:
+        bundle: Its model file is an ONNX file.
+        optimized: Let ONNX Runtime optimise the graph.
+    """
+
+    def __init__(self, bundle: Bundle, *, optimized: bool = True) -> None:
+        model = checked_onnx(bundle)
+        try:
+            try:
+                self._session = open_session(model, exact=True, optimized=optimized)
+            except SharedWeightError:  # on x86 without VNNI
+                self._session = open_session(model, optimized=optimized)
+        except ImportError as error:
+            raise ONNXRUNTIME.missing(f"opening {bundle.path}") from error
+        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            raise unloadable(bundle, "ONNX Runtime", error) from error
+        outputs = {output.name for output in self._session.get_outputs()}
+        self._input = bundle.manifest.input.name
+        self._outputs = output_names(bundle, outputs)
+        self.description = f"onnxruntime {version('onnxruntime')} CPU"
+
+    def infer(self, batch: Pixels) -> Probabilities:
+        """Return (N, K) probabilities."""
+        (probabilities,) = self._session.run(self._outputs[:1], {self._input: batch})
+        return np.asarray(probabilities, dtype=np.float32)
+
+    def explain(self, batch: Pixels) -> Answer:
+        """Return all outputs for one image."""
+        return answer_of(self._session.run(self._outputs, {self._input: batch}))
+
+    def close(self) -> None:
+        """Free the session."""
+        del self._session

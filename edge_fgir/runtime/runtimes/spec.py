@@ -1,0 +1,132 @@
+"""What a runtime is: the library that computes a bundle's model, as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.preprocess import Pixels
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.bundle import Bundle
+
+Device = str
+"""``auto`` (the runtime's first device) or one that its runtime names."""
+AUTO: Device = "auto"
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class Answer(NamedTuple):
+    """All outputs of a model that explains itself.
+
+    Attributes:
+        probabilities: (N, K).
+        regions: (N, 4) left, top, right, bottom, input pixels.
+        maps: (N, g, g) similarity.
+    """
+
+    probabilities: Probabilities
+    regions: npt.NDArray[np.float32]
+    maps: npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A compiled model: ``uint8`` NHWC pixels in, probabilities out."""
+
+    @property
+    def description(self) -> str:
+        """Library, version and device, for reports."""
+
+    def infer(self, batch: Pixels) -> Probabilities:
+        """Return (N, K) ``float32`` probabilities for (N, H, W, 3) pixels."""
+
+    def explain(self, batch: Pixels) -> Answer:
+        """Return all outputs for (1, H, W, 3) pixels; only where the manifest declares them."""
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+
+
+Open = Callable[["Bundle", Device], Engine]
+"""Compiles a bundle's model for one of a runtime's devices; ``auto`` has been resolved."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a bundle is checked on a machine that lacks its runtime: another one computes its model.
+
+    Attributes:
+        device: What the user asks for to get it.
+        library: The other runtime's, as it is imported.
+        open: Compiles the model there.
+    """
+
+    device: Device
+    library: str
+    open: Open
+
+
+@dataclass(frozen=True)
+class RuntimeSpec:
+    """One runtime.
+
+    Attributes:
+        name: As manifests and targets call it.
+        library: The Python package that is imported; its distribution has the same name.
+        install: How a user gets the library, an imperative.
+        devices: What it computes on, ``auto`` first of all; never empty.
+        open: Compiles a bundle's model.
+        replay: How its models are checked elsewhere; None: the library runs everywhere.
+        hardware: The machines that only this library reaches; empty: it runs on any CPU.
+        on_pypi: ``pip`` installs the library.
+    """
+
+    name: str
+    library: str
+    install: str
+    devices: tuple[Device, ...]
+    open: Open
+    replay: Replay | None = None
+    hardware: str = ""
+    on_pypi: bool = True
+
+    @property
+    def choices(self) -> tuple[Device, ...]:
+        """Every device that a user may name for its bundles."""
+        return (AUTO, *self.devices, *((self.replay.device,) if self.replay else ()))
+
+    @property
+    def gate_device(self) -> Device:
+        """The device on which every machine can check a bundle."""
+        return self.replay.device if self.replay else AUTO
+
+    @property
+    def version(self) -> str | None:
+        """Version of the library; None where it is not installed."""
+        try:
+            return metadata.version(self.library)
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def installed(self) -> bool:
+        """Whether the library can be imported here."""
+        return find_spec(self.library) is not None
+
+    def library_for(self, device: Device) -> str:
+        """Return the library that computes on ``device``."""
+        if self.replay is not None and device == self.replay.device:
+            return self.replay.library
+        return self.library
+
+    def missing(self, purpose: str) -> InputError:
+        """Return the error for a library that is not installed but needed for ``purpose``."""
+        return InputError(f"{self.library} is not installed", f"it for {purpose}", self.install)
