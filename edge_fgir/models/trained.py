@@ -14,6 +14,7 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
+from edge_fgir._refusal import refused
 from edge_fgir.models import Network
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.ila import (
@@ -96,9 +97,7 @@ class TrainedModel(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{path}: {where}: {first['msg']}", "a run of this version") from error
+            raise refused(error, path, "a run of this version") from error
 
     def at(
         self,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from itertools import chain, combinations, product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
@@ -20,7 +19,7 @@ from pydantic import (
 )
 
 from edge_fgir import _resources
-from edge_fgir._errors import InputError
+from edge_fgir._refusal import refused
 from edge_fgir.data import Split
 
 Key = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*$")]
@@ -93,15 +92,4 @@ def read_sweep(path: Path) -> Sweep:
     try:
         return Sweep.model_validate(values)
     except ValidationError as error:
-        raise _explained(error, path) from error
-
-
-def _explained(error: ValidationError, path: Path) -> InputError:
-    first: Any = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = [field.alias or name for name, field in Sweep.model_fields.items()]
-        near = difflib.get_close_matches(where, known, n=1) or known
-        return InputError(f"sweep {path} has an unknown key {where}", " or ".join(near))
-    message = first["msg"].removeprefix("Value error, ")
-    return InputError(f"sweep {path}: {where or 'sweep'}: {message}", "a legal value")
+        raise refused(error, f"sweep {path}", "a legal value", kind=Sweep) from error

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from edge_fgir import _resources
 from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
+from edge_fgir._refusal import refused
 from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.data.sampling import Sampler
@@ -356,7 +357,7 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise _explained(error, str(path)) from error
+        raise refused(error, f"recipe {path}", "a legal value", kind=Recipe) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -373,22 +374,3 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"--set {override} is not YAML", "key=value") from error
-
-
-def _explained(error: ValidationError, source: str) -> InputError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        message = first["msg"].removeprefix("Value error, ")
-        return InputError(f"recipe {source}: {where or 'recipe'}: {message}", "a legal value")
-    section: Any = Recipe
-    for part in first["loc"][:-1]:
-        section = section.model_fields[str(part)].annotation
-        section = next(
-            (a for a in getattr(section, "__args__", ()) if a is not type(None)), section
-        )
-    known = list(section.model_fields)
-    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1) or known
-    return InputError(
-        f"recipe {source} has an unknown key {where}", f"{' or '.join(near)}", "correct the key"
-    )

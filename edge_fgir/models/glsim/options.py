@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import InputError
-from edge_fgir.models._refusal import refusal
+from edge_fgir._refusal import refused_option
 
 CropCls = Literal["shared", "separate"]
 
@@ -45,7 +45,7 @@ class GLSimOptions(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise refusal(error, "GLSim") from error
+            raise refused_option(error, "GLSim") from error
 
     def check_patches(self, patches: int) -> None:
         """Raise InputError if an input has fewer ``patches`` than are to be chosen."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_fgir._errors import InputError
-from edge_fgir.models._refusal import refusal
+from edge_fgir._refusal import refused_option
 
 Variant = Literal["none", "ila", "ila+", "ila++"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -82,7 +82,7 @@ class Adapters(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise refusal(error, "adapters") from error
+            raise refused_option(error, "adapters") from error
 
     def locations_in(self, depth: int) -> tuple[int, ...]:
         """Return the blocks behind which the grid shrinks, in a transformer of ``depth`` blocks.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from edge_fgir._errors import InputError
-from edge_fgir.models._refusal import refusal
+from edge_fgir._refusal import refused_option
 from edge_fgir.models.reduction import methods  # noqa: F401  registers them
 from edge_fgir.models.reduction.method import METHODS
 
@@ -105,7 +105,7 @@ class Reduction(BaseModel):
             rule = error.errors()[0].get("ctx", {}).get("error")
             if isinstance(rule, _RuleError):
                 raise InputError(f"token reduction: {rule.found}", rule.expected) from error
-            raise refusal(error, "token reduction") from error
+            raise refused_option(error, "token reduction") from error
 
     def at(self, keep_rate: KeepRate | None = None, method: str | None = None) -> Reduction:
         """Return the settings of the same weights at another keep rate, or by another method.
