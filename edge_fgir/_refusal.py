@@ -1,40 +1,74 @@
-"""What pydantic refuses, as one line for the user."""
+"""Values from outside as models; what pydantic refuses is one line for the user."""
 
 from __future__ import annotations
 
 import difflib
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from edge_fgir._errors import InputError
 
+_Model = TypeVar("_Model", bound=BaseModel)
 
-def refused(
-    error: ValidationError,
-    source: object,
-    expected: str = "",
-    remedy: str = "",
-    *,
-    kind: type[BaseModel] | None = None,
-) -> InputError:
-    """Return the first broken rule of a text or a file: where it is broken, and how.
+
+class BrokenRule(NamedTuple):
+    """The first rule that values break.
+
+    Attributes:
+        where: Dotted key of the value; empty where the rule is about several values.
+        value: What stands there.
+        rule: What was expected, in pydantic's words or a validator's.
+    """
+
+    where: str
+    value: Any
+    rule: str
+
+
+def broken_rule(error: ValidationError) -> BrokenRule:
+    """Return the first of the rules that pydantic found broken."""
+    first = error.errors()[0]
+    rule = first["msg"].removeprefix("Value error, ")
+    return BrokenRule(".".join(map(str, first["loc"])), first["input"], rule)
+
+
+def validated(
+    kind: type[_Model], values: Any, source: object, expected: str, remedy: str = ""
+) -> _Model:
+    """Return the content of a file as a model.
 
     Args:
-        error: What pydantic says.
-        source: The file, or what the text is.
+        kind: The model.
+        values: JSON text (bytes), or plain values as YAML gives them.
+        source: The file, or what the values are.
         expected: What should be there.
         remedy: What to do or run.
-        kind: The model that was read; then an unknown key is answered with the nearest known one.
+
+    Raises:
+        InputError: A value breaks a rule, or its key is unknown; it is named.
     """
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if kind is not None and first["type"] == "extra_forbidden":
-        known = _keys(kind, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1) or known
-        return InputError(f"{source} has an unknown key {where}", " or ".join(near), remedy)
-    place = f"{where}: " if where else ""
-    return InputError(f"{source}: {place}{_rule(first)}", expected, remedy)
+    try:
+        if isinstance(values, bytes):
+            return kind.model_validate_json(values)
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, _, rule = broken_rule(error)
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(
+                str(first["loc"][-1]), _keys(kind, first["loc"][:-1]), n=1
+            )
+            raise InputError(
+                f"{source} has an unknown key {where}",
+                near[0] if near else expected,
+                remedy or "correct the key",
+            ) from error
+        if not where and first["type"] != "value_error":  # such a rule is about several values
+            where = "text"
+        place = f"{where}: " if where else ""
+        raise InputError(f"{source}: {place}{rule}", expected, remedy) from error
 
 
 def refused_option(error: ValidationError, what: str) -> InputError:
@@ -44,23 +78,27 @@ def refused_option(error: ValidationError, what: str) -> InputError:
         error: What pydantic says.
         what: They are options of.
     """
-    first = error.errors()[0]
-    if not first["loc"]:  # a rule about several options names them itself
-        return InputError(f"{what}: {_rule(first)}")
-    expected = _rule(first).removeprefix("Input should be ")
-    return InputError(f"{what}: {first['loc'][0]} {first['input']!r}", expected)
+    where, value, rule = broken_rule(error)
+    if not where:  # a rule about several options names them itself
+        return InputError(f"{what}: {rule}")
+    return InputError(f"{what}: {where} {value!r}", rule.removeprefix("Input should be "))
 
 
-def _rule(details: Any) -> str:
-    rule: str = details["msg"]
-    return rule.removeprefix("Value error, ")
-
-
-def _keys(kind: Any, path: tuple[int | str, ...]) -> list[str]:
-    """Return the keys of the section at ``path``, as a file spells them."""
+def _keys(kind: Any, path: Sequence[int | str]) -> list[str]:
+    """Return the keys of the section at ``path``; none where several models could stand there."""
     for part in path:
-        if isinstance(part, str):  # a number counts in a list, whose items are of one kind
-            kind = kind.model_fields[part].annotation
-            while items := [item for item in get_args(kind) if item not in (type(None), ...)]:
-                kind = items[0]
+        if isinstance(part, int):  # counts in a list, whose items are of one kind
+            continue
+        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        models = list(_models(fields[part].annotation)) if part in fields else []
+        if len(models) != 1:
+            return []
+        kind = models[0]
     return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

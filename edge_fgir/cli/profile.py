@@ -116,16 +116,15 @@ def profile(
 def _budget(**bounds: object) -> Budget:
     from pydantic import ValidationError
 
+    from edge_fgir._refusal import broken_rule
     from edge_fgir.profiling import Budget
 
     try:
         return Budget.model_validate(bounds)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise InputError(
-            f"{option} {first['input']}", first["msg"].removeprefix("Input should be ")
-        ) from error
+        where, value, rule = broken_rule(error)
+        option = "--" + where.replace("_", "-")
+        raise InputError(f"{option} {value}", rule.removeprefix("Input should be ")) from error
 
 
 def _sizes(text: str | None) -> tuple[int, ...]:

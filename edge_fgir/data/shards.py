@@ -16,10 +16,11 @@ from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from edge_fgir._errors import InputError
 from edge_fgir._paths import join_below
+from edge_fgir._refusal import validated
 from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
 from edge_fgir.data.part import Part
 from edge_fgir.data.shard_index import Contents, index_shards
@@ -159,12 +160,7 @@ def _described(root: Path, splits: dict[Split, ShardSamples]) -> tuple[str, str]
     path = root / CARD
     if not path.exists():
         return root.resolve().name, "not stated; check the terms of your data"
-    try:
-        card = Card.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        reason = error.errors()[0]
-        where = ".".join(map(str, reason["loc"]))
-        raise InputError(f"{path}: {where} {reason['msg']}", "name, licence, pictures") from error
+    card = validated(Card, path.read_bytes(), path, "name, licence, pictures")
     for split in SPLITS:
         found, said = len(splits.get(split, ())), card.pictures.get(split, 0)
         if found != said:

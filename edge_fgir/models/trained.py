@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
-from edge_fgir._refusal import refused
+from edge_fgir._refusal import validated
 from edge_fgir.models import Network
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.ila import (
@@ -94,10 +94,7 @@ class TrainedModel(BaseModel):
                 "the --out folder of a training",
                 "make one with: edge-fgir train",
             )
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise refused(error, path, "a run of this version") from error
+        return validated(cls, path.read_bytes(), path, "a run of this version")
 
     def at(
         self,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json, write_atomic
+from edge_fgir._refusal import validated
 from edge_fgir.exporting import Target
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
@@ -105,14 +106,10 @@ class MeasuredModel(_Part):
             InputError: It is none.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}", "a latency model") from error
-        except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "text"
-            raise InputError(
-                f"{path}: {where}: {error.errors()[0]['msg']}", f"schema {SCHEMA}"
-            ) from error
+        return validated(cls, content, path, f"schema {SCHEMA}")
 
     def check(self, identity: dict[str, Any], target: str, source: Path) -> None:
         """Raise InputError unless it is about this device and target."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
+from edge_fgir._refusal import validated
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.budget import Budget
@@ -70,15 +71,10 @@ class Plan(_Part):
         """
         remedy = "make one with: edge-fgir profile"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}", "a plan", remedy) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "text"
-            raise InputError(
-                f"{path}: {where}: {first['msg']}", f"schema {SCHEMA}", remedy
-            ) from error
+        return validated(cls, content, path, f"schema {SCHEMA}", remedy)
 
     def check(self, weights: str, target: str) -> dict[str, Any]:
         """Return what :func:`~edge_fgir.exporting.export` takes for it.

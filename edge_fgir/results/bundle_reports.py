@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, FiniteFloat
 
+from edge_fgir._refusal import validated
 from edge_fgir.results.base import Record
-from edge_fgir.results.checking import validated
 from edge_fgir.results.evaluation import Interval, Metrics
 from edge_fgir.runtime.manifest import Precision
 
@@ -34,7 +34,9 @@ class BundleReport(Record):
             InputError: The bundle has none, or a field of it is missing, unknown or wrong.
         """
         source = f"{bundle.path}/reports/{cls.file}.json"
-        return validated(cls, bundle.report(cls.file), source, f"a whole {cls.file} report")
+        return validated(
+            cls, bundle.report(cls.file), source, f"a whole {cls.file} report", "write it again"
+        )
 
 
 class AccuracyReport(BundleReport, Metrics):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from edge_fgir._errors import InputError
+from edge_fgir._refusal import validated
 from edge_fgir.results.base import Result
-from edge_fgir.results.checking import validated
 from edge_fgir.results.evaluation import Evaluation
 from edge_fgir.results.latency import Latency
 from edge_fgir.results.predictions import Predictions
@@ -71,6 +71,8 @@ def parse_result(value: Any, source: str, kind: type[Result] = Result) -> Result
             if schema == known.schema_name(version):
                 fields = {name: field for name, field in value.items() if name != "schema"}
                 known.upgrade(fields, version)
-                return validated(known, fields, source, f"a whole {known.kind} result")
+                return validated(
+                    known, fields, source, f"a whole {known.kind} result", "write it again"
+                )
     names = ", ".join(known.schema_name() for known in possible)
     raise InputError(f"{source} has schema {schema!r}", f"one of {names}")

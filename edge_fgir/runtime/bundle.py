@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
+from edge_fgir._refusal import validated
 from edge_fgir.runtime.manifest import (
     MANIFEST,
     MAX_FILES,
@@ -344,12 +345,8 @@ class Bundle:
         return self.read(name)
 
     def _read_model(self, name: str, kind: type[_Model]) -> _Model:
-        try:
-            return kind.model_validate_json(self._read_text(name))
-        except ValidationError as error:
-            raise InputError(
-                f"{self.path}/{name}: {error.errors()[0]['msg']}", f"a {kind.__name__}", _DAMAGED
-            ) from error
+        text = self._read_text(name)
+        return validated(kind, text, f"{self.path}/{name}", f"a {kind.__name__}", _DAMAGED)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
+from edge_fgir._refusal import validated
 from edge_fgir.runtime.runtimes import check_runtime
 
 SCHEMA_FAMILY = "edge-fgir/bundle/"
@@ -27,33 +28,6 @@ _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
 _PATH = re.compile(rf"{_NAME}(?:/{_NAME})*")
 
 Precision = Literal["int8", "fp16", "fp32"]
-
-
-_Document = TypeVar("_Document", bound=BaseModel)
-
-
-def read_document(
-    kind: type[_Document], text: bytes, source: str, schema: str, remedy: str
-) -> _Document:
-    """Read a JSON document of a bundle.
-
-    Args:
-        kind: What it is.
-        text: Its bytes.
-        source: Where they come from, for messages.
-        schema: Its schema.
-        remedy: What to do where it is not valid.
-
-    Raises:
-        InputError: It is not valid or is of another schema.
-    """
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "text"
-        rule = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{source}: {where}: {rule}", f"schema {schema}", remedy) from error
 
 
 class _Part(BaseModel):
@@ -179,7 +153,7 @@ class Manifest(_Part):
             InputError: It is not valid, is of another schema, or its text is not canonical.
         """
         remedy = "export the bundle again or update edge-fgir"
-        manifest = read_document(cls, text, source, SCHEMA, remedy)
+        manifest = validated(cls, text, source, f"schema {SCHEMA}", remedy)
         if manifest.dump().encode() != text or manifest.seal != manifest._own_seal():
             raise InputError(
                 f"{source} was changed after export",

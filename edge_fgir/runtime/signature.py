@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import to_json
-from edge_fgir.runtime.manifest import read_document
+from edge_fgir._refusal import validated
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -54,7 +54,7 @@ class Signature(BaseModel):
         Raises:
             InputError: It is not valid, is of another schema, or its text is not canonical.
         """
-        found = read_document(cls, text, source, SCHEMA, _UNTRUSTED)
+        found = validated(cls, text, source, f"schema {SCHEMA}", _UNTRUSTED)
         if found.dump().encode() != text:
             raise InputError(
                 f"{source} was changed after signing", "the text edge-fgir wrote", _UNTRUSTED

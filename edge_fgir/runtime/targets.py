@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
+from edge_fgir._refusal import validated
 
 _FILE = "target.yaml"
 _registered: dict[str, Path] = {}
@@ -83,13 +84,7 @@ def read_target_info(name: str) -> TargetInfo:
 def _read(kind: type[AnyTarget], name: str, folder: Path) -> AnyTarget:
     path = folder / _FILE
     values: dict[str, Any] = {"name": name, **_resources.read_yaml(path)}
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        rule = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {f'{key}: ' if key else ''}{rule}", "a target") from error
+    return validated(kind, values, path, "a target")
 
 
 @cache

@@ -14,12 +14,11 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
 from edge_fgir import _resources
-from edge_fgir._refusal import refused
+from edge_fgir._refusal import validated
 from edge_fgir.data import Split
 
 Key = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*$")]
@@ -89,7 +88,4 @@ def read_sweep(path: Path) -> Sweep:
         InputError: It is missing, or a key or value is wrong.
     """
     values = _resources.read_yaml(path)
-    try:
-        return Sweep.model_validate(values)
-    except ValidationError as error:
-        raise refused(error, f"sweep {path}", "a legal value", kind=Sweep) from error
+    return validated(Sweep, values, f"sweep {path}", "a legal key and value")

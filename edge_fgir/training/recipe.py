@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from edge_fgir import _resources
 from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
-from edge_fgir._refusal import refused
+from edge_fgir._refusal import validated
 from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.data.sampling import Sampler
@@ -354,10 +354,7 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     values = _resources.read_yaml(path)
     for override in overrides:
         _apply(values, override)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise refused(error, f"recipe {path}", "a legal value", kind=Recipe) from error
+    return validated(Recipe, values, f"recipe {path}", "a legal key and value")
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

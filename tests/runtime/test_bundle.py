@@ -169,19 +169,22 @@ def test_only_listed_files_are_handed_out(either, name):
         ({"labels.txt": None}, r"has no file labels\.txt"),
         ({"preprocess.json": b'{"size": 64}'}, r"makes pictures of 64 px; .* \(32, 32, 3\)"),
         ({"preprocess.json": b'{"size": 8}'}, r"preprocess\.json: .*; expected a Preprocess"),
-        ({"preprocess.json": b'{"size": 32, "mean": 0}'}, r"preprocess\.json: Extra inputs"),
-        ({"preprocess.json": b"{"}, r"preprocess\.json: Invalid JSON"),
+        (
+            {"preprocess.json": b'{"size": 32, "mean": 0}'},
+            r"preprocess\.json has an unknown key mean",
+        ),
+        ({"preprocess.json": b"{"}, r"preprocess\.json: text: Invalid JSON"),
         ({"preprocess.json": None}, r"has no file preprocess\.json"),
-        ({"calibration.json": b"{}"}, r"calibration\.json: Field required"),
+        ({"calibration.json": b"{}"}, r"calibration\.json: \w+: Field required"),
         ({"calibration.json": None}, r"has no file calibration\.json"),
         ({"golden/expected.json": b"[]"}, r"golden/expected\.json: .*; expected a Golden"),
         (
             {"golden/expected.json": b'{"tolerance": 0.1, "images": []}'},
-            r"golden/expected\.json: List should have at least 1 item",
+            r"golden/expected\.json: images: List should have at least 1 item",
         ),
         (
             {"golden/expected.json": b'{"tolerance": NaN, "images": []}'},
-            r"golden/expected\.json: Input should be less than or equal to 1",
+            r"golden/expected\.json: tolerance: Input should be less than or equal to 1",
         ),
     ],
 )
@@ -198,28 +201,28 @@ def test_calibration_has_finite_numbers(name, value, tiny_bundle, tmp_path):
     values = json.loads((tiny_bundle / "calibration.json").read_text())
     data = json.dumps({**values, name: 0.123}).replace("0.123", value).encode()
     path = make_bundle(tmp_path / "odd.fgir", replaced={"calibration.json": data})
-    assert "calibration.json: Input should be" in refusal(path)
+    assert f"calibration.json: {name}: Input should be" in refusal(path)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("schema", "edge-fgir/bundle/2", "schema: Input should be 'edge-fgir/bundle/1'"),
-        ("schema", None, "schema: Input should be 'edge-fgir/bundle/1'"),
-        ("runtime", "tflite", "runtime: 'tflite' is none of openvino, onnxruntime, tensorrt"),
-        ("precision", "int4", "precision: Input should be 'int8', 'fp16' or 'fp32'"),
-        ("task", "detection", "task: Input should be 'classification'"),
-        ("params", -1, "params: Input should be greater than or equal to 0"),
-        ("output", {"name": "p", "classes": 1}, "output.classes: Input should be greater"),
-        ("input", {"name": "x", "shape": [1, 32, 32]}, "input.shape.3: Field required"),
-        ("normalization", {"mean": [float("nan")] * 3, "std": [1, 1, 1]}, "normalization.mean.0"),
-        ("comment", "hello", "comment: Extra inputs are not permitted"),
-        ("files", "all", "files: Input should be a valid"),
+        ("schema", "edge-fgir/bundle/2", ": schema: Input should be 'edge-fgir/bundle/1'"),
+        ("schema", None, ": schema: Input should be 'edge-fgir/bundle/1'"),
+        ("runtime", "tflite", ": runtime: 'tflite' is none of openvino, onnxruntime, tensorrt"),
+        ("precision", "int4", ": precision: Input should be 'int8', 'fp16' or 'fp32'"),
+        ("task", "detection", ": task: Input should be 'classification'"),
+        ("params", -1, ": params: Input should be greater than or equal to 0"),
+        ("output", {"name": "p", "classes": 1}, ": output.classes: Input should be greater"),
+        ("input", {"name": "x", "shape": [1, 32, 32]}, ": input.shape.3: Field required"),
+        ("normalization", {"mean": [float("nan")] * 3, "std": [1, 1, 1]}, ": normalization.mean.0"),
+        ("comment", "hello", " has an unknown key comment"),
+        ("files", "all", ": files: Input should be a valid"),
     ],
 )
 def test_a_manifest_of_another_kind(key, value, message, copy):
     edit_manifest(copy, lambda manifest: manifest.update({key: value}))
-    assert f"manifest.json: {message}" in refusal(copy)
+    assert f"manifest.json{message}" in refusal(copy)
     assert "expected schema edge-fgir/bundle/1; export the bundle again" in refusal(copy)
 
 

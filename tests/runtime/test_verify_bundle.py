@@ -126,7 +126,10 @@ def test_a_changed_file_ends_with_2_and_one_line(run_cli, tiny_bundle, tmp_path)
         ),
         (lambda e: e["images"][0].update(file="gone.png"), r"has no file golden/gone\.png"),
         (lambda e: e["images"][0].update(file="expected.json"), r"golden/expected\.json: .*pict"),
-        (lambda e: e.update(tolerance=0), r"golden/expected\.json: Input should be greater"),
+        (
+            lambda e: e.update(tolerance=0),
+            r"golden/expected\.json: tolerance: Input should be greater",
+        ),
     ],
 )
 def test_golden_answers_that_do_not_fit_are_refused(change, message, expected, tmp_path):

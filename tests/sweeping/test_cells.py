@@ -60,7 +60,7 @@ def test_rows_grid_and_seeds_are_combined(photos, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": None}, "name: Field required; expected a legal value"),
+        ({"name": None}, "name: Field required; expected a legal key and value"),
         ({"seed": 1}, "has an unknown key seed; expected seeds"),
         ({"gird": {}}, "has an unknown key gird; expected grid"),
         ({"data": []}, "data: Value should have at least 1 item"),

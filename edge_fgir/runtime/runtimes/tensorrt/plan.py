@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir._progress import Meter, progress
+from edge_fgir._refusal import validated
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.runtimes.opening import checked_onnx
 from edge_fgir.runtime.runtimes.tensorrt import cuda
@@ -151,13 +152,9 @@ def _reusable(engines: EngineCache, key: EngineKey) -> bytes | None:
 
 def _workspace_mb(bundle: Bundle, device_mb: int | None) -> int:
     """Return the least of what the bundle asks for, the device has to spare, half is free."""
-    try:
-        asked = _Build.model_validate_json(bundle.read(_BUILD)).workspace_mb
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{bundle.path}/{_BUILD}: {first['msg']}", "workspace_mb, MiB", "export it again"
-        ) from error
+    build = bundle.read(_BUILD)
+    source = f"{bundle.path}/{_BUILD}"
+    asked = validated(_Build, build, source, "workspace_mb, MiB", "export it again").workspace_mb
     # The other half is for weights, CUDA and the camera app.
     limits = (asked, device_mb, None if (free := _available_mb()) is None else max(free // 2, 1))
     return min(limit for limit in limits if limit is not None)
