@@ -73,8 +73,9 @@ def export(
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
     from edge_fgir.data import open_data
-    from edge_fgir.exporting import Choice, Stage, Trial, read_target
+    from edge_fgir.exporting import Choice, Trial, read_target
     from edge_fgir.exporting import export as run_export
+    from edge_fgir.results import AccuracyReport, ParityReport, Stage
     from edge_fgir.runtime.signature import SigningKey
 
     def tell(event: Stage | Trial | Choice) -> None:
@@ -88,9 +89,10 @@ def export(
         typer.echo(line, err=json)
 
     def compared(stage: Stage) -> str:
+        delta = "nan" if stage.max_delta_logit is None else f"{stage.max_delta_logit:.2g}"
         return (
             f"top-1 {stage.top1:.2f} % ({0.0 - stage.top1_drop:+.2f}), "
-            f"agreement {stage.agreement:.2f} %, max |delta logit| {stage.max_delta_logit:.2g}"
+            f"agreement {stage.agreement:.2f} %, max |delta logit| {delta}"
         )
 
     chosen = read_target(target)
@@ -129,6 +131,7 @@ def export(
         bundle = exported(run, chosen, what)
     else:
         bundle = rescued(run, pictures, chosen, qat_epochs, what, exported)
+    parity, tau = ParityReport.of(bundle), AccuracyReport.of(bundle).logit_adjustment
     if json:
         print_json(
             {
@@ -137,21 +140,19 @@ def export(
                 "precision": bundle.manifest.precision,
                 "bytes": bundle.size,
                 "model_bytes": bundle.model_size,
-                "logit_adjustment": bundle.report("accuracy")["logit_adjustment"],
-                "parity": bundle.report("parity"),
+                "logit_adjustment": tau,
+                "parity": parity.model_dump(mode="json"),
             }
         )
         return
-    parity = bundle.report("parity")
-    last = parity["stages"][-1]
-    if not last["certified"]:
-        low, high = last["drop_interval"]
+    last = parity.stages[-1]
+    if not last.certified:
+        low, high = last.drop_interval
         typer.echo(
-            f"{parity['images']} validation images are too few to be sure of "
-            f"{parity['bounds']['max_top1_drop']:g} points: the drop lies between "
+            f"{parity.images} validation images are too few to be sure of "
+            f"{parity.bounds.max_top1_drop:g} points: the drop lies between "
             f"{low:+.2f} and {high:+.2f} (95 %)"
         )
-    tau = bundle.report("accuracy")["logit_adjustment"]
     if tau is not None:
         typer.echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
     typer.echo(

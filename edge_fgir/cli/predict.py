@@ -35,38 +35,45 @@ def predict(
     Example: `edge-fgir predict birds.fgir photo1.jpg photo2.jpg --top 3`
     Example: `edge-fgir predict glsim-birds.fgir photos/ --explain seen/`
     """
-    from edge_fgir.benchmarking import write_result
+    from edge_fgir.benchmarking import environment
     from edge_fgir.cli._choices import device_choice
+    from edge_fgir.results import Prediction, Predictions
     from edge_fgir.runtime import Classifier
     from edge_fgir.runtime.images import find_pictures, read_image
 
     files = [file for path in images for file in find_pictures(path)]
-    answers = []
+    predictions = []
     with Classifier.open(bundle, device_choice(device), trust) as model:
         if explain is not None:
             model.check_explains()
             explain.mkdir(parents=True, exist_ok=True)
         for number, file in enumerate(files):
-            result = model(file, convert=convert)
-            answer = {
-                "image": str(file),
-                "label": result.label,
-                "score": round(result.score, 6),
-                "is_unknown": result.is_unknown,
-                "top": [[label, round(score, 6)] for label, score in result.top(top)],
-            }
-            if result.region is not None:
-                answer["region"] = [round(edge, 2) for edge in result.region]
+            answer = model(file, convert=convert)
             if explain is not None:
-                drawn = model.overlay(read_image(file, convert=convert), result)
+                drawn = model.overlay(read_image(file, convert=convert), answer)
                 drawn.save(explain / f"{number:03d}-{file.stem}.png")
-            answers.append(answer)
+            region = answer.region
+            prediction = Prediction(
+                image=str(file),
+                label=answer.label,
+                score=round(answer.score, 6),
+                is_unknown=answer.is_unknown,
+                top=tuple((label, round(score, 6)) for label, score in answer.top(top)),
+                region=None if region is None else _rounded(region),
+            )
+            predictions.append(prediction)
             if not json:
-                best = ", ".join(f"{label} {100 * p:.1f} %" for label, p in result.top(top))
-                mark = "  (unknown)" if result.is_unknown else ""
+                best = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top(top))
+                mark = "  (unknown)" if answer.is_unknown else ""
                 typer.echo(f"{file}: {best}{mark}")
-        info = model.info
+        subject = model.info
     if out is not None:
-        write_result(out, "predictions", {**info, "predictions": answers})
+        result = Predictions(**subject, predictions=tuple(predictions), environment=environment())
+        result.write(out)
     if json:
-        print_json(answers)
+        print_json([prediction.model_dump(mode="json") for prediction in predictions])
+
+
+def _rounded(region: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (round(edge, 2) for edge in region)
+    return left, top, right, bottom

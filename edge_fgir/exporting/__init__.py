@@ -1,8 +1,7 @@
 """From a run folder to a sealed bundle: ONNX, quantization, target builders, gates."""
 
 from edge_fgir.exporting.export import export
-from edge_fgir.exporting.gates import Stage
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 
-__all__ = ["Choice", "Stage", "Target", "Trial", "export", "read_target", "target_names"]
+__all__ = ["Choice", "Target", "Trial", "export", "read_target", "target_names"]

@@ -23,7 +23,7 @@ from edge_fgir.exporting.calibration import (
     fit_calibration,
 )
 from edge_fgir.exporting.deepstream import deepstream_files
-from edge_fgir.exporting.gates import ParityReport, Stage
+from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
@@ -45,6 +45,7 @@ from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
 from edge_fgir.models.reduction import KeepRate, ReducedViT, ReductionName
 from edge_fgir.models.trained import LABELS, TrainedModel, class_difference, load_at, read_labels
+from edge_fgir.results import AccuracyReport, BundleReport, Stage
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
 from edge_fgir.runtime.signature import SigningKey
@@ -121,7 +122,7 @@ def export(
     counts = trained.train_counts or tuple(data.counts("train"))
     tau = _adjust(model, trained, validation, counts, logit_adjustment)
     reference = logits_of(model, validation.images, trained.normalization, "torch")
-    parity = ParityReport(reference, validation.labels, target.gates)
+    parity = ParityGates(reference, validation.labels, target.gates)
 
     form = folded(model, crop_form=target.crop)
     logits = logits_of(form, validation.images, trained.normalization, "folded")
@@ -135,9 +136,9 @@ def export(
     tell(parity.add("onnx", logits, exact=True, explain=explain))
 
     quantized_on = None
-    reports: dict[str, object] = residual_report(
-        form, validation.images, trained.normalization, target, precision
-    )
+    reports: list[BundleReport | None] = [
+        residual_report(form, validation.images, trained.normalization, target, precision)
+    ]
     if precision in ("auto", "int8"):
         quantized_on = calibration_set(data, trained.preprocess, target.quantization.images)
         search = Search(
@@ -157,7 +158,7 @@ def export(
             float_too=precision == "auto",
         )
         tell(choice)
-        reports["quantization"] = choice.to_dict()
+        reports.append(choice.report())
         made = choice.trial
     else:
         chosen = cast("Precision", precision)
@@ -171,18 +172,16 @@ def export(
     head = Head(made.correction, calibration.temperature)
     labels = read_labels(run)
     probabilities = softmax(made.logits / calibration.temperature, axis=1)
-    reports["accuracy"] = {
-        "split": "val",
-        "logit_adjustment": tau,
-        **evaluation(probabilities, validation.labels, labels, Shots(counts)),
-    }
+    metrics = evaluation(probabilities, validation.labels, labels, Shots(counts))
+    reports.append(AccuracyReport(split="val", logit_adjustment=tau, **metrics))
     contents = {
         **made.backend.files(head, _model_api_metadata(trained, labels)),
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
         "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
         "calibration.json": to_json(calibration.model_dump()).encode(),
-        **{f"reports/{name}.json": to_json(body).encode() for name, body in reports.items()},
     }
+    for report in filter(None, reports):
+        contents |= report.as_file()
     if target.runtime == "tensorrt":
         model_file = contents[made.backend.model_file]
         contents |= deepstream_files(

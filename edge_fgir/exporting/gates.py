@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import GateError
 from edge_fgir.evaluation import drop_interval, macro, per_class, top_k
-from edge_fgir.exporting.target import Gates
+from edge_fgir.results import Gates, ParityReport, Stage
 
 Explain = Callable[[], str]
 """Says where the numbers part; asked only when a gate closes."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage compared with torch on the validation split.
-
-    Attributes:
-        name: Stage.
-        top1: Percent.
-        macro: Percent.
-        top1_drop: Points below torch; negative where the stage is better.
-        drop_interval: 95 % interval of it, points: the images are a sample.
-        agreement: Images with torch's top-1, percent.
-        max_delta_logit: Largest difference of a logit, after each row's mean is taken off:
-            probabilities give logits only up to a constant.
-        rms_delta_logit: Root mean square of that difference.
-        class_drops: Points below torch for each class; None for a class without images.
-    """
-
-    name: str
-    top1: float
-    macro: float
-    top1_drop: float
-    drop_interval: tuple[float, float]
-    agreement: float
-    max_delta_logit: float
-    rms_delta_logit: float
-    class_drops: list[float | None]
 
 
 def compare(
@@ -64,14 +35,14 @@ def compare(
             reference.argmax(axis=1) == labels, logits.argmax(axis=1) == labels
         ),
         agreement=float(100 * (reference.argmax(axis=1) == logits.argmax(axis=1)).mean()),
-        max_delta_logit=float(np.abs(delta).max()),
-        rms_delta_logit=float(np.sqrt(np.square(delta).mean())),
-        class_drops=[None if a is None or b is None else a - b for a, b in classes],
+        max_delta_logit=_finite(np.abs(delta).max()),
+        rms_delta_logit=_finite(np.sqrt(np.square(delta).mean())),
+        class_drops=tuple(None if a is None or b is None else a - b for a, b in classes),
     )
 
 
 @dataclass
-class ParityReport:
+class ParityGates:
     """Compares each stage with torch; raises where a bound is broken.
 
     Args:
@@ -105,6 +76,7 @@ class ParityReport:
             GateError: The stage breaks a bound.
         """
         stage = compare(name, self.reference, logits, self.labels)
+        stage = stage.model_copy(update={"certified": self.certified(stage)})
         self.stages.append(stage)
         broken = self.broken(stage, exact=exact)
         if broken:
@@ -118,7 +90,7 @@ class ParityReport:
     def broken(self, stage: Stage, *, exact: bool = False) -> str:
         """Say which bound a stage breaks; empty if none."""
         gates = self.gates
-        if not np.isfinite(stage.max_delta_logit):
+        if stage.max_delta_logit is None:
             return "outputs that are not numbers, expected finite outputs"
         if exact and stage.max_delta_logit > gates.max_delta_logit:
             return (
@@ -149,16 +121,18 @@ class ParityReport:
             return "try --precision auto, --qat-epochs or --max-drop"
         return "try --precision fp32"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``reports/parity.json``."""
-        return {
-            "images": len(self.labels),
-            "torch_top1": top_k(self.reference, self.labels, 1),
-            "bounds": self.gates.model_dump(),
-            "stages": [
-                {**asdict(stage), "certified": self.certified(stage)} for stage in self.stages
-            ],
-        }
+    def report(self) -> ParityReport:
+        """Return the report of all stages."""
+        return ParityReport(
+            images=len(self.labels),
+            torch_top1=top_k(self.reference, self.labels, 1),
+            bounds=self.gates,
+            stages=tuple(self.stages),
+        )
+
+
+def _finite(value: np.floating) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _centred(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

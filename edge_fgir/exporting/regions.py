@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,6 +11,7 @@ from edge_fgir.exporting.graph import REGION, SIMILARITY
 from edge_fgir.models.glsim import GLSim
 from edge_fgir.models.inference import normalized_batches
 from edge_fgir.models.trained import TrainedModel
+from edge_fgir.results import RegionsReport
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import ExplanationSpec, Normalization
 
@@ -42,13 +41,13 @@ def explanation_of(trained: TrainedModel) -> ExplanationSpec | None:
     )
 
 
-def compare_regions(reference: Regions, found: Regions) -> dict[str, Any]:
-    """Return ``reports/regions.json``: the share of equal boxes, percent, and the mean IoU."""
-    return {
-        "images": len(found),
-        "identical": float(100 * (np.abs(reference - found) < 0.5).all(axis=1).mean()),
-        "mean_iou": float(_iou(reference, found).mean()),
-    }
+def compare_regions(reference: Regions, found: Regions) -> RegionsReport:
+    """Compare the boxes of a bundle with torch's."""
+    return RegionsReport(
+        images=len(found),
+        identical=float(100 * (np.abs(reference - found) < 0.5).all(axis=1).mean()),
+        mean_iou=float(_iou(reference, found).mean()),
+    )
 
 
 def _iou(a: Regions, b: Regions) -> npt.NDArray[np.float32]:

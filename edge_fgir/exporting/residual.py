@@ -6,14 +6,12 @@ section 15.5).
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from torch import nn
 
 from edge_fgir._errors import GateError
 from edge_fgir.exporting.target import Target
 from edge_fgir.models.ila import AdaptedViT, residual_ranges
+from edge_fgir.results import ResidualReport
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 
@@ -27,8 +25,8 @@ def residual_report(
     normalization: Normalization,
     target: Target,
     precision: str,
-) -> dict[str, Any]:
-    """Return ``reports/residual.json`` as ``{"residual": ...}``; nothing for other networks.
+) -> ResidualReport | None:
+    """Return how large the residual stream grows; None for other networks.
 
     Args:
         model: In evaluation mode.
@@ -41,7 +39,7 @@ def residual_report(
         GateError: The stream is too large for the float16 that would be made of it.
     """
     if not isinstance(model, AdaptedViT):
-        return {}
+        return None
     ranges = residual_ranges(model, images, normalization)
     largest = max(one.largest for one in ranges)
     half = target.runtime == "tensorrt" and precision != "fp32"
@@ -50,5 +48,4 @@ def residual_report(
             f"the residual stream reaches {largest:.0f}, and float16 ends at 65504; use "
             "--precision fp32, or train with model.adapters.residual mean; no bundle was written"
         )
-    body = {"images": len(images), "largest": largest, "blocks": [asdict(one) for one in ranges]}
-    return {"residual": body}
+    return ResidualReport(images=len(images), largest=largest, blocks=tuple(ranges))

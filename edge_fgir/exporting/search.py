@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +11,10 @@ from edge_fgir._progress import progress
 from edge_fgir.benchmarking import Protocol, WarmUp, measure
 from edge_fgir.exporting.backends import Backend
 from edge_fgir.exporting.calibration import CalibrationSet
-from edge_fgir.exporting.gates import ParityReport, Stage, compare
+from edge_fgir.exporting.gates import ParityGates, compare
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.target import Quantization, Scheme
+from edge_fgir.results import QuantizationReport, SchemeTrial, Stage
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Precision
 
@@ -55,7 +55,7 @@ class Trial:
         name: str,
         precision: Precision,
         backend: Backend,
-        parity: ParityReport,
+        parity: ParityGates,
         images: Pixels,
         correction: Logits | None = None,
     ) -> Trial:
@@ -66,19 +66,16 @@ class Trial:
         stage = compare(name, parity.reference, logits, parity.labels)
         return cls(name, precision, backend, correction, logits, stage, parity.broken(stage))
 
-    def row(self) -> dict[str, Any]:
-        """Return its row of ``reports/quantization.json``."""
-        return {
-            "name": self.name,
-            "precision": self.precision,
-            "p50_ms": self.p50_ms,
-            "broken": self.broken,
-            **{
-                key: None if isinstance(value, float) and not np.isfinite(value) else value
-                for key, value in asdict(self.stage).items()
-                if key not in ("name", "class_drops")
-            },
-        }
+    def row(self) -> SchemeTrial:
+        """Return its row of the report."""
+        figures = self.stage.model_dump(exclude={"name", "class_drops", "certified"})
+        return SchemeTrial(
+            name=self.name,
+            precision=self.precision,
+            p50_ms=self.p50_ms,
+            broken=self.broken,
+            **figures,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,14 +92,14 @@ class Choice:
     trials: list[Trial]
     why: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``reports/quantization.json``."""
-        return {
-            "chosen": self.trial.name,
-            "precision": self.trial.precision,
-            "why": self.why,
-            "trials": [trial.row() for trial in self.trials],
-        }
+    def report(self) -> QuantizationReport:
+        """Return the report of the search."""
+        return QuantizationReport(
+            chosen=self.trial.name,
+            precision=self.trial.precision,
+            why=self.why,
+            trials=tuple(trial.row() for trial in self.trials),
+        )
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ class Search:
     float32: Backend
     fallback: Backend
     fallback_precision: Precision
-    parity: ParityReport
+    parity: ParityGates
     validation: Pixels
     calibration: CalibrationSet
     wanted: Logits
@@ -232,4 +229,4 @@ def _judged(trials: Sequence[Trial]) -> list[Trial]:
 
 def _error(trial: Trial) -> float:
     error = trial.stage.rms_delta_logit
-    return error if np.isfinite(error) else float("inf")
+    return float("inf") if error is None else error

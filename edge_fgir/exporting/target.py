@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edge_fgir.models.glsim import CropForm
+from edge_fgir.results import Gates
 from edge_fgir.runtime.manifest import Precision
 from edge_fgir.runtime.runtimes import check_runtime
 from edge_fgir.runtime.targets import TargetInfo, read_target_as, target_names
@@ -83,17 +84,6 @@ class Quantization(_Section):
         int,
         Field(ge=0, description="most sensitive layers that may go back to float to keep a gate"),
     ] = 8
-
-
-class Gates(_Section):
-    """Bounds a bundle must keep, measured on the validation split."""
-
-    max_delta_logit: Annotated[float, Field(gt=0, description="torch to ONNX, float32")]
-    min_agreement: Annotated[float, Field(ge=0, le=100, description="same top-1 as torch, percent")]
-    max_top1_drop: Annotated[float, Field(ge=0, le=100, description="below torch, points")]
-    golden_tolerance: Annotated[
-        float, Field(gt=0, le=1, description="|delta probability| that verify allows on a device")
-    ]
 
 
 class Target(TargetInfo):

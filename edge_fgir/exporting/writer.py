@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
 from edge_fgir.benchmarking.environment import library_versions
-from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
 from edge_fgir.exporting.target import Target
@@ -104,7 +104,7 @@ def write_bundle(
     contents: dict[str, bytes],
     fields: dict[str, object],
     golden: Pixels,
-    parity: ParityReport,
+    parity: ParityGates,
     validation: Pixels,
     *,
     exact: bool = False,
@@ -148,12 +148,11 @@ def write_bundle(
             answers = np.concatenate([model.infer(image[None]) for image in golden])
             if regions is not None:
                 found = np.concatenate([model.explain(image).regions for image in validation])
-                report = to_json(compare_regions(regions, found)).encode()
-                contents = {**contents, "reports/regions.json": report}
+                contents = {**contents, **compare_regions(regions, found).as_file()}
         contents = {
             **contents,
             **_golden_files(golden, answers, parity.gates.golden_tolerance),
-            "reports/parity.json": to_json(parity.to_dict()).encode(),
+            **parity.report().as_file(),
         }
         manifest = seal(draft, contents, fields)
         if signing_key is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, FiniteFloat
 
+from edge_fgir._files import to_json
 from edge_fgir._refusal import validated
 from edge_fgir.results.base import Record
 from edge_fgir.results.evaluation import Interval, Metrics
@@ -37,6 +38,11 @@ class BundleReport(Record):
         return validated(
             cls, bundle.report(cls.file), source, f"a whole {cls.file} report", "write it again"
         )
+
+    def as_file(self) -> dict[str, bytes]:
+        """Return the report as a file of a bundle, by its path there."""
+        text = to_json(self.model_dump(mode="json"))
+        return {f"reports/{self.file}.json": text.encode()}
 
 
 class AccuracyReport(BundleReport, Metrics):

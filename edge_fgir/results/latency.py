@@ -10,7 +10,7 @@ from edge_fgir.results.base import Record, Result, Subject
 
 Scope = Literal["network", "frame_to_decision"]
 """The compiled model alone, or from a decoded camera frame to the label."""
-Mode = Literal["burst", "glance", "sustained", "fixed_rate"]
+Mode = Literal["burst", "quick", "sustained", "fixed_rate"]
 """What was run after the two scopes had been timed: see ``bench``."""
 
 
@@ -225,7 +225,7 @@ class Latency(Subject, Percentiles, Result):
     Attributes:
         classes: How many the model knows; None: not said.
         model_bytes: Size of the model's files.
-        mode: What the percentiles are of: all interleaved runs (``burst``, ``glance``), the last
+        mode: What the percentiles are of: all interleaved runs (``burst``, ``quick``), the last
             tenth of the ``sustained`` time, or from each frame's arrival to its decision
             (``fixed_rate``).
         scope: Of the percentiles.
@@ -271,6 +271,8 @@ class Latency(Subject, Percentiles, Result):
 
     @classmethod
     def upgrade(cls, fields: dict[str, Any], version: int) -> None:
-        """Version 1 called the baseline a rival."""
+        """Version 1 called the baseline a rival, and the quick mode a glance."""
         if version == 1 and "rival" in fields:
             fields["baseline"] = fields.pop("rival")
+        if version == 1 and fields.get("mode") == "glance":
+            fields["mode"] = "quick"

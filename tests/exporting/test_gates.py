@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_fgir import GateError
-from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.target import Gates
 
 pytestmark = pytest.mark.unit
@@ -12,8 +12,8 @@ LABELS = np.arange(100) % 4
 RIGHT = np.eye(4, dtype=np.float32)[LABELS] * 4
 
 
-def report() -> ParityReport:
-    return ParityReport(RIGHT.copy(), LABELS, GATES)
+def report() -> ParityGates:
+    return ParityGates(RIGHT.copy(), LABELS, GATES)
 
 
 def with_wrong(count: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def test_an_equal_stage_passes_and_is_recorded() -> None:
     found = report()
     stage = found.add("onnx", RIGHT + 7, exact=True)  # a constant on all logits changes nothing
     assert (stage.top1, stage.top1_drop, stage.agreement) == (100, 0, 100)
-    assert found.to_dict()["stages"][0]["name"] == "onnx"
+    assert found.report().stages[0].name == "onnx"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from torch import nn
 from edge_fgir.exporting.backends import OpenVinoBackend, make_backend
 from edge_fgir.exporting.calibration import CalibrationSet
 from edge_fgir.exporting.deepstream import with_planar_input
-from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import (
     INPUT,
     MODULE,
@@ -256,7 +256,7 @@ def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
         float32=make_backend(graph, described, "fp32"),
         fallback=make_backend(graph, described, described.float_precision),
         fallback_precision=described.float_precision,
-        parity=ParityReport(reference, labels, gates),
+        parity=ParityGates(reference, labels, gates),
         validation=pictures,
         calibration=CalibrationSet(pictures, "0" * 64),
         wanted=reference,
@@ -309,9 +309,9 @@ def test_boxes_are_compared() -> None:
     a = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]], np.float32)
     b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
     found = compare_regions(a, b)
-    assert found["images"] == 3
-    assert found["identical"] == pytest.approx(100 / 3)
-    assert found["mean_iou"] == pytest.approx((1 + 1 / 3 + 0) / 3)
+    assert found.images == 3
+    assert found.identical == pytest.approx(100 / 3)
+    assert found.mean_iou == pytest.approx((1 + 1 / 3 + 0) / 3)
 
 
 @pytest.mark.slow

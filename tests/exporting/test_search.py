@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_fgir.exporting.calibration import CalibrationSet
-from edge_fgir.exporting.gates import ParityReport
+from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.search import Choice, Search
 from edge_fgir.exporting.target import Gates, QdqScheme, Quantization
 from edge_fgir.exporting.traces import Trace
@@ -77,7 +77,7 @@ def choose(base: Network, *, float_too: bool = True, foreign: bool = False) -> C
         float32=base,
         fallback=base,
         fallback_precision="fp32",
-        parity=ParityReport(LOGITS, LABELS, GATES),
+        parity=ParityGates(LOGITS, LABELS, GATES),
         validation=IMAGES,
         calibration=CalibrationSet(IMAGES, "0" * 64),
         wanted=LOGITS,
@@ -94,11 +94,11 @@ def test_the_fastest_that_keeps_the_gates_wins() -> None:
     found = choose(Network(ms=20, schemes=schemes))
     assert found.trial.name == "fast"
     assert "the fastest that keeps the gates" in found.why
-    rows = {row["name"]: row for row in found.to_dict()["trials"]}
+    rows = {row.name: row for row in found.report().trials}
     assert list(rows) == ["fp32", "slow", "fast", "wrong"]
-    assert rows["wrong"]["p50_ms"] is None
-    assert "91.0 % of the labels agree" in rows["wrong"]["broken"]
-    assert rows["fast"]["p50_ms"] < rows["slow"]["p50_ms"] < rows["fp32"]["p50_ms"]
+    assert rows["wrong"].p50_ms is None
+    assert "91.0 % of the labels agree" in rows["wrong"].broken
+    assert rows["fast"].p50_ms < rows["slow"].p50_ms < rows["fp32"].p50_ms
 
 
 def test_of_the_same_operations_the_smallest_error_is_judged() -> None:
@@ -106,9 +106,9 @@ def test_of_the_same_operations_the_smallest_error_is_judged() -> None:
     same = {"large": Network(ms=4, noise=0.5, kind="INT8"), "small": small}
     found = choose(Network(ms=20, schemes={**same, "other": Network(ms=12)}))
     assert found.trial.name == "small"  # equal networks are equally fast, whatever a clock says
-    rows = {row["name"]: row for row in found.to_dict()["trials"]}
-    assert rows["large"]["broken"] == "small computes the same with a smaller error"
-    assert rows["large"]["p50_ms"] is None
+    rows = {row.name: row for row in found.report().trials}
+    assert rows["large"].broken == "small computes the same with a smaller error"
+    assert rows["large"].p50_ms is None
 
 
 def test_a_larger_error_that_keeps_a_gate_was_lucky() -> None:

@@ -12,7 +12,7 @@ from edge_fgir.models.ila.checkpoints import (
     make_adapted,
 )
 from edge_fgir.models.ila.options import VARIANTS, Adapters, Variant
-from edge_fgir.models.ila.ranges import BlockRange, residual_ranges
+from edge_fgir.models.ila.ranges import residual_ranges
 from edge_fgir.models.ila.vit import BETWEEN, INSIDE, AdaptedViT
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Adapters",
     "Base",
     "BlockAdapters",
-    "BlockRange",
     "DownSampling",
     "LinearAdapter",
     "Padded",

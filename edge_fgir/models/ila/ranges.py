@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from edge_fgir.models.ila.vit import AdaptedViT
 from edge_fgir.models.inference import normalized_batches
+from edge_fgir.results import BlockRange
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
-
-
-@dataclass(frozen=True)
-class BlockRange:
-    """The largest magnitudes behind one block and its adapter.
-
-    Attributes:
-        block: Counted from 0.
-        tokens: How many there are, prefix tokens included.
-        prefix: Of class token and registers; 0 without any.
-        patches: Of the patches, which a down-sampling sums up.
-    """
-
-    block: int
-    tokens: int
-    prefix: float
-    patches: float
-
-    @property
-    def largest(self) -> float:
-        """Of all tokens."""
-        return max(self.prefix, self.patches)
 
 
 @torch.inference_mode()
@@ -41,16 +18,18 @@ def residual_ranges(
     """Measure the stream of a model in evaluation mode on (N, S, S, 3) pictures."""
     device = next(model.parameters()).device
     prefix = model.layout.prefix
-    found: dict[int, BlockRange] = {}
+    blocks = len(model.backbone.blocks)
+    tokens, firsts, others = [0] * blocks, [0.0] * blocks, [0.0] * blocks
     for batch in normalized_batches(images, normalization, device):
         x = model.embed(batch)
-        for index in range(len(model.backbone.blocks)):
+        for index in range(blocks):
             x = model.block(index, x)
-            size = x.abs()
-            first = float(size[:, :prefix].max()) if prefix else 0.0
-            patches = float(size[:, prefix:].max())
-            before = found.get(index, BlockRange(index, 0, 0.0, 0.0))
-            found[index] = BlockRange(
-                index, x.shape[1], max(first, before.prefix), max(patches, before.patches)
-            )
-    return list(found.values())
+            size, tokens[index] = x.abs(), x.shape[1]
+            if prefix:
+                firsts[index] = max(firsts[index], float(size[:, :prefix].max()))
+            others[index] = max(others[index], float(size[:, prefix:].max()))
+    ranges = zip(range(blocks), tokens, firsts, others, strict=True)
+    return [
+        BlockRange(block=block, tokens=count, prefix=first, patches=other)
+        for block, count, first, other in ranges
+    ]
