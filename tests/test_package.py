@@ -61,3 +61,15 @@ def test_no_file_names_a_registry_or_a_private_index() -> None:
     for name in ("pyproject.toml", "constraints.txt", "Makefile", ".ci/run"):
         text = (ROOT / name).read_text()
         assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links", text), name
+
+
+def test_the_metadata_say_what_a_registry_page_shows(wheel: Path) -> None:
+    import edge_fgir
+
+    archive = zipfile.ZipFile(wheel)
+    metadata = next(n for n in archive.namelist() if n.endswith("METADATA"))
+    lines = archive.read(metadata).decode().splitlines()
+    assert f"Version: {edge_fgir.__version__}" in lines
+    assert "Author: edge-fgir developers" in lines
+    assert "Classifier: Operating System :: POSIX :: Linux" in lines
+    assert "Classifier: Programming Language :: Python :: 3.10" in lines
