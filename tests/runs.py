@@ -10,6 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 from shared import Shared
+from targets import loosened
 
 SIDE = 48
 CLASSES = ("green_leaf", "red_leaf", "striped_leaf")
@@ -73,6 +74,22 @@ def teacher_run(photos: Path, shared: Shared) -> Path:
     """A finished CAL teacher, one epoch."""
     model = {"name": "lrnet14", "attention_maps": 4}
     return fitted(shared, "teacher", photos, method="cal", epochs=1, model=model)
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tiny_run: Path, photos: Path, shared: Shared) -> Callable[[str, str], Path]:
+    """Return a function that returns the tiny run's bundle for a target, in a precision."""
+    pytest.importorskip("onnx")
+    from edge_fgir.data import open_data
+    from edge_fgir.exporting import export
+
+    def make(target: str, precision: str) -> Path:
+        def fill(path: Path) -> None:
+            export(tiny_run, loosened(target), open_data(str(photos)), path, precision=precision)
+
+        return shared.folder(f"tiny-{target}-{precision}.fgir", fill)
+
+    return make
 
 
 def fitted(shared: Shared, name: str, photos: Path, **changes: object) -> Path:

@@ -64,18 +64,10 @@ def on_arm(installed: Path) -> Callable[..., Any]:
     return run
 
 
-@pytest.fixture(scope="module")
-def bundle(photos: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def bundle(tiny_export: Callable[..., Path]) -> Path:
     """The tiny LRNet-14 as INT8 for ARM; what its 36 validation images say gates nothing."""
-    from edge_fgir.data import open_data
-    from edge_fgir.exporting import export, read_target
-
-    target = read_target("arm")
-    gates = {**target.gates.model_dump(), "min_agreement": 0.0, "max_top1_drop": 100.0}
-    target = target.model_copy(update={"gates": type(target.gates).model_validate(gates)})
-    out = tmp_path_factory.mktemp("exported") / "arm.fgir"
-    export(tiny_run, target, open_data(str(photos)), out, precision="int8")
-    return out
+    return tiny_export("arm", "int8")
 
 
 @pytest.mark.parametrize("cpu", [PI_5, PI_4])

@@ -9,13 +9,12 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from edge_fgir.data import open_data
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import read_target
 from edge_fgir.exporting.backends import OnnxBackend, make_backend
 from edge_fgir.exporting.deepstream import deepstream_files
 from edge_fgir.exporting.graph import Head, run_onnx, session_of, to_onnx
 from edge_fgir.models import Network
-from edge_fgir.runtime import Calibration, Pixels, Preprocess, verify
+from edge_fgir.runtime import Bundle, Calibration, Pixels, Preprocess, verify
 from edge_fgir.runtime.manifest import Normalization, Precision
 
 pytestmark = pytest.mark.export
@@ -217,10 +216,9 @@ def _errors(parser: object) -> Iterator[str]:
         yield parser.get_error(index).desc()
 
 
-def test_a_jetson_bundle_carries_it_sealed(photos, tiny_run, tmp_path):
-    out = tmp_path / "leaves.fgir"
-    target = read_target("jetson")
-    bundle = export(tiny_run, target, open_data(str(photos)), out, precision="fp32")
+def test_a_jetson_bundle_carries_it_sealed(tiny_export):
+    out = tiny_export("jetson", "fp32")
+    bundle = Bundle(out)
     listed = {entry.path for entry in bundle.manifest.files}
     found = {name: bundle.read(name) for name in listed if name.startswith("deepstream/")}
     model = bundle.read(bundle.manifest.model_file)

@@ -12,25 +12,9 @@ from PIL import Image
 from runs import CLASSES
 
 from edge_fgir import Classifier
-from edge_fgir.data import open_data
-from edge_fgir.exporting import export, read_target
 from edge_fgir.runtime import Bundle
 
 pytestmark = pytest.mark.export
-
-
-@pytest.fixture(scope="module")
-def exported(photos: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
-    """Return a function that exports the tiny run in float32: its 36 images gate nothing."""
-    folder = tmp_path_factory.mktemp("exported")
-
-    def make(target: str) -> Path:
-        out = folder / f"{target}.fgir"
-        if not out.exists():
-            export(tiny_run, read_target(target), open_data(str(photos)), out, precision="fp32")
-        return out
-
-    return make
 
 
 def golden(bundle: Path) -> tuple[np.ndarray, list[int]]:
@@ -46,10 +30,10 @@ def golden(bundle: Path) -> tuple[np.ndarray, list[int]]:
     return np.stack(images), answers
 
 
-def test_plain_onnx_runtime(exported: Callable) -> None:
+def test_plain_onnx_runtime(tiny_export: Callable) -> None:
     import onnxruntime as ort
 
-    bundle = exported("arm")
+    bundle = tiny_export("arm", "fp32")
     session = ort.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
     (source,), (answer,) = session.get_inputs(), session.get_outputs()
     assert (source.type, source.shape) == ("tensor(uint8)", [1, 32, 32, 3])
@@ -63,10 +47,10 @@ def test_plain_onnx_runtime(exported: Callable) -> None:
     assert info["model_info labels"].split(" ") == list(CLASSES)
 
 
-def test_openvinos_model_api(exported: Callable) -> None:
+def test_openvinos_model_api(tiny_export: Callable) -> None:
     """Its ClassificationModel reads labels, colours and resize from the IR's own ``rt_info``."""
     models = pytest.importorskip("model_api.models", reason="needs openvino-model-api")
-    bundle = exported("openvino")
+    bundle = tiny_export("openvino", "fp32")
     model = models.ClassificationModel.create_model(str(bundle / "openvino" / "model.xml"))
     images, expected = golden(bundle)
     found = [model(image[..., ::-1].copy()).top_labels[0] for image in images]  # BGR, as cv2 reads

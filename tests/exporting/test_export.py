@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from targets import loosened
 
 from edge_fgir import Classifier, GateError, InputError
 from edge_fgir.data import open_data
@@ -18,32 +19,6 @@ from edge_fgir.runtime import Bundle, Device, verify
 
 pytestmark = pytest.mark.export
 
-LOOSE = {"min_agreement": 0.0, "max_top1_drop": 100.0, "max_delta_logit": 1e-3}
-
-
-def loosened(name: str, **gates: float):
-    """The target with few calibration images; the tiny run's 36 validation images gate nothing."""
-    target = read_target(name)
-    return target.model_copy(
-        update={
-            "gates": target.gates.model_copy(update={**LOOSE, **gates}),
-            "quantization": target.quantization.model_copy(update={"images": 36}),
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def bundles(photos: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
-    folder = tmp_path_factory.mktemp("exported")
-
-    def make(target: str, precision: str) -> Path:
-        out = folder / f"{target}-{precision}.fgir"
-        if not out.exists():
-            export(tiny_run, loosened(target), open_data(str(photos)), out, precision=precision)
-        return out
-
-    return make
-
 
 def device_of(target: str) -> Device:
     return "cpu" if target == "jetson" else "auto"
@@ -54,9 +29,9 @@ def device_of(target: str) -> Device:
     [(name, precision) for name in target_names() for precision in read_target(name).precisions],
 )
 def test_every_target_and_precision_answers_as_torch_does(
-    bundles: Callable, tiny_run: Path, photos: Path, target: str, precision: str
+    tiny_export: Callable, tiny_run: Path, photos: Path, target: str, precision: str
 ) -> None:
-    path = bundles(target, precision)
+    path = tiny_export(target, precision)
     assert all(check.ok for check in verify(path))
     manifest = Bundle(path).manifest
     assert (manifest.target, manifest.precision) == (target, precision)
@@ -71,13 +46,13 @@ def test_every_target_and_precision_answers_as_torch_does(
 
 
 @pytest.mark.parametrize("target", target_names())
-def test_int8_is_int8(bundles: Callable, target: str) -> None:
-    small, large = (Bundle(bundles(target, p)).model_size for p in ("int8", "fp32"))
+def test_int8_is_int8(tiny_export: Callable, target: str) -> None:
+    small, large = (Bundle(tiny_export(target, p)).model_size for p in ("int8", "fp32"))
     assert small < 0.3 * large
 
 
-def test_jetson_graph_follows_tensorrts_rules(bundles: Callable) -> None:
-    bundle = Bundle(bundles("jetson", "int8"))
+def test_jetson_graph_follows_tensorrts_rules(tiny_export: Callable) -> None:
+    bundle = Bundle(tiny_export("jetson", "int8"))
     graph = onnx.load_from_string(bundle.read("model.onnx")).graph
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     quantizers = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
@@ -117,10 +92,10 @@ def test_a_graph_the_jetson_builder_refuses_gives_no_bundle(
 
 
 def test_a_failed_gate_leaves_an_earlier_bundle_alone(
-    bundles: Callable, photos: Path, tiny_run: Path, tmp_path: Path
+    tiny_export: Callable, photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.fgir"
-    shutil.copytree(bundles("arm", "int8"), out)
+    shutil.copytree(tiny_export("arm", "int8"), out)
     before = (out / "manifest.json").read_bytes()
     with pytest.raises(GateError, match="no bundle was written"):
         export(tiny_run, loosened("arm", max_delta_logit=1e-12), open_data(str(photos)), out)
@@ -161,7 +136,7 @@ def test_a_bundle_of_any_version_may_be_replaced(as_zip: bool, tmp_path: Path) -
 
 
 def test_zip_holds_the_same_bundle(
-    bundles: Callable, photos: Path, tiny_run: Path, tmp_path: Path
+    tiny_export: Callable, photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.fgir"
     # Not INT8: which of its schemes is fastest is no certain thing.
@@ -170,12 +145,12 @@ def test_zip_holds_the_same_bundle(
     assert zipfile.is_zipfile(out)
     assert all(check.ok for check in verify(out))
     picture = next((photos / "test").rglob("*.png"))
-    with Classifier.open(out) as zipped, Classifier.open(bundles("openvino", "fp32")) as folder:
+    with Classifier.open(out) as zipped, Classifier.open(tiny_export("openvino", "fp32")) as folder:
         assert np.allclose(zipped(picture).probabilities, folder(picture).probabilities, atol=1e-6)
 
 
-def test_reports_and_calibration_are_inside(bundles: Callable) -> None:
-    bundle = Bundle(bundles("arm", "int8"))
+def test_reports_and_calibration_are_inside(tiny_export: Callable) -> None:
+    bundle = Bundle(tiny_export("arm", "int8"))
     stages = [stage["name"] for stage in bundle.report("parity")["stages"]]
     assert stages == ["folded", "onnx", "int8", "bundle"]
     tried = bundle.report("quantization")
@@ -186,16 +161,16 @@ def test_reports_and_calibration_are_inside(bundles: Callable) -> None:
     assert 8 <= len(bundle.golden.images) <= 16
 
 
-def test_model_api_finds_its_metadata(bundles: Callable) -> None:
+def test_model_api_finds_its_metadata(tiny_export: Callable) -> None:
     import openvino as ov
 
-    bundle = Bundle(bundles("openvino", "int8"))
+    bundle = Bundle(tiny_export("openvino", "int8"))
     model = ov.Core().read_model(
         bundle.read("openvino/model.xml"), bundle.read("openvino/model.bin")
     )
     assert model.get_rt_info(["model_info", "model_type"]).value == "Classification"
     assert model.get_rt_info(["model_info", "labels"]).value == "green_leaf red_leaf striped_leaf"
-    graph = onnx.load_from_string(Bundle(bundles("arm", "int8")).read("model.onnx"))
+    graph = onnx.load_from_string(Bundle(tiny_export("arm", "int8")).read("model.onnx"))
     found = {entry.key: entry.value for entry in graph.metadata_props}
     assert found["model_info labels"] == "green_leaf red_leaf striped_leaf"
     assert found["model_info mean_values"] == "0 0 0"

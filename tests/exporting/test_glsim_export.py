@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import RECIPE, write_recipe
+from runs import RECIPE, fitted
+from shared import Shared
+from targets import loosened
 
 from edge_fgir import Classifier
 from edge_fgir.data import open_data
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import export
 from edge_fgir.models.glsim import GLSim, GLSimOptions
 from edge_fgir.models.inference import normalized_batches
 from edge_fgir.models.trained import load_trained
 from edge_fgir.runtime import Bundle, Region, verify
-from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]
 
@@ -23,10 +24,11 @@ SIZE = 64
 
 
 @pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("glsim")
-    recipe = write_recipe(
-        folder / "r.yaml",
+def run(photos: Path, shared: Shared) -> Path:
+    return fitted(
+        shared,
+        "glsim",
+        photos,
         epochs=3,
         model={
             "name": "vit_tiny_patch16_224",
@@ -36,29 +38,16 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         data={**RECIPE["data"], "view_size": SIZE},
         eval={"image_size": SIZE, "every_epochs": 3},
     )
-    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
-    return folder / "run"
 
 
 @pytest.fixture(scope="module")
-def bundles(photos: Path, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
-    folder = tmp_path_factory.mktemp("exported")
-
+def bundles(photos: Path, run: Path, shared: Shared) -> Callable:
     def make(name: str, precision: str) -> Path:
-        out = folder / f"{name}-{precision}.fgir"
-        if not out.exists():
-            target = read_target(name)
-            loose = {"min_agreement": 0.0, "max_top1_drop": 100.0}
-            schemes = dict(list(target.quantization.transformer.items())[:1])
-            quantization = {"images": 36, "transformer": schemes}
-            target = target.model_copy(
-                update={
-                    "gates": target.gates.model_copy(update=loose),
-                    "quantization": target.quantization.model_copy(update=quantization),
-                }
-            )
-            export(run, target, open_data(str(photos)), out, precision=precision)
-        return out
+        def fill(path: Path) -> None:
+            target = loosened(name, schemes=1)
+            export(run, target, open_data(str(photos)), path, precision=precision)
+
+        return shared.folder(f"glsim-{name}-{precision}.fgir", fill)
 
     return make
 

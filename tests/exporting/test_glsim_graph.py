@@ -102,7 +102,7 @@ def outputs_of(model: onnx.ModelProto, pictures: np.ndarray, **options: bool) ->
     [
         *((VIT, read_target(target).crop, target) for target in target_names()),
         (VIT, "grid_sample", "openvino"),
-        pytest.param("vitfs_nano", "matmul", "openvino", marks=pytest.mark.slow),
+        ("vitfs_nano", "matmul", "arm"),
     ],
 )
 def test_every_runtime_answers_and_looks_as_torch_does(

@@ -37,15 +37,7 @@ from edge_fgir.runtime.manifest import Normalization
 pytestmark = pytest.mark.export
 
 # One of each kind; the others differ in the number of blocks or in width.
-EXPORTED = (
-    "lrnet14",
-    "lrnet50",
-    "lrnet14d",
-    "lrnet50d",
-    "vitfs_nano",
-    "vitfs_tiny",
-    "vitfs_nano_ln",
-)
+EXPORTED = ("lrnet14", "lrnet50", "lrnet14d", "lrnet50d", "vitfs_nano", "vitfs_nano_ln")
 NORMALIZATION = Normalization(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 
 
@@ -54,10 +46,14 @@ def pictures() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
 
 
+VIT = "vit_tiny_patch16_224"
+
+
 def randomised(name: str) -> torch.nn.Module:
-    """A model whose BatchNorms do something: folding errors must show."""
+    """A model whose BatchNorms do something: folding errors must show. Of a ViT two blocks."""
     torch.manual_seed(0)
-    model = Network(name=name).build(5).eval()
+    options = {"depth": 2, "embed_dim": 48} if name == VIT else {}
+    model = Network(name=name, options=options).build(5, 64).eval()
     stir(model)
     return model
 
@@ -80,16 +76,15 @@ def test_onnx_equals_torch_with_nothing_left_but_the_listed_operators(
 
 
 @pytest.mark.parametrize("target", target_names())
-@pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano", "vitfs_nano_ln", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano", "vitfs_nano_ln", VIT])
 def test_a_target_takes_its_own_opset(name: str, target: str, pictures: np.ndarray) -> None:
     chosen = read_target(target)
-    size = 64 if name.startswith("vit_") else None
-    model = Network(name=name).build(5, size).eval()
+    model = randomised(name)
     graph = to_onnx(folded(model), NORMALIZATION, 64, chosen.opset)
     assert {entry.version for entry in graph.opset_import if not entry.domain} == {chosen.opset}
     check_ops(graph, chosen.ops, target)
     expected = logits_of(model, pictures, NORMALIZATION, "torch")
-    assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-4
+    assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-3 * np.abs(expected).max()
 
 
 def test_lrnet14_is_as_small_as_the_paper_says() -> None:
@@ -196,21 +191,18 @@ def quantized_layers(graph: onnx.ModelProto, kind: str) -> int:
 
 def test_attention_is_quantized_where_the_scheme_says_so() -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
-    graph = to_onnx(folded(randomised("vitfs_nano")), NORMALIZATION, 64, 18)
+    graph = to_onnx(folded(randomised(VIT)), NORMALIZATION, 64, 18)
     for products in (False, True):
         scheme = QdqScheme(tool="qdq", ops=("Gemm", "MatMul"), products=products)
         found = quantize_onnx(graph, images, scheme)
-        assert quantized_layers(found, "Gemm") == 49  # four linear layers a block, and the head
-        assert quantized_layers(found, "MatMul") == 24 * products
+        assert quantized_layers(found, "Gemm") == 9  # four linear layers a block, and the head
+        assert quantized_layers(found, "MatMul") == 4 * products
 
 
 @pytest.mark.parametrize("products", [False, True])
 def test_openvino_finds_the_layers_of_a_transformer(products: bool) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    torch.manual_seed(0)
-    small = {"depth": 2, "embed_dim": 48}
-    model = Network(name="vit_tiny_patch16_224", options=small).build(5, 32).eval()
-    graph = to_onnx(folded(model), NORMALIZATION, 32, 18)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    graph = to_onnx(folded(randomised(VIT)), NORMALIZATION, 64, 18)
     scheme = NncfScheme(tool="nncf", transformer=True, bias_correction=False, products=products)
     ir = quantize_ir(to_ir(graph), images, scheme)
     kinds = {one.get_friendly_name(): one.get_type_name() for one in ir.get_ordered_ops()}
@@ -221,7 +213,7 @@ def test_openvino_finds_the_layers_of_a_transformer(products: bool) -> None:
 
 def test_narrow_weights_take_seven_bits_and_nothing_else_changes() -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
-    ir = to_ir(to_onnx(folded(randomised("vitfs_nano")), NORMALIZATION, 64, 18))
+    ir = to_ir(to_onnx(folded(randomised(VIT)), NORMALIZATION, 64, 18))
     schemes = read_target("openvino").quantization.transformer
     narrow = schemes["linear layers, 7-bit weights"]
     forms = [quantize_ir(ir, images, scheme) for scheme in (schemes["linear layers"], narrow)]
@@ -282,7 +274,7 @@ def test_what_jetson_layers_give_is_not_rounded() -> None:
     assert layers.isdisjoint(node.input[0] for node in rounded)
 
 
-@pytest.mark.parametrize("name", ["lrnet14", "vitfs_nano"])
+@pytest.mark.parametrize("name", ["lrnet14", VIT])
 def test_the_layers_that_cost_most_are_found(name: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
     graph = to_onnx(folded(randomised(name)), NORMALIZATION, 64, 18)

@@ -10,13 +10,15 @@ import onnx
 import pytest
 import timm
 import torch
-from runs import RECIPE, write_recipe
+from runs import RECIPE, fitted
 from safetensors.torch import save_file
+from shared import Shared
 from stirred import stir
+from targets import loosened
 
 from edge_fgir import GateError
 from edge_fgir.data import open_data
-from edge_fgir.exporting import residual
+from edge_fgir.exporting import export, residual
 from edge_fgir.exporting.backends import make_backend
 from edge_fgir.exporting.graph import MODULE, check_ops, run_onnx, to_onnx
 from edge_fgir.exporting.openvino_ir import run_ir, to_ir
@@ -29,7 +31,6 @@ from edge_fgir.models.ila import AdaptedViT, Adapters, residual_ranges
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.runtime.runtimes.tensorrt.build import build_plan
-from edge_fgir.training import read_recipe, train
 
 pytestmark = pytest.mark.export
 
@@ -137,7 +138,8 @@ def test_adapters_and_stream_stay_in_float_in_openvino() -> None:
     rules = read_target("openvino")
     graph = to_onnx(folded(adapted("ila++")), NORMALIZATION, SIZE, rules.opset)
     values = {out for node in adapters_of(graph) for out in node.output}
-    for scheme in list(rules.quantization.transformer.values())[::2]:
+    plain, *_, most = rules.quantization.transformer.values()
+    for scheme in (plain, most):
         model = make_backend(graph, rules, "int8").quantized(scheme, pictures()).model
         quantized = [
             operation
@@ -187,22 +189,31 @@ def test_a_stream_that_float16_does_not_hold_is_refused(monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(photos: Path, shared: Shared) -> Path:
     """A finished run: ILA on a frozen ViT of random weights."""
-    folder = tmp_path_factory.mktemp("adapted")
-    torch.manual_seed(0)
-    base = folder / "base.safetensors"
-    save_file(timm.create_model(VIT, img_size=SIZE, **SMALL).state_dict(), base)
-    model = {"name": VIT, "options": SMALL, "weights": str(base), "adapters": {"variant": "ila"}}
-    recipe = write_recipe(
-        folder / "r.yaml",
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        torch.manual_seed(0)
+        save_file(
+            timm.create_model(VIT, img_size=SIZE, **SMALL).state_dict(), folder / "w.safetensors"
+        )
+
+    base = shared.folder("ila-base", fill) / "w.safetensors"
+    return fitted(
+        shared,
+        "ila",
+        photos,
         epochs=3,
-        model=model,
+        model={
+            "name": VIT,
+            "options": SMALL,
+            "weights": str(base),
+            "adapters": {"variant": "ila"},
+        },
         data={**RECIPE["data"], "view_size": SIZE},
         eval={"image_size": SIZE, "every_epochs": 3},
     )
-    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
-    return folder / "run"
 
 
 @pytest.mark.slow
@@ -211,9 +222,7 @@ def test_a_run_becomes_an_int8_bundle(
     target: str, run: Path, photos: Path, tmp_path: Path, run_cli: Callable
 ) -> None:
     bundle = tmp_path / "x.fgir"
-    arguments = ("--target", target, "--precision", "int8", "--max-drop", "20", "--data", photos)
-    done = run_cli("export", run, *arguments, "--out", bundle, "--json")
-    assert done.code == 0, done.err
+    export(run, loosened(target, schemes=1), open_data(str(photos)), bundle, precision="int8")
     report = json.loads((bundle / "reports" / "residual.json").read_text())
     assert [block["tokens"] for block in report["blocks"]] == [17, 5, 5]
     answer = run_cli("eval", bundle, "--data", photos, "--json").json
