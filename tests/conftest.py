@@ -67,12 +67,17 @@ def _refuse_unless_loopback(host: str | bytes) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def exports_once(shared: Shared) -> Iterator[None]:  # noqa: F811
-    """Let equal networks be traced once a session, where tests have brought torch along."""
-    if {"torch", "onnx"} <= sys.modules.keys():
-        with remembered_exports(shared.folder):
-            yield
-    else:
+def quick_exports(shared: Shared) -> Iterator[None]:  # noqa: F811
+    """Trace equal networks once a session and time INT8 schemes briefly, where torch is used."""
+    if not {"torch", "onnx"} <= sys.modules.keys():
+        yield
+        return
+    from edge_fgir.benchmarking import Protocol, WarmUp
+    from edge_fgir.exporting import search
+
+    brief = Protocol(runs=60, seconds=0.1, warm_up=WarmUp(least_s=0, most_s=0.2))
+    with remembered_exports(shared.folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_PROTOCOL", brief)
         yield
 
 

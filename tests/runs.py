@@ -92,11 +92,14 @@ def tiny_export(tiny_run: Path, photos: Path, shared: Shared) -> Callable[[str, 
     return make
 
 
-def fitted(shared: Shared, name: str, photos: Path, **changes: object) -> Path:
+def fitted(shared: Shared, key: str, photos: Path, /, **changes: object) -> Path:
     """Return the run of the tiny recipe with some values replaced; copy it to change it.
 
     Args:
-        name: Of the shared folder: another one for each recipe.
+        shared: Where it is kept.
+        key: Of the shared folder: another one for each recipe.
+        photos: The data.
+        changes: Values of the recipe.
     """
     pytest.importorskip("torch")
     from edge_fgir.data import open_data
@@ -107,7 +110,7 @@ def fitted(shared: Shared, name: str, photos: Path, **changes: object) -> Path:
         recipe = read_recipe(str(write_recipe(folder / "recipe.yaml", **changes)))
         train(recipe, open_data(str(photos)), folder / "run")
 
-    return shared.folder(f"run-{name}", fit) / "run"
+    return shared.folder(f"run-{key}", fit) / "run"
 
 
 @pytest.fixture

@@ -294,7 +294,7 @@ def test_another_width_is_measured_with_few_probes(
     calibration = shutil.move(kept, tmp_path / "measured.json")
     wider = json.loads((vit / "model.json").read_text())
     wider["num_classes"] = 3
-    wider["network"]["options"] = {"registers": 2}
+    wider["network"]["options"]["embed_dim"] = 96
     described = TrainedModel.model_validate(wider)
     counts = []
 

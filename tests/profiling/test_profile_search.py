@@ -17,11 +17,8 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
-def space(vit_run):
-    from edge_fgir.models.trained import TrainedModel
-
-    trained = TrainedModel.read(vit_run)
-    return Space(trained, (64, 96, 128, 160))
+def space(vitfs):
+    return Space(vitfs, (64, 96, 128, 160))
 
 
 def top1(setting: Setting) -> float:

@@ -9,7 +9,6 @@ pytest.importorskip("torch")
 from edge_fgir import InputError
 from edge_fgir.benchmarking.devices import device_names, read_device
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
 from edge_fgir.profiling.roofline import REACHED, Roofline
 from edge_fgir.profiling.work import Workload
 
@@ -17,8 +16,8 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")
-def load(vit_run):
-    return Workload(TrainedModel.read(vit_run))
+def load(vitfs):
+    return Workload(vitfs)
 
 
 def test_arithmetic_or_memory_whichever_is_slower(load):
@@ -74,23 +73,21 @@ def test_a_precision_is_estimated_by_its_own_peak(load, name, precision, peak):
     assert Roofline.of(read_device(name), load, precision).peak == pytest.approx(peak, rel=1e-3)
 
 
-def test_macs_are_those_that_are_counted(load, vit_run):
+def test_macs_are_those_that_are_counted(load, vitfs):
     from edge_fgir.models import summarize
 
-    trained = TrainedModel.read(vit_run)
     for setting in (Setting(64, 1.0, "evit"), Setting(48, 1.0, "evit")):
-        model = trained.at(image_size=setting.image_size).build(meta=True)
-        gmacs = summarize(model, "", setting.image_size, trained.num_classes).gmacs
+        model = vitfs.at(image_size=setting.image_size).build(meta=True)
+        gmacs = summarize(model, "", setting.image_size, vitfs.num_classes).gmacs
         assert load.macs(load.of(setting)) / 1e9 == pytest.approx(gmacs, rel=0.01)
 
 
-def test_work_is_what_the_network_sees(load, vit_run):
+def test_work_is_what_the_network_sees(load, vitfs):
     from edge_fgir.models import summarize
 
-    trained = TrainedModel.read(vit_run)
     setting = Setting(64, (0.7, 1.0, 0.5), "evit")
-    described = trained.at(image_size=64, keep_rate=setting.keep_rate)
-    blocks = summarize(described.build(meta=True), "", 64, trained.num_classes).blocks
+    described = vitfs.at(image_size=64, keep_rate=setting.keep_rate)
+    blocks = summarize(described.build(meta=True), "", 64, vitfs.num_classes).blocks
     work = load.of(setting)
     assert list(work.attention) == [block.attention_tokens for block in blocks]
     assert list(work.mlp) == [block.mlp_tokens for block in blocks]

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
 from edge_fgir.profiling.design import SMOOTH, Tile
 from edge_fgir.profiling.snapping import snapped
 from edge_fgir.profiling.space import RATES
@@ -20,8 +19,8 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")
-def load(vit_run):
-    return Workload(TrainedModel.read(vit_run))
+def load(vitfs):
+    return Workload(vitfs)
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

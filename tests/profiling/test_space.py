@@ -9,7 +9,6 @@ pytest.importorskip("torch")
 from edge_fgir import InputError
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import METHODS, Reduction
-from edge_fgir.models.trained import TrainedModel
 from edge_fgir.profiling.space import RATES, Space
 from edge_fgir.profiling.work import Workload
 
@@ -17,21 +16,24 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
-def trained(vit_run):
-    return TrainedModel.read(vit_run)
+def trained(vitfs):
+    return vitfs
+
+
+@pytest.fixture
+def cnn(vitfs):
+    """What a run of an LRNet-14 at 32 px says of itself."""
+    plain = vitfs.model_copy(update={"network": Network(name="lrnet14"), "elastic_sizes": ()})
+    return plain.at(image_size=32)
 
 
 def test_an_elastic_run_has_its_own_sizes(trained):
     assert Space(trained).sizes == (32, 48, 64)
 
 
-def test_a_plain_run_has_sizes_about_its_own(tiny_run):
-    trained = TrainedModel.read(tiny_run)
-    larger = trained.model_copy(
-        update={"preprocess": trained.preprocess.model_copy(update={"size": 128})}
-    )
-    assert Space(trained).sizes == (32,)
-    assert Space(larger).sizes == (64, 80, 96, 112, 128, 160)
+def test_a_plain_run_has_sizes_about_its_own(cnn):
+    assert Space(cnn).sizes == (32,)
+    assert Space(cnn.at(image_size=128)).sizes == (64, 80, 96, 112, 128, 160)
 
 
 def test_the_coarse_grid_is_part_of_the_whole(trained):
@@ -73,8 +75,8 @@ def test_a_method_with_weights_keeps_them(trained, method):
         assert {space.rates_of(one) for one in space.whole()} == {(0.7, 0.7, 0.7)}
 
 
-def test_a_cnn_has_sizes_alone(tiny_run):
-    space = Space(TrainedModel.read(tiny_run), (32, 48))
+def test_a_cnn_has_sizes_alone(cnn):
+    space = Space(cnn, (32, 48))
     assert [one.keep_rate for one in space.whole()] == [None, None]
     assert [one.image_size for one in space.whole()] == [32, 48]
 
