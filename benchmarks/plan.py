@@ -26,20 +26,21 @@ import numpy as np
 from tgda import first_classes
 
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import environment
-from edge_fgir.benchmarking.bundle_bench import FRAME
+from edge_fgir.benchmarking import LocalDevice, environment
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
 from edge_fgir.evaluation import top_k
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel, load_at
-from edge_fgir.profiling import Budget, Place, Plan, Request, described, profile, weights_hash
-from edge_fgir.profiling.accuracies import Accuracies, Accuracy
+from edge_fgir.profiling import Budget, DeviceRef, Plan, Request, described, profile, weights_hash
+from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.candidates import Candidates
-from edge_fgir.profiling.profile import FOLDER
-from edge_fgir.profiling.space import Space
-from edge_fgir.profiling.speeds import speeds_of
+from edge_fgir.profiling.fit import ProbedModel
+from edge_fgir.profiling.latency_models import latency_models
+from edge_fgir.profiling.pipeline import FOLDER
+from edge_fgir.profiling.search_space import SearchSpace
+from edge_fgir.results import TopOne
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "plan.json"
@@ -55,24 +56,34 @@ def halved(data: DataSet) -> DataSet:
     return replace(data, splits={**data.splits, "val": samples[::2], "test": samples[1::2]})
 
 
-def planned(run: Path, data: DataSet, budget_ms: float, work: Path, place: Place) -> dict[str, Any]:
+def planned(
+    run: Path, data: DataSet, budget_ms: float, work: Path, ref: DeviceRef
+) -> dict[str, Any]:
     """Profile, build the plan's bundle and bench it twice."""
-    assert place.rig is not None
     target = read_target(TARGET)
     request = Request(
         runs=(run,),
         data=data,
         target=target,
-        place=place,
+        device=ref,
         budget=Budget(latency_ms=budget_ms),
     )
     path = work / f"plan-{budget_ms:g}.json"
     profile(request, path, tell=print)
     plan = Plan.read(path)
-    settings = plan.check(weights_hash(run), TARGET)
-    bundle = export(run, target, data, work / f"{budget_ms:g}.fgir", **settings)
-    benches = [place.rig.bench(bundle, _BENCH_S) for _ in range(2)]
-    p50 = [bench["scopes"][FRAME]["p50_ms"] for bench in benches]
+    plan.check(weights_hash(run), TARGET)
+    chosen = plan.chosen
+    bundle = export(
+        run,
+        target,
+        data,
+        work / f"{budget_ms:g}.fgir",
+        precision=chosen.precision,
+        **chosen.setting._asdict(),
+    )
+    with LocalDevice() as device:
+        benches = [device.bench(bundle, seconds=_BENCH_S) for _ in range(2)]
+    p50 = [bench.scopes.frame_to_decision.p50_ms for bench in benches]
     apart = 100 * abs(p50[0] - p50[1]) / min(p50)
     return {
         "budget_ms": budget_ms,
@@ -82,30 +93,28 @@ def planned(run: Path, data: DataSet, budget_ms: float, work: Path, place: Place
         "plan_p50_ms": round(plan.chosen.latency_ms, 4),
         "bench_p50_ms": [round(value, 4) for value in p50],
         "apart_percent": round(apart, 2),
-        "certified": [bool(bench["certified"]) for bench in benches],
-        "uncertified_because": sorted({why for b in benches for why in b["uncertified_because"]}),
+        "certified": [bench.certified for bench in benches],
+        "uncertified_because": sorted({why for b in benches for why in b.uncertified_because}),
         "within_budget": bool(max(p50) <= budget_ms),
         "benches_agree": bool(apart <= MOST_APART),
     }
 
 
-def compared(run: Path, data: DataSet, budgets: list[float], place: Place) -> dict[str, Any]:
+def compared(run: Path, data: DataSet, budgets: list[float], ref: DeviceRef) -> dict[str, Any]:
     """Search, and evaluate everything, with the latency model that `profile` has measured."""
     trained, folder = TrainedModel.read(run), run / FOLDER
-    space = Space(trained)
+    space = SearchSpace(trained)
     space.methods = space.methods[:1]
     target = read_target(TARGET)
-    speeds = speeds_of(
-        trained,
-        space,
-        target,
-        place,
-        precisions=("int8", target.float_precision),
-        folder=folder,
-        calibration=None,
-        tell=print,
-    )
-    candidates = Candidates(run, trained, space, speeds, Accuracies(run, data, folder), "")
+    with LocalDevice() as device:
+        predictors = latency_models(
+            ProbedModel(trained, space, target, device),
+            ref,
+            ("int8", target.float_precision),
+            folder,
+            tell=print,
+        )
+    candidates = Candidates(run, trained, space, predictors, Accuracies(run, data, folder), "")
     grid = list(space.whole())
     found = dict(zip(grid, candidates.accuracies.of(grid), strict=True))
     best_of_all = partial(brute_force, candidates, found)
@@ -149,7 +158,7 @@ def compared(run: Path, data: DataSet, budgets: list[float], place: Place) -> di
 
 
 def brute_force(
-    candidates: Candidates, found: Mapping[Setting, Accuracy], budget: Budget
+    candidates: Candidates, found: Mapping[Setting, TopOne], budget: Budget
 ) -> tuple[int, Setting]:
     """Return how many settings keep a budget, and the best of them."""
     fitting = [one for one in found if next(candidates.fitting(one, budget), None) is not None]
@@ -193,15 +202,15 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     data = halved(first_classes(open_data(options.data), options.classes))
-    place = Place.parse("local", print)
+    ref = DeviceRef.parse("local")
     body: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
     if options.only != "search":
         body["plans"] = [
-            planned(options.run, data, ms, options.work, place) for ms in options.budgets
+            planned(options.run, data, ms, options.work, ref) for ms in options.budgets
         ]
         show(body["plans"])
     if options.only != "plans":
-        body |= compared(options.run, data, options.budgets, place)
+        body |= compared(options.run, data, options.budgets, ref)
         show([*body["search"], body["many_budgets"]])
     body |= {
         "schema": "edge-fgir/benchmark/1",

@@ -37,12 +37,12 @@ from edge_fgir.models import Network
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.profiling.builds import side_by_side
-from edge_fgir.profiling.design import Knots
+from edge_fgir.profiling.features import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
+from edge_fgir.profiling.probe_bundles import side_by_side
 from edge_fgir.profiling.probes import choose_probes
-from edge_fgir.profiling.space import RATES, Space
-from edge_fgir.profiling.work import Work, Workload
+from edge_fgir.profiling.search_space import RATES, SearchSpace
+from edge_fgir.profiling.workload import Work, Workload
 from edge_fgir.runtime import Bundle, Preprocess, open_engine
 from edge_fgir.runtime.manifest import DataInfo, Normalization, Precision
 from edge_fgir.runtime.runtimes.openvino import openvino_core
@@ -94,7 +94,7 @@ def drawn(count: int, seed: int, but: Sequence[Setting]) -> list[Setting]:
 
 def space_of(name: str, sizes: Sequence[int]) -> list[Setting]:
     """Return all that may be asked for."""
-    return [one for one in Space(described(name), sizes).whole() if one.method == "evit"]
+    return [one for one in SearchSpace(described(name), sizes).whole() if one.method == "evit"]
 
 
 def settings_of(name: str, quick: bool) -> tuple[list[Setting], list[Setting]]:

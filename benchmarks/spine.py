@@ -123,7 +123,7 @@ def against_torch(bundle: Path, run: Path, seconds: float) -> dict[str, Any]:
         "x",
         ">= 6",
         ratio >= 6,
-        **{name: latency.to_dict() for name, latency in found.items()},
+        **{name: latency.model_dump(mode="json") for name, latency in found.items()},
     )
 
 

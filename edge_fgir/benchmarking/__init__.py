@@ -1,18 +1,47 @@
-"""Measuring: protocol, accuracy, environment, results. Imports only the runtime; never torch."""
+"""Measuring: protocol, benches, devices here and behind ssh, environment; never torch."""
 
-from edge_fgir.benchmarking.bundle_bench import bench
-from edge_fgir.benchmarking.environment import environment
-from edge_fgir.benchmarking.protocol import Latency, Protocol, WarmUp, measure, warm_up
+from edge_fgir.benchmarking.bundle_bench import FRAME, Baseline, BenchMode, bench
+from edge_fgir.benchmarking.device_handle import DeviceHandle, LocalDevice
+from edge_fgir.benchmarking.devices import (
+    LOCAL,
+    Descriptor,
+    Figure,
+    device_names,
+    match_device,
+    read_device,
+)
+from edge_fgir.benchmarking.environment import environment, library_versions
+from edge_fgir.benchmarking.interleaving import interleave
+from edge_fgir.benchmarking.messages import Identity, Timing
+from edge_fgir.benchmarking.protocol import PROBES, Protocol, StoppingRule, WarmUp, measure, warm_up
+from edge_fgir.benchmarking.remote import RemoteDevice
 from edge_fgir.benchmarking.results import KINDS, read_result, write_result
 
 __all__ = [
+    "FRAME",
     "KINDS",
-    "Latency",
+    "LOCAL",
+    "PROBES",
+    "Baseline",
+    "BenchMode",
+    "Descriptor",
+    "DeviceHandle",
+    "Figure",
+    "Identity",
+    "LocalDevice",
     "Protocol",
+    "RemoteDevice",
+    "StoppingRule",
+    "Timing",
     "WarmUp",
     "bench",
+    "device_names",
     "environment",
+    "interleave",
+    "library_versions",
+    "match_device",
     "measure",
+    "read_device",
     "read_result",
     "warm_up",
     "write_result",

@@ -5,32 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from edge_fgir import results
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking.certificate import certify
+from edge_fgir.benchmarking.certificate import BOUNDS, objections
 from edge_fgir.benchmarking.conditions import Conditions
-from edge_fgir.benchmarking.fixed_rate import FixedRate, run_at_fixed_rate
+from edge_fgir.benchmarking.environment import environment
+from edge_fgir.benchmarking.fixed_rate import FixedRateRun, run_at_fixed_rate
 from edge_fgir.benchmarking.power import energy, find_meter, idle, metered
 from edge_fgir.benchmarking.preconditions import preconditions
-from edge_fgir.benchmarking.protocol import BENCH, Call, Latency, Protocol, Runs, WarmUp, time_runs
+from edge_fgir.benchmarking.protocol import (
+    BENCH,
+    Call,
+    Protocol,
+    Runs,
+    WarmUp,
+    percentiles,
+    time_runs,
+)
 from edge_fgir.benchmarking.sustained import Sustained, sustain
 from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
 from edge_fgir.benchmarking.watch import Watcher
+from edge_fgir.results import Latency, Percentiles, Scopes
 from edge_fgir.runtime import Classifier
 
 FRAME_SIZE = (480, 640)
 """Height and width of the camera frame in scope ``frame_to_decision``, pixels."""
 NETWORK, FRAME = "network", "frame_to_decision"
 
-Mode = Literal["burst", "sustained", "quick"]
-SECONDS: dict[Mode, float] = {"burst": 10.0, "sustained": 600.0, "quick": 2.0}
+BenchMode = Literal["burst", "sustained", "quick"]
+SECONDS: dict[BenchMode, float] = {"burst": 10.0, "sustained": 600.0, "quick": 2.0}
 """Measuring time where none is given."""
-FIXED_RATE = "fixed_rate"
+FIXED_RATE: Final = "fixed_rate"
 """The mode that a result with frames on a clock has."""
-PROTOCOLS: dict[Mode, Protocol] = {
+PROTOCOLS: dict[BenchMode, Protocol] = {
     "burst": BENCH,
     "sustained": BENCH,
     "quick": Protocol(runs=80, seconds=2.0, warm_up=WarmUp(most_s=1.0)),
@@ -52,12 +63,12 @@ def bench(
     model: Classifier,
     *,
     seconds: float | None = None,
-    mode: Mode = "burst",
+    mode: BenchMode = "burst",
     fps: float | None = None,
     baseline: Baseline | None = None,
     protocol: Protocol | None = None,
     system: System = HERE,
-) -> dict[str, Any]:
+) -> Latency:
     """Measure a bundle in two scopes, and then as the mode has it.
 
     ``network`` is the compiled model alone; ``frame_to_decision`` starts with a decoded 640 x 480
@@ -76,14 +87,14 @@ def bench(
         system: Where sensors are looked for.
 
     Returns:
-        The body of a ``latency`` result. Its top level is ``frame_to_decision``: over all runs, in
-        the last tenth of the sustained time, or from each frame's arrival.
+        The figures of ``frame_to_decision``: over all runs, in the last tenth of the sustained
+        time, or from each frame's arrival; and those of both scopes.
 
     Raises:
         InputError: There is no such mode, or it does not go with ``fps``.
     """
-    if mode not in get_args(Mode):
-        raise InputError(f"mode {mode}", f"one of {', '.join(get_args(Mode))}")
+    if mode not in get_args(BenchMode):
+        raise InputError(f"mode {mode}", f"one of {', '.join(get_args(BenchMode))}")
     if fps is not None and mode != "burst":
         raise InputError(f"frames a second in mode {mode}", "one of the two", "leave one out")
     seconds = SECONDS[mode] if seconds is None else seconds
@@ -104,38 +115,42 @@ def bench(
     with Watcher(conditions.sample) as watcher:
         repeats = [time_runs(calls, repeat) for _ in range(_REPEATS)]
         answered, busy = metered(meter, frames or _nothing)
-    memory = _memory(system, baseline)  # before the summary takes some
+    # The largest resident set of this process so far, before the summary takes some.
+    peak = kilobytes_to_mb(system.field("proc/self/status", "VmHWM"))
+    memory = peak if baseline is None else None
 
     runs = {name: [each[name] for each in repeats] for name in calls}
     latencies = {name: _together(both) for name, both in runs.items()}
     medians = {name: _medians(both) for name, both in runs.items()}
-    kind = FIXED_RATE if fps is not None else mode
     if answered is not None:
-        medians[kind] = answered.medians
-    top = answered.latency if answered is not None else latencies[FRAME]
-    body = {
+        medians[FIXED_RATE if fps is not None else mode] = answered.medians
+    against = objections(conditions, watcher, medians, quick=mode == "quick")
+    return Latency(
         **model.info,
-        "model_bytes": model.bundle.model_size,
-        "mode": kind,
-        "scope": FRAME,
-        **top.to_dict(),
-        **certify(conditions, watcher, medians, quick=mode == "quick").to_dict(),
-        "scopes": {name: latencies[name].to_dict() for name in (NETWORK, FRAME)},
-        "repeats_p50_ms": medians,
-    }
-    if answered is not None:
-        body[kind] = answered.to_dict()
-    if baseline is not None:
-        beside = latencies[baseline.name]
-        slower = beside.p50_ms / latencies[NETWORK].p50_ms
-        body["rival"] = {"name": baseline.name, **beside.to_dict(), "times_slower": slower}
-    return {
-        **body,
-        "energy": energy(meter, resting, busy, answered.answered if answered is not None else 0),
-        **memory,
-        "preconditions": before,
-        "watch": {**conditions.to_dict(), "died": watcher.died},
-    }
+        **dict(latencies[FRAME] if answered is None else answered.latency),
+        model_bytes=model.bundle.model_size,
+        mode=FIXED_RATE if fps is not None else mode,
+        certified=not against,
+        uncertified_because=against,
+        certified_if=BOUNDS,
+        scopes=Scopes(network=latencies[NETWORK], frame_to_decision=latencies[FRAME]),
+        repeats_p50_ms=medians,
+        sustained=answered.result if isinstance(answered, Sustained) else None,
+        fixed_rate=answered.result if isinstance(answered, FixedRateRun) else None,
+        baseline=None
+        if baseline is None
+        else results.Baseline(
+            **dict(latencies[baseline.name]),
+            name=baseline.name,
+            times_slower=latencies[baseline.name].p50_ms / latencies[NETWORK].p50_ms,
+        ),
+        energy=energy(meter, resting, busy, answered.answered if answered is not None else 0),
+        peak_memory_mb=memory,
+        peak_memory_note=_memory_note(memory, baseline),
+        preconditions=before,
+        watch=conditions.watch(watcher.died),
+        environment=environment(system),
+    )
 
 
 def scope_calls(model: Classifier) -> dict[str, Call]:
@@ -147,8 +162,8 @@ def scope_calls(model: Classifier) -> dict[str, Call]:
 
 
 def _frames(
-    decide: Call, mode: Mode, fps: float | None, seconds: float
-) -> Callable[[], Sustained | FixedRate] | None:
+    decide: Call, mode: BenchMode, fps: float | None, seconds: float
+) -> Callable[[], Sustained | FixedRateRun] | None:
     if fps is not None:
         return partial(run_at_fixed_rate, decide, fps, seconds)
     return partial(sustain, decide, seconds) if mode == "sustained" else None
@@ -158,9 +173,9 @@ def _nothing() -> None:
     pass
 
 
-def _together(repeats: Sequence[Runs]) -> Latency:
+def _together(repeats: Sequence[Runs]) -> Percentiles:
     seconds = chain.from_iterable(each.seconds for each in repeats)
-    return Latency.of(list(seconds), steady=all(each.steady for each in repeats))
+    return percentiles(list(seconds), steady=all(each.steady for each in repeats))
 
 
 def _medians(repeats: Sequence[Runs]) -> tuple[float, float] | None:
@@ -168,10 +183,7 @@ def _medians(repeats: Sequence[Runs]) -> tuple[float, float] | None:
     return first, second
 
 
-def _memory(system: System, baseline: Baseline | None) -> dict[str, Any]:
+def _memory_note(memory: float | None, baseline: Baseline | None) -> str:
     if baseline is not None:
-        note = f"{baseline.name} is in the same process"
-        return {"peak_memory_mb": None, "peak_memory_note": note}
-    # The largest resident set of this process so far.
-    peak = kilobytes_to_mb(system.field("proc/self/status", "VmHWM"))
-    return {"peak_memory_mb": peak, "peak_memory_note": "" if peak else "the system does not tell"}
+        return f"{baseline.name} is in the same process"
+    return "" if memory else "the system does not tell"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from edge_fgir.benchmarking.conditions import Conditions
 from edge_fgir.benchmarking.watch import Watcher
+from edge_fgir.results import CertificateBounds
 
 OTHER_WORK = 0.05
 """Share of all CPUs' time that other processes may take during a certified run."""
@@ -18,33 +17,15 @@ Repeats = Mapping[str, tuple[float, float] | None]
 """For every call the medians of two repeats, milliseconds; None where there were not two."""
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """What speaks against a run; nothing: it is certified."""
-
-    uncertified_because: tuple[str, ...]
-
-    @property
-    def certified(self) -> bool:
-        """Whether nothing speaks against it."""
-        return not self.uncertified_because
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, the bounds with them."""
-        return {
-            "certified": self.certified,
-            "uncertified_because": list(self.uncertified_because),
-            "certified_if": {
-                "other_work_below": OTHER_WORK,
-                "repeats_apart_at_most": APART,
-            },
-        }
+BOUNDS = CertificateBounds(other_work_below=OTHER_WORK, repeats_apart_at_most=APART)
 
 
-def certify(
+def objections(
     conditions: Conditions, watcher: Watcher, repeats: Repeats, *, quick: bool = False
-) -> Certificate:
-    """Judge a run: what is unknown speaks against it as much as what is known to be wrong.
+) -> tuple[str, ...]:
+    """Return what speaks against a run; nothing: it is certified.
+
+    What is unknown speaks against it as much as what is known to be wrong.
 
     Args:
         conditions: What was watched.
@@ -52,19 +33,14 @@ def certify(
         repeats: The medians.
         quick: There were too few runs for a certificate.
     """
-    return Certificate(
-        tuple(
-            reason
-            for reason in (
-                "a quick measurement has few runs" if quick else "",
-                _throttled(conditions),
-                f"the watcher died: {watcher.died}" if watcher.died else "",
-                _disturbed(conditions),
-                *(_apart(name, medians) for name, medians in repeats.items()),
-            )
-            if reason
-        )
+    reasons = (
+        "a quick measurement has few runs" if quick else "",
+        _throttled(conditions),
+        f"the watcher died: {watcher.died}" if watcher.died else "",
+        _disturbed(conditions),
+        *(_apart(name, medians) for name, medians in repeats.items()),
     )
+    return tuple(filter(None, reasons))
 
 
 def _throttled(conditions: Conditions) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge_fgir.benchmarking.sysfs import System, to_int
 from edge_fgir.benchmarking.throttling import Throttling
+from edge_fgir.results import ClockRange, ClockStep, ThrottlingSeen, Watch, ZoneTemperature
 
 _ZONES = "sys/class/thermal/thermal_zone*/temp"
 _FREQUENCIES = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
@@ -49,29 +49,22 @@ class Conditions:
         self.throttling.sample()
         self._samples += 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values.
-
-        Returns:
-            ``samples``; ``temperatures_c``: first, max and last of every zone; ``clock_mhz``: min,
-            mean and max of the fastest CPU of each look; ``throttling``: signals looked at, events
-            (signal: seconds from the start), or why it is unknown; ``other_work``: share of all
-            CPUs' time that neither idled nor was this process's; ``clock_steps``: jumps of the
-            wall clock against the steady one, seconds; ``lost``: sensors that vanished.
-        """
-        return {
-            "samples": self._samples,
-            "temperatures_c": self._heat.to_dict(),
-            "clock_mhz": self._clocks.to_dict(),
-            "throttling": {
-                "signals": self.throttling.signals,
-                "events": self.throttling.events,
-                "unknown": self.throttling.unknown,
-            },
-            "other_work": self.other_work.share,
-            "clock_steps": self._steps.found,
-            "lost": sorted(self._heat.lost | self._clocks.lost),
-        }
+    def watch(self, died: str = "") -> Watch:
+        """Return what was seen; ``died`` is why the watching ended early, if it did."""
+        return Watch(
+            samples=self._samples,
+            temperatures_c=self._heat.result,
+            clock_mhz=self._clocks.result,
+            throttling=ThrottlingSeen(
+                signals=self.throttling.signals,
+                events=self.throttling.events,
+                unknown=self.throttling.unknown,
+            ),
+            other_work=self.other_work.share,
+            clock_steps=tuple(self._steps.found),
+            lost=tuple(sorted(self._heat.lost | self._clocks.lost)),
+            died=died,
+        )
 
 
 class _Heat:
@@ -96,10 +89,11 @@ class _Heat:
             first, most, _ = self._seen.get(name, (now, now, now))
             self._seen[name] = [first, max(most, now), now]
 
-    def to_dict(self) -> dict[str, dict[str, float]]:
+    @property
+    def result(self) -> dict[str, ZoneTemperature]:
         return {
-            name: dict(zip(("first", "max", "last"), values, strict=True))
-            for name, values in self._seen.items()
+            name: ZoneTemperature(first=first, max=most, last=last)
+            for name, (first, most, last) in self._seen.items()
         }
 
 
@@ -124,11 +118,12 @@ class _Clocks:
         lines = (self._system.text("proc/cpuinfo") or "").splitlines()
         return [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
 
-    def to_dict(self) -> dict[str, float] | None:
+    @property
+    def result(self) -> ClockRange | None:
         if not self._seen:
             return None
         mean = round(float(np.mean(self._seen)), 1)
-        return {"min": min(self._seen), "mean": mean, "max": max(self._seen)}
+        return ClockRange(min=min(self._seen), mean=mean, max=max(self._seen))
 
 
 def _cpu(path: Path) -> str:
@@ -178,11 +173,11 @@ class _ClockSteps:
     def __init__(self) -> None:
         self._offset: float | None = None
         self._start = time.monotonic()
-        self.found: list[dict[str, float]] = []
+        self.found: list[ClockStep] = []
 
     def sample(self) -> None:
         now = time.monotonic()
         offset = time.time() - now
         if self._offset is not None and abs(step := offset - self._offset) > _STEP_S:
-            self.found.append({"at_s": round(now - self._start, 1), "step_s": round(step, 3)})
+            self.found.append(ClockStep(at_s=round(now - self._start, 1), step_s=round(step, 3)))
         self._offset = offset

@@ -127,7 +127,7 @@ class Runtime(_Sourced):
     versions: dict[str, str]
 
 
-class Device(_Section):
+class Descriptor(_Section):
     """One kind of device; peaks are dense, never the sparse ones of marketing."""
 
     id: str
@@ -146,7 +146,7 @@ class Device(_Section):
     sources: dict[str, str]
 
     @model_validator(mode="after")
-    def _names_what_is_there(self) -> Device:
+    def _names_what_is_there(self) -> Descriptor:
         headlines, modes = self.headlines, self.power_modes.values()
         _known("power modes", self.power_modes, {self.default_mode, *(h.mode for h in headlines)})
         _known("units", self.units, {u for mode in modes for u in mode.units})
@@ -217,16 +217,16 @@ def device_names() -> list[str]:
 
 
 @cache
-def read_device(name: str) -> Device:
+def read_device(name: str) -> Descriptor:
     """Read one descriptor.
 
     Raises:
-        InputError: There is none of that id.
+        InputError: There is none of that id, or it breaks a rule.
     """
     if name not in device_names():
         raise InputError(f"unknown device {name!r}", f"one of {', '.join(device_names())}")
     path = _resources.folder("devices") / f"{name}.yaml"
-    return validated(Device, {"id": name, **_resources.read_yaml(path)}, path, "a device")
+    return validated(Descriptor, {"id": name, **_resources.read_yaml(path)}, path, "a device")
 
 
 def match_device(system: System = HERE) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking.protocol import Call, Latency
+from edge_fgir.benchmarking.protocol import Call, percentiles
+from edge_fgir.results import FixedRate, Lateness, Percentiles
 
 RULE = (
     "frame k arrives at k/fps and must be decided before frame k+1 arrives; a frame that arrives "
@@ -23,7 +23,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class FixedRate:
+class FixedRateRun:
     """How an engine kept up with a camera.
 
     Attributes:
@@ -45,9 +45,9 @@ class FixedRate:
     seconds: tuple[float, ...]
 
     @property
-    def latency(self) -> Latency:
+    def latency(self) -> Percentiles:
         """From arrival to decision, over the frames that were answered."""
-        return Latency.of(list(self.seconds), steady=True)
+        return percentiles(self.seconds, steady=True)
 
     @property
     def answered(self) -> int:
@@ -63,22 +63,23 @@ class FixedRate:
         first, second = self.seconds[:middle], self.seconds[middle:]
         return float(np.median(first) * 1e3), float(np.median(second) * 1e3)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; ``missed`` is the share of frames that are late or lost."""
-        return {
-            "fps": self.fps,
-            "frames": self.frames,
-            "answered": self.answered,
-            "late": self.late,
-            "lost": self.lost,
-            "missed": (self.late + self.lost) / self.frames,
-            "lateness_ms": _spread(self.lateness_ms),
-            "duty": self.duty,
-            "rule": RULE,
-        }
+    @property
+    def result(self) -> FixedRate:
+        """What is kept of it."""
+        return FixedRate(
+            fps=self.fps,
+            frames=self.frames,
+            answered=self.answered,
+            late=self.late,
+            lost=self.lost,
+            missed=(self.late + self.lost) / self.frames,
+            lateness_ms=_lateness(self.lateness_ms),
+            duty=self.duty,
+            rule=RULE,
+        )
 
 
-def run_at_fixed_rate(call: Call, fps: float, seconds: float) -> FixedRate:
+def run_at_fixed_rate(call: Call, fps: float, seconds: float) -> FixedRateRun:
     """Run ``call`` for frames that arrive ``fps`` times a second; see ``RULE``.
 
     Args:
@@ -110,7 +111,7 @@ def run_at_fixed_rate(call: Call, fps: float, seconds: float) -> FixedRate:
             meter.advance(min(following, frames) - frame)
             frame = following
         end = max(time.perf_counter(), start + frames / fps)
-    return FixedRate(
+    return FixedRateRun(
         fps=fps,
         frames=frames,
         late=len(lateness),
@@ -131,8 +132,8 @@ def _sleep_until(moment: float) -> None:
         time.sleep(left)
 
 
-def _spread(values: tuple[float, ...]) -> dict[str, float] | None:
+def _lateness(values: tuple[float, ...]) -> Lateness | None:
     if not values:
         return None
     p50, p99 = np.percentile(values, [50, 99])
-    return {"p50": float(p50), "p99": float(p99), "max": max(values)}
+    return Lateness(p50=float(p50), p99=float(p99), max=max(values))

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edge_fgir.benchmarking.sysfs import System
 from edge_fgir.benchmarking.watch import Watcher
+from edge_fgir.results import Energy
 
 _RAPL = "sys/class/powercap/intel-rapl:*/name"
 _INA = ("sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*", "sys/class/hwmon/hwmon*")
@@ -199,7 +200,7 @@ def idle(meter: Meter | str) -> Spent:
     return metered(meter, lambda: time.sleep(_IDLE_S))[1]
 
 
-def energy(meter: Meter | str, rest: Spent, busy: Spent, frames: int) -> dict[str, Any]:
+def energy(meter: Meter | str, rest: Spent, busy: Spent, frames: int) -> Energy:
     """Return the energy of a frame.
 
     Args:
@@ -207,19 +208,13 @@ def energy(meter: Meter | str, rest: Spent, busy: Spent, frames: int) -> dict[st
         rest: Before the run.
         busy: During the run.
         frames: How many were answered in it.
-
-    Returns:
-        ``joules_per_frame``: what a frame costs beyond idling; ``watts`` of the run, of which
-        ``idle_watts`` are idling; the ``meter``; all None where ``reason`` says why.
     """
     reason = busy.lost or rest.lost
     if isinstance(meter, str) or reason:
-        names = ("joules_per_frame", "watts", "idle_watts", "meter")
-        return {**dict.fromkeys(names), "reason": reason}
-    return {
-        "joules_per_frame": (busy.joules - rest.watts * busy.seconds) / frames,
-        "watts": busy.watts,
-        "idle_watts": rest.watts,
-        "meter": meter.name,
-        "reason": "",
-    }
+        return Energy(reason=reason)
+    return Energy(
+        joules_per_frame=(busy.joules - rest.watts * busy.seconds) / frames,
+        watts=busy.watts,
+        idle_watts=rest.watts,
+        meter=meter.name,
+    )

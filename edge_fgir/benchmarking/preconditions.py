@@ -4,49 +4,42 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from edge_fgir.benchmarking.sysfs import System, kilobytes_to_mb, ranges, to_int
+from edge_fgir.results import Preconditions
 
 _POLICIES = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/"
 _JETSON = "etc/nv_tegra_release"
 
 
-def preconditions(system: System) -> dict[str, Any]:
-    """Describe the machine before a run; what it does not tell is None.
-
-    Returns:
-        ``load_1min``; ``governors``; ``frequency_mhz`` (lowest and highest that the settings
-        allow); ``turbo``; ``affinity`` (the CPUs this process may use) and ``cpu_limit`` (how many
-        of them its container grants, None: no limit); ``power_mode`` of a Jetson, or the
-        platform's profile; ``swap_used_mb``; ``memory_available_mb``; ``virtual_machine``.
-    """
+def preconditions(system: System) -> Preconditions:
+    """Describe the machine before a run."""
     load = (system.text("proc/loadavg") or "").split()
-    return {
-        "load_1min": float(load[0]) if load else None,
-        "governors": _distinct(system, "scaling_governor"),
-        "frequency_mhz": _frequencies(system),
-        "turbo": _turbo(system),
-        "affinity": ranges(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "cpu_limit": _cpu_limit(system),
-        "power_mode": _power_mode(system),
-        "swap_used_mb": _swap_used(system),
-        "memory_available_mb": kilobytes_to_mb(system.field("proc/meminfo", "MemAvailable")),
-        "virtual_machine": system.is_virtual,
-    }
+    return Preconditions(
+        load_1min=float(load[0]) if load else None,
+        governors=_distinct(system, "scaling_governor"),
+        frequency_mhz=_frequencies(system),
+        turbo=_turbo(system),
+        affinity=ranges(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        cpu_limit=_cpu_limit(system),
+        power_mode=_power_mode(system),
+        swap_used_mb=_swap_used(system),
+        memory_available_mb=kilobytes_to_mb(system.field("proc/meminfo", "MemAvailable")),
+        virtual_machine=system.is_virtual,
+    )
 
 
-def _distinct(system: System, name: str) -> list[str] | None:
+def _distinct(system: System, name: str) -> tuple[str, ...] | None:
     found = {system.text(path) for path in system.files(_POLICIES + name)}
-    return sorted(text for text in found if text) or None
+    return tuple(sorted(text for text in found if text)) or None
 
 
-def _frequencies(system: System) -> list[float] | None:
+def _frequencies(system: System) -> tuple[float, float] | None:
     low, high = (
         [value for path in system.files(_POLICIES + name) if (value := system.number(path))]
         for name in ("scaling_min_freq", "scaling_max_freq")
     )
-    return [min(low) / 1e3, max(high) / 1e3] if low and high else None
+    return (min(low) / 1e3, max(high) / 1e3) if low and high else None
 
 
 def _turbo(system: System) -> bool | None:

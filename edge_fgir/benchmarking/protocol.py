@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._progress import progress
+from edge_fgir.results import Percentiles
 
 _WINDOW = 50
 """Runs of a warm-up whose median is compared with that of as many before."""
@@ -83,62 +84,31 @@ PROBES = Protocol(
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Latency of one call, milliseconds.
-
-    Attributes:
-        p50_ms: Median.
-        p90_ms: 90th percentile.
-        p99_ms: 99th percentile.
-        mean_ms: Mean.
-        sd_ms: Standard deviation.
-        max_ms: Slowest run.
-        n: Number of runs.
-        p50_interval_ms: Bootstrap 95 % interval of the median.
-        steady: The warm-up ended because the median had settled, not because time was up.
-    """
-
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    mean_ms: float
-    sd_ms: float
-    max_ms: float
-    n: int
-    p50_interval_ms: tuple[float, float]
-    steady: bool
-
-    @classmethod
-    def of(cls, seconds: list[float], *, steady: bool) -> Latency:
-        """Summarise run times in seconds."""
-        times = np.asarray(seconds) * 1e3
-        random = np.random.default_rng(0)
-        medians = [np.median(random.choice(times, len(times))) for _ in range(_BOOTSTRAP)]
-        low, high = np.percentile(medians, [2.5, 97.5])
-        p50, p90, p99 = np.percentile(times, [50, 90, 99])
-        return cls(
-            p50_ms=float(p50),
-            p90_ms=float(p90),
-            p99_ms=float(p99),
-            mean_ms=float(times.mean()),
-            sd_ms=float(times.std()),
-            max_ms=float(times.max()),
-            n=len(times),
-            p50_interval_ms=(float(low), float(high)),
-            steady=steady,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
 class Runs:
     """Run times of one call, seconds, and whether its warm-up settled."""
 
     seconds: list[float]
     steady: bool
+
+
+def percentiles(seconds: Sequence[float], *, steady: bool) -> Percentiles:
+    """Summarise run times in seconds; ``steady``: the warm-up before them settled."""
+    times = np.asarray(seconds) * 1e3
+    random = np.random.default_rng(0)
+    medians = [np.median(random.choice(times, len(times))) for _ in range(_BOOTSTRAP)]
+    low, high = np.percentile(medians, [2.5, 97.5])
+    p50, p90, p99 = np.percentile(times, [50, 90, 99])
+    return Percentiles(
+        p50_ms=float(p50),
+        p90_ms=float(p90),
+        p99_ms=float(p99),
+        mean_ms=float(times.mean()),
+        sd_ms=float(times.std()),
+        max_ms=float(times.max()),
+        n=len(times),
+        p50_interval_ms=(float(low), float(high)),
+        steady=steady,
+    )
 
 
 def warm_up(call: Call, bounds: WarmUp = BENCH.warm_up) -> bool:
@@ -157,7 +127,7 @@ def warm_up(call: Call, bounds: WarmUp = BENCH.warm_up) -> bool:
     return False
 
 
-def measure(calls: Mapping[str, Call], protocol: Protocol = BENCH) -> dict[str, Latency]:
+def measure(calls: Mapping[str, Call], protocol: Protocol = BENCH) -> dict[str, Percentiles]:
     """Measure several calls side by side, in one block of the protocol.
 
     Args:
@@ -165,7 +135,7 @@ def measure(calls: Mapping[str, Call], protocol: Protocol = BENCH) -> dict[str, 
         protocol: How long, and in how many rounds.
     """
     runs = time_runs(calls, protocol)
-    return {name: Latency.of(one.seconds, steady=one.steady) for name, one in runs.items()}
+    return {name: percentiles(one.seconds, steady=one.steady) for name, one in runs.items()}
 
 
 def time_runs(calls: Mapping[str, Call], protocol: Protocol) -> dict[str, Runs]:

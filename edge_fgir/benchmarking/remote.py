@@ -1,24 +1,37 @@
-"""``bench`` on another machine: copy the bundle and this package there, run, follow, fetch."""
+"""A device behind ssh: the package is copied there once, then bundles, job by job."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import sha256
-from edge_fgir.benchmarking.remote_device import seal
+from edge_fgir.benchmarking.device_handle import DeviceHandle
+from edge_fgir.benchmarking.messages import (
+    MOST_BYTES,
+    Found,
+    Identified,
+    Identify,
+    Request,
+    Text,
+    printable,
+    read_answer,
+)
+from edge_fgir.benchmarking.remote_agent import seal
 from edge_fgir.benchmarking.remote_files import pack_bundle, pack_code
-from edge_fgir.benchmarking.remote_link import Host, Link, printable
-from edge_fgir.benchmarking.results import schema
-from edge_fgir.runtime import Bundle, find_runtime
-from edge_fgir.runtime.runtimes import runtimes
+from edge_fgir.benchmarking.remote_link import Host, Link
+from edge_fgir.benchmarking.worker import START
+from edge_fgir.results import Environment
+from edge_fgir.runtime import Bundle, Device
+from edge_fgir.runtime.runtimes import RuntimeSpec, runtimes
 
 _OLDEST_PYTHON = (3, 10)
 # What must be importable there, and what pip calls it.
@@ -26,7 +39,6 @@ _NEEDED = {
     "numpy": "numpy",
     "PIL": "pillow",
     "pydantic": "pydantic",
-    "typer": "typer",
     "yaml": "pyyaml",
     "rich": "rich",
 }
@@ -35,159 +47,234 @@ _LOOK_S = 2.0
 _LOOK_BYTES = 1 << 16
 _SILENCE_S = 60.0
 _LEAVE_S = 20.0
-_MAX_RESULT_BYTES = 16 << 20
-_ERROR = "error: "
+
+_T = TypeVar("_T")
 
 
-def bench_there(
-    host: str,
-    bundle: Bundle,
-    arguments: Sequence[str],
-    *,
-    device: str = "auto",
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Run ``edge-fgir bench`` on another machine, reached by ssh.
+class _Reply(BaseModel):
+    """What the agent on the device says; more or less than this is refused."""
 
-    There it is apart from the connection; one that is lost is made again, for five minutes.
-    Whatever ends this call also ends the bench there and removes its folder. Where that cannot be
-    done, the next call for the same bundle removes it, once it is a day old.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Prepared(_Reply):
+    python: Annotated[str, Field(max_length=100)]
+    missing: Annotated[tuple[Text, ...], Field(max_length=100)]
+    folder: Text | None
+
+
+class _Received(_Reply):
+    damaged: Annotated[tuple[Text, ...], Field(max_length=1000)]
+
+
+class _Said(_Received):
+    code: int | None
+    answer: Annotated[str, Field(max_length=MOST_BYTES)]
+    said: Text
+
+
+class _Running(_Reply):
+    running: bool
+
+
+class _Removed(_Reply):
+    removed: bool
+
+
+class _Ended(_Reply):
+    """How a worker ended, and the seal of its answer."""
+
+    code: int | None
+    size: Annotated[int | None, Field(ge=0, le=MOST_BYTES)]
+    sha256: Annotated[str | None, Field(max_length=64)]
+
+
+_SomeReply = TypeVar("_SomeReply", bound=_Reply)
+
+
+class RemoteDevice(DeviceHandle):
+    """A machine that is reached by ssh, from its identification to the removal of its work folder.
+
+    A worker runs there apart from the connection; one that is lost is made again, for five
+    minutes. Where the work folder cannot be removed, the next session removes it, once it is a day
+    old.
 
     Args:
         host: ``[user@]host[:port]``; its host key must be known and a key of ours accepted.
-        bundle: What is measured.
-        arguments: The command's other options.
-        device: The one of ``arguments``: with the bundle it says which library is needed.
-        say: Gets a line for the user: of the bench's progress, or about the connection.
-
-    Returns:
-        The body of the ``latency`` result, with that machine's ``environment``, and ``host``.
+        runtime: Of the bundles.
+        tell: Gets a line for the user: of a worker's progress, or about the connection.
+        device: Of the runtime there.
 
     Raises:
-        InputError: The machine cannot be reached or is not trusted, it lacks something, or its
-            bench refuses its input.
+        InputError: ``host`` is no such name.
         MissingExtraError: asyncssh is not installed here.
-        EdgeFgirError: The bench failed there, or the connection did not come back.
     """
-    where = Host.parse(host)
-    link = Link(where, lambda line: say(f"{where}: {line}"))
-    library = find_runtime(bundle.manifest.runtime).library_for(device)
-    found = asyncio.run(_Visit(link, bundle).whole(arguments, library))
-    return {**found, "host": str(where)}
 
+    def __init__(
+        self, host: str, runtime: RuntimeSpec, tell: Callable[[str], None], device: Device = "auto"
+    ) -> None:
+        where = Host.parse(host)
+        super().__init__(str(where), device)
+        self._library = runtime.library_for(device)
+        self._link = Link(where, lambda line: tell(f"{where}: {line}"))
+        self._folder = ""
+        self._jobs = 0
 
-class _Visit:
-    """One bench on one machine, from the work folder's making to its removal."""
-
-    def __init__(self, link: Link, bundle: Bundle) -> None:
-        self._link, self._bundle = link, bundle
+    def close(self) -> None:
+        """Stop what runs there and remove the work folder."""
+        if not self._folder:
+            return
+        leave = self._ask_agent("finish", _Removed, folder=self._folder)
+        try:
+            removed = asyncio.run(self._connected(asyncio.wait_for(leave, _LEAVE_S))).removed
+        except (EdgeFgirError, asyncio.TimeoutError):
+            removed = False
+        if not removed:
+            self._link.say(
+                f"{printable(self._folder)} could not be removed; in a day, the next session does"
+            )
         self._folder = ""
 
-    async def whole(self, arguments: Sequence[str], library: str) -> dict[str, Any]:
-        await self._link.open()
+    def _identify(self) -> Environment:
         try:
-            await self._prepare(library)
-            try:
-                await self._start(arguments)
-                return await self._result(await self._follow())
-            finally:
-                await self._leave()
+            return asyncio.run(self._begin())
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask(self, request: Request, bundles: Sequence[Bundle], kind: type[Found]) -> Found:
+        answer = asyncio.run(self._connected(self._job(request, bundles)))
+        return read_answer(answer, kind, self.name)
+
+    async def _begin(self) -> Environment:
+        try:
+            await self._link.open()
+            await self._prepare()
+            with tempfile.TemporaryDirectory() as name:
+                code = Path(name) / "code.zip"
+                pack_code(code)
+                done = await self._ask_agent(
+                    "identify",
+                    _Said,
+                    folder=self._folder,
+                    files=await self._copy(self._folder, [code]),
+                    start=START,
+                    request=Identify().model_dump_json(),
+                )
         finally:
             await self._link.close()
+        self._check_arrived(done)
+        if done.code:
+            raise self._failure(done.code, done.said)
+        return read_answer(done.answer.encode(), Identified, self.name).environment
 
-    async def _prepare(self, library: str) -> None:
-        key = sha256(self._bundle.manifest.dump().encode())[:16]
-        modules = [*_NEEDED, library]
-        found = await self._ask("prepare", key=key, oldest=_OLDEST_PYTHON, modules=modules)
-        python = f"{self._link.host}: its python3 ({printable(found['python'])})"
-        if missing := [name for name in modules if name in found["missing"]]:
+    async def _prepare(self) -> None:
+        modules = [*_NEEDED, self._library]
+        found = await self._ask_agent("prepare", _Prepared, oldest=_OLDEST_PYTHON, modules=modules)
+        python = f"{self.name}: its python3 ({printable(found.python)})"
+        if missing := [name for name in modules if name in found.missing]:
             raise InputError(
                 f"{python} cannot import {', '.join(missing)}",
                 "what a bundle runs on",
                 _remedy(missing),
             )
-        if found["folder"] is None:
+        if found.folder is None:
             raise InputError(
                 f"{python} is too old",
                 f"{'.'.join(map(str, _OLDEST_PYTHON))} or newer",
                 "put one first on the PATH of its ssh sessions",
             )
-        self._folder = found["folder"]
+        self._folder = found.folder
 
-    async def _start(self, arguments: Sequence[str]) -> None:
+    async def _job(self, request: Request, bundles: Sequence[Bundle]) -> bytes:
+        """Copy bundles there, let a worker do something with them, and return its answer."""
+        self._jobs += 1
+        folder = f"{self._folder}/{self._jobs}"
         with tempfile.TemporaryDirectory() as name:
-            files = [Path(name) / "code.zip", Path(name) / "bundle.zip"]
-            pack_code(files[0])
-            pack_bundle(self._bundle, files[1])
-            seals = {file.name: seal(file) for file in files}
-            self._link.say(f"copying {sum(size for size, _ in seals.values()) / 1e6:.1f} MB")
-            for file in files:
-                await self._link.lasting(partial(self._link.send, file, self._path(file.name)))
-        found = await self._ask(
-            "start", folder=self._folder, files=seals, arguments=list(arguments)
-        )
-        if found["damaged"]:
-            raise EdgeFgirError(f"{self._link.host}: {', '.join(found['damaged'])} arrived damaged")
+            files = [Path(name) / f"{number}.zip" for number in range(len(bundles))]
+            for bundle, file in zip(bundles, files, strict=True):
+                pack_bundle(bundle, file)
+            arrived = await self._ask_agent(
+                "run",
+                _Received,
+                folder=folder,
+                files=await self._copy(folder, files),
+                start=START,
+                request=request.on([file.name for file in files]).model_dump_json(),
+            )
+        self._check_arrived(arrived)
         self._link.say("started")
+        ended, last = await self._follow(folder)
+        if ended.code != 0:
+            raise self._failure(ended.code, last)
+        answer = await self._read(f"{folder}/answer.json", most=ended.size or 0)
+        if (len(answer), sha256(answer)) != (ended.size, ended.sha256):
+            raise EdgeFgirError(f"{self.name}: the answer arrived damaged")
+        await self._ask_agent("finish", _Removed, folder=folder)
+        return answer
 
-    async def _follow(self) -> dict[str, Any]:
-        """Show the bench's progress until it ends; return how it ended, and its last line."""
+    async def _copy(self, folder: str, files: Sequence[Path]) -> Mapping[str, list[Any]]:
+        """Copy files into a folder there and return their seals."""
+        self._link.say(f"copying {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
+        for file in files:
+            path = f"{folder}/{file.name}"
+            await self._link.lasting(partial(self._link.send, file, path))
+        return {file.name: seal(file) for file in files}
+
+    async def _follow(self, folder: str) -> tuple[_Ended, str]:
+        """Show a worker's progress until it ends; return how it ended, and its last line."""
         shown, last, heard = 0, "", time.monotonic()
         while True:
             # In this order: what was said before the end is heard.
-            ended = await self._read("ended.json")
-            new = await self._read("progress", shown)
+            ended = await self._read(f"{folder}/ended.json")
+            new = await self._read(f"{folder}/progress", shown)
             for line in map(printable, new.decode(errors="replace").splitlines()):
                 last = line
-                if not line.startswith(_ERROR):
-                    self._link.say(line)
+                self._link.say(line)
             if new:
                 shown, heard = shown + len(new), time.monotonic()
             if ended and len(new) < _LOOK_BYTES:
-                return {**json.loads(ended), "last": last}
+                return self._checked_reply(_Ended.model_validate_json, ended), last
             if time.monotonic() - heard > _SILENCE_S:
                 # Switched off and on, say: then nothing is left that could write how it ended.
-                running = (await self._ask("running", folder=self._folder))["running"]
-                if not running and not await self._read("ended.json"):
-                    raise EdgeFgirError(f"{self._link.host}: the bench was ended from outside")
+                going = await self._ask_agent("running", _Running, folder=folder)
+                if not going.running and not await self._read(f"{folder}/ended.json"):
+                    raise EdgeFgirError(f"{self.name}: the worker was ended from outside")
                 heard = time.monotonic()
             await asyncio.sleep(_LOOK_S)
 
-    async def _result(self, ended: dict[str, Any]) -> dict[str, Any]:
-        if ended["code"] != 0:
-            failure = InputError if ended["code"] == 2 else EdgeFgirError
-            said = f"the bench ended with code {ended['code']}, its last words: {ended['last']}"
-            if ended["last"].startswith(_ERROR):
-                said = ended["last"].removeprefix(_ERROR)
-            raise failure(f"{self._link.host}: {said}")
-        size, digest = ended["seal"]
-        data = await self._read("result.json", most=min(size, _MAX_RESULT_BYTES))
-        if (len(data), sha256(data)) != (size, digest):
-            raise EdgeFgirError(f"{self._link.host}: the result arrived damaged")
-        found = json.loads(data)
-        if found.pop("schema", None) != schema("latency"):
-            raise EdgeFgirError(f"{self._link.host}: the result is no {schema('latency')}")
-        return dict(found)
-
-    async def _leave(self) -> None:
+    async def _connected(self, step: Coroutine[Any, Any, _T]) -> _T:
+        """Do ``step`` on a connection of its own, which is hung up behind it."""
         try:
-            done = await asyncio.wait_for(self._ask("finish", folder=self._folder), _LEAVE_S)
-        except (EdgeFgirError, asyncio.TimeoutError):
-            done = {"removed": False}
-        if not done["removed"]:
-            self._link.say(
-                f"{printable(self._folder)} could not be removed; in a day, the next bench of "
-                "this bundle does it"
-            )
+            return await step
+        finally:
+            await self._link.close()
 
-    async def _ask(self, action: str, **values: object) -> Any:
-        return await self._link.lasting(partial(self._link.ask, action, **values))
+    async def _ask_agent(self, action: str, kind: type[_SomeReply], **values: object) -> _SomeReply:
+        said = await self._link.lasting(partial(self._link.ask, action, **values))
+        return self._checked_reply(kind.model_validate, said)
 
-    async def _read(self, name: str, offset: int = 0, most: int = _LOOK_BYTES) -> bytes:
-        return await self._link.lasting(partial(self._link.read, self._path(name), offset, most))
+    def _checked_reply(self, parse: Callable[[Any], _SomeReply], said: object) -> _SomeReply:
+        try:
+            return parse(said)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = printable(".".join(map(str, first["loc"])))
+            raise EdgeFgirError(f"{self.name}: its reply breaks the schema at {where}") from None
 
-    def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}"
+    async def _read(self, path: str, offset: int = 0, most: int = _LOOK_BYTES) -> bytes:
+        return await self._link.lasting(partial(self._link.read, path, offset, most))
+
+    def _check_arrived(self, received: _Received) -> None:
+        if received.damaged:
+            names = printable(", ".join(received.damaged))
+            raise EdgeFgirError(f"{self.name}: {names} arrived damaged")
+
+    def _failure(self, code: int | None, said: str) -> EdgeFgirError:
+        lines = said.strip().splitlines() or ["nothing"]
+        return EdgeFgirError(
+            f"{self.name}: the worker ended with code {code}: {printable(lines[-1])}"
+        )
 
 
 def _remedy(missing: Sequence[str]) -> str:

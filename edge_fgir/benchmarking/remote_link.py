@@ -1,4 +1,4 @@
-"""The ssh connection of ``bench --host``: known hosts and keys only; it comes back when lost."""
+"""An ssh connection to a device: known hosts and keys only; it comes back when lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edge_fgir._errors import EdgeFgirError, InputError, MissingExtraError
-from edge_fgir.benchmarking import remote_device
+from edge_fgir.benchmarking import remote_agent
+from edge_fgir.benchmarking.messages import printable
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClient, SSHClientConnection
@@ -50,7 +51,7 @@ class Host:
         found = _HOST.fullmatch(text)
         port = int(found["port"]) if found and found["port"] else None
         if found is None or (port is not None and not 0 < port < 65536):
-            raise InputError(f"--host {printable(text)}", "user@host or user@host:port")
+            raise InputError(f"host {printable(text)}", "user@host or user@host:port")
         return cls(found["name"].strip("[]"), found["user"], port)
 
     def __str__(self) -> str:
@@ -77,10 +78,10 @@ class Link:
 
     def __init__(self, host: Host, say: Callable[[str], None]) -> None:
         if find_spec("asyncssh") is None:
-            raise MissingExtraError("asyncssh", "remote", "bench --host")
+            raise MissingExtraError("asyncssh", "remote", "measuring over ssh")
         self.host = host
         self.say = say
-        self._source = inspect.getsource(remote_device)
+        self._source = inspect.getsource(remote_agent)
         self._connection: SSHClientConnection | None = None
         self._sftp: SFTPClient | None = None
 
@@ -153,7 +154,8 @@ class Link:
             try:
                 if self._connection is None:
                     await self._connect()
-                    self.say("connected again")
+                    if lost:
+                        self.say("connected again")
                 return await step()
             except (
                 OSError,
@@ -175,7 +177,7 @@ class Link:
                 raise EdgeFgirError(f"{self.host}: {printable(str(error))}") from error
 
     async def ask(self, action: str, **values: object) -> Any:
-        """Let the device do one action of :mod:`remote_device` and return its answer.
+        """Let the device do one action of :mod:`remote_agent` and return its answer.
 
         The command is always the same: nothing of the request reaches a shell.
 
@@ -199,8 +201,11 @@ class Link:
             raise EdgeFgirError(f"{self.host}: {action}: {printable(said[-1])}") from None
 
     async def send(self, file: Path, path: str) -> None:
-        """Copy ``file`` to ``path`` on the device."""
+        """Copy ``file`` to ``path`` on the device, into a folder that is made where needed."""
         assert self._sftp is not None
+        folder = path.rpartition("/")[0]
+        if not await self._sftp.isdir(folder):
+            await self._sftp.mkdir(folder)
         await self._sftp.put(str(file), path)
 
     async def read(self, path: str, offset: int = 0, most: int = 1 << 16) -> bytes:
@@ -219,8 +224,3 @@ def _known_hosts() -> list[str]:
     files = (Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts"))
     # An empty list is asyncssh's own default: the first of them, or no host at all.
     return [str(file) for file in files if file.is_file()]
-
-
-def printable(text: str) -> str:
-    """Return text of another machine so that a terminal shows it and obeys nothing."""
-    return "".join(char if char.isprintable() else "�" for char in text)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking.protocol import Call, Latency
+from edge_fgir.benchmarking.protocol import Call, percentiles
+from edge_fgir.results import Percentiles, SustainedRun
 
 WINDOWS = 60
 """Into how many the time is cut."""
@@ -36,25 +36,26 @@ class Sustained:
         return sum(map(len, self.windows))
 
     @property
-    def latency(self) -> Latency:
+    def latency(self) -> Percentiles:
         """Over the last tenth of the windows; steady where it agrees with the tenth before."""
         before, now = self.medians
         last = list(chain.from_iterable(self.windows[-_TENTH:]))
-        return Latency.of(last, steady=abs(now - before) < 0.01 * before)
+        return percentiles(last, steady=abs(now - before) < 0.01 * before)
 
     @property
     def medians(self) -> tuple[float, float]:
         """Median of the last tenth but one and of the last, milliseconds."""
         return _median(self.windows[-2 * _TENTH : -_TENTH]), _median(self.windows[-_TENTH:])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values: ``drift`` is the last tenth's median over the first's."""
-        return {
-            "window_s": self.window_s,
-            "runs": self.answered,
-            "drift": self.medians[1] / _median(self.windows[:_TENTH]),
-            "p50_ms": [_median((window,)) for window in self.windows],
-        }
+    @property
+    def result(self) -> SustainedRun:
+        """What is kept of it."""
+        return SustainedRun(
+            window_s=self.window_s,
+            runs=self.answered,
+            drift=self.medians[1] / _median(self.windows[:_TENTH]),
+            p50_ms=tuple(_median((window,)) for window in self.windows),
+        )
 
 
 def sustain(call: Call, seconds: float) -> Sustained:

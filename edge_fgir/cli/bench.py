@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import DeviceOption, TrustOption
-from edge_fgir.cli._there import bench_on
 
 if TYPE_CHECKING:
-    from edge_fgir.benchmarking.bundle_bench import Baseline, Mode
+    from edge_fgir.benchmarking import Baseline, BenchMode
+    from edge_fgir.results import Latency
+    from edge_fgir.runtime import Bundle, Device
 
 
 @app.command()
@@ -49,68 +52,102 @@ def bench(
 
     Example: `edge-fgir bench birds.fgir --fps 30 --seconds 60`
     """
-    given = locals()  # the options, before anything else has a name here
     from edge_fgir.benchmarking import bench as run
-    from edge_fgir.benchmarking import environment, write_result
     from edge_fgir.cli._choices import device_choice
-    from edge_fgir.runtime import Classifier
+    from edge_fgir.runtime import Bundle, Classifier
 
+    engine = device_choice(device)
     if host is not None:
-        body = bench_on(host, bench, given)
+        if against is not None:
+            raise InputError(
+                f"--against {against} with --host", "one of the two: that run is here, not there"
+            )
+        found = _measured_on(host, Bundle(bundle, trust), engine, seconds, _mode(mode), fps)
     else:
-        with Classifier.open(bundle, device_choice(device), trust) as model:
-            baseline = _torch_call(against) if against is not None else None
-            body = run(model, seconds=seconds, mode=cast("Mode", mode), fps=fps, baseline=baseline)
-        body["environment"] = environment().model_dump(mode="json")
+        with Classifier.open(bundle, engine, trust) as model:
+            found = run(
+                model,
+                seconds=seconds,
+                mode=_mode(mode),
+                fps=fps,
+                baseline=None if against is None else _torch_baseline(against),
+            )
     if out is not None:
-        write_result(out, "latency", body)
+        found.write(out)
     if json:
-        print_json(body)
+        print_json(found.to_dict())
         return
-    for name, scope in body["scopes"].items():
+    for name, scope in (
+        ("network", found.scopes.network),
+        ("frame_to_decision", found.scopes.frame_to_decision),
+    ):
         typer.echo(
-            f"{name}: p50 {scope['p50_ms']:.3f} ms, p90 {scope['p90_ms']:.3f}, "
-            f"p99 {scope['p99_ms']:.3f} ({scope['n']} runs, {body['engine']})"
+            f"{name}: p50 {scope.p50_ms:.3f} ms, p90 {scope.p90_ms:.3f}, "
+            f"p99 {scope.p99_ms:.3f} ({scope.n} runs, {found.engine})"
         )
-    if "rival" in body:
-        other = body["rival"]
-        typer.echo(
-            f"{other['name']}: p50 {other['p50_ms']:.3f} ms, {other['times_slower']:.1f} x slower "
-            "than the network above, measured in the same run"
-        )
-    for line in _findings(body):
+    for line in _findings(found):
         typer.echo(line)
 
 
-def _findings(body: dict[str, Any]) -> Iterator[str]:
-    if "sustained" in body:
-        found = body["sustained"]
-        yield (
-            f"sustained: p50 {body['p50_ms']:.3f} ms in the last tenth of {found['runs']} frames, "
-            f"{found['drift']:.2f} x the first tenth's"
-        )
-    if "fixed_rate" in body:
-        found = body["fixed_rate"]
-        yield (
-            f"{found['fps']:g} frames/s: {found['late'] + found['lost']} of {found['frames']} "
-            f"missed their deadline ({found['late']} late, {found['lost']} lost), p99 "
-            f"{body['p99_ms']:.3f} ms from arrival, busy {100 * found['duty']:.1f} % of the time"
-        )
-    if body["energy"]["joules_per_frame"] is not None:
-        found = body["energy"]
-        yield (
-            f"energy: {1e3 * found['joules_per_frame']:.3g} mJ a frame beyond idling at "
-            f"{found['idle_watts']:.3g} W ({found['meter']})"
-        )
-    reasons = "; ".join(body["uncertified_because"])
-    yield "certified" if body["certified"] else f"not certified: {reasons}"
+def _mode(value: str) -> BenchMode:
+    from edge_fgir.benchmarking import BenchMode
+
+    if value not in get_args(BenchMode):
+        raise InputError(f"--mode {value}", f"one of {', '.join(get_args(BenchMode))}")
+    return cast("BenchMode", value)
 
 
-def _torch_call(run: Path) -> Baseline:
+def _measured_on(
+    host: str,
+    bundle: Bundle,
+    engine: Device,
+    seconds: float | None,
+    mode: BenchMode,
+    fps: float | None,
+) -> Latency:
+    from edge_fgir.benchmarking import RemoteDevice
+    from edge_fgir.runtime import find_runtime
+
+    runtime = find_runtime(bundle.manifest.runtime)
+    with RemoteDevice(host, runtime, partial(typer.echo, err=True), engine) as device:
+        found = device.bench(bundle, seconds=seconds, mode=mode, fps=fps)
+        # The copy that was measured had a path of its own.
+        return found.model_copy(update={"host": device.name, "bundle": str(bundle.path)})
+
+
+def _findings(found: Latency) -> Iterator[str]:
+    if found.baseline is not None:
+        yield (
+            f"{found.baseline.name}: p50 {found.baseline.p50_ms:.3f} ms, "
+            f"{found.baseline.times_slower:.1f} x slower than the network above, measured in the "
+            "same run"
+        )
+    if found.sustained is not None:
+        yield (
+            f"sustained: p50 {found.p50_ms:.3f} ms in the last tenth of {found.sustained.runs} "
+            f"frames, {found.sustained.drift:.2f} x the first tenth's"
+        )
+    if found.fixed_rate is not None:
+        rate = found.fixed_rate
+        yield (
+            f"{rate.fps:g} frames/s: {rate.late + rate.lost} of {rate.frames} missed their "
+            f"deadline ({rate.late} late, {rate.lost} lost), p99 {found.p99_ms:.3f} ms from "
+            f"arrival, busy {100 * rate.duty:.1f} % of the time"
+        )
+    if found.energy.joules_per_frame is not None:
+        yield (
+            f"energy: {1e3 * found.energy.joules_per_frame:.3g} mJ a frame beyond idling at "
+            f"{found.energy.idle_watts:.3g} W ({found.energy.meter})"
+        )
+    reasons = "; ".join(found.uncertified_because)
+    yield "certified" if found.certified else f"not certified: {reasons}"
+
+
+def _torch_baseline(run: Path) -> Baseline:
     need("torch", "train", "--against")
     import torch
 
-    from edge_fgir.benchmarking.bundle_bench import Baseline
+    from edge_fgir.benchmarking import Baseline
     from edge_fgir.models.trained import load_trained
 
     trained, model = load_trained(run)

@@ -9,7 +9,7 @@ import typer
 from edge_fgir.cli._app import JsonOption, app, print_json
 
 if TYPE_CHECKING:
-    from edge_fgir.benchmarking.devices import Device, Figure
+    from edge_fgir.benchmarking import Descriptor, Figure
 
 _group = typer.Typer(help="Device descriptors: peaks, memory and where each figure is from.")
 app.add_typer(_group, name="devices", no_args_is_help=True)
@@ -21,7 +21,7 @@ def list_devices(json: JsonOption = False) -> None:
 
     Example: `edge-fgir devices list`
     """
-    from edge_fgir.benchmarking.devices import device_names, read_device
+    from edge_fgir.benchmarking import device_names, read_device
 
     names = device_names()
     if json:
@@ -41,7 +41,7 @@ def show(
 
     Example: `edge-fgir devices show raspberry-pi-5`
     """
-    from edge_fgir.benchmarking.devices import read_device
+    from edge_fgir.benchmarking import read_device
 
     found = read_device(device)
     peaks = {mode: found.peaks(mode) for mode in found.power_modes}
@@ -79,7 +79,7 @@ def show(
     _say(found)
 
 
-def _say(device: Device) -> None:
+def _say(device: Descriptor) -> None:
     if device.headlines:
         typer.echo("\nwhat the vendor advertises")
     for headline in device.headlines:
@@ -119,7 +119,7 @@ def match(json: JsonOption = False) -> None:
 
     Example: `edge-fgir devices match`
     """
-    from edge_fgir.benchmarking.devices import match_device
+    from edge_fgir.benchmarking import match_device
 
     found = match_device()
     if json:

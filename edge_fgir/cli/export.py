@@ -110,7 +110,9 @@ def export(
             raise InputError(
                 "--plan beside --precision, --image-size or --keep-rate", "one of the two"
             )
-        what = Plan.read(plan).check(weights_hash(run), target)
+        found = Plan.read(plan)
+        found.check(weights_hash(run), target)
+        what = {"precision": found.chosen.precision, **found.chosen.setting._asdict()}
     pictures = open_data(data, convert=convert)
 
     def exported(run: Path, within: Target, what: dict[str, Any]) -> Bundle:

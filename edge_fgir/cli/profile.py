@@ -75,7 +75,7 @@ def profile(
     from edge_fgir.data import open_data
     from edge_fgir.exporting import read_target
     from edge_fgir.exporting.export import check_precision
-    from edge_fgir.profiling import REPORT, Place, Request
+    from edge_fgir.profiling import REPORT, DeviceRef, Request
     from edge_fgir.profiling import profile as run_profile
 
     def tell(line: str) -> None:
@@ -83,15 +83,15 @@ def profile(
 
     if len(runs) > 1 and not compare:
         raise InputError(f"{len(runs)} runs", "one, or several with --compare")
-    place = Place.parse(device, lambda line: typer.echo(line, err=True))
-    chosen = read_target(target or place.target)
+    ref = DeviceRef.parse(device)
+    chosen = read_target(target or ref.target)
     check_precision(chosen, precision)
     plan = run_profile(
         Request(
             runs=tuple(runs),
             data=open_data(data, convert=convert),
             target=chosen,
-            place=place,
+            device=ref,
             budget=_budget(
                 latency_ms=latency_ms,
                 percentile=percentile,
@@ -106,6 +106,7 @@ def profile(
         ),
         out,
         tell,
+        tell_device=lambda line: typer.echo(line, err=True),
     )
     if json:
         print_json(plan.model_dump(mode="json", by_alias=True))

@@ -1,17 +1,17 @@
 """Which setting fits a device: probes, a latency model, a search under a budget, a plan."""
 
-from edge_fgir.profiling.budget import Budget
 from edge_fgir.profiling.candidates import described
-from edge_fgir.profiling.place import Place
+from edge_fgir.profiling.device_ref import DeviceRef
+from edge_fgir.profiling.pipeline import REPORT, RESULT, Request, profile, weights_hash
 from edge_fgir.profiling.plan import Option, Plan
-from edge_fgir.profiling.profile import REPORT, RESULT, Request, profile, weights_hash
+from edge_fgir.results import Budget
 
 __all__ = [
     "REPORT",
     "RESULT",
     "Budget",
+    "DeviceRef",
     "Option",
-    "Place",
     "Plan",
     "Request",
     "described",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from edge_fgir._files import sha256, write_json
 from edge_fgir._progress import progress
@@ -14,18 +13,11 @@ from edge_fgir.evaluation import top_k, wilson_interval
 from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel, load_at, weights_file
+from edge_fgir.results import TopOne
 from edge_fgir.runtime import Pixels, Preprocess
 
 FILE = "accuracies.json"
 _DIGITS = 16
-
-
-class Accuracy(NamedTuple):
-    """Top-1 on the validation split, percent, with its 95 % interval."""
-
-    top1: float
-    low: float
-    high: float
 
 
 class Accuracies:
@@ -53,7 +45,7 @@ class Accuracies:
         """How many pictures the validation split has."""
         return len(self._labels)
 
-    def of(self, settings: Sequence[Setting]) -> list[Accuracy]:
+    def of(self, settings: Sequence[Setting]) -> list[TopOne]:
         """Return the accuracies of settings."""
         missing = [one for one in dict.fromkeys(settings) if self._key(one) not in self._known]
         if missing:
@@ -64,7 +56,7 @@ class Accuracies:
                     write_json(self._file, self._known)
                     meter.advance()
         found = [self._known[self._key(setting)] for setting in settings]
-        return [Accuracy(top1, *wilson_interval(top1, self.images)) for top1 in found]
+        return [top_one(top1, self.images) for top1 in found]
 
     def _measure(self, setting: Setting) -> float:
         trained, model = load_at(
@@ -90,3 +82,9 @@ class Accuracies:
 
     def _key(self, setting: Setting) -> str:
         return sha256(f"{self._seal} {json.dumps(setting)}".encode())[:_DIGITS]
+
+
+def top_one(top1: float, images: int) -> TopOne:
+    """Return a top-1 accuracy on so many images, with its interval."""
+    low, high = wilson_interval(top1, images)
+    return TopOne(top1=top1, low=low, high=high)

@@ -9,20 +9,19 @@ from typing import NamedTuple
 
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.profiling.accuracies import Accuracies, Accuracy
-from edge_fgir.profiling.budget import Budget, Cost
+from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.latency_model import Prediction
-from edge_fgir.profiling.measured import MeasuredModel
+from edge_fgir.profiling.latency_models import Predictor
 from edge_fgir.profiling.roofline import WEIGHT_BYTES
 from edge_fgir.profiling.search import Search
-from edge_fgir.profiling.snapping import snapped
-from edge_fgir.profiling.space import Space
-from edge_fgir.profiling.speeds import Speed
-from edge_fgir.profiling.work import Workload
+from edge_fgir.profiling.search_space import SearchSpace
+from edge_fgir.profiling.tile_rounding import tile_rounded
+from edge_fgir.profiling.workload import Workload
+from edge_fgir.results import Budget, Cost, TopOne
 from edge_fgir.runtime.manifest import Precision
 
 
-class Way(NamedTuple):
+class Variant(NamedTuple):
     """A setting in a precision."""
 
     setting: Setting
@@ -34,7 +33,7 @@ class Candidate(NamedTuple):
 
     of: Candidates
     setting: Setting
-    accuracy: Accuracy
+    accuracy: TopOne
 
 
 @dataclass
@@ -45,74 +44,74 @@ class Candidates:
         run: Its folder.
         trained: What it holds.
         space: Its settings.
-        speeds: How fast they are, by precision.
+        predictors: Of their latency, by precision.
         accuracies: How accurate they are.
         title: Tells it from other runs.
     """
 
     run: Path
     trained: TrainedModel
-    space: Space
-    speeds: Mapping[Precision, Speed]
+    space: SearchSpace
+    predictors: Mapping[Precision, Predictor]
     accuracies: Accuracies
     title: str
     _slack: dict[Precision, float] = field(default_factory=dict)
-    _predictions: dict[Way, Prediction] = field(default_factory=dict)
+    _predictions: dict[Variant, Prediction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.load = Workload(self.trained)
 
-    def _ways(self) -> list[Way]:
-        return [Way(s, precision) for s in self.space.whole() for precision in self.speeds]
+    def _variants(self) -> list[Variant]:
+        return [Variant(s, precision) for s in self.space.whole() for precision in self.predictors]
 
-    def predict(self, ways: Sequence[Way]) -> list[Prediction]:
+    def predict(self, variants: Sequence[Variant]) -> list[Prediction]:
         """Return milliseconds from frame to decision, medians."""
-        for precision, speed in self.speeds.items():
+        for precision, predictor in self.predictors.items():
             missing = [
-                way.setting
-                for way in ways
-                if way.precision == precision and way not in self._predictions
+                variant
+                for variant in variants
+                if variant.precision == precision and variant not in self._predictions
             ]
-            if not missing:
-                continue
-            works = [self.load.of(setting) for setting in missing]
-            found = speed.predict_frames(works, [setting.image_size for setting in missing])
-            self._predictions |= {
-                Way(setting, precision): one for setting, one in zip(missing, found, strict=True)
-            }
+            if missing:
+                works = [self.load.of(variant.setting) for variant in missing]
+                sizes = [variant.setting.image_size for variant in missing]
+                predictions = predictor.predict_frames(works, sizes)
+                self._predictions |= dict(zip(missing, predictions, strict=True))
         return [
-            Prediction(*(self._slack.get(way.precision, 1.0) * ms for ms in self._predictions[way]))
-            for way in ways
+            Prediction(*(self._factor(variant) * ms for ms in self._predictions[variant]))
+            for variant in variants
         ]
 
-    def learn(self, way: Way, ms: float) -> None:
-        """Take a measured median into account: what turned out slower makes all others slower."""
-        if way.precision in self.speeds:
-            factor = ms / self.predict([way])[0].ms
-            self._slack[way.precision] = self._slack.get(way.precision, 1.0) * max(factor, 1.0)
+    def _factor(self, variant: Variant) -> float:
+        return self._slack.get(variant.precision, 1.0)
 
-    def cost(self, way: Way, budget: Budget) -> Cost:
-        """Return what a way is predicted to cost, by the budget's percentile."""
-        speed = self.speeds[way.precision]
-        tail = speed.tail if budget.percentile == "p99" and isinstance(speed, MeasuredModel) else 1
+    def learn(self, variant: Variant, ms: float) -> None:
+        """Take a measured median into account: what turned out slower makes all others slower."""
+        if variant.precision in self.predictors:
+            factor = ms / self.predict([variant])[0].ms
+            self._slack[variant.precision] = self._factor(variant) * max(factor, 1.0)
+
+    def cost(self, variant: Variant, budget: Budget) -> Cost:
+        """Return what a variant is predicted to cost, by the budget's percentile."""
+        tail = self.predictors[variant.precision].tail if budget.percentile == "p99" else 1.0
         return Cost(
-            latency_ms=tail * self.predict([way])[0].ms,
-            size_mb=self.load.params * WEIGHT_BYTES[way.precision] / 1e6,
+            latency_ms=tail * self.predict([variant])[0].ms,
+            size_mb=self.load.params * WEIGHT_BYTES[variant.precision] / 1e6,
         )
 
-    def fitting(self, setting: Setting, budget: Budget) -> Iterator[Way]:
+    def fitting(self, setting: Setting, budget: Budget) -> Iterator[Variant]:
         """Yield the precisions in which a setting is predicted to keep a budget."""
-        for precision in self.speeds:
-            way = Way(setting, precision)
-            if not list(budget.excess(self.cost(way, budget))):
-                yield way
+        for precision in self.predictors:
+            variant = Variant(setting, precision)
+            if not list(budget.excess(self.cost(variant, budget))):
+                yield variant
 
     def least_ms(self, setting: Setting) -> float:
         """Return the predicted latency in the fastest precision."""
-        ways = [Way(setting, precision) for precision in self.speeds]
-        return min(prediction.ms for prediction in self.predict(ways))
+        variants = [Variant(setting, precision) for precision in self.predictors]
+        return min(prediction.ms for prediction in self.predict(variants))
 
-    def best(self, budget: Budget, count: int) -> tuple[list[Candidate], dict[Setting, Accuracy]]:
+    def best(self, budget: Budget, count: int) -> tuple[list[Candidate], dict[Setting, TopOne]]:
         """Search for the best settings within a budget.
 
         Returns:
@@ -124,23 +123,21 @@ class Candidates:
             accuracy=self.accuracies.of,
             rank=lambda setting, accuracy: self.rank(setting, accuracy, budget),
         )
-        self.predict(self._ways())  # one call for all: single ones take long
+        self.predict(self._variants())  # one call for all: single ones take long
         search.run()
-        search.ask(self._snapped(search.best(count), budget))
+        search.ask(self._tile_rounded(search.best(count), budget))
         settings = search.best(count)
-        return [Candidate(self, one, search.known[one]) for one in settings], search.known
+        return [Candidate(self, each, search.known[each]) for each in settings], search.known
 
-    def _snapped(self, settings: Sequence[Setting], budget: Budget) -> Iterator[Setting]:
+    def _tile_rounded(self, settings: Sequence[Setting], budget: Budget) -> Iterator[Setting]:
         """Yield settings with the tokens that a device with tiles gives for nothing."""
-        for speed in self.speeds.values():
-            if not isinstance(speed, MeasuredModel):
-                continue
+        for predictor in self.predictors.values():
             for setting in settings:
-                other = snapped(setting, self.load, speed.model.tile)
+                other = tile_rounded(setting, self.load, predictor.tile)
                 if other != setting and next(self.fitting(other, budget), None) is not None:
                     yield other
 
-    def rank(self, setting: Setting, accuracy: Accuracy, budget: Budget) -> tuple[float, float]:
+    def rank(self, setting: Setting, accuracy: TopOne, budget: Budget) -> tuple[float, float]:
         """Return what sorts settings: accuracy first, or latency among the accurate enough."""
         ms = self.least_ms(setting)
         if budget.min_accuracy is None:
@@ -149,11 +146,11 @@ class Candidates:
             return (0.0, ms)
         return (budget.min_accuracy - accuracy.top1, ms)
 
-    def fastest(self) -> Way:
+    def fastest(self) -> Variant:
         """Return what is predicted to be the fastest of all."""
-        ways = self._ways()
-        predictions = self.predict(ways)
-        return min(zip(predictions, ways, strict=True), key=lambda pair: pair[0].ms)[1]
+        variants = self._variants()
+        predictions = self.predict(variants)
+        return min(zip(predictions, variants, strict=True), key=lambda pair: pair[0].ms)[1]
 
 
 def described(setting: Setting) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import nnls
 from scipy.stats import t as student
 
-from edge_fgir.profiling.design import (
+from edge_fgir.profiling.features import (
     SMOOTH,
     Array,
     Knots,
@@ -26,7 +26,7 @@ from edge_fgir.profiling.design import (
     prior_of,
     tiled,
 )
-from edge_fgir.profiling.work import Work
+from edge_fgir.profiling.workload import Work
 
 STIFFNESS = [Stiffness(stem, block) for stem in (0.1, 0.5) for block in (0.2, 1.0, 5.0)]
 TILES = (SMOOTH, *(Tile(size, share) for size in (8, 16, 32) for share in (0.5, 1.0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +12,7 @@ from edge_fgir._files import to_json, write_atomic
 from edge_fgir._refusal import validated
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.budget import Budget
+from edge_fgir.results import Budget
 from edge_fgir.runtime.manifest import Precision
 
 SCHEMA: Literal["edge-fgir/plan/1"] = "edge-fgir/plan/1"
@@ -59,7 +59,7 @@ class Plan(_Part):
     ] = False
 
     def save(self, path: Path) -> None:
-        """Write it."""
+        """Write the plan as JSON, atomically."""
         write_atomic(path, to_json(self.model_dump(mode="json", by_alias=True)))
 
     @classmethod
@@ -76,8 +76,8 @@ class Plan(_Part):
             raise InputError(f"{path}: {error.strerror}", "a plan", remedy) from error
         return validated(cls, content, path, f"schema {SCHEMA}", remedy)
 
-    def check(self, weights: str, target: str) -> dict[str, Any]:
-        """Return what :func:`~edge_fgir.exporting.export` takes for it.
+    def check(self, weights: str, target: str) -> None:
+        """Compare the plan with what it is to be used for.
 
         Raises:
             InputError: The plan is for other weights or another target.
@@ -90,10 +90,3 @@ class Plan(_Part):
             )
         if target != self.target:
             raise InputError(f"--target {target} with a plan for {self.target}", self.target)
-        chosen = self.chosen
-        return {
-            "precision": chosen.precision,
-            "image_size": chosen.image_size,
-            "keep_rate": chosen.keep_rate,
-            "method": chosen.method,
-        }

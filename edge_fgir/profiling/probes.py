@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_fgir.profiling.design import Knots, Stiffness, design_of, prior_of
-from edge_fgir.profiling.work import Work, Workload
+from edge_fgir.profiling.features import Knots, Stiffness, design_of, prior_of
+from edge_fgir.profiling.workload import Work, Workload
 
 MOST_PROBES = 16
 TRANSFER_PROBES = 4

@@ -3,173 +3,140 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from edge_fgir.data import DataSet
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.accuracies import Accuracy
-from edge_fgir.profiling.candidates import Candidate, Candidates, Way, described
+from edge_fgir.profiling.candidates import Candidate, Candidates, Variant, described
 from edge_fgir.profiling.finalists import Finalist
-from edge_fgir.profiling.measured import MeasuredModel
-from edge_fgir.profiling.place import Place
-from edge_fgir.profiling.plan import Plan
-from edge_fgir.profiling.rigs import fingerprint
-from edge_fgir.profiling.speeds import Speed
+from edge_fgir.profiling.fit import FittedModel, Probe
+from edge_fgir.profiling.latency_models import Predictor
+from edge_fgir.results import (
+    CostStep,
+    LatencyFit,
+    MeasuredLatency,
+    PointSetting,
+    PredictedLatency,
+    ProbeFit,
+    ProfiledRun,
+    ProfilePoint,
+    Staircase,
+    TopOne,
+)
 from edge_fgir.runtime.manifest import Precision
 
 _STEPS = 64
 
 
 class Profiled(NamedTuple):
-    """One run, and what was found of it."""
+    """One run: all that it offers, its best candidates, and every accuracy that is known."""
 
     candidates: Candidates
     best: list[Candidate]
-    known: Mapping[Setting, Accuracy]
+    known: Mapping[Setting, TopOne]
 
 
-def body_of(
-    plan: Plan,
-    place: Place,
-    data: DataSet,
-    profiled: Sequence[Profiled],
-    finalists: Sequence[Finalist],
-    test: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Return the body of a ``profile`` result.
+def profiled_run(candidates: Candidates) -> ProfiledRun:
+    """Return a run and what predicts its latency."""
+    return ProfiledRun(
+        name=candidates.title,
+        architecture=candidates.trained.network.name,
+        params=candidates.load.params,
+        models=tuple(
+            _latency_fit(candidates, precision, predictor)
+            for precision, predictor in candidates.predictors.items()
+        ),
+    )
+
+
+def _latency_fit(candidates: Candidates, precision: Precision, predictor: Predictor) -> LatencyFit:
+    if not isinstance(predictor, FittedModel):
+        return LatencyFit(precision=precision, estimate=True)
+    return LatencyFit(
+        precision=precision,
+        fingerprint=predictor.device.fingerprint,
+        error_percent=100 * predictor.model.error,
+        seconds=predictor.seconds,
+        staircase=_staircase(predictor),
+        probes=tuple(_probe_fit(candidates, predictor, probe) for probe in predictor.probes),
+    )
+
+
+def _probe_fit(candidates: Candidates, fitted: FittedModel, probe: Probe) -> ProbeFit:
+    work = candidates.load.of(probe.setting)
+    predicted = fitted.model.predict([work])[0]
+    return ProbeFit(
+        name=described(probe.setting),
+        image_size=probe.image_size,
+        tokens=sum(work.attention),
+        pixels=work.pixels,
+        ms=probe.ms,
+        predicted_ms=predicted.ms,
+        low_ms=predicted.low,
+        high_ms=predicted.high,
+        disturbed=probe.disturbed,
+    )
+
+
+def _staircase(fitted: FittedModel) -> Staircase | None:
+    if not fitted.model.dim:
+        return None
+    most = int(fitted.model.knots.tokens[-1])
+    tokens = sorted({max(1, round(most * step / _STEPS)) for step in range(1, _STEPS + 1)})
+    return Staircase(tokens=tuple(tokens), block_ms=tuple(fitted.model.block_ms(tokens)))
+
+
+def points_of(profiled: Profiled, finalists: Sequence[Finalist]) -> Iterator[ProfilePoint]:
+    """Yield all candidates of a run whose accuracy is known.
 
     Args:
-        plan: The choice.
-        place: The device.
-        data: The pictures.
-        profiled: The runs.
-        finalists: The best first.
-        test: The chosen bundle's accuracy on the test split.
+        profiled: The run.
+        finalists: Of all runs, the best first.
     """
-    points = [point for one in profiled for point in _points(one, finalists)]
-    return {
-        "device": place.name,
-        "device_name": place.title,
-        "target": plan.target,
-        "measured": not plan.estimate,
-        "scope": "frame_to_decision",
-        "budget": plan.budget.model_dump(),
-        "data": data.info.model_dump(),
-        "images": profiled[0].candidates.accuracies.images,
-        "runs": [_run(one.candidates) for one in profiled],
-        "points": points,
-        "costs": _costs(points),
-        "why": plan.why,
-        "test": test,
-    }
-
-
-def _run(candidates: Candidates) -> dict[str, Any]:
-    return {
-        "name": candidates.title,
-        "architecture": candidates.trained.network.name,
-        "params": candidates.load.params,
-        "models": [
-            _model(candidates, precision, speed) for precision, speed in candidates.speeds.items()
-        ],
-    }
-
-
-def _model(candidates: Candidates, precision: Precision, speed: Speed) -> dict[str, Any]:
-    if not isinstance(speed, MeasuredModel):
-        return {
-            "precision": precision,
-            "fingerprint": "",
-            "error_percent": None,
-            "seconds": 0.0,
-            "estimate": True,
-            "staircase": None,
-            "probes": [],
-        }
-    load = candidates.load
-    probes = []
-    for probe in speed.probes:
-        work = load.of(probe.setting)
-        found = speed.model.predict([work])[0]
-        probes.append(
-            {
-                "name": described(probe.setting),
-                "image_size": probe.image_size,
-                "tokens": sum(work.attention),
-                "pixels": work.pixels,
-                "ms": probe.ms,
-                "predicted_ms": found.ms,
-                "low_ms": found.low,
-                "high_ms": found.high,
-                "disturbed": probe.disturbed,
-            }
-        )
-    return {
-        "precision": precision,
-        "fingerprint": fingerprint(speed.device),
-        "error_percent": 100 * speed.model.error,
-        "seconds": speed.seconds,
-        "estimate": False,
-        "staircase": _staircase(speed),
-        "probes": probes,
-    }
-
-
-def _staircase(speed: MeasuredModel) -> dict[str, Any] | None:
-    if not speed.model.dim:
-        return None
-    most = int(speed.model.knots.tokens[-1])
-    tokens = sorted({max(1, round(most * step / _STEPS)) for step in range(1, _STEPS + 1)})
-    return {"tokens": tokens, "block_ms": speed.model.block_ms(tokens)}
-
-
-def _points(profiled: Profiled, finalists: Sequence[Finalist]) -> Iterator[dict[str, Any]]:
     candidates = profiled.candidates
-    own = {one.way: one for one in finalists if one.candidates is candidates}
-    ways = {Way(setting, p): None for setting in profiled.known for p in candidates.speeds}
-    for way in [*ways, *(way for way in own if way not in ways)]:
-        finalist = own.get(way)
-        known = way.precision in candidates.speeds
-        prediction = candidates.predict([way])[0] if known else None
-        accuracy = finalist.accuracy if finalist is not None else profiled.known[way.setting]
-        option = finalist.option() if finalist is not None else None
-        size, rate, method = way.setting
-        yield {
-            "run": candidates.title,
-            "name": described(way.setting),
-            "setting": {"image_size": size, "keep_rate": rate, "method": method},
-            "precision": way.precision,
-            "predicted": prediction._asdict() if prediction is not None else None,
-            "measured": {
-                "p50_ms": option.latency_ms,
-                "p99_ms": option.p99_ms,
-                "certified": option.certified,
-            }
-            if option is not None and option.measured
-            else None,
-            "accuracy": accuracy._asdict(),
-            "accuracy_of": "bundle" if option is not None and option.measured else "torch",
-            "role": _role(finalist, finalists),
-        }
+    ours = {each.variant: each for each in finalists if each.candidates is candidates}
+    variants = {
+        Variant(setting, precision): None
+        for setting in profiled.known
+        for precision in candidates.predictors
+    }
+    for variant in variants | dict.fromkeys(ours):
+        finalist = ours.get(variant)
+        point = _point(candidates, variant, finalist, profiled.known.get(variant.setting))
+        yield point if finalist is not finalists[0] else point.model_copy(update={"role": "chosen"})
 
 
-def _role(finalist: Finalist | None, finalists: Sequence[Finalist]) -> str:
-    if finalist is None:
-        return ""
-    return "chosen" if finalist is finalists[0] else "runner-up"
+def _point(
+    candidates: Candidates, variant: Variant, finalist: Finalist | None, known: TopOne | None
+) -> ProfilePoint:
+    measured, predicted = None, None
+    if finalist is not None and finalist.latency is not None:
+        frame = finalist.latency.scopes.frame_to_decision
+        measured = MeasuredLatency(
+            p50_ms=frame.p50_ms, p99_ms=frame.p99_ms, certified=finalist.latency.certified
+        )
+    if variant.precision in candidates.predictors:
+        predicted = PredictedLatency(**candidates.predict([variant])[0]._asdict())
+    accuracy = known if finalist is None else finalist.accuracy
+    assert accuracy is not None
+    return ProfilePoint(
+        run=candidates.title,
+        name=described(variant.setting),
+        setting=PointSetting(**variant.setting._asdict()),
+        precision=variant.precision,
+        predicted=predicted,
+        measured=measured,
+        accuracy=accuracy,
+        accuracy_of="torch" if measured is None else "bundle",
+        role="" if finalist is None else "runner-up",
+    )
 
 
-def _costs(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def cost_steps(points: Sequence[ProfilePoint]) -> tuple[CostStep, ...]:
     """Return the most accurate point for each latency, ascending."""
-
-    def ms(point: Mapping[str, Any]) -> float:
-        known = point["measured"]
-        return float(known["p50_ms"] if known else point["predicted"]["ms"])
-
-    found: list[dict[str, Any]] = []
-    costs = [(ms(point), -point["accuracy"]["top1"]) for point in points]
-    for place in sorted(range(len(points)), key=costs.__getitem__):
-        top1 = points[place]["accuracy"]["top1"]
-        if not found or top1 > found[-1]["top1"]:
-            found.append({"latency_ms": ms(points[place]), "top1": top1, "point": place})
-    return found
+    costs = [(point.median_ms, -point.accuracy.top1) for point in points]
+    steps: list[CostStep] = []
+    for index in sorted(range(len(points)), key=costs.__getitem__):
+        top1 = points[index].accuracy.top1
+        if not steps or top1 > steps[-1].top1:
+            steps.append(CostStep(latency_ms=points[index].median_ms, top1=top1, point=index))
+    return tuple(steps)

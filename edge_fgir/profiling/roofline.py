@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking.devices import Device
+from edge_fgir.benchmarking import Descriptor
+from edge_fgir.profiling.features import SMOOTH, Tile
 from edge_fgir.profiling.latency_model import Prediction
-from edge_fgir.profiling.work import Work, Workload
+from edge_fgir.profiling.workload import Work, Workload
 from edge_fgir.runtime.manifest import Precision
 
 REACHED = 0.35
@@ -43,7 +44,7 @@ class Roofline:
     precision: Precision
 
     @classmethod
-    def of(cls, device: Device, workload: Workload, precision: Precision) -> Roofline:
+    def of(cls, device: Descriptor, workload: Workload, precision: Precision) -> Roofline:
         """Take the figures of a descriptor, in its default power mode.
 
         Raises:
@@ -64,6 +65,16 @@ class Roofline:
                 f"measure on it: --device user@host; see edge-fgir devices show {device.id}",
             )
         return cls(workload, max(peaks), bandwidth.value, precision)
+
+    @property
+    def tail(self) -> float:
+        """The 99th percentile over the median: nothing is known, so none is added."""
+        return 1.0
+
+    @property
+    def tile(self) -> Tile:
+        """No tiles of tokens are known."""
+        return SMOOTH
 
     def predict_frames(self, works: Sequence[Work], sizes: Sequence[int]) -> list[Prediction]:
         """Return estimates for works at their input sides; resizing the frame is not in them."""

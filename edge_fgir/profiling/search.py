@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.accuracies import Accuracy
-from edge_fgir.profiling.space import Space
+from edge_fgir.profiling.search_space import SearchSpace
+from edge_fgir.results import TopOne
 
 _ROUNDS, _ASKED = 4, 12
 _RIDGE = 0.01
@@ -33,14 +33,14 @@ class Search:
         known: Accuracies that were asked for.
     """
 
-    space: Space
+    space: SearchSpace
     fits: Callable[[Setting], bool]
-    accuracy: Callable[[Sequence[Setting]], Sequence[Accuracy]]
-    rank: Callable[[Setting, Accuracy], tuple[float, float]]
-    known: dict[Setting, Accuracy] = field(default_factory=dict)
+    accuracy: Callable[[Sequence[Setting]], Sequence[TopOne]]
+    rank: Callable[[Setting, TopOne], tuple[float, float]]
+    known: dict[Setting, TopOne] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Ask."""
+        """Ask for the coarse grid, then for the most promising settings, round by round."""
         self.ask(setting for setting in self.space.coarse() if self.fits(setting))
         fitting = [setting for setting in self.space.whole() if self.fits(setting)]
         for _ in range(_ROUNDS):
@@ -60,16 +60,18 @@ class Search:
         new = [one for one in dict.fromkeys(settings) if one not in self.known]
         self.known.update(zip(new, self.accuracy(new), strict=True))
 
-    def _expected(self, settings: Sequence[Setting]) -> list[Accuracy]:
+    def _expected(self, settings: Sequence[Setting]) -> list[TopOne]:
         """Return what the known accuracies let expect of others."""
         if not self.known:
-            return [Accuracy(0, 0, 100)] * len(settings)
+            return [TopOne(top1=0, low=0, high=100)] * len(settings)
         rows = np.array([self._features(setting) for setting in self.known])
         top1 = np.array([accuracy.top1 for accuracy in self.known.values()])
         gram = rows.T @ rows + _RIDGE * np.eye(rows.shape[1])
         weights = np.linalg.solve(gram, rows.T @ (top1 - top1.mean()))
         others = np.array([self._features(setting) for setting in settings])
-        return [Accuracy(float(one), 0, 100) for one in others @ weights + top1.mean()]
+        return [
+            TopOne(top1=float(top1), low=0, high=100) for top1 in others @ weights + top1.mean()
+        ]
 
     def _features(self, setting: Setting) -> list[float]:
         least, most = self.space.sizes[0], self.space.sizes[-1]

@@ -223,6 +223,7 @@ class Latency(Subject, Percentiles, Result):
         Latency(**dict(subject), **dict(percentiles), mode="burst", scopes=..., ...)
 
     Attributes:
+        host: Where it was measured over ssh; None: on the machine that tells.
         classes: How many the model knows; None: not said.
         model_bytes: Size of the model's files.
         mode: What the percentiles are of: all interleaved runs (``burst``, ``quick``), the last
@@ -246,6 +247,7 @@ class Latency(Subject, Percentiles, Result):
     kind: ClassVar[str] = "latency"
     version: ClassVar[int] = 2
 
+    host: str | None = None
     classes: int | None = None
     model_bytes: int
     mode: Mode

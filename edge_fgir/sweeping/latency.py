@@ -74,7 +74,7 @@ class Stopwatch:
             return
         found = measure(calls, _PROTOCOL)
         for key, latency in found.items():
-            self._known[key] = {"measured": new[key][1], **latency.to_dict()}
+            self._known[key] = {"measured": new[key][1], **latency.model_dump(mode="json")}
         write_json(self._file, self._known)
 
 

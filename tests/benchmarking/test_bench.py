@@ -25,7 +25,10 @@ pytestmark = pytest.mark.unit
 
 COUNTER = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
 RAPL = "sys/class/powercap/intel-rapl:0/"
-INFO = {"bundle": "a.fgir", "target": "openvino"}
+INFO = {
+    **{"bundle": "a.fgir", "name": "birds", "target": "openvino", "precision": "int8"},
+    **{"engine": "OpenVINO on CPU", "image_size": 64, "classes": 3},
+}
 
 
 class Model:
@@ -90,7 +93,7 @@ SHORT = Protocol(runs=40, warm_up=WarmUp(least_s=0))
 
 
 def bench(model, **options):
-    return bundle_bench.bench(model, protocol=SHORT, **options)
+    return bundle_bench.bench(model, protocol=SHORT, **options).to_dict()
 
 
 def test_a_quiet_run_is_certified(machine, model):
@@ -110,7 +113,7 @@ def test_a_quiet_run_is_certified(machine, model):
     assert body["watch"]["samples"] == 2
     assert model.shapes == {(480, 640, 3), (1, 64, 64, 3)}
     assert {key: body[key] for key in INFO} == INFO
-    assert "rival" not in body
+    assert body["baseline"] is None
 
 
 def test_both_repeats_count_and_both_must_have_settled(machine, model, monkeypatch):
@@ -175,7 +178,7 @@ def test_a_baseline_is_measured_beside_and_hides_the_memory(machine, model):
     baseline = Baseline("torch", lambda: model.pass_time(0.008, watts=10))
     machine.write({"proc/self/status": "VmHWM: 1024 kB"})
     body = bench(model, seconds=0.2, baseline=baseline, system=machine.system)
-    assert body["rival"]["times_slower"] == pytest.approx(4)
+    assert body["baseline"]["times_slower"] == pytest.approx(4)
     assert set(body["repeats_p50_ms"]) == {"network", "frame_to_decision", "torch"}
     assert body["peak_memory_mb"] is None
     assert body["peak_memory_note"] == "torch is in the same process"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge_fgir.benchmarking import watch
-from edge_fgir.benchmarking.certificate import certify
+from edge_fgir.benchmarking.certificate import objections
 from edge_fgir.benchmarking.conditions import Conditions
 from edge_fgir.benchmarking.watch import Watcher
 
@@ -25,7 +25,7 @@ def judge(machine, monkeypatch):
         with Watcher(conditions.sample) as watcher:
             machine.work(busy=1100 + others, idle=1100 - others, own=100)
             run()
-        return certify(conditions, watcher, repeats).uncertified_because
+        return objections(conditions, watcher, repeats)
 
     return judged
 

@@ -28,10 +28,10 @@ def test_heat_rises_and_falls(machine):
     for temperature in (41000, 83500, 60000):
         machine.write({ZONE + "temp": temperature})
         found.sample()
-    assert found.to_dict()["temperatures_c"] == {
+    assert found.watch().model_dump(mode="json")["temperatures_c"] == {
         "thermal_zone0 cpu-thermal": {"first": 41.0, "max": 83.5, "last": 60.0}
     }
-    assert found.to_dict()["samples"] == 3
+    assert found.watch().model_dump(mode="json")["samples"] == 3
 
 
 def test_sensors_that_vanish_are_named_and_what_they_said_is_kept(machine):
@@ -42,7 +42,7 @@ def test_sensors_that_vanish_are_named_and_what_they_said_is_kept(machine):
     machine.remove(ZONE + "temp", CLOCKS[1])
     machine.write({CLOCKS[0]: 900_000, OTHER_ZONE + "temp": 31000})
     found.sample()
-    body = found.to_dict()
+    body = found.watch().model_dump(mode="json")
     assert body["lost"] == ["cpu1 clock", "thermal_zone0"]
     assert body["temperatures_c"]["thermal_zone0"] == {"first": 41.0, "max": 41.0, "last": 41.0}
     assert body["temperatures_c"]["thermal_zone1"]["last"] == 31.0
@@ -53,7 +53,10 @@ def test_a_zone_that_is_switched_off_is_no_sensor(machine):
     machine.write({ZONE + "type": "cv0-thermal", ZONE + "temp": ""})
     found = Conditions(machine.system)
     found.sample()
-    assert (found.to_dict()["temperatures_c"], found.to_dict()["lost"]) == ({}, [])
+    assert (
+        found.watch().model_dump(mode="json")["temperatures_c"],
+        found.watch().model_dump(mode="json")["lost"],
+    ) == ({}, [])
 
 
 def test_the_clock_is_the_fastest_cpus(machine):
@@ -62,14 +65,22 @@ def test_the_clock_is_the_fastest_cpus(machine):
     found.sample()
     machine.write({CLOCKS[0]: 2_200_000, CLOCKS[1]: 600_000})
     found.sample()
-    assert found.to_dict()["clock_mhz"] == {"min": 2200.0, "mean": 2300.0, "max": 2400.0}
+    assert found.watch().model_dump(mode="json")["clock_mhz"] == {
+        "min": 2200.0,
+        "mean": 2300.0,
+        "max": 2400.0,
+    }
 
 
 def test_without_cpufreq_the_clock_is_in_cpuinfo(machine):
     machine.write({"proc/cpuinfo": "processor : 0\ncpu MHz\t: 2596.1\n\ncpu MHz\t: 2600.5"})
     found = Conditions(machine.system)
     found.sample()
-    assert found.to_dict()["clock_mhz"] == {"min": 2600.5, "mean": 2600.5, "max": 2600.5}
+    assert found.watch().model_dump(mode="json")["clock_mhz"] == {
+        "min": 2600.5,
+        "mean": 2600.5,
+        "max": 2600.5,
+    }
 
 
 def test_other_work_is_what_neither_idles_nor_is_ours(machine):
@@ -79,7 +90,7 @@ def test_other_work_is_what_neither_idles_nor_is_ours(machine):
     machine.work(busy=1150, idle=5050, own=220)
     found.sample()
     assert found.other_work.share == pytest.approx(30 / 200)
-    assert found.to_dict()["other_work"] == found.other_work.share
+    assert found.watch().model_dump(mode="json")["other_work"] == found.other_work.share
 
 
 def test_waiting_for_a_disk_is_idling_and_theft_is_work(machine):
@@ -116,19 +127,21 @@ def test_a_wall_clock_that_steps_back(machine, clock):
         clock.now += 0.5
         clock.wall += slew
         found.sample()
-    assert found.to_dict()["clock_steps"] == []
+    assert found.watch().model_dump(mode="json")["clock_steps"] == []
     clock.now += 0.5
     clock.wall -= 3600.0
     found.sample()
     clock.now += 0.5
     found.sample()
-    assert found.to_dict()["clock_steps"] == [{"at_s": 2.0, "step_s": -3600.0}]
+    assert found.watch().model_dump(mode="json")["clock_steps"] == [
+        {"at_s": 2.0, "step_s": -3600.0}
+    ]
 
 
 def test_a_machine_that_tells_nothing(machine):
     found = Conditions(machine.system)
     found.sample()
-    body = found.to_dict()
+    body = found.watch().model_dump(mode="json")
     assert (body["temperatures_c"], body["clock_mhz"], body["other_work"]) == ({}, None, None)
     assert body["throttling"]["unknown"]
     assert found.other_work.unknown

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from edge_fgir import InputError, _resources
+from edge_fgir import InputError, _resources, benchmarking
 from edge_fgir.benchmarking import devices
 from edge_fgir.benchmarking.devices import (
-    Device,
+    Descriptor,
     Figure,
     device_names,
     match_device,
@@ -178,7 +178,7 @@ def test_a_descriptor_names_only_what_it_holds(change: dict[str, Any], complaint
     content = copy.deepcopy(read_device("raspberry-pi-5").model_dump())
     content["sources"].update(change.pop("extra_sources", {}))
     with pytest.raises(ValidationError, match=complaint):
-        Device.model_validate(content | change)
+        Descriptor.model_validate(content | change)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -239,6 +239,18 @@ def test_an_unknown_device_is_named() -> None:
         read_device("nano")
 
 
+def test_a_descriptor_that_breaks_a_rule_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = read_device("raspberry-pi-5").model_dump(mode="json", exclude={"id"})
+    (tmp_path / "toaster.yaml").write_text(yaml.safe_dump(content | {"target": 7}))
+    monkeypatch.setattr(_resources, "folder", lambda kind: tmp_path)
+    with pytest.raises(
+        InputError, match=r"toaster\.yaml: target: .*; expected a device descriptor"
+    ):
+        read_device("toaster")
+
+
 @every_device
 def test_show_prints_every_figure_beside_its_source(name: str, run_cli: Any) -> None:
     device = read_device(name)
@@ -271,6 +283,6 @@ def test_list_is_a_line_a_device(run_cli: Any) -> None:
 
 
 def test_match_names_the_descriptor(run_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "match_device", lambda: "rk3588")
+    monkeypatch.setattr(benchmarking, "match_device", lambda: "rk3588")
     assert run_cli("devices", "match").out == "rk3588\n"
     assert run_cli("devices", "match", "--json").json == {"device": "rk3588"}

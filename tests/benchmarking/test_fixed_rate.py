@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_fgir.benchmarking import fixed_rate
-from edge_fgir.benchmarking.fixed_rate import FixedRate, run_at_fixed_rate
+from edge_fgir.benchmarking.fixed_rate import FixedRateRun, run_at_fixed_rate
 
 pytestmark = pytest.mark.unit
 
 
-def run(durations: Sequence[float], fps: float, seconds: float) -> tuple[FixedRate, list[float]]:
+def run(durations: Sequence[float], fps: float, seconds: float) -> tuple[FixedRateRun, list[float]]:
     """Run calls that take ``durations``, the last one for ever; also return when they began."""
     clock, begun = Clock(1000.0), []
 
@@ -33,14 +33,14 @@ def test_an_engine_that_keeps_up():
     assert begun == pytest.approx([k / 10 for k in range(20)])
     assert found.duty == pytest.approx(0.25)
     assert found.latency.p50_ms == pytest.approx(25)
-    assert found.to_dict()["lateness_ms"] is None
+    assert found.result.model_dump()["lateness_ms"] is None
 
 
 def test_a_slow_engine_misses_every_frame_and_catches_up_with_none():
     found, begun = run([0.25], fps=10, seconds=3)
     assert begun == pytest.approx([0.3 * k for k in range(10)])
     assert (found.frames, found.answered, found.late, found.lost) == (30, 10, 10, 20)
-    assert found.to_dict()["missed"] == 1
+    assert found.result.model_dump()["missed"] == 1
     assert found.lateness_ms == pytest.approx([150] * 10)
     assert found.duty == pytest.approx(0.25 / 0.3)
 
@@ -56,7 +56,9 @@ def test_one_slow_frame_costs_itself_and_those_that_came_meanwhile():
     found, begun = run([0.02, 0.02, 0.34, 0.02], fps=10, seconds=1)
     assert begun == pytest.approx([0.0, 0.1, 0.2, 0.6, 0.7, 0.8, 0.9])
     assert (found.frames, found.answered, found.late, found.lost) == (10, 7, 1, 3)
-    assert found.to_dict()["lateness_ms"] == pytest.approx({"p50": 240, "p99": 240, "max": 240})
+    assert found.result.model_dump()["lateness_ms"] == pytest.approx(
+        {"p50": 240, "p99": 240, "max": 240}
+    )
     assert found.latency.max_ms == pytest.approx(340)
 
 
@@ -99,7 +101,7 @@ def test_repeats_are_the_halves():
 )
 def test_every_frame_is_answered_or_lost(durations, fps, seconds):
     found, begun = run(durations, fps, seconds)
-    body = found.to_dict()
+    body = found.result.model_dump()
     assert body["answered"] + body["lost"] == body["frames"]
     assert 0 <= body["late"] <= body["answered"]
     assert 0 <= body["missed"] <= 1

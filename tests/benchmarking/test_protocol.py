@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_fgir.benchmarking import Latency, Protocol, WarmUp, bench, measure, protocol, warm_up
+from edge_fgir.benchmarking import Protocol, WarmUp, bench, measure, protocol, warm_up
 from edge_fgir.benchmarking.bundle_bench import Baseline
+from edge_fgir.benchmarking.protocol import percentiles
 from edge_fgir.runtime import Classifier
 
 pytestmark = pytest.mark.unit
@@ -44,7 +45,7 @@ def clock(monkeypatch) -> Clock:
 
 
 def test_percentiles_of_known_times():
-    found = Latency.of([n / 1e3 for n in range(100, 0, -1)], steady=True)
+    found = percentiles([n / 1e3 for n in range(100, 0, -1)], steady=True)
     assert (found.p50_ms, found.p90_ms, found.p99_ms) == pytest.approx((50.5, 90.1, 99.01))
     assert found.mean_ms == pytest.approx(50.5)
     assert found.sd_ms == pytest.approx((((100**2) - 1) / 12) ** 0.5)
@@ -55,7 +56,7 @@ def test_percentiles_of_known_times():
 
 
 def test_one_slow_run_moves_the_mean_and_the_maximum_alone():
-    found = Latency.of([0.002] * 999 + [1.0], steady=False)
+    found = percentiles([0.002] * 999 + [1.0], steady=False)
     assert (found.p50_ms, found.p90_ms, found.p99_ms) == pytest.approx((2, 2, 2))
     assert found.max_ms == pytest.approx(1000)
     assert found.mean_ms == pytest.approx(2.998)
@@ -66,7 +67,7 @@ def test_one_slow_run_moves_the_mean_and_the_maximum_alone():
 @settings(max_examples=15)
 @given(st.lists(st.floats(1e-6, 10), min_size=1, max_size=60))
 def test_percentiles_are_in_order(times):
-    found = Latency.of(times, steady=True)
+    found = percentiles(times, steady=True)
     low, high = found.p50_interval_ms
     slack = 1 + 1e-9
     assert min(times) * 1e3 <= low * slack
@@ -75,11 +76,11 @@ def test_percentiles_are_in_order(times):
     assert found.p90_ms <= found.p99_ms * slack
     assert found.p99_ms <= found.max_ms * slack
     assert found.max_ms == max(times) * 1e3
-    assert found == Latency.of(times, steady=True)
+    assert found == percentiles(times, steady=True)
 
 
-def test_to_dict_is_plain():
-    assert Latency.of([0.001, 0.003], steady=True).to_dict() == {
+def test_all_figures_of_two_runs():
+    assert percentiles([0.001, 0.003], steady=True).model_dump() == {
         "p50_ms": 2.0,
         "p90_ms": pytest.approx(2.8),
         "p99_ms": pytest.approx(2.98),
@@ -182,7 +183,7 @@ def test_each_call_is_warmed_up_and_says_whether_it_settled(clock):
 @pytest.mark.export
 def test_bench_measures_the_network_and_the_way_from_the_frame(tiny_bundle, quick_bench):
     with Classifier.open(tiny_bundle) as model:
-        body = bench(model, seconds=0.01)
+        body = bench(model, seconds=0.01).to_dict()
         info = model.info
     assert {key: body[key] for key in info} == info
     assert body["scope"] == "frame_to_decision"
@@ -196,7 +197,7 @@ def test_bench_measures_the_network_and_the_way_from_the_frame(tiny_bundle, quic
     ]
     size = sum(p.stat().st_size for p in (tiny_bundle / "openvino").iterdir())
     assert body["model_bytes"] == size
-    assert "rival" not in body
+    assert body["baseline"] is None
 
 
 @pytest.mark.export
@@ -206,7 +207,7 @@ def test_bench_measures_a_baseline_in_the_same_run(tiny_bundle, quick_bench):
         body = bench(
             model, seconds=0.01, baseline=Baseline("torch", lambda: runs.append(sum(range(3000))))
         )
-    assert body["rival"]["name"] == "torch"
-    assert 100 <= body["rival"]["n"] < len(runs)
-    ratio = body["rival"]["p50_ms"] / body["scopes"]["network"]["p50_ms"]
-    assert body["rival"]["times_slower"] == pytest.approx(ratio)
+    assert body["baseline"]["name"] == "torch"
+    assert 100 <= body["baseline"]["n"] < len(runs)
+    ratio = body["baseline"]["p50_ms"] / body["scopes"]["network"]["p50_ms"]
+    assert body["baseline"]["times_slower"] == pytest.approx(ratio)

@@ -1,4 +1,4 @@
-"""``bench --host`` against a real sshd here, which has a home folder and a python3 of its own."""
+"""Measuring over ssh, by a real sshd here, which has a home folder and a python3 of its own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,22 @@ import pytest
 from bundles import zip_bundle
 from interrupts import hears_interrupts
 
-from edge_fgir._errors import InputError
-from edge_fgir.benchmarking import read_result, remote, remote_device, remote_link
+from edge_fgir._errors import EdgeFgirError, InputError
+from edge_fgir.benchmarking import (
+    Protocol,
+    RemoteDevice,
+    StoppingRule,
+    WarmUp,
+    environment,
+    remote,
+    remote_agent,
+    remote_link,
+)
+from edge_fgir.benchmarking.messages import printable
 from edge_fgir.benchmarking.remote_files import pack_bundle, pack_code
-from edge_fgir.benchmarking.remote_link import Host, printable
-from edge_fgir.cli._there import bench_on
-from edge_fgir.cli.bench import bench
-from edge_fgir.runtime import Bundle
+from edge_fgir.benchmarking.remote_link import Host
+from edge_fgir.results import Latency, read_result
+from edge_fgir.runtime import Bundle, find_runtime
 
 ROOT = Path(__file__).parents[2]
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -122,8 +131,8 @@ class Device:
         return sorted((self.home / ".cache" / "edge-fgir-remote").glob("*"))
 
     def group(self) -> int:
-        """The process group of the one bench; 0 before it runs."""
-        for file in (folder / "pid" for folder in self.folders()):
+        """The process group of the one job; 0 before it runs."""
+        for file in (file for folder in self.folders() for file in folder.glob("*/pid")):
             group = int(file.read_text() or 0) if file.exists() else 0
             return group if _alive(group) else 0
         return 0
@@ -159,7 +168,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     yield made
     made.stop()
     for folder in made.folders():
-        remote_device.finish(str(folder))
+        remote_agent.finish(str(folder))
 
 
 def one_line(done: object) -> str:
@@ -182,9 +191,8 @@ def test_a_whole_bench_comes_back(device, arm_bundle, run_cli, tmp_path):
     )
     assert done.json["host"] == f"{LOOPBACK}:{device.port}"
     assert done.json["engine"].startswith("onnxruntime")
-    kind, written = read_result(out)
-    assert kind == "latency"
-    assert {name: written[name] for name in done.json} == done.json
+    assert read_result(out, Latency).to_dict() == done.json
+    assert done.json["bundle"] == str(arm_bundle)
     assert device.folders() == []
     lines = done.err.splitlines()
     assert all(line.startswith(f"{LOOPBACK}:{device.port}: ") for line in lines)
@@ -199,7 +207,7 @@ def test_the_environment_is_that_of_the_device(device, arm_bundle, run_cli, tmp_
     done = run_cli("bench", arm_bundle, "--host", device.host, "--seconds", 0.1, "--out", out)
     assert done.code == 0, done.err
     assert "frame_to_decision: p50" in done.out
-    assert read_result(out)[1]["environment"]["system"] == "the board"
+    assert read_result(out, Latency).environment.system == "the board"
 
 
 @NEEDS_SSHD
@@ -214,16 +222,114 @@ def test_no_name_reaches_a_shell(device, arm_bundle, run_cli, tmp_path):
 
 @NEEDS_SSHD
 @pytest.mark.slow
-def test_no_option_reaches_a_shell_and_the_devices_error_is_ours(device, arm_bundle, run_cli):
-    made = device.home / "made"
-    option = f"cpu'; touch {made}; $(touch {made})\n"
-    done = run_cli("bench", arm_bundle, "--host", device.host, "--device", option)
+def test_the_devices_error_is_ours(device, arm_bundle, run_cli):
+    done = run_cli("bench", arm_bundle, "--host", device.host, "--device", "npu")
     assert done.code == 2
-    errors = [line for line in done.err.splitlines() if "error: " in line]
-    assert len(errors) == 1
-    assert "expected one of auto, cpu" in errors[0]
-    assert not made.exists()
+    assert done.err.splitlines()[-1].startswith(f"error: {LOOPBACK}:{device.port}: ")
+    assert "npu" in done.err.splitlines()[-1]
     assert device.folders() == []
+
+
+SHORT = Protocol(
+    rounds=2, runs=2, seconds=0, warm_up=WarmUp(least_s=0, most_s=0.02), stop=StoppingRule(most=2)
+)
+# Into a file: whose turn it is, by the place of its model among those that were opened.
+TURNS = """
+import sys
+if "-c" in sys.orig_argv:
+    from edge_fgir.runtime import Classifier
+    known, opened = Classifier.infer, []
+    def infer(self, batch):
+        if self not in opened:
+            opened.append(self)
+        with open("{file}", "a") as out:
+            out.write(str(opened.index(self)))
+        return known(self, batch)
+    Classifier.infer = infer
+"""
+
+
+def remote_device(device: Device, said: list[str]) -> RemoteDevice:
+    return RemoteDevice(device.host, find_runtime("onnxruntime"), said.append)
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_session_copies_the_package_once_and_times_bundles_in_turns(
+    device, arm_bundle, tmp_path, monkeypatch
+):
+    sent, started = [], []
+    send, ask = remote_link.Link.send, remote_link.Link.ask
+
+    async def counted_send(self, file, path):
+        sent.append(file.name)
+        await send(self, file, path)
+
+    async def counted_ask(self, action, **values):
+        started.append(action)
+        return await ask(self, action, **values)
+
+    monkeypatch.setattr(remote_link.Link, "send", counted_send)
+    monkeypatch.setattr(remote_link.Link, "ask", counted_ask)
+    bundles, said = [Bundle(arm_bundle)] * 3, []
+    turns = tmp_path / "turns"
+    with remote_device(device, said) as opened:
+        (folder,) = device.folders()
+        # Our package is not on the device's own path: the worker's code is made to tell.
+        worker = folder / "code" / "edge_fgir" / "benchmarking" / "worker.py"
+        text = worker.read_text().replace("def main() -> None:", "def main() -> None:\n    tell()")
+        worker.write_text(
+            f"{text}\n\ndef tell():\n"
+            + "".join(f"    {line}\n" for line in TURNS.format(file=turns).strip().splitlines())
+        )
+        assert opened.identity.processor == environment().processor
+        assert set(opened.versions) >= {"onnxruntime"}
+        for _ in range(2):
+            timings = opened.time(bundles, SHORT)
+            assert [timing.network_ms > 0 for timing in timings] == [True] * 3
+        found = opened.bench(bundles[0], seconds=0.1, mode="quick")
+        assert found.name == "arm.fgir"
+        assert device.folders() == [folder]
+        assert [each.name for each in folder.iterdir() if each.name.isdigit()] == []
+    assert device.folders() == []
+    assert sent == ["code.zip", *["0.zip", "1.zip", "2.zip"] * 2, "0.zip"]
+    assert started.count("prepare") == started.count("identify") == 1
+    assert started.count("run") == 3
+    # Each round: the networks one after another, one run to warm the caches and one that counts.
+    assert "001122001122" in turns.read_text()
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_device_is_refused_before_anything_is_built(device, photos, tiny_run, tmp_path, run_cli):
+    device.customize("import sys\nsys.modules['onnxruntime'] = None\n")
+    done = run_cli(
+        *("profile", tiny_run, "--data", photos, "--device", device.host, "--target", "arm"),
+        *("--latency-ms", 5, "--out", tmp_path / "plan.json"),
+    )
+    assert "cannot import onnxruntime" in one_line(done)
+    assert not (tiny_run / "profile").exists()
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reply", "place"),
+    [
+        ("{'running': False}", "python"),
+        ("{'python': '3' * 1000, 'missing': [], 'folder': None}", "python"),
+        ("{'python': '3', 'missing': 7, 'folder': None}", "missing"),
+        ("[]", ""),
+    ],
+)
+def test_a_reply_that_breaks_the_schema_is_refused(device, reply, place):
+    device.customize(
+        "import json, sys\n"
+        f"if '-' in sys.orig_argv: print(json.dumps({reply})); sys.stdout.flush(); "
+        "__import__('os')._exit(0)\n"
+    )
+    with pytest.raises(EdgeFgirError, match=f"its reply breaks the schema at {place}"):
+        remote_device(device, []).open()
 
 
 @NEEDS_SSHD
@@ -293,10 +399,10 @@ def test_no_python_is_said(device, arm_bundle, run_cli):
 @NEEDS_SSHD
 @pytest.mark.slow
 def test_a_crash_of_the_bench_is_said(device, arm_bundle, run_cli):
-    device.customize("import os, sys\nif 'bench' in sys.orig_argv: os.kill(os.getpid(), 9)\n")
+    device.customize("import os, sys\nif '-c' in sys.orig_argv: os.kill(os.getpid(), 9)\n")
     done = run_cli("bench", arm_bundle, "--host", device.host)
     assert done.code == 1
-    assert "the bench ended with code -9" in done.err.splitlines()[-1]
+    assert "the worker ended with code -9" in done.err.splitlines()[-1]
     assert device.folders() == []
 
 
@@ -344,8 +450,8 @@ def test_a_connection_that_stays_away_ends_it(device, arm_bundle, run_cli, monke
     assert done.code == 1
     assert "the connection did not come back" in done.err.splitlines()[-1]
     (folder,) = device.folders()
-    assert f"{folder} could not be removed; in a day, the next bench" in done.err
-    assert remote_device.running(str(folder))["running"]
+    assert f"{folder} could not be removed; in a day, the next session" in done.err
+    assert remote_agent.running(str(folder))["running"]
 
 
 @NEEDS_SSHD
@@ -386,32 +492,32 @@ def test_a_bench_that_was_killed_is_noticed(device, arm_bundle, run_cli, monkeyp
     done = run_cli("bench", arm_bundle, "--host", device.host, "--seconds", 5)
     killer.join()
     assert done.code == 1
-    assert "the bench was ended from outside" in done.err.splitlines()[-1]
+    assert "the worker was ended from outside" in done.err.splitlines()[-1]
     assert device.folders() == []
 
 
 @pytest.mark.unit
-def test_only_old_folders_of_the_same_bundle_go(tmp_path, monkeypatch):
-    monkeypatch.setattr(remote_device, "_ROOT", tmp_path)
-    for name, hours in (("aa-old", 25), ("aa-young", 23), ("bb-old", 25), ("aa-running", 25)):
-        (tmp_path / name).mkdir()
-        if name == "aa-running":
-            lock = (tmp_path / name / "pid").open("w")
-            remote_device.fcntl.flock(lock, remote_device.fcntl.LOCK_EX)
+def test_only_old_folders_that_nothing_runs_in_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(remote_agent, "_ROOT", tmp_path)
+    for name, hours in (("old", 25), ("young", 23), ("running", 25)):
+        (tmp_path / name / "1").mkdir(parents=True)
+        if name == "running":
+            lock = (tmp_path / name / "1" / "pid").open("w")
+            remote_agent.fcntl.flock(lock, remote_agent.fcntl.LOCK_EX)
         past = time.time() - 3600 * hours
         os.utime(tmp_path / name, (past, past))
     with lock:
-        found = remote_device.prepare("aa", [3, 10], ["json"])
+        found = remote_agent.prepare([3, 10], ["json"])
     names = {folder.name for folder in tmp_path.iterdir()} - {Path(found["folder"]).name}
-    assert names == {"aa-young", "bb-old", "aa-running"}
+    assert names == {"young", "running"}
     assert Path(found["folder"]).stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.unit
 def test_looking_for_libraries_sends_nothing():
     sender = "openvino_telemetry"
-    request = {"action": "prepare", "key": "aa", "oldest": [3, 10], "modules": [sender]}
-    code = f"{inspect.getsource(remote_device)}\nanswer({json.dumps(request)!r})\n"
+    request = {"action": "prepare", "oldest": [3, 10], "modules": [sender]}
+    code = f"{inspect.getsource(remote_agent)}\nanswer({json.dumps(request)!r})\n"
     done = subprocess.run(
         [sys.executable, "-"], input=code, capture_output=True, text=True, check=True
     )
@@ -420,13 +526,10 @@ def test_looking_for_libraries_sends_nothing():
 
 @pytest.mark.unit
 def test_files_that_arrive_damaged_start_nothing(tmp_path):
-    (tmp_path / "bundle.zip").write_bytes(b"half")
-    (tmp_path / "code.zip").write_bytes(b"whole")
-    seals = {
-        "code.zip": remote_device.seal(tmp_path / "code.zip"),
-        "bundle.zip": [5, "0" * 64],
-    }
-    assert remote_device.start(str(tmp_path), seals, []) == {"damaged": ["bundle.zip"]}
+    (tmp_path / "0.zip").write_bytes(b"whole")
+    (tmp_path / "1.zip").write_bytes(b"half")
+    seals = {"0.zip": remote_agent.seal(tmp_path / "0.zip"), "1.zip": [5, "0" * 64]}
+    assert remote_agent.run(str(tmp_path), seals, "", "") == {"damaged": ["1.zip"]}
     assert not (tmp_path / "pid").exists()
 
 
@@ -486,7 +589,7 @@ def test_what_is_no_host(text):
 
 @pytest.mark.unit
 def test_what_a_device_says_does_nothing_to_the_terminal():
-    assert printable("\x1b[2J5 of 40 – µs\r") == "�[2J5 of 40 – µs�"
+    assert printable("\x1b[2J5 of 40 – µs\r") == "\\x1b[2J5 of 40 – µs\\r"
 
 
 @pytest.mark.unit
@@ -497,14 +600,6 @@ def test_the_extra_is_named_where_it_is_missing(arm_bundle, run_cli, monkeypatch
 
 
 @pytest.mark.unit
-def test_options_go_along_and_files_do_not(arm_bundle, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(remote, "bench_there", lambda *a, **k: seen.update(k, words=a[2]) or {})
-    given = dict.fromkeys(bench.__annotations__) | {
-        name: parameter.default for name, parameter in inspect.signature(bench).parameters.items()
-    }
-    given |= {"bundle": arm_bundle, "seconds": 3.5, "device": "cpu", "json": True}
-    bench_on("jetson", bench, given)
-    assert seen["words"] == ["--seconds=3.5", "--device=cpu"]
-    with pytest.raises(InputError, match="--against runs/a with --host"):
-        bench_on("jetson", bench, given | {"against": Path("runs/a")})
+def test_a_run_here_is_not_measured_there(arm_bundle, run_cli):
+    line = one_line(run_cli("bench", arm_bundle, "--host", "jetson", "--against", "runs/a"))
+    assert "--against runs/a with --host" in line

@@ -28,7 +28,7 @@ def test_a_machine_that_stays_cool():
     found, end = run(lambda at: 0.25, 600)
     assert (found.window_s, len(found.windows), found.answered) == (10, WINDOWS, 2400)
     assert end == pytest.approx(600)
-    assert found.to_dict()["drift"] == pytest.approx(1)
+    assert found.result.model_dump(mode="json")["drift"] == pytest.approx(1)
     assert found.latency.n == 240
     assert found.latency.steady
     assert found.medians == pytest.approx((250, 250))
@@ -36,10 +36,10 @@ def test_a_machine_that_stays_cool():
 
 def test_throttling_shows_in_the_windows_and_the_end_is_what_counts():
     found, _ = run(lambda at: 0.25 if at < 300 else 0.5, 600)
-    p50 = found.to_dict()["p50_ms"]
+    p50 = found.result.model_dump(mode="json")["p50_ms"]
     assert p50 == pytest.approx([250] * 30 + [500] * 30)
     assert found.latency.p50_ms == pytest.approx(500)
-    assert found.to_dict()["drift"] == pytest.approx(2)
+    assert found.result.model_dump(mode="json")["drift"] == pytest.approx(2)
     assert found.latency.steady
 
 
@@ -57,6 +57,6 @@ def test_a_call_slower_than_a_window_still_runs_in_each():
 
 def test_to_dict_is_plain():
     found, _ = run(lambda at: 0.5, 60)
-    body = found.to_dict()
+    body = found.result.model_dump(mode="json")
     assert json.loads(json.dumps(body)) == body
     assert (body["runs"], body["window_s"], len(body["p50_ms"])) == (120, 1.0, WINDOWS)

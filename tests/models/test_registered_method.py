@@ -27,7 +27,7 @@ from edge_fgir.models.reduction import (
     take,
 )
 from edge_fgir.models.trained import load_trained
-from edge_fgir.profiling.space import Space
+from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -101,9 +101,9 @@ def test_it_is_trained_exported_and_offered_to_the_profiler(
     offered = {"ats", "evenly_spaced", "evit", "none", "tome", "topk"}
     assert trained.network.reduction is not None
     assert trained.network.reduction.interchangeable == offered
-    assert Space(trained).methods == ("evenly_spaced", "evit", "tome", "topk")
+    assert SearchSpace(trained).methods == ("evenly_spaced", "evit", "tome", "topk")
     evit = trained.at(method="evit")
-    assert Space(evit).methods == ("evit", "evenly_spaced", "tome", "topk")
+    assert SearchSpace(evit).methods == ("evit", "evenly_spaced", "tome", "topk")
     asked = ("--target", "arm", "--precision", "fp32", "--data", photos, "--out", bundle)
     done = run_cli("export", run, *asked, "--json")
     assert done.code == 0, done.err

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.work import Work
+from edge_fgir.profiling.workload import Work
 
 DIM, DEPTH, STAGES = 192, 12, (3, 6, 9)
 SIZES = tuple(range(96, 321, 32))

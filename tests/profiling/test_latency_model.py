@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import DIM, settings, smooth, staircase, work_of
 
-from edge_fgir.profiling.design import SMOOTH, Knots, attention_share, design_of, rise
+from edge_fgir.profiling.features import SMOOTH, Knots, attention_share, design_of, rise
 from edge_fgir.profiling.latency_model import LatencyModel
-from edge_fgir.profiling.work import Work
+from edge_fgir.profiling.workload import Work
 
 pytestmark = pytest.mark.unit
 

@@ -9,10 +9,10 @@ import pytest
 from synthetic import DIM, SIZES, settings, tiles, work_of
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.design import Knots
+from edge_fgir.profiling.features import Knots
 from edge_fgir.profiling.latency_model import LatencyModel
 from edge_fgir.profiling.probes import MOST_PROBES, choose_probes
-from edge_fgir.profiling.work import Work, block_macs
+from edge_fgir.profiling.workload import Work, block_macs
 
 pytestmark = pytest.mark.unit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib import import_module
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,9 +12,16 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
-from edge_fgir import Classifier, InputError
-from edge_fgir.benchmarking import Protocol, WarmUp, read_result
-from edge_fgir.benchmarking.protocol import StoppingRule
+
+from edge_fgir import Classifier, EdgeFgirError, InputError
+from edge_fgir.benchmarking import (
+    LocalDevice,
+    Protocol,
+    StoppingRule,
+    Timing,
+    WarmUp,
+    environment,
+)
 from edge_fgir.data import open_data
 from edge_fgir.exporting import read_target
 from edge_fgir.models.setting import Setting
@@ -23,59 +30,64 @@ from edge_fgir.profiling import (
     REPORT,
     RESULT,
     Budget,
-    Place,
+    DeviceRef,
     Plan,
     Request,
-    builds,
-    measured,
+    device_ref,
+    fit,
+    pipeline,
+    probe_bundles,
     profile,
-    rigs,
-    space,
+    search_space,
 )
 from edge_fgir.profiling import finalists as finalists_module
-from edge_fgir.profiling.measured import MeasuredModel
-from edge_fgir.profiling.rigs import Timed
-from edge_fgir.profiling.speeds import speeds_of
-from edge_fgir.profiling.work import Workload
+from edge_fgir.profiling.fit import FittedModel, ProbedModel
+from edge_fgir.profiling.latency_models import latency_models
+from edge_fgir.profiling.workload import Workload
+from edge_fgir.results import Energy, Latency, Percentiles, Profile, Scopes, read_result
 from edge_fgir.runtime import verify
 
 pytestmark = pytest.mark.export
-# The package's function of the same name hides the module.
-profile_module = import_module("edge_fgir.profiling.profile")
+
+WARM_UP = WarmUp(least_s=0, most_s=0.05)
+SHORT = {
+    "probing": Protocol(rounds=1, runs=2, warm_up=WARM_UP, stop=StoppingRule(most=4)),
+    "benching": Protocol(runs=100, seconds=0.1, warm_up=WARM_UP),
+}
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Few settings, few probes, one finalist a round."""
-    monkeypatch.setattr(space, "RATES", (1.0, 0.5))
-    monkeypatch.setattr(measured, "choose_probes", lambda works, load, count: few(len(works)))
+    monkeypatch.setattr(search_space, "RATES", (1.0, 0.5))
+    monkeypatch.setattr(fit, "choose_probes", lambda works, load, count: few(len(works)))
     monkeypatch.setattr(finalists_module, "AT_ONCE", 1)
-
-
-@pytest.fixture
-def real(monkeypatch):
-    """Everything is real, and short."""
-    short = Protocol(rounds=1, runs=2, warm_up=WarmUp(most_s=0.05), stop=StoppingRule(most=4))
-    monkeypatch.setattr(rigs, "PROBES", short)
-    monkeypatch.setattr(rigs, "_REPEATS", 1)
-    monkeypatch.setattr(rigs, "_MODE", "quick")
-    monkeypatch.setattr(finalists_module, "_BENCH_S", 0.1)
 
 
 @pytest.fixture
 def pretended(monkeypatch):
     """A device that takes a millisecond for 1024 pixels; nothing is built."""
-    scope = {"p50_ms": 1.5, "p99_ms": 3.0}
-    body = {
-        "scopes": {"frame_to_decision": scope},
-        "energy": {"joules_per_frame": None},
-        "peak_memory_mb": 90.0,
-        "certified": False,
-    }
+    percentiles = Percentiles(
+        p50_ms=1.5,
+        p90_ms=2.0,
+        p99_ms=3.0,
+        mean_ms=1.6,
+        sd_ms=0.1,
+        max_ms=3.0,
+        n=1000,
+        p50_interval_ms=(1.4, 1.6),
+        steady=True,
+    )
+    latency = Latency.model_construct(
+        scopes=Scopes(network=percentiles, frame_to_decision=percentiles),
+        energy=Energy(reason="no meter"),
+        peak_memory_mb=90.0,
+        certified=False,
+    )
 
-    def timed(trained, settings, target, precision, rig, graphs):
-        ms = [one.image_size**2 / 1024 for one in settings]
-        return [Timed(network_ms=each, frame_ms=each, tail=2.0, disturbed=False) for each in ms]
+    def timings(probed, device, settings, precision, graphs):
+        ms = [setting.image_size**2 / 1024 for setting in settings]
+        return [Timing(network_ms=each, frame_ms=each, tail=2.0, disturbed=False) for each in ms]
 
     def built(run, target, data, out, *, precision, **options):
         stages = [{"top1": 75.0}]
@@ -85,10 +97,10 @@ def pretended(monkeypatch):
             model_size=1_000_000,
         )
 
-    monkeypatch.setattr(measured, "_timed", timed)
+    monkeypatch.setattr(fit, "_timings", timings)
     monkeypatch.setattr(finalists_module, "export", built)
-    monkeypatch.setattr(profile_module, "on_test", lambda *arguments: None)
-    monkeypatch.setattr(rigs.LocalRig, "bench", lambda self, bundle, seconds: body)
+    monkeypatch.setattr(pipeline, "held_out_accuracy", lambda *arguments: None)
+    monkeypatch.setattr(LocalDevice, "bench", lambda self, bundle, **options: latency)
 
 
 def few(count):
@@ -106,31 +118,39 @@ def vit(vit_run, tmp_path):
     return shutil.copytree(vit_run, tmp_path / "vit")
 
 
-def request(photos, *runs, sizes=(), device="local", precisions=("fp32",), target="openvino", **b):
+def request(
+    photos,
+    *runs,
+    sizes=(),
+    device="local",
+    precisions=("fp32",),
+    target="openvino",
+    **b,
+):
     return Request(
         runs=runs,
         data=open_data(str(photos)),
         target=read_target(target),
-        place=Place.parse(device, lambda line: None),
+        device=DeviceRef.parse(device),
         budget=Budget(**b),
         sizes=sizes,
         precisions=precisions,
+        **SHORT,
     )
 
 
-def test_a_transformer_from_probes_to_bundle(photos, vit, tmp_path, run_cli, real):
+def test_a_transformer_from_probes_to_bundle(photos, vit, tmp_path, run_cli):
     said = []
     asked = request(photos, vit, sizes=(32, 64), latency_ms=1000)
     plan = profile(asked, tmp_path / "plan.json", said.append)
     assert Plan.read(tmp_path / "plan.json") == plan
     assert plan.chosen.measured
     assert plan.chosen.latency_ms <= 1000
-    kept = MeasuredModel.read(vit / "profile" / "latency-local-openvino-fp32.json")
+    kept = FittedModel.read(vit / "profile" / "latency-local-openvino-fp32.json")
     assert len(kept.probes) == 3
     assert any("probes in" in line for line in said)
 
-    kind, body = read_result((tmp_path / "plan.json").with_suffix(RESULT))
-    assert kind == "profile"
+    body = read_result((tmp_path / "plan.json").with_suffix(RESULT), Profile).to_dict()
     chosen = [point for point in body["points"] if point["role"] == "chosen"]
     assert [point["measured"]["p50_ms"] for point in chosen] == [plan.chosen.latency_ms]
     assert body["test"]["images"] == 36
@@ -151,20 +171,22 @@ def test_a_transformer_from_probes_to_bundle(photos, vit, tmp_path, run_cli, rea
 def test_what_was_measured_is_not_measured_again(photos, cnn, tmp_path, pretended, monkeypatch):
     asked, said = request(photos, cnn, sizes=(32, 48, 64)), []
     profile(asked, tmp_path / "plan.json")
-    monkeypatch.setattr(measured, "_timed", None)
+    monkeypatch.setattr(fit, "_timings", None)
     profile(asked, tmp_path / "again.json", said.append)
     assert any("probes of an earlier call" in line for line in said)
-    monkeypatch.setattr(rigs.LocalRig, "versions", lambda self: {"openvino": "2099.1"})
+    known = environment()
+    newer = known.model_copy(update={"versions": {**known.versions, "openvino": "2099.1"}})
+    monkeypatch.setattr(LocalDevice, "_identify", lambda self: newer)
     with pytest.raises(TypeError):
         profile(asked, tmp_path / "newer.json")
     with pytest.raises(TypeError):
         profile(request(photos, cnn, sizes=(32, 96)), tmp_path / "wider.json")
 
 
-def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, real, monkeypatch):
-    made, timing_graph = [], builds.timing_graph
+def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, monkeypatch):
+    made, timing_graph = [], probe_bundles.timing_graph
     monkeypatch.setattr(
-        builds,
+        probe_bundles,
         "timing_graph",
         lambda t, target: made.append(t.preprocess.size) or timing_graph(t, target),
     )
@@ -172,7 +194,7 @@ def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, real, 
     plan = profile(asked, tmp_path / "plan.json")
     assert plan.chosen.keep_rate is None
     assert plan.chosen.image_size in (32, 64)
-    _, body = read_result(tmp_path / "plan.profile.json")
+    body = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
     assert made == [32, 64]  # one graph a size serves both precisions
     assert {model["precision"] for model in body["runs"][0]["models"]} == {"int8", "fp32"}
     assert {model["staircase"] for model in body["runs"][0]["models"]} == {None}
@@ -237,12 +259,12 @@ def test_a_device_that_is_not_here_is_estimated_and_says_so(photos, cnn, tmp_pat
     asked = request(
         photos, cnn, sizes=(32, 64), device="jetson-orin-nano-8gb", target="jetson", latency_ms=50
     )
-    assert asked.place.rig is None
+    assert not asked.device.is_at_hand
     plan = profile(asked, tmp_path / "plan.json")
     assert plan.estimate
     assert not plan.chosen.measured
     assert "estimated" in plan.why
-    _, body = read_result(tmp_path / "plan.profile.json")
+    body = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
     assert not body["measured"]
     assert all(point["measured"] is None for point in body["points"])
     assert not (cnn / "profile" / "latency-jetson-orin-nano-8gb-jetson-fp32.json").exists()
@@ -250,7 +272,7 @@ def test_a_device_that_is_not_here_is_estimated_and_says_so(photos, cnn, tmp_pat
 
 def test_several_runs_lie_on_one_front(photos, cnn, vit, tmp_path, pretended):
     plan = profile(request(photos, cnn, vit, sizes=(32,)), tmp_path / "plan.json")
-    _, body = read_result(tmp_path / "plan.profile.json")
+    body = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
     assert [run["name"] for run in body["runs"]] == ["tiny", "leaves"]
     assert {point["run"] for point in body["points"]} == {"tiny", "leaves"}
     assert plan.run in ("tiny", "leaves")
@@ -260,8 +282,6 @@ def test_several_runs_lie_on_one_front(photos, cnn, vit, tmp_path, pretended):
 
 
 def test_a_calibration_file_replaces_measuring(photos, cnn, tmp_path, monkeypatch, pretended):
-    from dataclasses import replace
-
     asked = request(photos, cnn, sizes=(32, 64), latency_ms=1000)
     profile(asked, tmp_path / "plan.json")
     kept = cnn / "profile" / "latency-local-openvino-fp32.json"
@@ -286,8 +306,6 @@ def test_a_calibration_file_replaces_measuring(photos, cnn, tmp_path, monkeypatc
 def test_another_width_is_measured_with_few_probes(
     photos, vit, cnn, tmp_path, pretended, monkeypatch
 ):
-    from dataclasses import replace
-
     asked = request(photos, vit, sizes=(32, 64))
     profile(asked, tmp_path / "plan.json")
     kept = vit / "profile" / "latency-local-openvino-fp32.json"
@@ -302,31 +320,78 @@ def test_another_width_is_measured_with_few_probes(
         counts.append(count)
         return few(len(works))
 
-    monkeypatch.setattr(measured, "choose_probes", chosen)
-    place = asked.place
-    found = speeds_of(
-        described,
-        space.Space(described, (32, 64)),
-        asked.target,
-        place,
-        precisions=("fp32",),
-        folder=tmp_path / "other",
-        calibration=calibration,
-        tell=lambda line: None,
-    )
+    monkeypatch.setattr(fit, "choose_probes", chosen)
+    space = search_space.SearchSpace(described, (32, 64))
+    with LocalDevice() as device:
+        found = latency_models(
+            ProbedModel(described, space, asked.target, device),
+            asked.device,
+            ("fp32",),
+            tmp_path / "other",
+            calibration,
+        )
     assert counts == [4]
     assert found["fp32"].predict_frames([Workload(described).of(Setting(64))], [64])[0].ms > 0
     with pytest.raises(InputError, match="about another model"):
         profile(replace(request(photos, cnn), calibration=calibration), tmp_path / "plan.json")
 
 
-def test_a_device_that_vanishes_leaves_no_plan(photos, cnn, tmp_path, monkeypatch):
-    from edge_fgir import EdgeFgirError
+class Board(LocalDevice):
+    """A device behind ssh, of another processor than this machine's."""
 
-    def lost(*arguments, **options):
+    def __init__(self, *arguments: object) -> None:
+        super().__init__()
+        self.name = "board"
+        self.reached = arguments
+
+    def _identify(self):
+        return environment().model_copy(update={"processor": "A76"})
+
+
+@pytest.fixture
+def board(monkeypatch):
+    monkeypatch.setattr(device_ref, "RemoteDevice", Board)
+
+
+@pytest.mark.parametrize("how", ["calibration", "kept"])
+def test_a_latency_model_of_another_board_is_refused_over_ssh(
+    photos, cnn, tmp_path, pretended, board, how
+):
+    asked = request(photos, cnn, sizes=(32, 64), latency_ms=1000)
+    profile(asked, tmp_path / "plan.json")
+    here = cnn / "profile" / "latency-local-openvino-fp32.json"
+    there = replace(asked, device=DeviceRef.parse("pi@board"))
+    if how == "calibration":
+        with pytest.raises(InputError, match=r"was measured on .*; expected this device, A76"):
+            profile(replace(there, calibration=here), tmp_path / "plan.json")
+        return
+    kept = here.rename(here.with_name("latency-pi_board-openvino-fp32.json"))
+    said = []
+    profile(there, tmp_path / "plan.json", said.append)
+    assert "probes in" in said[0]  # measured, not taken from the other board's file
+    assert FittedModel.read(kept).device.processor == "A76"
+
+
+def test_a_device_that_cannot_be_reached_is_refused_before_anything_is_built(
+    photos, cnn, tmp_path, monkeypatch, board
+):
+    def lost(self):
         raise EdgeFgirError("pi@board: the connection did not come back")
 
-    monkeypatch.setattr(rigs, "bench_there", lost)
+    monkeypatch.setattr(Board, "_identify", lost)
+    monkeypatch.setattr(fit, "build_probes", None)
+    asked = request(photos, cnn, sizes=(32,), device="pi@board", latency_ms=5)
+    with pytest.raises(EdgeFgirError, match="did not come back"):
+        profile(asked, tmp_path / "plan.json")
+    assert not list(tmp_path.glob("plan*"))
+    assert not (cnn / "profile").exists()
+
+
+def test_a_device_that_vanishes_leaves_no_plan(photos, cnn, tmp_path, monkeypatch, board):
+    def lost(self, *arguments):
+        raise EdgeFgirError("pi@board: the connection did not come back")
+
+    monkeypatch.setattr(Board, "_ask", lost)
     asked = request(photos, cnn, sizes=(32,), device="pi@board", latency_ms=5)
     with pytest.raises(EdgeFgirError, match="did not come back"):
         profile(asked, tmp_path / "plan.json")
@@ -365,6 +430,7 @@ def test_the_command(photos, cnn, tmp_path, run_cli, pretended):
         (("--precision", "int4"), "--precision int4"),
         (("--device", "toaster"), "unknown device 'toaster'"),
         (("--device", "pi@board"), "without a target"),
+        (("--device", "pi@bo ard", "--target", "arm"), "expected user@host"),
     ],
 )
 def test_bad_words(photos, cnn, tmp_path, run_cli, words, message):

@@ -9,16 +9,16 @@ from synthetic import smooth, work_of
 pytest.importorskip("torch")
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.accuracies import Accuracy
 from edge_fgir.profiling.search import Search
-from edge_fgir.profiling.space import Space
+from edge_fgir.profiling.search_space import SearchSpace
+from edge_fgir.results import TopOne
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
 def space(vitfs):
-    return Space(vitfs, (64, 96, 128, 160))
+    return SearchSpace(vitfs, (64, 96, 128, 160))
 
 
 def top1(setting: Setting) -> float:
@@ -36,7 +36,7 @@ class Asked:
 
     def __call__(self, settings):
         self.count += len(settings)
-        return [Accuracy(top1(one), 0, 100) for one in settings]
+        return [TopOne(top1=top1(setting), low=0, high=100) for setting in settings]
 
 
 def ms(setting):
@@ -77,7 +77,7 @@ def test_no_accuracy_is_asked_for_twice(space):
 
     def accuracy(settings):
         seen.extend(settings)
-        return [Accuracy(top1(one), 0, 100) for one in settings]
+        return [TopOne(top1=top1(setting), low=0, high=100) for setting in settings]
 
     search(space, 4.0, accuracy).best(5)
     assert len(seen) == len(set(seen))

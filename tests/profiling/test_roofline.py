@@ -10,7 +10,7 @@ from edge_fgir import InputError
 from edge_fgir.benchmarking.devices import device_names, read_device
 from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.roofline import REACHED, Roofline
-from edge_fgir.profiling.work import Workload
+from edge_fgir.profiling.workload import Workload
 
 pytestmark = pytest.mark.unit
 

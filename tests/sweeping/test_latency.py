@@ -13,7 +13,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
 from edge_fgir._errors import GateError
-from edge_fgir.benchmarking import Latency, Protocol, WarmUp
+from edge_fgir.benchmarking import Protocol, WarmUp
+from edge_fgir.benchmarking.protocol import percentiles
 from edge_fgir.exporting import graph
 from edge_fgir.sweeping import latency
 from edge_fgir.sweeping.latency import Stopwatch
@@ -49,7 +50,7 @@ def test_networks_take_turns_a_few_at_a_time(tiny_run, tmp_path, monkeypatch):
     def measure(calls, protocol):
         groups.append(len(calls))
         assert [call() for call in calls.values()]
-        return {key: Latency.of([0.001 * (n + 1)], steady=True) for n, key in enumerate(calls)}
+        return {key: percentiles([0.001 * (n + 1)], steady=True) for n, key in enumerate(calls)}
 
     monkeypatch.setattr(latency, "measure", measure)
     monkeypatch.setattr(latency, "_AT_ONCE", 2)
@@ -91,7 +92,7 @@ def test_adapters_and_instructions_tell_networks_apart(tiny_run, tmp_path, monke
 
     def measure(calls, **options):
         asked.extend(calls)
-        return {key: Latency.of([0.001 * len(asked)], steady=True) for key in calls}
+        return {key: percentiles([0.001 * len(asked)], steady=True) for key in calls}
 
     monkeypatch.setattr(latency, "measure", measure)
     monkeypatch.setattr(latency, "_inference", lambda run: lambda: None)

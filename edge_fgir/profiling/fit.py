@@ -1,4 +1,4 @@
-"""A latency model and where it comes from: the probes, the device; kept as JSON."""
+"""A latency model that was fitted to measurements, and where it comes from; kept as JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,16 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json, write_atomic
 from edge_fgir._refusal import validated
+from edge_fgir.benchmarking import PROBES, DeviceHandle, Identity, Protocol, Timing
 from edge_fgir.exporting import Target
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.profiling.builds import build_probes
-from edge_fgir.profiling.design import Knots
+from edge_fgir.profiling.features import Knots, Tile
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
+from edge_fgir.profiling.probe_bundles import build_probes
 from edge_fgir.profiling.probes import MOST_PROBES, TRANSFER_PROBES, choose_probes
-from edge_fgir.profiling.rigs import Rig, Timed
-from edge_fgir.profiling.work import Work, Workload
+from edge_fgir.profiling.search_space import SearchSpace
+from edge_fgir.profiling.workload import Work, Workload
 from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.manifest import Precision
 
@@ -55,13 +57,13 @@ class Probe(_Part):
         return Setting(self.image_size, self.keep_rate, self.method)
 
 
-class MeasuredModel(_Part):
+class FittedModel(_Part):
     """How fast one architecture is on one device, runtime and precision."""
 
     schema_: Annotated[Literal["edge-fgir/latency-model/1"], Field(alias="schema")] = SCHEMA
     architecture: Annotated[str, Field(description="hash of what the graph is built from")]
     blocks: Annotated[int, Field(ge=0, description="of the transformer; 0: a CNN")]
-    device: Annotated[dict[str, Any], Field(description="identity")]
+    device: Identity
     target: str
     precision: Precision
     versions: Annotated[dict[str, str], Field(description="of the runtimes there")]
@@ -94,16 +96,26 @@ class MeasuredModel(_Part):
         tails = sorted(probe.tail for probe in self.probes)
         return tails[len(tails) // 2]
 
+    @property
+    def tile(self) -> Tile:
+        """The tiles of tokens that the device works in."""
+        return self.model.tile
+
+    @property
+    def disturbed(self) -> int:
+        """How many probes something else disturbed."""
+        return sum(probe.disturbed for probe in self.probes)
+
     def save(self, path: Path) -> None:
-        """Write it."""
+        """Write the model as JSON, atomically."""
         write_atomic(path, to_json(self.model_dump(mode="json", by_alias=True)))
 
     @classmethod
-    def read(cls, path: Path) -> MeasuredModel:
-        """Read one.
+    def read(cls, path: Path) -> FittedModel:
+        """Read a model.
 
         Raises:
-            InputError: It is none.
+            InputError: The file is missing, or holds something else.
         """
         try:
             content = path.read_bytes()
@@ -111,17 +123,49 @@ class MeasuredModel(_Part):
             raise InputError(f"{path}: {error.strerror}", "a latency model") from error
         return validated(cls, content, path, f"schema {SCHEMA}")
 
-    def check(self, identity: dict[str, Any], target: str, source: Path) -> None:
-        """Raise InputError unless it is about this device and target."""
+    def check(self, device: Identity | None, target: str, source: Path) -> None:
+        """Compare the model with what it is to be used for.
+
+        Args:
+            device: What it is to predict; None: a device that is not at hand.
+            target: Export target.
+            source: Where the model is from, for messages.
+
+        Raises:
+            InputError: It is about another target or device.
+        """
         if target != self.target:
             raise InputError(f"{source} is for target {self.target}", target)
-        if identity and identity != self.device:
-            theirs, ours = _told_apart(self.device, identity)
+        if device is not None and device != self.device:
             raise InputError(
-                f"{source} was measured on {theirs}",
-                f"this device, {ours}",
+                f"{source} was measured on {self.device.told_from(device)}",
+                f"this device, {device.told_from(self.device)}",
                 "leave --calibration out to measure here",
             )
+
+
+@dataclass(frozen=True)
+class ProbedModel:
+    """A model whose settings are timed on a device.
+
+    Attributes:
+        trained: The model.
+        space: All settings that may be asked for.
+        target: How the device runs it.
+        device: The device; None: it is not at hand.
+        protocol: How probes are timed.
+    """
+
+    trained: TrainedModel
+    space: SearchSpace
+    target: Target
+    device: DeviceHandle | None
+    protocol: Protocol = PROBES
+
+    @property
+    def identity(self) -> Identity | None:
+        """Of the device; None: it is not at hand."""
+        return self.device.identity if self.device is not None else None
 
 
 def architecture_key(trained: TrainedModel) -> str:
@@ -134,107 +178,91 @@ def architecture_key(trained: TrainedModel) -> str:
     return sha256(json.dumps(facts, sort_keys=True).encode())[:_DIGITS]
 
 
-def measure_model(
-    trained: TrainedModel,
-    settings: Sequence[Setting],
-    target: Target,
+def fit_model(
+    probed: ProbedModel,
+    device: DeviceHandle,
     precision: Precision,
-    rig: Rig,
     graphs: Path,
-    relative: MeasuredModel | None = None,
-) -> MeasuredModel:
-    """Probe a device and fit its latency model.
+    relative: FittedModel | None = None,
+) -> FittedModel:
+    """Time probes on a device and fit a latency model to them.
 
     Args:
-        trained: The model.
-        settings: All that may be asked for.
-        target: How the device runs it.
+        probed: What is timed.
+        device: Where.
         precision: One of the target's.
-        rig: The device.
-        graphs: Folder of the probes' graphs, by :func:`~edge_fgir.profiling.builds.build_probes`.
+        graphs: Folder of the probes' graphs; see
+            :func:`~edge_fgir.profiling.probe_bundles.build_probes`.
         relative: What was measured there of the same architecture in another width: then four
             probes are enough.
     """
     began = time.monotonic()
-    load = Workload(trained)
+    load = Workload(probed.trained)
+    settings = list(probed.space.whole())
     works = [load.of(setting) for setting in settings]
     count = MOST_PROBES if relative is None else TRANSFER_PROBES
-    chosen = [settings[place] for place in choose_probes(works, load, count)]
-    timed = _timed(trained, chosen, target, precision, rig, graphs)
+    chosen = [settings[index] for index in choose_probes(works, load, count)]
+    timings = _timings(probed, device, chosen, precision, graphs)
     # A probe that something else disturbed is kept and flagged, but the fit does without it.
-    steady = [place for place, one in enumerate(timed) if not one.disturbed]
-    used = steady if len(steady) > len(timed) // 2 else list(range(len(timed)))
-    found = [load.of(chosen[place]) for place in used]
-    ms = [timed[place].network_ms for place in used]
+    steady = [index for index, timing in enumerate(timings) if not timing.disturbed]
+    used = steady if len(steady) > len(timings) // 2 else list(range(len(timings)))
+    measured = [load.of(chosen[index]) for index in used]
+    ms = [timings[index].network_ms for index in used]
     model = (
-        LatencyModel.fit(found, ms, load.dim, Knots.over(works))
+        LatencyModel.fit(measured, ms, load.dim, Knots.over(works))
         if relative is None
-        else relative.model.transferred(found, ms, load.dim)
+        else relative.model.transferred(measured, ms, load.dim)
     )
-    return MeasuredModel(
-        architecture=architecture_key(trained),
+    return FittedModel(
+        architecture=architecture_key(probed.trained),
         blocks=len(works[0].attention),
-        device=rig.identity(),
-        target=target.name,
+        device=device.identity,
+        target=probed.target.name,
         precision=precision,
-        versions=rig.versions(),
+        versions=dict(device.versions),
         probes=tuple(
             Probe(
                 image_size=setting.image_size,
                 keep_rate=setting.keep_rate,
                 method=setting.method,
-                ms=one.network_ms,
-                frame_ms=one.frame_ms,
-                tail=max(one.tail, 1.0),
-                disturbed=one.disturbed,
+                ms=timing.network_ms,
+                frame_ms=timing.frame_ms,
+                tail=timing.tail,
+                disturbed=timing.disturbed,
             )
-            for setting, one in zip(chosen, timed, strict=True)
+            for setting, timing in zip(chosen, timings, strict=True)
         ),
         model=model,
         seconds=time.monotonic() - began,
     )
 
 
-def _timed(
-    trained: TrainedModel,
+def _timings(
+    probed: ProbedModel,
+    device: DeviceHandle,
     settings: Sequence[Setting],
-    target: Target,
     precision: Precision,
-    rig: Rig,
     graphs: Path,
-) -> list[Timed]:
-    described = [
-        trained.at(
+) -> list[Timing]:
+    models = [
+        probed.trained.at(
             image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method
         )
         for setting in settings
     ]
-    found: list[Timed] = []
+    timings: list[Timing] = []
     with tempfile.TemporaryDirectory() as name:
-        bundles = build_probes(described, target, precision, graphs, Path(name))
+        bundles = build_probes(models, probed.target, precision, graphs, Path(name))
         for group in _groups(bundles):
-            found += rig.time(group)
-    return found
+            timings += device.time(group, probed.protocol)
+    return timings
 
 
 def _groups(bundles: Sequence[Bundle]) -> Iterator[list[Bundle]]:
     group: list[Bundle] = []
     for bundle in bundles:
-        if group and sum(one.model_size for one in [*group, bundle]) > _AT_ONCE_BYTES:
+        if group and sum(each.model_size for each in [*group, bundle]) > _AT_ONCE_BYTES:
             yield group
             group = []
         group.append(bundle)
     yield group
-
-
-def _told_apart(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, str]:
-    """Return names of two devices: with the first thing that differs where these are the same."""
-    if _named(one) != _named(other):
-        return _named(one), _named(other)
-    key = next(key for key in {**other, **one} if one.get(key) != other.get(key))
-    first, second = (f"{_named(each)} with {key} {each.get(key)}" for each in (one, other))
-    return first, second
-
-
-def _named(identity: dict[str, Any]) -> str:
-    return str(identity.get("board") or identity.get("processor") or "an unknown device")

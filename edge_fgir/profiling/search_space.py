@@ -18,7 +18,7 @@ _SCALES = (0.5, 0.625, 0.75, 0.875, 1.0, 1.25)
 _STEP, _LEAST = 16, 32
 
 
-class Space:
+class SearchSpace:
     """All settings.
 
     Args:

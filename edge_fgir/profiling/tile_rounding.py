@@ -7,13 +7,13 @@ import math
 from edge_fgir._errors import InputError
 from edge_fgir.models.reduction import METHODS
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.design import Tile
-from edge_fgir.profiling.work import Workload
+from edge_fgir.profiling.features import Tile
+from edge_fgir.profiling.workload import Workload
 
 _DIGITS = 4
 
 
-def snapped(setting: Setting, load: Workload, tile: Tile) -> Setting:
+def tile_rounded(setting: Setting, load: Workload, tile: Tile) -> Setting:
     """Return a setting whose stages keep as many tokens as fit into the tiles they pay for.
 
     Kernels that work on 16 tokens at a time take as long for 33 as for 48.

@@ -11,8 +11,8 @@ from edge_fgir import InputError
 from edge_fgir.exporting import read_target
 from edge_fgir.models import Network
 from edge_fgir.models.trained import TrainedModel
-from edge_fgir.profiling import builds
-from edge_fgir.profiling.builds import build_probes
+from edge_fgir.profiling import probe_bundles
+from edge_fgir.profiling.probe_bundles import build_probes
 
 pytestmark = pytest.mark.export
 
@@ -33,7 +33,7 @@ def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
     settings = [trained.at(image_size=size) for size in (32, 48, 64)]
     target, graphs = read_target("openvino"), folder("graphs")
     alone = build_probes(settings, target, "fp32", folder("graphs alone"), folder("alone"))
-    monkeypatch.setattr(builds, "_workers", lambda tasks: 2)
+    monkeypatch.setattr(probe_bundles, "_workers", lambda tasks: 2)
     found = build_probes(settings, target, "fp32", graphs, folder("fp32"))
     assert [_weights(bundle) for bundle in found] == [_weights(bundle) for bundle in alone]
     assert [bundle.manifest.input.shape[1] for bundle in found] == [32, 48, 64]
@@ -44,7 +44,7 @@ def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
 
 
 def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, monkeypatch):
-    monkeypatch.setattr(builds, "_workers", lambda tasks: 2)
+    monkeypatch.setattr(probe_bundles, "_workers", lambda tasks: 2)
     wrong = TrainedModel.read(tiny_run).model_copy(update={"network": Network(name="lrnet41")})
     with pytest.raises(InputError, match="lrnet41"):
         build_probes([wrong] * 2, read_target("openvino"), "fp32", folder("graphs"), folder("out"))

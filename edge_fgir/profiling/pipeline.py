@@ -10,20 +10,29 @@ from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
-from edge_fgir.benchmarking import write_result
+from edge_fgir.benchmarking import PROBES, DeviceHandle, Protocol, environment
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
 from edge_fgir.models.trained import TrainedModel, class_difference, read_labels, weights_file
 from edge_fgir.profiling.accuracies import Accuracies
-from edge_fgir.profiling.budget import Budget
 from edge_fgir.profiling.candidates import Candidate, Candidates, described
-from edge_fgir.profiling.finalists import AT_ONCE, ROUNDS, Finalist, built, estimated, on_test
-from edge_fgir.profiling.place import Place
+from edge_fgir.profiling.device_ref import DeviceRef
+from edge_fgir.profiling.finalists import (
+    AT_ONCE,
+    ROUNDS,
+    Finalist,
+    FinalistBuilder,
+    estimated_finalists,
+    held_out_accuracy,
+)
+from edge_fgir.profiling.fit import ProbedModel
+from edge_fgir.profiling.latency_models import latency_models
 from edge_fgir.profiling.plan import Plan
-from edge_fgir.profiling.result import Profiled, body_of
-from edge_fgir.profiling.space import Space
-from edge_fgir.profiling.speeds import speeds_of
+from edge_fgir.profiling.result import Profiled, cost_steps, points_of, profiled_run
+from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.reporting import write_report
+from edge_fgir.results import Budget, Profile
+from edge_fgir.runtime import find_runtime
 from edge_fgir.runtime.manifest import Precision
 
 RESULT, REPORT = ".profile.json", ".html"
@@ -31,7 +40,14 @@ RESULT, REPORT = ".profile.json", ".html"
 FOLDER = "profile"
 """Inside a run's folder: what was measured of it, for the next time."""
 
+FINALISTS = Protocol(seconds=5.0)
+"""How finalists are measured."""
+
 Tell = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -42,73 +58,98 @@ class Request:
         runs: Finished run folders; the choice is among all of them.
         data: Their data set; choices look at its validation split alone.
         target: How the device runs networks.
-        place: The device.
+        device: The device.
         budget: Its bounds.
         sizes: Input sides, pixels; empty: those a run was trained for, or some about its own.
         precisions: Of the target's; empty: INT8 and the float one.
         calibration: A latency model that was measured before.
+        probing: How probes are timed.
+        benching: How finalists are.
     """
 
     runs: tuple[Path, ...]
     data: DataSet
     target: Target
-    place: Place
+    device: DeviceRef
     budget: Budget
     sizes: tuple[int, ...] = ()
     precisions: tuple[Precision, ...] = ()
     calibration: Path | None = None
+    probing: Protocol = PROBES
+    benching: Protocol = FINALISTS
 
 
-def profile(request: Request, out: Path, tell: Tell = lambda line: None) -> Plan:
+def profile(request: Request, out: Path, tell: Tell = _silent, tell_device: Tell = _silent) -> Plan:
     """Choose, and write the plan, its result and its report.
 
     Args:
         request: What is asked for.
         out: The plan, ``X.json``; ``X.profile.json`` and ``X.html`` are written beside it.
         tell: Gets a line for the user.
+        tell_device: Gets a line of a device behind ssh.
 
     Raises:
         InputError: A run, the device or the budget is such that there is no choice.
     """
     began = time.monotonic()
-    budget, place = request.budget, request.place
-    titles = _titles(request.runs)
-    profiled = [
-        _profiled(request, run, title, tell)
-        for run, title in zip(request.runs, titles, strict=True)
-    ]
-    ranked = sorted(
-        (candidate for one in profiled for candidate in one.best),
-        key=lambda one: one.of.rank(one.setting, one.accuracy, budget),
-    )[: AT_ONCE * ROUNDS]
-    if not ranked:
-        raise _impossible([one.candidates for one in profiled], request)
-    _check_accuracy(ranked[0], budget)
-    with tempfile.TemporaryDirectory() as folder:
-        finalists = (
-            built(ranked, budget, request.target, request.data, place.rig, Path(folder), tell)
-            if place.rig is not None
-            else estimated(ranked, budget)
-        )
+    budget, ref = request.budget, request.device
+    _check_runs(request)
+    with (
+        ref.opened(find_runtime(request.target.runtime), tell_device) as device,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        profiled = [
+            _profiled(request, device, run, title, tell)
+            for run, title in zip(request.runs, _titles(request.runs), strict=True)
+        ]
+        ranked = sorted(
+            (candidate for each in profiled for candidate in each.best),
+            key=lambda each: each.of.rank(each.setting, each.accuracy, budget),
+        )[: AT_ONCE * ROUNDS]
+        if not ranked:
+            raise _impossible([each.candidates for each in profiled], request)
+        _check_accuracy(ranked[0], budget)
+        if device is None:
+            finalists = estimated_finalists(ranked, budget)
+        else:
+            builder = FinalistBuilder(
+                budget, request.target, request.data, device, request.benching, Path(folder), tell
+            )
+            finalists = builder.finalists(ranked)
         chosen = finalists[0]
         _check_budget(chosen, budget)
-        test = on_test(chosen, request.data)
+        test = held_out_accuracy(chosen, request.data)
     plan = Plan(
         run=chosen.candidates.title,
         weights=weights_hash(chosen.candidates.run),
         target=request.target.name,
-        device=place.name,
+        device=ref.name,
         budget=budget,
         chosen=chosen.option(),
         why=_why(finalists, budget),
-        runners_up=tuple(one.option() for one in finalists[1:]),
-        estimate=place.rig is None,
+        runners_up=tuple(each.option() for each in finalists[1:]),
+        estimate=not ref.is_at_hand,
     )
-    body = body_of(plan, place, request.data, profiled, finalists, test)
+    points = tuple(point for each in profiled for point in points_of(each, finalists))
+    result = Profile(
+        device=ref.name,
+        device_name=ref.title,
+        target=plan.target,
+        measured=not plan.estimate,
+        budget=budget,
+        data=request.data.info,
+        images=profiled[0].candidates.accuracies.images,
+        runs=tuple(profiled_run(each.candidates) for each in profiled),
+        points=points,
+        costs=cost_steps(points),
+        why=plan.why,
+        test=test,
+        seconds=time.monotonic() - began,
+        environment=environment(),
+    )
     plan.save(out)
-    result = out.with_suffix(RESULT)
-    write_result(result, "profile", {**body, "seconds": time.monotonic() - began})
-    write_report([result], out.with_suffix(REPORT))
+    result.write(out.with_suffix(RESULT))
+    write_report([out.with_suffix(RESULT)], out.with_suffix(REPORT))
     return plan
 
 
@@ -123,8 +164,13 @@ def _titles(runs: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run) for run in runs]
 
 
-def _profiled(request: Request, run: Path, title: str, tell: Tell) -> Profiled:
-    trained = TrainedModel.read(run)
+def _check_runs(request: Request) -> None:
+    """Refuse runs that cannot be profiled, before a device is reached."""
+    for run in request.runs:
+        _check_run(request, run, TrainedModel.read(run))
+
+
+def _check_run(request: Request, run: Path, trained: TrainedModel) -> None:
     if trained.network.attention_maps:
         raise InputError(f"{run} is a CAL teacher", "a student: teachers are not deployed")
     labels = read_labels(run)
@@ -134,34 +180,37 @@ def _profiled(request: Request, run: Path, title: str, tell: Tell) -> Profiled:
             f"the data it was trained on ({trained.data.name})",
             class_difference(labels, request.data.classes),
         )
-    target = request.target
+
+
+def _profiled(
+    request: Request, device: DeviceHandle | None, run: Path, title: str, tell: Tell
+) -> Profiled:
+    trained, target, folder = TrainedModel.read(run), request.target, run / FOLDER
     precisions = request.precisions or tuple(
         dict.fromkeys(p for p in ("int8", target.float_precision) if p in target.precisions)
     )
-    space, folder = Space(trained, request.sizes), run / FOLDER
-    speeds = speeds_of(
-        trained,
-        space,
-        target,
-        request.place,
-        precisions=precisions,
-        folder=folder,
-        calibration=request.calibration,
-        tell=tell,
+    space = SearchSpace(trained, request.sizes)
+    predictors = latency_models(
+        ProbedModel(trained, space, target, device, request.probing),
+        request.device,
+        precisions,
+        folder,
+        request.calibration,
+        tell,
     )
     accuracies = Accuracies(run, request.data, folder)
-    candidates = Candidates(run, trained, space, speeds, accuracies, title)
+    candidates = Candidates(run, trained, space, predictors, accuracies, title)
     best, known = candidates.best(request.budget, AT_ONCE * ROUNDS)
     return Profiled(candidates, best, known)
 
 
 def _impossible(runs: Sequence[Candidates], request: Request) -> InputError:
     fastest = [(candidates, candidates.fastest()) for candidates in runs]
-    candidates, way = min(fastest, key=lambda one: one[0].predict([one[1]])[0].ms)
-    cost = candidates.cost(way, request.budget)
+    candidates, variant = min(fastest, key=lambda one: one[0].predict([one[1]])[0].ms)
+    cost = candidates.cost(variant, request.budget)
     return InputError(
-        f"no setting keeps the budget on {request.place.name}: the fastest, "
-        f"{described(way.setting)} in {way.precision}, takes "
+        f"no setting keeps the budget on {request.device.name}: the fastest, "
+        f"{described(variant.setting)} in {variant.precision}, takes "
         f"{', '.join(request.budget.excess(cost))}",
         "a budget that a setting keeps",
         f"the nearest is --latency-ms {cost.latency_ms * 1.05:.2g}",
@@ -188,7 +237,8 @@ def _check_budget(chosen: Finalist, budget: Budget) -> None:
     if over := list(budget.excess(chosen.cost)):
         raise InputError(
             f"of all that was built nothing keeps the budget: the nearest, "
-            f"{described(chosen.way.setting)} in {chosen.way.precision}, takes {', '.join(over)}",
+            f"{described(chosen.variant.setting)} in {chosen.variant.precision}, takes "
+            f"{', '.join(over)}",
             "a wider budget",
         )
 

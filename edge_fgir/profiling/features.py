@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_fgir.profiling.work import Work
+from edge_fgir.profiling.workload import Work
 
 Array = npt.NDArray[np.float64]
 

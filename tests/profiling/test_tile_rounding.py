@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.profiling.design import SMOOTH, Tile
-from edge_fgir.profiling.snapping import snapped
-from edge_fgir.profiling.space import RATES
-from edge_fgir.profiling.work import Workload
+from edge_fgir.profiling.features import SMOOTH, Tile
+from edge_fgir.profiling.search_space import RATES
+from edge_fgir.profiling.tile_rounding import tile_rounded
+from edge_fgir.profiling.workload import Workload
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +32,7 @@ def load(vitfs):
 )
 def test_counts_become_whole_tiles_and_never_fewer(load, rates, side, size, method):
     before = Setting(side, rates, method)
-    after = snapped(before, load, Tile(size, 1.0))
+    after = tile_rounded(before, load, Tile(size, 1.0))
     for place in range(3):
         stage = load.stage(after, place)
         whole = stage.kept == stage.tokens or stage.kept % size == 0
@@ -43,6 +43,6 @@ def test_counts_become_whole_tiles_and_never_fewer(load, rates, side, size, meth
 
 def test_what_has_no_tiles_or_no_counts_of_its_own_stays(load):
     setting = Setting(128, (0.7, 0.5, 0.5), "evit")
-    assert snapped(setting, load, SMOOTH) == setting
+    assert tile_rounded(setting, load, SMOOTH) == setting
     tome = setting._replace(method="tome")
-    assert snapped(tome, load, Tile(16, 1.0)) == tome
+    assert tile_rounded(tome, load, Tile(16, 1.0)) == tome
