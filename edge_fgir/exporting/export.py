@@ -39,11 +39,11 @@ from edge_fgir.exporting.search import Choice, Search, Trial
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
-from edge_fgir.models import count_params
+from edge_fgir.models import as_wrapper, count_params
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
-from edge_fgir.models.reduction import KeepRate, ReducedViT, ReductionName
+from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.trained import LABELS, TrainedModel, class_difference, load_at, read_labels
 from edge_fgir.results import AccuracyReport, BundleReport, Stage
 from edge_fgir.runtime import Bundle, Pixels
@@ -265,8 +265,7 @@ def _check_weights(model: nn.Module, run: Path) -> None:
 
 
 def _check_fixed_shapes(model: nn.Module, fixed_samples: bool) -> None:
-    adaptive = isinstance(model, ReducedViT) and model.reduction.adaptive
-    if adaptive and not fixed_samples:
+    if as_wrapper(model).adaptive and not fixed_samples:
         raise InputError(
             "token reduction ats keeps what a picture needs, and a graph has one shape",
             "another method, such as evit",

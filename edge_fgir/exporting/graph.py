@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from edge_fgir._errors import GateError
-from edge_fgir.models.glsim import GLSim
+from edge_fgir.models import as_wrapper
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.runtime.runtimes.onnxruntime import SharedWeightError, open_session
@@ -53,6 +53,7 @@ class DeployGraph(nn.Module):
     def __init__(self, model: nn.Module, normalization: Normalization) -> None:
         super().__init__()
         self.model = model
+        self._outputs = as_wrapper(model).outputs
         self.mean: Tensor
         self.scale: Tensor
         mean, std = (torch.tensor(each) for each in (normalization.mean, normalization.std))
@@ -65,7 +66,7 @@ class DeployGraph(nn.Module):
         # time. Floats before planes: TensorRT does not transpose uint8.
         planes = image.float().permute(0, 3, 1, 2)
         pixels = (planes - self.mean) * self.scale
-        return self.model.look(pixels) if isinstance(self.model, GLSim) else (self.model(pixels),)
+        return self._outputs(pixels)
 
 
 def to_onnx(
@@ -76,6 +77,7 @@ def to_onnx(
     Raises:
         GateError: The network computes something that ONNX cannot say.
     """
+    network = as_wrapper(model)
     graph = DeployGraph(model, normalization).eval().cpu()
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), _silent():
@@ -87,7 +89,7 @@ def to_onnx(
                 dynamo=True,
                 opset_version=opset,
                 input_names=[INPUT],
-                output_names=[LOGITS, REGION, SIMILARITY] if isinstance(model, GLSim) else [LOGITS],
+                output_names=[LOGITS, *network.extra_outputs],
                 verbose=False,
             )
         except Exception as error:  # the exporter's have no base of their own
@@ -98,15 +100,13 @@ def to_onnx(
             ) from error
     assert program is not None
     modules = _modules(program.model_proto)
-    precise: tuple[str, ...] = getattr(model, "full_precision", ())
-    kept: tuple[str, ...] = getattr(model, "unquantized", ())
     slim: onnx.ModelProto = onnxslim.slim(program.model_proto)
     for node in slim.graph.node:  # the simplifier drops metadata
         if module := modules.get(node.output[0]):
             node.metadata_props.add(key=MODULE, value=module)
     _share_weights(slim.graph)
-    _mark(slim.graph, FLOAT, precise)
-    _mark(slim.graph, UNQUANTIZED, kept)
+    _mark(slim.graph, FLOAT, network.full_precision)
+    _mark(slim.graph, UNQUANTIZED, network.unquantized)
     return slim
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from edge_fgir.exporting.graph import REGION, SIMILARITY
-from edge_fgir.models.glsim import GLSim
+from edge_fgir.models import as_wrapper
 from edge_fgir.models.inference import normalized_batches
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.results import RegionsReport
@@ -22,11 +22,13 @@ Regions = npt.NDArray[np.float32]
 @torch.inference_mode()
 def regions_of(model: nn.Module, images: Pixels, normalization: Normalization) -> Regions | None:
     """Return where torch looks again on (N, S, S, 3) ``uint8`` pictures; None if it looks once."""
-    if not isinstance(model, GLSim):
+    network = as_wrapper(model)
+    if REGION not in network.extra_outputs:
         return None
+    place = 1 + network.extra_outputs.index(REGION)
     device = next(model.parameters()).device
     batches = normalized_batches(images, normalization, device)
-    found: Regions = torch.cat([model.look(batch).region.cpu() for batch in batches]).numpy()
+    found: Regions = torch.cat([network.outputs(batch)[place].cpu() for batch in batches]).numpy()
     return found
 
 
@@ -34,8 +36,7 @@ def explanation_of(trained: TrainedModel) -> ExplanationSpec | None:
     """Return what the graph of a model tells beside probabilities; None if that is nothing."""
     if trained.network.glsim is None:
         return None
-    model = trained.build(meta=True)
-    assert isinstance(model, GLSim)
+    model: Any = trained.build(meta=True)
     return ExplanationSpec(
         region=REGION, similarity=SIMILARITY, grid=model.grid, top_o=trained.network.glsim.top_o
     )

@@ -10,6 +10,7 @@ from edge_fgir.models.lrnet import LRNet
 from edge_fgir.models.network import Network
 from edge_fgir.models.vitfs import ViTFS
 from edge_fgir.models.weights import LITE0
+from edge_fgir.models.wrapper import Wrapper, as_wrapper
 
 OWN_MODELS = (*lrnet.CONFIGS, *vitfs.CONFIGS)
 """Our networks, by the names that they are registered under with timm."""
@@ -28,6 +29,8 @@ __all__ = [
     "ModelSummary",
     "Network",
     "ViTFS",
+    "Wrapper",
+    "as_wrapper",
     "bilinear_attention_pool",
     "class_activation_maps",
     "count_params",

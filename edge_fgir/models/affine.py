@@ -13,3 +13,12 @@ def affine_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     assert variance is not None
     scale = norm.weight.detach() / torch.sqrt(variance + norm.eps)
     return scale, norm.bias.detach() - mean * scale
+
+
+def fold_into_next(norm: nn.BatchNorm1d | nn.BatchNorm2d, layer: nn.Linear | nn.Conv2d) -> None:
+    """Fold a norm into the linear layer, or 1 x 1 convolution, that reads it."""
+    scale, shift = affine_of(norm)
+    weight = layer.weight.detach()
+    added = weight.flatten(1) @ shift
+    layer.weight = nn.Parameter(weight * scale.view(1, -1, *[1] * (weight.dim() - 2)))
+    layer.bias = nn.Parameter(added if layer.bias is None else layer.bias.detach() + added)

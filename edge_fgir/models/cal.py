@@ -7,7 +7,7 @@ what TGDA crops and drops.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edge_fgir.models.features import spatial_maps
 from edge_fgir.models.full_precision import full_precision
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
+from edge_fgir.models.wrapper import Wrapper
 
 FULL_CROPS = ((0.3, 0.1), (0.2, 0.1), (0.1, 0.05))
 """Threshold (share of the map's peak) and padding (share of the side) of full inference's crops."""
@@ -52,7 +53,7 @@ def bilinear_attention_pool(features: Tensor, attention: Tensor) -> Tensor:
     return F.normalize(pooled.sign() * (pooled.abs() + _EPS).sqrt(), dim=1)
 
 
-class CAL(nn.Module):
+class CAL(Wrapper, nn.Module):
     """A backbone with attention pooling instead of average pooling.
 
     Args:
@@ -65,6 +66,8 @@ class CAL(nn.Module):
     Raises:
         InputError: The backbone gives neither maps nor a square grid of tokens.
     """
+
+    skips_layers: ClassVar[bool] = True  # some backbones have layers behind their features
 
     def __init__(
         self,
@@ -84,14 +87,14 @@ class CAL(nn.Module):
         )
         self.head = nn.Linear(attention_maps * channels, num_classes, bias=False)
 
-    def no_weight_decay(self) -> set[str]:
-        """Name parameters without weight decay beyond timm's rule."""
-        own: Any = getattr(self.backbone, "no_weight_decay", set)
-        return {f"backbone.{name}" for name in own()}
-
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, K) of (B, 3, S, S) pixels: one forward, no crops."""
         return self.look(x).logits
+
+    def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, K) and attention maps (B, M, h, w)."""
+        output = self.look(images)
+        return output.logits, output.attention
 
     def look(self, x: Tensor, *, counterfactual: bool = False) -> CALOutput:
         """Classify and localise.
@@ -101,7 +104,7 @@ class CAL(nn.Module):
             counterfactual: Also compute ``effect``. Its attention is U(0, 2) in training mode and
                 one in evaluation mode.
         """
-        features = spatial_maps(self.backbone, self.backbone.forward_features(x))  # type: ignore[operator]
+        features = spatial_maps(self.backbone, self.backbone.forward_features(x))
         with full_precision(x.device):
             features = features.float()
             attention = self.attention(features)

@@ -14,11 +14,10 @@ from timm.layers import LayerScale
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from edge_fgir.models.affine import affine_of
-from edge_fgir.models.glsim import CropForm, GLSim
-from edge_fgir.models.ila import AdaptedViT, BlockAdapters
-from edge_fgir.models.reduction import ReducedViT
+from edge_fgir.models.affine import affine_of, fold_into_next
+from edge_fgir.models.glsim import CropForm
 from edge_fgir.models.vitfs import TokenBatchNorm, ViTFS
+from edge_fgir.models.wrapper import as_wrapper
 
 _EVENNESS = 0.75
 """0: channels as they are, 1: of unit deviation. A ViTFS-T's INT8 error was least in between."""
@@ -34,46 +33,27 @@ def folded(
 
     Args:
         model: Any network; what is not named above stays as it is.
-        class_token_only: See :meth:`ReducedViT.fold` and :meth:`GLSim.fold`.
-        crop_form: See :meth:`GLSim.fold`.
+        class_token_only: See :meth:`Wrapper.fold`.
+        crop_form: See :meth:`Wrapper.fold`.
     """
     result = deepcopy(model).eval()
-    if isinstance(result, AdaptedViT):
-        _fold_adapters(result)  # before the norms that they read, too, are folded
+    # Adapters read the blocks' norms, too, so they come first.
+    as_wrapper(result).fold(class_token_only=class_token_only, crop_form=crop_form)
     for module in result.modules():
         if isinstance(module, Block):
             _fold_block(module)
-    if isinstance(result, ReducedViT):
-        result.fold(class_token_only=class_token_only)
-        backbone, cla = result.backbone, result.cla is not None
-    elif isinstance(result, GLSim):
-        result.fold(crop_form, class_token_only=class_token_only)
-        backbone, cla = result.backbone, False
-    elif isinstance(result, AdaptedViT):
-        backbone, cla = result.backbone, False
-    else:
-        backbone, cla = result, False
-    if isinstance(backbone, ViTFS):
-        _fold_ends(backbone, head=not cla)
+    for module in result.modules():
+        if isinstance(module, ViTFS):
+            _fold_ends(module)
     return result
-
-
-def _fold_adapters(model: AdaptedViT) -> None:
-    model.fold()
-    for block, adapters in zip(model.backbone.blocks, model.inside, strict=False):
-        assert isinstance(adapters, BlockAdapters)
-        if isinstance(block.norm1, TokenBatchNorm):
-            _into_next(block.norm1, adapters.attention.down)
-        if isinstance(block.norm2, TokenBatchNorm):
-            _into_next(block.norm2, adapters.mlp.down)
 
 
 def _fold_block(block: Block) -> None:
     if isinstance(block.norm1, TokenBatchNorm):
-        _into_next(block.norm1, block.attn.qkv)
+        fold_into_next(block.norm1, block.attn.qkv)
         block.norm1 = nn.Identity()
     if isinstance(block.norm2, TokenBatchNorm):
-        _into_next(block.norm2, block.mlp.fc1)
+        fold_into_next(block.norm2, block.mlp.fc1)
         block.norm2 = nn.Identity()
     if isinstance(block.ls1, LayerScale):
         _into_previous(block.ls1, block.attn.proj)
@@ -83,7 +63,7 @@ def _fold_block(block: Block) -> None:
         block.ls2 = nn.Identity()
 
 
-def _fold_ends(backbone: ViTFS, *, head: bool) -> None:
+def _fold_ends(backbone: ViTFS) -> None:
     """Fold the stem's BatchNorms, and the final one, which commutes with the mean of tokens."""
     *convs, projection = (one for one in backbone.stem if isinstance(one, nn.Conv2d))
     norms = [one for one in backbone.stem if isinstance(one, nn.BatchNorm2d)]
@@ -93,10 +73,10 @@ def _fold_ends(backbone: ViTFS, *, head: bool) -> None:
     for norm, conv in zip(norms, convs[1:], strict=False):
         # The place of the norm stays, so that layers keep their names.
         layers += [nn.Identity(), ShiftedConv(norm, conv), nn.ReLU()]
-    _into_next(norms[-1], projection)
+    fold_into_next(norms[-1], projection)
     backbone.stem = nn.Sequential(*layers, projection)
-    if head and isinstance(backbone.norm, TokenBatchNorm) and isinstance(backbone.head, nn.Linear):
-        _into_next(backbone.norm, backbone.head)
+    if isinstance(backbone.norm, TokenBatchNorm) and isinstance(backbone.head, nn.Linear):
+        fold_into_next(backbone.norm, backbone.head)
         backbone.norm = nn.Identity()
 
 
@@ -145,15 +125,6 @@ class ShiftedConv(nn.Module):
         shift = self.shift.expand(1, -1, *x.shape[2:])
         result: Tensor = self.conv(x) + self.of_shift(shift)
         return result
-
-
-def _into_next(norm: nn.BatchNorm1d | nn.BatchNorm2d, layer: nn.Linear | nn.Conv2d) -> None:
-    """Fold a norm into the linear layer, or 1 x 1 convolution, that reads it."""
-    scale, shift = affine_of(norm)
-    weight = layer.weight
-    added = weight.flatten(1) @ shift
-    layer.weight = nn.Parameter(weight * scale.view(1, -1, *[1] * (weight.dim() - 2)))
-    layer.bias = nn.Parameter(added if layer.bias is None else layer.bias + added)
 
 
 def _into_previous(scale: LayerScale, layer: nn.Linear) -> None:

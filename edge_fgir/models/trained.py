@@ -18,13 +18,13 @@ from edge_fgir._refusal import validated
 from edge_fgir.models import Network
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.ila import (
-    AdaptedViT,
     Base,
     check_base,
     check_there,
     load_learned,
 )
 from edge_fgir.models.reduction import KeepRate, ReductionName
+from edge_fgir.models.wrapper import as_wrapper
 from edge_fgir.runtime import Pixels, Preprocess
 from edge_fgir.runtime.manifest import DataInfo, Normalization
 
@@ -137,8 +137,7 @@ class TrainedModel(BaseModel):
             self.num_classes, self.preprocess.size, weights=weights, meta=meta
         )
         if self.base is not None and not meta:
-            assert isinstance(model, AdaptedViT)
-            check_base(model.base, self.base, self.name)
+            check_base(as_wrapper(model).base, self.base, self.name)
         return model
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from edge_fgir.models import count_params, summarize
-from edge_fgir.models.reduction import ReducedViT, ReductionStage, TokenSchedule
+from edge_fgir.models import as_wrapper, count_params, summarize
+from edge_fgir.models.reduction import ReductionStage, TokenSchedule
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
 
@@ -41,13 +40,14 @@ class Workload:
 
     def __init__(self, trained: TrainedModel) -> None:
         self._trained = trained
-        self._model = trained.build(meta=True)
-        backbone: Any = self._model.backbone if isinstance(self._model, ReducedViT) else self._model
+        model = trained.build(meta=True)
+        self._network = as_wrapper(model)
+        backbone = self._network.backbone
         self.dim: int = backbone.embed_dim if hasattr(backbone, "blocks") else 0
-        self.params = count_params(self._model)
+        self.params = count_params(model)
         self._known: dict[int, Work] = {}
         side = trained.preprocess.size
-        summary = summarize(self._model, trained.name, side, trained.num_classes)
+        summary = summarize(model, trained.name, side, trained.num_classes)
         own = Work(
             pixels=side**2,
             attention=tuple(block.attention_tokens for block in summary.blocks),
@@ -65,9 +65,9 @@ class Workload:
         Raises:
             InputError: The model does not take it.
         """
-        if not isinstance(self._model, ReducedViT):
-            return self._unreduced(setting.image_size)
         schedule = self._schedule(setting)
+        if schedule is None:
+            return self._unreduced(setting.image_size)
         return Work(
             pixels=setting.image_size**2,
             attention=tuple(block.attention for block in schedule.blocks),
@@ -78,13 +78,12 @@ class Workload:
     @property
     def prefix(self) -> int:
         """Tokens in front of the patches."""
-        return self._model.layout.prefix if isinstance(self._model, ReducedViT) else 0
+        return self._network.prefix
 
     def stage(self, setting: Setting, number: int) -> ReductionStage | None:
         """Return one of a setting's reductions; None where the model has none."""
-        if not isinstance(self._model, ReducedViT):
-            return None
-        return self._schedule(setting).stages[number]
+        schedule = self._schedule(setting)
+        return None if schedule is None else schedule.stages[number]
 
     def rates_of(self, setting: Setting) -> tuple[float, ...]:
         """Return the keep rate of each stage."""
@@ -92,15 +91,14 @@ class Workload:
         reduction = trained.network.reduction
         return reduction.rates if reduction is not None else ()
 
-    def _schedule(self, setting: Setting) -> TokenSchedule:
-        model, own = self._model, self._trained.preprocess.size
+    def _schedule(self, setting: Setting) -> TokenSchedule | None:
         trained = self._trained.at(
             image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method
         )
-        assert isinstance(model, ReducedViT)
-        return model.schedule(
-            model.patches * setting.image_size**2 // own**2, trained.network.reduction
-        )
+        reduction = trained.network.reduction
+        if reduction is None:
+            return None
+        return self._network.token_schedule(setting.image_size, reduction)
 
     def _unreduced(self, side: int) -> Work:
         if side not in self._known:

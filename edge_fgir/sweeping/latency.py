@@ -12,8 +12,8 @@ import numpy as np
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
+from edge_fgir.models import as_wrapper
 from edge_fgir.models.folding import folded
-from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.trained import TrainedModel, load_trained
 from edge_fgir.sweeping.cell_run import reason_of
 
@@ -99,7 +99,7 @@ def _inference(run: Path) -> Callable[[], object]:
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export", "milliseconds") from error
     trained, model = load_trained(run)
-    if isinstance(model, ReducedViT) and model.reduction.adaptive:
+    if as_wrapper(model).adaptive:
         raise InputError("token reduction ats takes a time that depends on the picture")
     target = read_target("openvino")
     size = trained.preprocess.size

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.glsim import GLSim
-from edge_fgir.models.reduction import ReducedViT
+from edge_fgir.models import as_wrapper
 from edge_fgir.models.setting import Setting
 from edge_fgir.training.losses import distillation, of_all_processes
 from edge_fgir.training.methods import Batch, StudentMethod, to_student_size
@@ -72,7 +71,7 @@ class Elastic:
 
 def check_sizes(model: nn.Module, section: ElasticSection) -> None:
     """Raise InputError if ``model`` takes no other input size than its own."""
-    backbone = model.backbone if isinstance(model, ReducedViT | GLSim) else model
+    backbone = as_wrapper(model).backbone
     if len(section.image_sizes) > 1 and getattr(
         getattr(backbone, "patch_embed", None), "strict_img_size", False
     ):
@@ -84,11 +83,6 @@ def check_sizes(model: nn.Module, section: ElasticSection) -> None:
 
 
 def _answer(model: nn.Module, images: Tensor, setting: Setting) -> Tensor:
-    sized = to_student_size(images, setting.image_size)
-    if setting.keep_rate is None:
-        logits: Tensor = model(sized)
-        return logits
-    assert isinstance(model, ReducedViT)
-    with model.keeping(setting.keep_rate):
-        reduced: Tensor = model(sized)
-    return reduced
+    with as_wrapper(model).keeping(setting.keep_rate):
+        logits: Tensor = model(to_student_size(images, setting.image_size))
+    return logits

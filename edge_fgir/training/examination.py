@@ -9,8 +9,8 @@ from torch import nn
 
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.evaluation import accuracy
+from edge_fgir.models import as_wrapper
 from edge_fgir.models.batch_norm import reestimate
-from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.trained import TrainedModel
 from edge_fgir.training.elastic import settings_of
@@ -53,11 +53,11 @@ class Examination:
         for number, described in enumerate(self._described):
             if self._typical:
                 model = deepcopy(model)
-                if isinstance(model, ReducedViT) and described.network.reduction is not None:
-                    model.reduction = described.network.reduction
-                reestimate(model, self._typical[number], described.normalization)
-            images = self._images[number]
-            logits = self._processes.logits(model, images, described.normalization, title)
+            with as_wrapper(model).keeping(self._settings[number].keep_rate):
+                if self._typical:
+                    reestimate(model, self._typical[number], described.normalization)
+                images = self._images[number]
+                logits = self._processes.logits(model, images, described.normalization, title)
             probabilities = torch.from_numpy(logits).softmax(1).numpy()
             top1 = accuracy.top_k(probabilities, self._labels, 1)
             if number:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from edge_fgir.models import CAL, class_activation_maps
+from edge_fgir.models import as_wrapper
 from edge_fgir.training.precision import autocast
 from edge_fgir.training.recipe import TeacherSection, View
 from edge_fgir.training.views import Sight, draw_sight, make_views
@@ -106,8 +106,4 @@ class LiveTeacher:
 
 def _attend(teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return logits (B, K) and attention (B, M, h, w); M is 1 for a plain model."""
-    if isinstance(teacher, CAL):
-        look = teacher.look(images)
-        return look.logits, look.attention
-    logits, maps = class_activation_maps(teacher, images)
-    return logits, maps[:, None]
+    return as_wrapper(teacher).attend(images)

@@ -22,7 +22,8 @@ from edge_fgir._progress import progress
 from edge_fgir.benchmarking.results import write_result
 from edge_fgir.data import DataSet
 from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
-from edge_fgir.models.ila import AdaptedViT, check_base, learned_state, load_learned
+from edge_fgir.models import as_wrapper
+from edge_fgir.models.ila import check_base, learned_state, load_learned
 from edge_fgir.models.inference import normalized
 from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel, check_side
 from edge_fgir.training.checkpoint import (
@@ -126,8 +127,8 @@ class Training:
                 f"its eval.image_size {sides[1]}",
             )
         model = recipe.model.build(len(data.classes), recipe.eval.image_size)
-        if isinstance(model, AdaptedViT):
-            self.trained = self.trained.model_copy(update={"base": model.base})
+        base = as_wrapper(model).base
+        self.trained = self.trained.model_copy(update={"base": base})
         self.model = self.processes.place(model)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")

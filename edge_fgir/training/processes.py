@@ -10,9 +10,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, distributed, nn
 
-from edge_fgir.models import CAL
+from edge_fgir.models import as_wrapper
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.losses import of_all_processes
@@ -50,8 +49,7 @@ class Processes:
             # BatchNorm statistics are the same everywhere; copying them between two forwards would
             # spoil the backward.
             broadcast_buffers=False,
-            # CAL leaves out layers that some backbones have behind their features.
-            find_unused_parameters=isinstance(step.model, CAL),
+            find_unused_parameters=as_wrapper(step.model).skips_layers,
         )
         joined: nn.Module = self._accelerator.prepare_model(step)
         return joined
@@ -99,5 +97,5 @@ class Step(nn.Module):
             if self._quantization_aware:
                 modes.enter_context(Rounding())
             loss = self.method.loss(self.model, batch)
-        penalty = self.model.take_penalty() if isinstance(self.model, ReducedViT) else None
+        penalty = as_wrapper(self.model).take_penalty()
         return loss if penalty is None else loss + penalty

@@ -23,7 +23,6 @@ from edge_fgir._progress import progress
 from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.evaluation import accuracy
-from edge_fgir.models import CAL
 from edge_fgir.models.inference import logits_of, normalized, on_gpu
 from edge_fgir.models.trained import (
     TrainedModel,
@@ -205,7 +204,7 @@ def training_logits(
     with progress(title, len(samples)) as meter:
         for pixels in _batches(pictures, plan.data.workers):
             images = normalized(pixels.to(next(model.parameters()).device), trained.normalization)
-            if not isinstance(model, CAL):
+            if not trained.network.attention_maps:
                 images = to_student_size(images, trained.preprocess.size)
             logits.append(model(images).float().cpu())
             meter.advance(len(pixels))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.models.glsim.options import GLSimOptions
 from edge_fgir.models.glsim.selection import CropForm, Selection
-from edge_fgir.models.reduction.layout import is_plain
 from edge_fgir.models.reduction.tokens import Tokens, attend
-from edge_fgir.models.vitfs import ViTFS
+from edge_fgir.models.transformer import Transformer, transformer_of
+from edge_fgir.models.wrapper import Wrapper
 
 _MLP_RATIO = 4
 _layer_norm = partial(nn.LayerNorm, eps=1e-6)
@@ -35,7 +35,7 @@ class GLSimOutput(NamedTuple):
     similarity: Tensor
 
 
-class GLSim(nn.Module):
+class GLSim(Wrapper, nn.Module):
     """A timm ``VisionTransformer`` or :class:`ViTFS` that looks again at what resembles the whole.
 
     Two passes of the same weights: the patches whose features, behind the final norm, are most
@@ -53,25 +53,26 @@ class GLSim(nn.Module):
     """
 
     full_precision: ClassVar[tuple[str, ...]] = ("selection",)
-    """Parts that stay in float32 in every exported graph (spec GLSim section 12)."""
     unquantized: ClassVar[tuple[str, ...]] = ("aggregator",)
-    """Parts that are never quantized."""
+    extra_outputs: ClassVar[tuple[str, ...]] = GLSimOutput._fields[1:]
 
     def __init__(self, backbone: nn.Module, options: GLSimOptions, num_classes: int) -> None:
         super().__init__()
-        self.grid = _grid_of(backbone)
+        self._transformer = _looking_twice(backbone)
+        self.grid = self._transformer.grid[0]
         options.check_patches(self.grid**2)
-        transformer: Any = backbone
+        transformer = self._transformer.model
         transformer.reset_classifier(0)
         self.backbone = transformer
         self.options = options
         self.num_classes = num_classes
         dim: int = transformer.embed_dim
         self.num_features: int = dim
-        self.prefix = 0 if isinstance(backbone, ViTFS) else transformer.num_prefix_tokens
+        layout = self._transformer.layout
+        self.prefix = layout.prefix
         self.class_token_only = False
         self.crop_cls: nn.Parameter | None = None
-        if self.prefix and options.crop_cls == "separate":
+        if layout.class_token and options.crop_cls == "separate":
             self.crop_cls = nn.Parameter(transformer.cls_token.detach().clone())
         self.selection = Selection(options.top_o, options.closed_box)
         self.aggregator = Block(
@@ -88,7 +89,11 @@ class GLSim(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Name parameters without weight decay beyond timm's rule."""
-        return {"crop_cls"} | {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
+        return {"crop_cls"} | super().no_weight_decay()
+
+    def outputs(self, images: Tensor) -> GLSimOutput:
+        """Return the logits, and what they rest on, of normalised pixels (B, 3, S, S)."""
+        return self.look(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes) of normalised pixels (B, 3, S, S)."""
@@ -114,41 +119,33 @@ class GLSim(nn.Module):
 
     def _first_pass(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the summary (B, D) and the patches (B, n, D), both behind the final norm."""
-        backbone = self.backbone
-        if isinstance(backbone, ViTFS):
-            patches = backbone.forward_features(images)
-            return patches.mean(dim=1), patches
-        tokens = backbone.norm_pre(backbone._pos_embed(backbone.patch_embed(images)))
-        tokens = backbone.norm(backbone.blocks(tokens))
-        return tokens[:, 0], tokens[:, self.prefix :]
+        return self._transformer.features(self.backbone.blocks(self._transformer.embed(images)))
 
     def _second_pass(self, images: Tensor) -> Tensor:
         """Return the summary of the crop, (B, D)."""
-        backbone = self.backbone
-        if isinstance(backbone, ViTFS):
-            return backbone.forward_features(images).mean(dim=1)
-        tokens = backbone._pos_embed(backbone.patch_embed(images))
-        if self.crop_cls is not None:
-            own = tokens[:, :1] + (self.crop_cls - backbone.cls_token)
-            tokens = torch.cat((own, tokens[:, 1:]), dim=1)
-        tokens = backbone.norm_pre(tokens)
-        *blocks, last = backbone.blocks
+
+        def with_own_token(x: Tensor) -> Tensor:
+            if self.crop_cls is None:
+                return x
+            return torch.cat((x[:, :1] + (self.crop_cls - self.backbone.cls_token), x[:, 1:]), 1)
+
+        tokens = self._transformer.embed(images, with_own_token)
+        *blocks, last = self.backbone.blocks
         for block in blocks:
             tokens = block(tokens)
         tokens = _class_token(last, tokens) if self.class_token_only else last(tokens)
-        summary: Tensor = backbone.norm(tokens[:, 0])
-        return summary
+        return self._transformer.summary(tokens)
 
-    def fold(self, crop_form: CropForm, *, class_token_only: bool = True) -> None:
+    def fold(self, *, class_token_only: bool = True, crop_form: CropForm = "grid_sample") -> None:
         """Take the form for export, exact in evaluation.
 
         Args:
-            crop_form: What the target's runtime computes.
             class_token_only: In the last block of the second pass only the class token goes on, as
                 no other token is read after it (ours).
+            crop_form: What the target's runtime computes.
         """
         self.selection.form = crop_form
-        self.class_token_only = class_token_only
+        self.class_token_only = class_token_only and self._transformer.layout.class_token
 
 
 def _class_token(block: Block, x: Tensor) -> Tensor:
@@ -158,32 +155,27 @@ def _class_token(block: Block, x: Tensor) -> Tensor:
     return y
 
 
-def _grid_of(backbone: Any) -> int:
-    """Return the patches along a side of a transformer's usual input.
+def _looking_twice(backbone: nn.Module) -> Transformer:
+    """Return a backbone that GLSim can be built on.
 
     Raises:
-        InputError: GLSim cannot be built on it.
+        InputError: It cannot.
     """
-    name = type(backbone).__name__
-    if isinstance(backbone, ViTFS):
-        if backbone.token_select != "patches":
-            raise InputError(f"token_select {backbone.token_select} with GLSim", "patches")
-        rows, columns = backbone.grid
-    else:
-        plain = type(backbone) is VisionTransformer and all(map(is_plain, backbone.blocks))
-        if not plain or backbone.cls_token is None or backbone.global_pool != "token":
-            raise InputError(
-                f"{name} with GLSim",
-                "a timm VisionTransformer that classifies its class token, such as "
-                "vit_base_patch16_224, or a ViTFS",
-            )
-        rows, columns = backbone.patch_embed.grid_size
-        high, wide = backbone.patch_embed.patch_size
-        if high != wide:
-            raise InputError(f"{name} with GLSim: oblong patches", "square ones")
+    transformer = transformer_of(backbone, "GLSim")
+    if transformer.pool != "patches" and not (
+        transformer.plain and transformer.layout.class_token and transformer.pool == "token"
+    ):
+        raise InputError(
+            f"{type(backbone).__name__} with GLSim",
+            "a timm VisionTransformer that classifies its class token, such as "
+            "vit_base_patch16_224, or a ViTFS",
+        )
+    (high, wide), (rows, columns) = transformer.patch, transformer.grid
+    if high != wide:
+        raise InputError("GLSim with oblong patches", "square ones")
     if rows != columns:
         raise InputError(f"GLSim: {columns} x {rows} patches", "a square input")
-    return rows
+    return transformer
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -11,6 +11,7 @@ from edge_fgir.models.ila.base import Base, digest
 from edge_fgir.models.ila.options import Adapters
 from edge_fgir.models.ila.vit import AdaptedViT
 from edge_fgir.models.weights import load_state
+from edge_fgir.models.wrapper import as_wrapper
 
 _SHOWN = 12
 """Digits of a hash that tell two files apart."""
@@ -64,10 +65,9 @@ def check_there(base: Base, name: str) -> None:
 
 def learned_state(model: nn.Module) -> dict[str, Tensor]:
     """Return all that a run stores of a model: every tensor, or of an adapted one the learned."""
-    state = model.state_dict()
-    if not isinstance(model, AdaptedViT):
+    state, learned = model.state_dict(), as_wrapper(model).learned_names()
+    if learned is None:
         return state
-    learned = model.learned_names()
     return {name: value for name, value in state.items() if name in learned}
 
 
@@ -77,8 +77,7 @@ def load_learned(model: nn.Module, state: dict[str, Tensor]) -> None:
     Raises:
         RuntimeError: The tensors are not the model's.
     """
-    if isinstance(model, AdaptedViT):
-        strange = sorted(model.learned_names() ^ state.keys())
-        if strange:
-            raise RuntimeError(f"{strange[0]} is missing, or not in the model")
-    model.load_state_dict(state, strict=not isinstance(model, AdaptedViT))
+    learned = as_wrapper(model).learned_names()
+    if learned is not None and (strange := sorted(learned ^ state.keys())):
+        raise RuntimeError(f"{strange[0]} is missing, or not in the model")
+    model.load_state_dict(state, strict=learned is None)

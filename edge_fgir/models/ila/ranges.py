@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from edge_fgir.models.ila.vit import AdaptedViT
 from edge_fgir.models.inference import normalized_batches
-from edge_fgir.results import BlockRange
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+    """Measure the stream of a network in evaluation mode on (N, S, S, 3) pictures.
 
-
-@torch.inference_mode()
-def residual_ranges(
-    model: AdaptedViT, images: Pixels, normalization: Normalization
-) -> list[BlockRange]:
-    """Measure the stream of a model in evaluation mode on (N, S, S, 3) pictures."""
-    device = next(model.parameters()).device
-    prefix = model.layout.prefix
-    blocks = len(model.backbone.blocks)
-    tokens, firsts, others = [0] * blocks, [0.0] * blocks, [0.0] * blocks
+    Returns nothing for a network whose stream no adapter changes.
+    """
+    device = next(network.backbone.parameters()).device
+    prefix = network.prefix
+    ranges: dict[int, BlockRange] = {}
     for batch in normalized_batches(images, normalization, device):
-        x = model.embed(batch)
-        for index in range(blocks):
-            x = model.block(index, x)
-            size, tokens[index] = x.abs(), x.shape[1]
-            if prefix:
-                firsts[index] = max(firsts[index], float(size[:, :prefix].max()))
-            others[index] = max(others[index], float(size[:, prefix:].max()))
-    ranges = zip(range(blocks), tokens, firsts, others, strict=True)
-    return [
-        BlockRange(block=block, tokens=count, prefix=first, patches=other)
-        for block, count, first, other in ranges
-    ]
+        for block, x in enumerate(network.residual_stream(batch)):
+            size, before = x.abs(), ranges.get(block)
+            first = float(size[:, :prefix].max()) if prefix else 0.0
+            patches = float(size[:, prefix:].max())
+            if before is not None:
+                first, patches = max(first, before.prefix), max(patches, before.patches)
+            ranges[block] = BlockRange(
+                block=block, tokens=x.shape[1], prefix=first, patches=patches
+            )
+    return list(ranges.values())

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from edge_fgir.models.affine import fold_into_next
 from edge_fgir.models.ila.adapter import KERNEL, BlockAdapters, DownSampling, Padded
-from edge_fgir.models.ila.base import Base
-from edge_fgir.models.ila.layout import check_grid, check_square, layout_of, normalises_over_batch
+from edge_fgir.models.ila.layout import adaptable, check_grid, check_square
 from edge_fgir.models.ila.options import Adapters
-from edge_fgir.models.vitfs import ViTFS
+from edge_fgir.models.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from edge_fgir.models.glsim import CropForm
 
 BETWEEN, INSIDE = "between", "inside"
 """The modules that hold the adapters."""
 
 
-class AdaptedViT(nn.Module):
+class AdaptedViT(Wrapper, nn.Module):
     """A timm ``VisionTransformer`` or :class:`ViTFS`, frozen, with adapters and a new head.
 
     What is in front of the first trained tensor needs no gradients, so autograd keeps nothing of
@@ -34,23 +38,23 @@ class AdaptedViT(nn.Module):
     """
 
     unquantized: ClassVar[tuple[str, ...]] = (BETWEEN, INSIDE)
-    """Parts that no export quantizes (spec ILA section 15.5)."""
 
     def __init__(self, backbone: nn.Module, adapters: Adapters) -> None:
         super().__init__()
-        self.layout = layout_of(backbone, adapters)
-        transformer: Any = backbone
+        self._transformer = adaptable(backbone, adapters)
+        self.layout = self._transformer.layout
+        self.prefix = self.layout.prefix
+        transformer = self._transformer.model
         self.backbone = transformer
         self.adapters = adapters
-        self.base: Base | None = None
-        """Whose weights the backbone has; None: random ones."""
+        self.base = None
         self.num_classes: int = transformer.num_classes
         dim: int = transformer.embed_dim
         self.num_features = dim
         depth = len(transformer.blocks)
         shrinking = adapters.locations_in(depth)
         if shrinking:
-            check_grid(backbone, len(shrinking))
+            check_grid(self._transformer, len(shrinking))
         self.between = nn.ModuleDict()
         for block in range(depth):
             if block in shrinking:
@@ -74,7 +78,7 @@ class AdaptedViT(nn.Module):
 
     def _residual(self) -> float:
         mean = self.adapters.residual == "mean" or (
-            self.adapters.residual == "auto" and normalises_over_batch(self.backbone)
+            self.adapters.residual == "auto" and self._transformer.normalises_over_batch
         )
         return 1 / KERNEL**2 if mean else 1.0
 
@@ -98,18 +102,10 @@ class AdaptedViT(nn.Module):
         own = (f"{BETWEEN}.", f"{INSIDE}.")
         return learned | {name for name in self.state_dict() if name.startswith(own)}
 
-    def no_weight_decay(self) -> set[str]:
-        """Name parameters without weight decay beyond timm's rule."""
-        return {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
-
     def embed(self, images: Tensor) -> Tensor:
         """Return the tokens that the first block sees, (B, N, D)."""
         check_square(images.shape[2], images.shape[3], 1)
-        backbone = self.backbone
-        if isinstance(backbone, ViTFS):
-            return backbone.embed(images)
-        tokens: Tensor = backbone.norm_pre(backbone._pos_embed(backbone.patch_embed(images)))
-        return tokens
+        return self._transformer.embed(images)
 
     def block(self, index: int, x: Tensor) -> Tensor:
         """Run one block and the adapter behind it: the residual stream that the next one sees."""
@@ -120,22 +116,25 @@ class AdaptedViT(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes) of normalised pixels (B, 3, S, S)."""
+        for x in self.residual_stream(images):
+            last = x
+        return self._transformer.classify(last)
+
+    def residual_stream(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the tokens (B, N, D) behind every block and its adapter."""
         x = self.embed(images)
         for index in range(len(self.backbone.blocks)):
             x = self.block(index, x)
-        return self._classify(x)
+            yield x
 
-    def _classify(self, x: Tensor) -> Tensor:
-        backbone, prefix = self.backbone, self.layout.prefix
-        if isinstance(backbone, ViTFS):
-            x = x[:, prefix:]
-        elif backbone.global_pool == "token":
-            x = x[:, :prefix]
-        logits: Tensor = backbone.forward_head(backbone.norm(x))
-        return logits
-
-    def fold(self) -> None:
-        """Fold the BatchNorms of the adapters, exact in evaluation."""
+    def fold(self, *, class_token_only: bool = True, crop_form: CropForm = "grid_sample") -> None:
+        """Fold the BatchNorms of the adapters, and those of a ViTFS into what reads them, exact."""
         for adapter in self.between.values():
             assert isinstance(adapter, DownSampling | Padded)
             adapter.bottleneck.fold()
+        for block, adapters in zip(self.backbone.blocks, self.inside, strict=False):
+            assert isinstance(adapters, BlockAdapters)
+            if isinstance(block.norm1, nn.BatchNorm1d):
+                fold_into_next(block.norm1, adapters.attention.down)
+            if isinstance(block.norm2, nn.BatchNorm1d):
+                fold_into_next(block.norm2, adapters.mlp.down)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
+from edge_fgir.models.transformer import Layout
 
 
 @dataclass(frozen=True)

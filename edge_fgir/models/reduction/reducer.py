@@ -5,9 +5,9 @@ from __future__ import annotations
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.models.transformer import Layout
 
 
 class Reducer(nn.Module):

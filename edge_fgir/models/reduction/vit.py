@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.models.vision_transformer import Block, init_weights_vit_timm
@@ -13,18 +13,21 @@ from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
-from edge_fgir.models.reduction.layout import layout_of, patches_of
 from edge_fgir.models.reduction.method import METHODS
 from edge_fgir.models.reduction.options import KeepRate, Reduction
 from edge_fgir.models.reduction.schedule import TokenSchedule, make_schedule
 from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
-from edge_fgir.models.vitfs import ViTFS
+from edge_fgir.models.transformer import Transformer, transformer_of
+from edge_fgir.models.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from edge_fgir.models.glsim import CropForm
 
 _POSITION_STD = 0.02
 
 
-class ReducedViT(nn.Module):
+class ReducedViT(Wrapper, nn.Module):
     """A timm ``VisionTransformer`` or :class:`ViTFS` with token reduction, CLA and CLC.
 
     The backbone's blocks are run one by one; at the reducing blocks a :class:`Reducer` takes the
@@ -44,15 +47,16 @@ class ReducedViT(nn.Module):
 
     def __init__(self, backbone: nn.Module, reduction: Reduction, num_classes: int) -> None:
         super().__init__()
-        self.layout = layout_of(backbone)
-        transformer: Any = backbone
-        self.backbone = transformer
+        self._transformer = _reducible(backbone)
+        self.layout = self._transformer.layout
+        self.prefix = self.layout.prefix
+        self.backbone = self._transformer.model
         self.reduction = reduction
         self.num_classes = num_classes
         self.class_token_only = False
         dim: int = self.backbone.embed_dim
         self.num_features: int = dim
-        self.patches = patches_of(backbone)
+        self.patches = self._transformer.patches
         """Np of the usual input, which fixes the weights of SiT and PatchMerger."""
         schedule, method = self.schedule(self.patches), METHODS[reduction.method]
         self.reducers = nn.ModuleDict(
@@ -90,8 +94,8 @@ class ReducedViT(nn.Module):
         )
 
     @contextmanager
-    def keeping(self, keep_rate: KeepRate) -> Iterator[None]:
-        """Reduce at another keep rate while the block runs."""
+    def keeping(self, keep_rate: KeepRate | None) -> Iterator[None]:
+        """Reduce at another keep rate while the block runs; None: at its own."""
         before = self.reduction
         self.reduction = before.at(keep_rate)
         try:
@@ -102,21 +106,19 @@ class ReducedViT(nn.Module):
     def no_weight_decay(self) -> set[str]:
         """Name parameters without weight decay beyond timm's rule."""
         own = {"clr", "clr_positions"}
-        return own | {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
+        return own | super().no_weight_decay()
 
     def embed(self, images: Tensor) -> tuple[Tokens, int]:
         """Return the sequence that the first block sees, and the number of patches in it."""
-        backbone = self.backbone
-        if isinstance(backbone, ViTFS):
-            x = backbone.embed(images)
-        else:
-            x = backbone._pos_embed(backbone.patch_embed(images))
-        patches = x.shape[1] - self.layout.prefix
-        if self.reduction.clr_tokens:
+
+        def appended(x: Tensor) -> Tensor:
+            if not self.reduction.clr_tokens:
+                return x
             clr = self.clr if self.clr_positions is None else self.clr + self.clr_positions
-            x = torch.cat((x, clr.expand(len(x), -1, -1)), dim=1)
-        if not isinstance(backbone, ViTFS):
-            x = backbone.norm_pre(x)
+            return torch.cat((x, clr.expand(len(x), -1, -1)), dim=1)
+
+        x = self._transformer.embed(images, appended)
+        patches = x.shape[1] - self.layout.prefix - self.reduction.clr_tokens
         if METHODS[self.reduction.method].fixed and patches != self.patches:
             raise InputError(
                 f"{patches} patches for a {self.reduction.method} model of {self.patches}",
@@ -166,14 +168,22 @@ class ReducedViT(nn.Module):
         return tokens.mean(self.layout.prefix, tokens.x.shape[1])[:, 0]
 
     def _classify(self, tokens: Tokens) -> Tensor:
-        backbone, prefix = self.backbone, self.layout.prefix
-        if self.layout.class_token:
-            logits: Tensor = backbone.forward_head(backbone.norm(tokens.x[:, :prefix]))
-            return logits
-        real = None if tokens.real is None else tokens.real[:, prefix:]
-        local = Tokens(backbone.norm(tokens.x[:, prefix:]), real=real)
-        logits = backbone.head(local.mean(0, local.x.shape[1])[:, 0])
+        if tokens.real is None or self.layout.class_token:
+            return self._transformer.classify(tokens.x)
+        prefix = self.layout.prefix
+        local = Tokens(self.backbone.norm(tokens.x[:, prefix:]), real=tokens.real[:, prefix:])
+        logits: Tensor = self.backbone.head(local.mean(0, local.x.shape[1])[:, 0])
         return logits
+
+    def token_schedule(self, image_size: int, reduction: Reduction) -> TokenSchedule | None:
+        """Return the tokens of every block at an input side, pixels."""
+        high, wide = self._transformer.patch
+        return self.schedule((image_size // high) * (image_size // wide), reduction)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether a picture decides how many tokens it keeps, so that its cost is its own."""
+        return self.reduction.adaptive
 
     def take_penalty(self) -> Tensor | None:
         """Return what the method adds to the loss since the last call, if anything.
@@ -184,13 +194,39 @@ class ReducedViT(nn.Module):
         penalties = [penalty for reducer in reducers for penalty in reducer.take_penalties()]
         return torch.stack(penalties).mean() if penalties else None
 
-    def fold(self, *, class_token_only: bool = True) -> None:
+    def fold(self, *, class_token_only: bool = True, crop_form: CropForm = "grid_sample") -> None:
         """Take the form for export, exact in evaluation: CLA's norms are folded.
 
         Args:
             class_token_only: In the last block only the class token asks and goes on, as no other
-                token is read after it (ours; spec CLCA section 8.4).
+                token is read after it (ours).
+            crop_form: Nothing is cropped.
         """
         self.class_token_only = class_token_only and self.layout.class_token
         if isinstance(self.cla, CLAHead):
             self.cla = FoldedCLA(self.cla)
+
+
+def _reducible(backbone: nn.Module) -> Transformer:
+    """Return a backbone whose tokens can be reduced.
+
+    Raises:
+        InputError: They cannot.
+    """
+    name = type(backbone).__name__
+    transformer = transformer_of(backbone, "token reduction", subclasses=True)
+    if not transformer.plain:
+        kind = type(transformer.model.blocks[0]).__name__
+        raise InputError(f"a {name} of {kind} blocks", "timm's plain blocks")
+    if transformer.pool == "patches":
+        return transformer
+    if transformer.pool != "token" or not transformer.layout.class_token:
+        raise InputError(
+            f"a {name} that does not classify its class token", "one with a class token"
+        )
+    if transformer.layout.prefix != 1:
+        raise InputError(
+            f"a {name} with {transformer.layout.prefix} tokens in front of the patches",
+            "a class token alone, no register or distillation tokens",
+        )
+    return transformer

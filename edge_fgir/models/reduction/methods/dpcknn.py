@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir.models.full_precision import full_precision
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.method import ReductionMethod
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
 from edge_fgir.models.reduction.tokens import Tokens, take
+from edge_fgir.models.transformer import Layout
 
 NEIGHBOURS = 5
 """Nearest neighbours that the density looks at; all stages but the last keep as many."""

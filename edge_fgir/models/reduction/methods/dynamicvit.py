@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.method import ReductionMethod, planned
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
 from edge_fgir.models.reduction.tokens import Tokens, take
+from edge_fgir.models.transformer import Layout
 
 RATIO_WEIGHT = 2.0
 """Weight of the ratio loss beside the classification loss."""

@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from timm.models.vision_transformer import Block
 
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.method import ReductionMethod
 from edge_fgir.models.reduction.reducer import Reducer
 from edge_fgir.models.reduction.stage import Arrival, ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend, attend_openly, take
+from edge_fgir.models.transformer import Layout
 
 
 class EViT(Reducer):

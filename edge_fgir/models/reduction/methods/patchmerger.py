@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.method import ReductionMethod, planned
 from edge_fgir.models.reduction.soft import SoftMerging
 from edge_fgir.models.reduction.stage import ReductionStage, TransformerShape
+from edge_fgir.models.transformer import Layout
 
 
 class PatchMerger(SoftMerging):
