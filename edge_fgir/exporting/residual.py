@@ -10,13 +10,9 @@ from torch import nn
 
 from edge_fgir._errors import GateError
 from edge_fgir.exporting.target import Target
-<<<<<<< HEAD
-from edge_fgir.models.ila import AdaptedViT, residual_ranges
-from edge_fgir.results import ResidualReport
-=======
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.ila import residual_ranges
->>>>>>> f7b025d (Wrappers answer the same few questions, a transformer's steps are seen alike: instances are asked for in five places)
+from edge_fgir.results import ResidualReport
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
 
@@ -43,15 +39,9 @@ def residual_report(
     Raises:
         GateError: The stream is too large for the float16 that would be made of it.
     """
-<<<<<<< HEAD
-    if not isinstance(model, AdaptedViT):
-        return None
-    ranges = residual_ranges(model, images, normalization)
-=======
     ranges = residual_ranges(as_wrapper(model), images, normalization)
     if not ranges:
-        return {}
->>>>>>> f7b025d (Wrappers answer the same few questions, a transformer's steps are seen alike: instances are asked for in five places)
+        return None
     largest = max(one.largest for one in ranges)
     half = target.runtime == "tensorrt" and precision != "fp32"
     if half and largest > MOST_HALF:

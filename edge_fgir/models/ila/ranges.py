@@ -1,10 +1,20 @@
-"""How large the residual stream grows behind every block (spec ILA section 15.5)."""
+"""How large the residual stream grows behind every block (docs/science/ila.md)."""
 
 from __future__ import annotations
 
 import torch
 
 from edge_fgir.models.inference import normalized_batches
+from edge_fgir.models.wrapper import Wrapper
+from edge_fgir.results import BlockRange
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Normalization
+
+
+@torch.inference_mode()
+def residual_ranges(
+    network: Wrapper, images: Pixels, normalization: Normalization
+) -> list[BlockRange]:
     """Measure the stream of a network in evaluation mode on (N, S, S, 3) pictures.
 
     Returns nothing for a network whose stream no adapter changes.
