@@ -19,13 +19,13 @@ from edge_fgir.models.reduction import (
     make_schedule,
 )
 from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
-from edge_fgir.models.reduction.layout import Layout
 from edge_fgir.models.reduction.methods.ats import sample
 from edge_fgir.models.reduction.methods.dpcknn import cluster
 from edge_fgir.models.reduction.methods.dynamicvit import DynamicViT
 from edge_fgir.models.reduction.methods.evit import EViT
 from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.models.transformer import Layout
 from edge_fgir.training.methods import Batch, CrossEntropy
 from edge_fgir.training.processes import Step
 from edge_fgir.training.recipe import LossSection
