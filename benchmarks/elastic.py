@@ -22,13 +22,11 @@ from tgda import first_classes, run
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
-from edge_fgir.evaluation import drop_interval
-from edge_fgir.models.inference import logits_of, on_gpu
+from edge_fgir.data import DataSet, open_data
+from edge_fgir.evaluation import answers, drop_interval
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel, load_at
+from edge_fgir.runs import Run
 from edge_fgir.training import read_recipe
-from edge_fgir.training.loop import SUMMARY
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "elastic.json"
@@ -62,18 +60,8 @@ def name_of(setting: Setting) -> str:
 
 def right_of(folder: Path, data: DataSet, setting: Setting) -> np.ndarray:
     """Return which test images a run answers rightly at a setting."""
-    trained, model = load_at(
-        folder,
-        lambda preprocess: typical_images(data, preprocess),
-        image_size=setting.image_size,
-        keep_rate=setting.keep_rate,
-    )
-    samples = data.split("test")
-    images = prepared_images(data, samples, trained.preprocess)
-    answers = logits_of(
-        on_gpu(model), images, trained.normalization, f"{folder.name} {name_of(setting)}"
-    )
-    right: np.ndarray = answers.argmax(axis=1) == labels_of(samples)
+    given = answers(Run.open(folder).at(setting).predictor(data), data, "test")
+    right: np.ndarray = given.probabilities.argmax(axis=1) == given.labels
     return right
 
 
@@ -119,7 +107,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT, help="result file")
     options = parser.parse_args()
     data = first_classes(open_data(options.data), options.classes)
-    normalization = TrainedModel.read(options.teacher).normalization.model_dump()
+    normalization = Run.open(options.teacher).description.normalization.model_dump()
     common = [
         f"model.weights={options.base / 'ema.safetensors'}",
         f"teacher.run={options.teacher}",
@@ -132,16 +120,16 @@ def main() -> None:
     for name, changes in () if options.table else jobs.items():
         run(RECIPE, [*common, *changes], data, options.work / name)
     summaries = {
-        name: json.loads((options.work / name / SUMMARY).read_text())
+        name: json.loads(Run(options.work / name).summary.read_text())
         for name in jobs
-        if (options.work / name / SUMMARY).exists()
+        if Run(options.work / name).summary.exists()
     }
     if len(summaries) < len(jobs):
         print("another process is still training: its table will be whole")
         return
     rows = [row_of(options.work, data, setting) for setting in SETTINGS]
     show(rows)
-    base = TrainedModel.read(options.base)
+    base = Run.open(options.base).description
     body = {
         "schema": "edge-fgir/benchmark/1",
         "bound": f"lost <= {MOST_LOST:g} points of top-1 at every setting",

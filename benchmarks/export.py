@@ -35,7 +35,7 @@ from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of, normalized
 from edge_fgir.models.reduction import Reduction
-from edge_fgir.models.trained import TrainedModel, load_trained
+from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.runtime import Bundle, Classifier, Device
 from edge_fgir.runtime.manifest import Normalization
 
@@ -142,7 +142,8 @@ def speed_of(target: Target, network: Case, seconds: float) -> Iterator[dict[str
 
 def accuracy_of(run: Path, data: DataSet, targets: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Export a run for targets and evaluate the bundles on the test split."""
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     samples = data.split("test")
     labels = labels_of(samples)
     images = prepared_images(data, samples, trained.preprocess)

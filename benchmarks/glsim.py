@@ -28,6 +28,7 @@ import torch
 from timed import RUNTIMES, Case, Run
 from torch import Tensor, nn
 
+from edge_fgir import runs
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
@@ -39,7 +40,6 @@ from edge_fgir.models.folding import folded
 from edge_fgir.models.glsim import CropForm, GLSim, GLSimOptions
 from edge_fgir.models.glsim.selection import Selected, Selection, crop
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import load_trained
 from edge_fgir.runtime import Classifier
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training import read_recipe, train
@@ -175,7 +175,8 @@ def accuracy_of(arguments: argparse.Namespace, data: DataSet) -> Iterator[dict[s
         recipe = read_recipe(RECIPE, overrides)
         run = arguments.work / setting.replace(" ", "_")
         train(recipe, data, run, resume=True)
-        trained, model = load_trained(run)
+        opened = runs.Run.open(run)
+        trained, model = opened.description, opened.load()
         size = trained.preprocess.size
         images = prepared_images(data, data.split("test"), trained.preprocess)
         right = logits_of(model, images, trained.normalization, "torch").argmax(axis=1)

@@ -46,13 +46,11 @@ from edge_fgir.exporting import export, read_target
 from edge_fgir.models import Network, count_params, summarize
 from edge_fgir.models.ila import AdaptedViT, Adapters, Variant, residual_ranges
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import TrainedModel, load_trained, weights_file
+from edge_fgir.runs import OptimizerSection, Run
 from edge_fgir.runtime import Classifier
 from edge_fgir.training import read_recipe, train
-from edge_fgir.training.loop import SUMMARY
 from edge_fgir.training.optimizer import make_optimizer
 from edge_fgir.training.precision import autocast, resolve_precision
-from edge_fgir.training.recipe import OptimizerSection
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "ila.json"
@@ -103,7 +101,7 @@ def trained_cell(
     cell: str, data: DataSet, base: Path, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Choose a cell's learning rate on val, train it, and evaluate it on test."""
-    changes = [*changes_of(cell, weights_file(base)), *options.set]
+    changes = [*changes_of(cell, Run(base).weights), *options.set]
     pilots = {}
     for rate in LEARNING_RATES[cell]:
         out = options.work / f"pilot-{cell}-{rate:g}"
@@ -112,9 +110,9 @@ def trained_cell(
     best = max(pilots, key=pilots.__getitem__)
     out = options.work / f"{cell}-0"
     run(options.recipe, [*changes, f"optimizer.lr={best}"], data, out)
-    trained = TrainedModel.read(out)
+    trained = Run.open(out).description
     network = trained.build(meta=True)
-    summary = json.loads((out / SUMMARY).read_text())
+    summary = json.loads(Run(out).summary.read_text())
     counted = summarize(network, cell, trained.preprocess.size, trained.num_classes)
     return {
         "cell": cell,
@@ -127,14 +125,15 @@ def trained_cell(
         "trainable_params": counted.trainable_params,
         "params": counted.params,
         "gmacs": round(counted.gmacs, 4),
-        "stored_bytes": weights_file(out).stat().st_size,
+        "stored_bytes": Run(out).weights.stat().st_size,
     }
 
 
 def bundles_of(cell: str, data: DataSet, work: Path) -> Iterator[dict[str, Any]]:
     """Export a trained cell as INT8 and evaluate the bundles on test beside torch."""
     out = work / f"{cell}-0"
-    trained, model = load_trained(out)
+    opened = Run.open(out)
+    trained, model = opened.description, opened.load()
     samples = data.split("test")
     labels = labels_of(samples)
     images = prepared_images(data, samples, trained.preprocess)
@@ -172,7 +171,8 @@ def _percent(hits: np.ndarray) -> float:
 
 def stream_of(cell: str, data: DataSet, work: Path) -> dict[str, Any]:
     """Measure how large a trained cell's residual stream is on val."""
-    trained, model = load_trained(work / f"{cell}-0")
+    opened = Run.open(work / f"{cell}-0")
+    trained, model = opened.description, opened.load()
     assert isinstance(model, AdaptedViT)
     images = prepared_images(data, data.split("val"), trained.preprocess)
     ranges = residual_ranges(model, images, trained.normalization)
@@ -339,7 +339,7 @@ def main() -> None:
         body |= json.loads(out.read_text())
     if options.data:
         data = first_classes(open_data(options.data), options.classes)
-        base = TrainedModel.read(options.base)
+        base = Run.open(options.base).description
         counts: dict[str, int] = {s: len(samples) for s, samples in data.splits.items()}
         variants = [cell for cell in options.cells if cell not in (FULL, "none")]
         body |= {

@@ -24,14 +24,13 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Split, labels_of, open_data, prepared_images
 from edge_fgir.data.statistics import ClassSizes
-from edge_fgir.evaluation import GROUPS, Shots, drop_interval, evaluation
+from edge_fgir.evaluation import GROUPS, Shots, SingleLabel, drop_interval
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Classifier
 from edge_fgir.training import read_recipe, train
-from edge_fgir.training.loop import SUMMARY
 
 EVALUATION = "test.json"
 PLAIN, POST_HOC = "ce", "ce, adjusted afterwards"
@@ -101,7 +100,8 @@ def run(recipe: str, changes: list[str], data: DataSet, out: Path, shots: Shots)
 
 def answers(run: Path, data: DataSet, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Return a run's logits on a split, and the labels."""
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     samples = data.split(split)
     images = prepared_images(data, samples, trained.preprocess)
     logits = logits_of(model, images, trained.normalization, f"{run.name} {split}")
@@ -113,9 +113,9 @@ def metrics(
 ) -> dict[str, float | None]:
     """Return the metrics that are compared, percent."""
     probabilities = torch.from_numpy(logits).softmax(1).numpy()
-    body = evaluation(probabilities, labels, data.classes, shots)
-    groups = {group["group"]: group["top1"] for group in body["shots"]}
-    return {name: groups[name] if name in groups else body[name] for name in METRICS}
+    figures = SingleLabel().figures(probabilities, labels, data.classes, shots)
+    groups = {group.group: group.top1 for group in figures.shots}
+    return {name: groups[name] if name in groups else getattr(figures, name) for name in METRICS}
 
 
 def exported(run: Path, data: DataSet, shots: Shots) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ def table(work: Path, data: DataSet, shots: Shots, bundles: list[dict[str, Any]]
     runs = []
     for path in sorted(work.glob(f"*/{EVALUATION}")):
         cell, _, seed = path.parent.name.rpartition("-")
-        summary = json.loads((path.parent / SUMMARY).read_text())
+        summary = json.loads(Run(path.parent).summary.read_text())
         about = {key: summary[key] for key in ("architecture", "epochs", "seconds", "precision")}
         found = json.loads(path.read_text())
         recipe = (path.parent / "config.yaml").read_text()

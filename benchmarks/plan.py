@@ -28,17 +28,16 @@ from tgda import first_classes
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import LocalDevice, environment
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
-from edge_fgir.evaluation import top_k
+from edge_fgir.evaluation import top1
 from edge_fgir.exporting import export, read_target
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel, load_at
-from edge_fgir.profiling import Budget, DeviceRef, Plan, Request, described, profile, weights_hash
+from edge_fgir.runs import Run
+from edge_fgir.profiling import Budget, DeviceRef, Plan, Request, described, profile
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.candidates import Candidates
 from edge_fgir.profiling.fit import ProbedModel
 from edge_fgir.profiling.latency_models import latency_models
-from edge_fgir.profiling.pipeline import FOLDER
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.results import TopOne
 
@@ -71,7 +70,7 @@ def planned(
     path = work / f"plan-{budget_ms:g}.json"
     profile(request, path, tell=print)
     plan = Plan.read(path)
-    plan.check(weights_hash(run), TARGET)
+    plan.check(Run(run).weights_hash, TARGET)
     chosen = plan.chosen
     bundle = export(
         run,
@@ -79,7 +78,7 @@ def planned(
         data,
         work / f"{budget_ms:g}.fgir",
         precision=chosen.precision,
-        **chosen.setting._asdict(),
+        setting=chosen.setting,
     )
     with LocalDevice() as device:
         benches = [device.bench(bundle, seconds=_BENCH_S) for _ in range(2)]
@@ -102,7 +101,7 @@ def planned(
 
 def compared(run: Path, data: DataSet, budgets: list[float], ref: DeviceRef) -> dict[str, Any]:
     """Search, and evaluate everything, with the latency model that `profile` has measured."""
-    trained, folder = TrainedModel.read(run), run / FOLDER
+    trained, folder = Run.open(run).description, Run(run).profile
     space = SearchSpace(trained)
     space.methods = space.methods[:1]
     target = read_target(TARGET)
@@ -167,16 +166,7 @@ def brute_force(
 
 def test_top1(run: Path, data: DataSet, setting: Setting) -> float:
     """Return top-1 on the pictures that chose nothing, percent."""
-    trained, model = load_at(
-        run,
-        lambda preprocess: typical_images(data, preprocess),
-        image_size=setting.image_size,
-        keep_rate=setting.keep_rate,
-        method=setting.method,
-    )
-    samples = data.split("test")
-    images = prepared_images(data, samples, trained.preprocess)
-    return top_k(logits_of(model, images, trained.normalization, ""), labels_of(samples), 1)
+    return top1(Run.open(run).at(setting).predictor(data), data, "test")
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -216,7 +206,7 @@ def main() -> None:
         "schema": "edge-fgir/benchmark/1",
         "bounds": f"lost_on_val <= {MOST_LOST:g}, benches within {MOST_APART:g} %",
         "data": {"name": data.name, **{str(name): len(s) for name, s in data.splits.items()}},
-        "run": TrainedModel.read(options.run).name,
+        "run": Run.open(options.run).description.name,
     }
     write_json(options.out, {**body, "environment": environment().model_dump(mode="json")})
 

@@ -36,7 +36,7 @@ from edge_fgir.exporting.timing import noise, timing_graph, write_timing_bundle
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling.features import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probe_bundles import side_by_side
@@ -136,7 +136,7 @@ def build_one(folder: Path, forms: Sequence[str], name: str, number: int, settin
     missing = [f for f in forms if not bundle_path(folder, f, name, number).exists()]
     if not missing:
         return
-    one = described(name).at(image_size=setting.image_size, keep_rate=setting.keep_rate)
+    one = described(name).at(setting)
     target = read_target(missing[0].split()[0])
     graph = timing_graph(one, target)
     for form in missing:

@@ -21,6 +21,7 @@ import numpy as np
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import Protocol, environment, measure
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Classifier
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,9 +99,10 @@ def against_torch(bundle: Path, run: Path, seconds: float) -> dict[str, Any]:
     import torch
 
     from edge_fgir.models.inference import normalized
-    from edge_fgir.models.trained import load_trained
 
-    trained, network = load_trained(run)
+    opened = Run.open(run)
+
+    trained, network = opened.description, opened.load()
     side = trained.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     image = normalized(torch.from_numpy(pixels).permute(0, 3, 1, 2), trained.normalization)

@@ -19,17 +19,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import torch
-
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.data import DataSet, Sample, labels_of, open_data, prepared_images
-from edge_fgir.evaluation import accuracy
+from edge_fgir.data import DataSet, Sample, open_data
+from edge_fgir.evaluation import evaluate
 from edge_fgir.models import Network, summarize
-from edge_fgir.models.inference import logits_of, on_gpu
-from edge_fgir.models.trained import TrainedModel, load_trained
+from edge_fgir.runs import Run
 from edge_fgir.training import read_recipe, train
-from edge_fgir.training.loop import SUMMARY
 
 ROOT = Path(__file__).resolve().parents[1]
 EVALUATION = "test.json"
@@ -110,14 +106,9 @@ def run(recipe: str, changes: list[str], data: DataSet, out: Path, *, wait: bool
         if not mine or (out / EVALUATION).exists():
             return
         train(read_recipe(recipe, changes), data, out, resume=True)
-        trained, model = load_trained(out)
-        samples = data.split("test")
-        images = prepared_images(data, samples, trained.preprocess)
-        logits = logits_of(on_gpu(model), images, trained.normalization, f"{out.name} test")
-        probabilities = torch.from_numpy(logits).softmax(1).numpy()
-        body = accuracy.evaluation(probabilities, labels_of(samples), data.classes)
-        kept = {key: body[key] for key in ("top1", "top5", "macro", "ece", "images")}
-        write_json(out / EVALUATION, kept)
+        result = evaluate(Run.open(out).predictor(data), data, "test")
+        kept = {"top1", "top5", "macro", "ece", "images"}
+        write_json(out / EVALUATION, result.model_dump(mode="json", include=kept))
 
 
 @contextmanager
@@ -162,7 +153,7 @@ def finished(work: Path) -> list[dict[str, Any]]:
     """Return the finished runs below a folder."""
     runs = []
     for path in sorted(work.glob(f"*/{EVALUATION}")):
-        summary = json.loads((path.parent / SUMMARY).read_text())
+        summary = json.loads(Run(path.parent).summary.read_text())
         cell, _, seed = path.parent.name.rpartition("-")
         runs.append(
             {
@@ -178,7 +169,7 @@ def finished(work: Path) -> list[dict[str, Any]]:
 
 
 def _gmacs(path: Path) -> float:
-    trained = TrainedModel.read(path)
+    trained = Run.open(path).description
     size, classes = trained.preprocess.size, trained.num_classes
     model = Network(name=trained.network.name).build(classes, size, meta=True)
     return summarize(model, trained.network.name, size, classes).gmacs

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from edge_fgir.data import DataSet
-from edge_fgir.training.recipe import Recipe
+from edge_fgir.runs import Recipe
 
 _ON_CPU = """
 import runpy, sys, torch

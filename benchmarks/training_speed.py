@@ -41,14 +41,13 @@ from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, open_data
 from edge_fgir.data.loaders import _CACHE_BYTES, Pictures, Schedule, TrainImages, train_batches
 from edge_fgir.models import Network
-from edge_fgir.models.trained import WEIGHTS, TrainedModel
+from edge_fgir.runs import Recipe, Run, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training import read_recipe
 from edge_fgir.training.checkpoint import save_weights
 from edge_fgir.training.loop import Training
 from edge_fgir.training.precision import resolve_precision
-from edge_fgir.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -151,7 +150,7 @@ class Clocked(Iterator[Pictures]):
         ]
 
 
-class Run:
+class TimedTraining:
     """A real training, advanced by the loop's own code, an epoch a turn.
 
     Args:
@@ -208,8 +207,8 @@ def random_teacher(bench: Bench, architecture: str, size: int) -> Path:
             preprocess=Preprocess(size=size),
             data=bench.data.info,
         )
-        trained.save(run, bench.data.classes)
-        save_weights(run / WEIGHTS, trained.build())
+        Run(run).write(trained, bench.data.classes)
+        save_weights(Run(run).last_weights, trained.build())
     return run
 
 
@@ -325,7 +324,7 @@ def cache_rows(bench: Bench) -> Iterator[dict[str, Any]]:
                 # Settings may share a teacher; each asks it itself.
                 f"teacher.cache_folder={bench.work / 'answers' / str(number)}",
             )
-            runs[name] = Run(bench, recipe, setting.steps, f"cache-{number}-{name}")
+            runs[name] = TimedTraining(bench, recipe, setting.steps, f"cache-{number}-{name}")
         # Both draws of the augmentation are asked about before anything is measured.
         runs["cached"].turn()
         found = bench.interleaved({name: run.turn for name, run in runs.items()})
@@ -346,7 +345,7 @@ def cache_rows(bench: Bench) -> Iterator[dict[str, Any]]:
         )
 
 
-def _contiguous(run: Run) -> None:
+def _contiguous(run: TimedTraining) -> None:
     training = run.training
     # One operand in channels_last is enough for a convolution to answer in it.
     training.model.register_forward_pre_hook(lambda _, images: (images[0].contiguous(),))
@@ -355,7 +354,7 @@ def _contiguous(run: Run) -> None:
             model.to(memory_format=torch.contiguous_format)
 
 
-def _unfused(run: Run, *, foreach: bool) -> None:
+def _unfused(run: TimedTraining, *, foreach: bool) -> None:
     optimizer = run.training.optimizer
     # The scaler of float16 leaves it to a fused optimiser to skip a step.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
@@ -375,7 +374,7 @@ class Measure:
 
     what: str
     changes: tuple[str, ...] = ()
-    alter: Callable[[Run], None] = lambda run: None
+    alter: Callable[[TimedTraining], None] = lambda run: None
 
 
 MEASURES = {
@@ -394,14 +393,14 @@ def measure_rows(bench: Bench) -> Iterator[dict[str, Any]]:
     """Depart from the recipe, cached teacher, in one thing at a time."""
     teacher = random_teacher(bench, LITE0, read_recipe(RECIPE).data.view_size)
     common = (f"teacher.run={teacher}", "teacher.cache_variants=2")
-    runs = {"recipe": Run(bench, bench.recipe(*common), 12, "measure-recipe")}
+    runs = {"recipe": TimedTraining(bench, bench.recipe(*common), 12, "measure-recipe")}
     usual = runs["recipe"].training.precision
     failed: dict[str, str] = {}
     first: dict[str, list[Step]] = {}
     for name, measure in MEASURES.items():
         if name == usual:
             continue
-        run = Run(bench, bench.recipe(*common, *measure.changes), 12, f"measure-{name}")
+        run = TimedTraining(bench, bench.recipe(*common, *measure.changes), 12, f"measure-{name}")
         measure.alter(run)
         try:
             first[name] = run.turn()
@@ -452,12 +451,14 @@ def loading_rows(bench: Bench) -> Iterator[dict[str, Any]]:
     turns: dict[str, Turn] = {}
     for loading in LOADINGS:
         plain = bench.recipe(*PLAIN, *loading.changes())
-        ce = Run(bench, plain, steps, f"loading-ce-{loading}")
+        ce = TimedTraining(bench, plain, steps, f"loading-ce-{loading}")
         turns[f"CE, {loading}"] = ce.turn
         turns[f"alone, {loading}"] = _loader_alone(ce.training.images, ce.training.schedule, plain)
         teacher = random_teacher(bench, LITE0, loading.view_size)
         cached = (f"teacher.run={teacher}", "teacher.cache_variants=2")
-        tgda = Run(bench, bench.recipe(*loading.changes(), *cached), steps, f"tgda-{loading}")
+        tgda = TimedTraining(
+            bench, bench.recipe(*loading.changes(), *cached), steps, f"tgda-{loading}"
+        )
         tgda.turn()
         turns[f"cached TGDA, {loading}"] = tgda.turn
     found = bench.interleaved(turns)
@@ -522,8 +523,10 @@ def timm_rows(bench: Bench) -> Iterator[dict[str, Any]]:
             f"eval.image_size={TIMM_SIZE}",
             "optimizer.ema_decay=0",
         )
-        ours = Run(bench, recipe, TIMM_STEPS, f"timm-{precision}")
-        decoding = Run(bench, recipe, TIMM_STEPS, f"timm-{precision}-decoding", in_memory=False)
+        ours = TimedTraining(bench, recipe, TIMM_STEPS, f"timm-{precision}")
+        decoding = TimedTraining(
+            bench, recipe, TIMM_STEPS, f"timm-{precision}-decoding", in_memory=False
+        )
         theirs = TimmTraining(bench.timm_train, ours.training.data, recipe, bench.work / precision)
         found = bench.interleaved(
             {

@@ -11,9 +11,6 @@ from edge_fgir import _resources
 from edge_fgir._errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edge_fgir.evaluation import Shots
     from edge_fgir.runtime import Device
 
 TrustOption = Annotated[
@@ -65,18 +62,16 @@ def logit_adjustment_choice(value: str | None) -> float | Literal["auto"] | None
     return tau
 
 
-def shots_choice(value: str, train_counts: Sequence[int]) -> Shots:
-    """Return the shot groups of classes with these training pictures.
+def shots_choice(value: str) -> tuple[int, int]:
+    """Return the bounds of shot groups: more pictures than the first, fewer than the second.
 
     Raises:
-        InputError: ``value`` is not two numbers, the larger first.
+        InputError: ``value`` is not two numbers.
     """
-    from edge_fgir.evaluation import Shots
-
     many, _, few = value.partition(",")
     if not (many.strip().isdecimal() and few.strip().isdecimal()):
         raise InputError(f"--shots {value}", "two whole numbers, such as 100,20")
-    return Shots(tuple(train_counts), int(many), int(few))
+    return int(many), int(few)
 
 
 def keep_rate_choice(value: str | None) -> float | tuple[float, ...] | None:

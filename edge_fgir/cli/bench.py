@@ -148,10 +148,11 @@ def _torch_baseline(run: Path) -> Baseline:
     import torch
 
     from edge_fgir.benchmarking import Baseline
-    from edge_fgir.models.trained import load_trained
+    from edge_fgir.runs import Run
 
-    trained, model = load_trained(run)
-    image = torch.randn(1, 3, trained.preprocess.size, trained.preprocess.size)
+    opened = Run.open(run)
+    model, size = opened.load(), opened.description.preprocess.size
+    image = torch.randn(1, 3, size, size)
 
     def call() -> object:
         with torch.inference_mode():

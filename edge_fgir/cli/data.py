@@ -37,11 +37,11 @@ def stats(
 
     from edge_fgir.data import SPLITS, open_data
     from edge_fgir.data.statistics import ClassSizes
-    from edge_fgir.evaluation import GROUPS
+    from edge_fgir.evaluation import GROUPS, Shots
 
     found = open_data(data, convert=convert)
     counts = {split: found.counts(split) for split in SPLITS}
-    learned = shots_choice(shots, counts["train"])
+    learned = Shots(tuple(counts["train"]), *shots_choice(shots))
     sizes = ClassSizes.of(counts["train"]) if any(counts["train"]) else None
     if plot is not None:
         if sizes is None:

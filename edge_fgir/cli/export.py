@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,10 @@ from edge_fgir.cli._choices import (
     logit_adjustment_choice,
     targets_help,
 )
-from edge_fgir.cli._rescue import rescued
 
 if TYPE_CHECKING:
     from edge_fgir.exporting import Target
+    from edge_fgir.models.setting import Setting
     from edge_fgir.runtime import Bundle
 
 
@@ -73,9 +73,11 @@ def export(
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
     from edge_fgir.data import open_data
+    from edge_fgir.deploying import export_with_qat
     from edge_fgir.exporting import Choice, Trial, read_target
     from edge_fgir.exporting import export as run_export
     from edge_fgir.results import AccuracyReport, ParityReport, Stage
+    from edge_fgir.runs import Run
     from edge_fgir.runtime.signature import SigningKey
 
     def tell(event: Stage | Trial | Choice) -> None:
@@ -95,33 +97,30 @@ def export(
             f"agreement {stage.agreement:.2f} %, max |delta logit| {delta}"
         )
 
-    chosen = read_target(target)
+    bounded = read_target(target)
     if max_drop is not None:
-        chosen = chosen.allowing(max_drop)
-    what: dict[str, Any] = {
-        "precision": precision,
-        "image_size": image_size,
-        "keep_rate": keep_rate_choice(keep_rate),
-    }
+        bounded = bounded.allowing(max_drop)
+    setting = Run.open(run).trained_as.setting(image_size, keep_rate_choice(keep_rate))
     if plan is not None:
-        from edge_fgir.profiling import Plan, weights_hash
+        from edge_fgir.profiling import Plan
 
-        if precision != "auto" or image_size is not None or keep_rate is not None:
+        if precision != "auto" or setting is not None:
             raise InputError(
                 "--plan beside --precision, --image-size or --keep-rate", "one of the two"
             )
-        found = Plan.read(plan)
-        found.check(weights_hash(run), target)
-        what = {"precision": found.chosen.precision, **found.chosen.setting._asdict()}
+        made = Plan.read(plan)
+        made.check(Run(run).weights_hash, target)
+        setting, precision = made.chosen.setting, made.chosen.precision
     pictures = open_data(data, convert=convert)
 
-    def exported(run: Path, within: Target, what: dict[str, Any]) -> Bundle:
+    def exported(run: Path, within: Target, setting: Setting | None, precision: str) -> Bundle:
         return run_export(
             run,
             within,
             pictures,
             out,
-            **what,
+            precision=precision,
+            setting=setting,
             fixed_samples=fixed_samples,
             logit_adjustment=logit_adjustment_choice(logit_adjustment),
             as_zip=zip_,
@@ -130,9 +129,18 @@ def export(
         )
 
     if qat_epochs is None:
-        bundle = exported(run, chosen, what)
+        bundle = exported(run, bounded, setting, precision)
     else:
-        bundle = rescued(run, pictures, chosen, qat_epochs, what, exported)
+        bundle = export_with_qat(
+            run,
+            pictures,
+            bounded,
+            qat_epochs,
+            exported,
+            setting=setting,
+            precision=precision,
+            tell=lambda line: typer.echo(line, err=True),
+        )
     parity, tau = ParityReport.of(bundle), AccuracyReport.of(bundle).logit_adjustment
     if json:
         print_json(

@@ -4,7 +4,6 @@ from edge_fgir.evaluation.accuracy import (
     confused_pairs,
     confusion,
     drop_interval,
-    evaluation,
     expected_calibration_error,
     macro,
     macro_f1,
@@ -13,22 +12,40 @@ from edge_fgir.evaluation.accuracy import (
     wilson_interval,
     worst_decile,
 )
-from edge_fgir.evaluation.answers import answers_of
+from edge_fgir.evaluation.bundles import BundlePredictor
+from edge_fgir.evaluation.evaluate import (
+    Answers,
+    Predictor,
+    answers,
+    check_classes,
+    class_difference,
+    evaluate,
+    top1,
+)
+from edge_fgir.evaluation.metric import Metric, SingleLabel
 from edge_fgir.evaluation.shots import GROUPS, Shots, known_counts
 
 __all__ = [
     "GROUPS",
+    "Answers",
+    "BundlePredictor",
+    "Metric",
+    "Predictor",
     "Shots",
-    "answers_of",
+    "SingleLabel",
+    "answers",
+    "check_classes",
+    "class_difference",
     "confused_pairs",
     "confusion",
     "drop_interval",
-    "evaluation",
+    "evaluate",
     "expected_calibration_error",
     "known_counts",
     "macro",
     "macro_f1",
     "per_class",
+    "top1",
     "top_k",
     "wilson_interval",
     "worst_decile",

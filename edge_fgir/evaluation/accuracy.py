@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_fgir.evaluation.shots import Shots
-
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 
 _ECE_BINS = 15
 _Z95 = 1.96
-_PAIRS, _EXAMPLES = 10, 3
+_EXAMPLES = 3
 
 
 def top_k(probabilities: Floats, labels: Labels, k: int) -> float:
@@ -157,33 +155,3 @@ def confused_pairs(
         }
         for a, b in found[:limit]
     ]
-
-
-def evaluation(
-    probabilities: Floats, labels: Labels, classes: Sequence[str], shots: Shots | None = None
-) -> dict[str, Any]:
-    """Return the body of an ``evaluation`` result; by shot group too, where these are known."""
-    by_class = per_class(probabilities, labels)
-    images = np.bincount(labels, minlength=len(classes)).tolist()
-    top1 = top_k(probabilities, labels, 1)
-    learned: list[dict[str, Any]] = [{} for _ in classes]
-    if shots is not None:
-        known = zip(shots.train_counts, shots.groups, strict=True)
-        learned = [{"train_images": count, "group": group} for count, group in known]
-    return {
-        "top1": top1,
-        "top1_interval": list(wilson_interval(top1, len(labels))),
-        "top5": top_k(probabilities, labels, 5),
-        "macro": macro(probabilities, labels),
-        "macro_f1": macro_f1(probabilities, labels),
-        "worst_decile": worst_decile(probabilities, labels),
-        **({} if shots is None else {"shots": shots.accuracy(by_class, images)}),
-        "ece": expected_calibration_error(probabilities, labels),
-        "images": len(labels),
-        "classes": [
-            {"name": name, "images": images[i], "top1": by_class[i], **learned[i]}
-            for i, name in enumerate(classes)
-        ],
-        "confusion": confusion(probabilities, labels),
-        "confused_pairs": confused_pairs(probabilities, labels, classes, _PAIRS),
-    }

@@ -15,7 +15,7 @@ from torch import nn
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.data import DataSet, draw_by_class, typical_images
-from edge_fgir.evaluation import Shots, evaluation
+from edge_fgir.evaluation import Shots, SingleLabel
 from edge_fgir.exporting.backends import Backend, make_backend
 from edge_fgir.exporting.calibration import (
     Validation,
@@ -43,9 +43,9 @@ from edge_fgir.models import as_wrapper, count_params
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
-from edge_fgir.models.reduction import KeepRate, ReductionName
-from edge_fgir.models.trained import LABELS, TrainedModel, class_difference, load_at, read_labels
+from edge_fgir.models.setting import Setting
 from edge_fgir.results import AccuracyReport, BundleReport, Stage
+from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.runtime import Bundle, Pixels
 from edge_fgir.runtime.manifest import Precision
 from edge_fgir.runtime.signature import SigningKey
@@ -74,9 +74,7 @@ def export(
     out: Path,
     *,
     precision: str = "auto",
-    image_size: int | None = None,
-    keep_rate: KeepRate | None = None,
-    method: ReductionName | None = None,
+    setting: Setting | None = None,
     fixed_samples: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     as_zip: bool = False,
@@ -91,10 +89,9 @@ def export(
         data: The run's data set: calibration images come from train, all choices from val.
         out: Bundle to write.
         precision: One the target offers; ``auto``: INT8 where it keeps the gates and is faster.
-        image_size: Side of the input, pixels; None: the run's own. BatchNorm statistics are
-            measured again for another one.
-        keep_rate: Share of the tokens that a stage keeps; None: the run's own.
-        method: Token reduction method; None: the run's own.
+        setting: Input size, keep rate and token reduction method; None: as the run was
+            trained.
+            BatchNorm statistics are measured again for another one.
         fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.
         logit_adjustment: tau of the post-hoc logit adjustment, folded into the classifier; torch is
             adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
@@ -108,14 +105,9 @@ def export(
     """
     check_precision(target, precision)
     check_out(out, as_zip=as_zip)
-    _check_same_data(run, data)
-    trained, model = load_at(
-        run,
-        partial(typical_images, data),
-        image_size=image_size,
-        keep_rate=keep_rate,
-        method=method,
-    )
+    opened = Run.open(run).at(setting)
+    opened.check_classes(data)
+    trained, model = opened.description, opened.load(partial(typical_images, data))
     _check_fixed_shapes(model, fixed_samples)
     _check_weights(model, run)
     validation = Validation.of(data, trained.preprocess)
@@ -170,10 +162,10 @@ def export(
 
     calibration = fit_calibration(made.logits, validation.labels, quantized_on)
     head = Head(made.correction, calibration.temperature)
-    labels = read_labels(run)
+    labels = opened.labels
     probabilities = softmax(made.logits / calibration.temperature, axis=1)
-    metrics = evaluation(probabilities, validation.labels, labels, Shots(counts))
-    reports.append(AccuracyReport(split="val", logit_adjustment=tau, **metrics))
+    figures = SingleLabel().figures(probabilities, validation.labels, labels, Shots(counts))
+    reports.append(AccuracyReport(**dict(figures), split="val", logit_adjustment=tau))
     contents = {
         **made.backend.files(head, _model_api_metadata(trained, labels)),
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
@@ -270,22 +262,6 @@ def _check_fixed_shapes(model: nn.Module, fixed_samples: bool) -> None:
             "token reduction ats keeps what a picture needs, and a graph has one shape",
             "another method, such as evit",
             "or add --fixed-samples: the most tokens are computed for every picture",
-        )
-
-
-def _check_same_data(run: Path, data: DataSet) -> None:
-    known, trained = read_labels(run), TrainedModel.read(run)
-    if len(known) != trained.num_classes:
-        raise InputError(
-            f"{run}/{LABELS} has {len(known)} labels",
-            f"{trained.num_classes}, one a class of the model",
-            "copy the run again, or train again",
-        )
-    if known != data.classes:
-        raise InputError(
-            f"run {run} knows other classes than data {data.name}",
-            f"the data it was trained on ({trained.data.name})",
-            f"{class_difference(known, data.classes)}; name that data with --data",
         )
 
 

@@ -14,7 +14,7 @@ from edge_fgir.exporting.graph import Head, is_transformer, to_onnx
 from edge_fgir.exporting.target import NncfScheme, Target
 from edge_fgir.exporting.writer import check_out, describe, seal
 from edge_fgir.models.folding import folded
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle, Calibration, Pixels
 from edge_fgir.runtime.manifest import MANIFEST, Precision
 

@@ -21,7 +21,7 @@ from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
 from edge_fgir.exporting.target import Target
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import (
     Bundle,
     Classifier,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -39,18 +39,36 @@ def on_gpu(model: nn.Module) -> nn.Module:
     return model.to(device).to(memory_format=torch.channels_last)
 
 
+def device_name(device: torch.device) -> str:
+    """Return a device's name for people: ``CPU``, or that of the graphics card."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+
+
 @torch.inference_mode()
 def logits_of(
-    model: nn.Module, images: Pixels, normalization: Normalization, title: str
+    model: nn.Module,
+    images: Pixels,
+    normalization: Normalization,
+    title: str,
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Return logits (N, K) of (N, S, S, 3) ``uint8`` pictures, in evaluation mode and float32."""
+    """Return logits (N, K) of (N, S, S, 3) ``uint8`` pictures, in evaluation mode and float32.
+
+    Args:
+        model: The network, where it is to compute.
+        images: Prepared pictures.
+        normalization: What the network expects.
+        title: Of the progress.
+        forward: Computes the logits of a batch instead of the network's own forward.
+    """
+    forward = forward or model
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     logits = []
     with progress(title, len(images)) as meter:
         for batch in normalized_batches(images, normalization, device):
-            logits.append(model(batch).float().cpu())
+            logits.append(forward(batch).float().cpu())
             meter.advance(len(batch))
     model.train(training)
     result: npt.NDArray[np.float32] = torch.cat(logits).numpy()

@@ -2,7 +2,7 @@
 
 from edge_fgir.profiling.candidates import described
 from edge_fgir.profiling.device_ref import DeviceRef
-from edge_fgir.profiling.pipeline import REPORT, RESULT, Request, profile, weights_hash
+from edge_fgir.profiling.pipeline import REPORT, RESULT, Request, profile
 from edge_fgir.profiling.plan import Option, Plan
 from edge_fgir.results import Budget
 
@@ -16,5 +16,4 @@ __all__ = [
     "Request",
     "described",
     "profile",
-    "weights_hash",
 ]

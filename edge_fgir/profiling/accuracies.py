@@ -10,10 +10,9 @@ from edge_fgir._files import sha256, write_json
 from edge_fgir._progress import progress
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.evaluation import top_k, wilson_interval
-from edge_fgir.models.inference import logits_of, on_gpu
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel, load_at, weights_file
 from edge_fgir.results import TopOne
+from edge_fgir.runs import Run, RunPredictor
 from edge_fgir.runtime import Pixels, Preprocess
 
 FILE = "accuracies.json"
@@ -30,13 +29,13 @@ class Accuracies:
     """
 
     def __init__(self, run: Path, data: DataSet, folder: Path) -> None:
-        self._run, self._data = run, data
+        self._run, self._data = Run.open(run), data
         self._file = folder / FILE
         self._known: dict[str, float] = (
             json.loads(self._file.read_text()) if self._file.exists() else {}
         )
-        described = TrainedModel.read(run).model_dump_json()
-        self._seal = f"{sha256(weights_file(run).read_bytes())} {described} {data.info.hash}"
+        described = self._run.description.model_dump_json()
+        self._seal = f"{self._run.weights_hash} {described} {data.info.hash}"
         self._labels = labels_of(data.split("val"))
         self._read: dict[Preprocess, tuple[Pixels, Pixels]] = {}
 
@@ -59,16 +58,10 @@ class Accuracies:
         return [top_one(top1, self.images) for top1 in found]
 
     def _measure(self, setting: Setting) -> float:
-        trained, model = load_at(
-            self._run,
-            lambda preprocess: self._pictures(preprocess)[0],
-            image_size=setting.image_size,
-            keep_rate=setting.keep_rate,
-            method=setting.method,
-        )
-        images = self._pictures(trained.preprocess)[1]
-        logits = logits_of(on_gpu(model), images, trained.normalization, "torch")
-        return top_k(logits, self._labels, 1)
+        run = self._run.at(setting)
+        predictor = RunPredictor(run, run.load(lambda preprocess: self._pictures(preprocess)[0]))
+        images = self._pictures(predictor.preprocess)[1]
+        return top_k(predictor.probabilities(images, "torch"), self._labels, 1)
 
     def _pictures(self, preprocess: Preprocess) -> tuple[Pixels, Pixels]:
         """Return training and validation pictures of a size."""

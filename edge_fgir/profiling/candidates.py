@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.latency_model import Prediction
 from edge_fgir.profiling.latency_models import Predictor

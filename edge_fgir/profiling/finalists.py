@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_fgir._errors import GateError, InputError
 from edge_fgir.benchmarking import DeviceHandle, Protocol
 from edge_fgir.data import DataSet, labels_of, prepared_images
-from edge_fgir.evaluation import answers_of, top_k
+from edge_fgir.evaluation import BundlePredictor, top1
 from edge_fgir.exporting import Target, export
 from edge_fgir.profiling.accuracies import top_one
 from edge_fgir.profiling.candidates import Candidate, Candidates, Variant, described
@@ -142,20 +142,18 @@ class FinalistBuilder:
             self.data,
             out,
             precision="auto" if everything_fits else variants[0].precision,
-            image_size=setting.image_size,
-            keep_rate=setting.keep_rate,
-            method=setting.method,
+            setting=setting,
         )
         latency = self.device.bench(bundle, seconds=self.protocol.seconds, protocol=self.protocol)
         frame = latency.scopes.frame_to_decision
         variant = Variant(setting, bundle.manifest.precision)
         candidates.learn(variant, frame.p50_ms)
-        top1 = float(bundle.report("parity")["stages"][-1]["top1"])
+        accuracy = float(bundle.report("parity")["stages"][-1]["top1"])
         joules = latency.energy.joules_per_frame
         return Finalist(
             candidates=candidates,
             variant=variant,
-            accuracy=top_one(top1, candidates.accuracies.images),
+            accuracy=top_one(accuracy, candidates.accuracies.images),
             cost=Cost(
                 latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
                 memory_mb=latency.peak_memory_mb,
@@ -175,5 +173,4 @@ def held_out_accuracy(finalist: Finalist, data: DataSet) -> HeldOut | None:
     bundle = Bundle(finalist.bundle)
     device = find_runtime(bundle.manifest.runtime).gate_device
     with Classifier(bundle, open_engine(bundle, device)) as model:
-        answers = answers_of(model, prepared_images(data, samples, bundle.preprocess))
-    return HeldOut(top1=top_k(answers, labels_of(samples), 1), images=len(samples))
+        return HeldOut(top1=top1(BundlePredictor(model), data, "test"), images=len(samples))

@@ -20,7 +20,7 @@ from edge_fgir.benchmarking import PROBES, DeviceHandle, Identity, Protocol, Tim
 from edge_fgir.exporting import Target
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling.features import Knots, Tile
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probe_bundles import build_probes
@@ -244,12 +244,7 @@ def _timings(
     precision: Precision,
     graphs: Path,
 ) -> list[Timing]:
-    models = [
-        probed.trained.at(
-            image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method
-        )
-        for setting in settings
-    ]
+    models = [probed.trained.at(setting) for setting in settings]
     timings: list[Timing] = []
     with tempfile.TemporaryDirectory() as name:
         bundles = build_probes(models, probed.target, precision, graphs, Path(name))

@@ -13,7 +13,6 @@ from edge_fgir._files import sha256
 from edge_fgir.benchmarking import PROBES, DeviceHandle, Protocol, environment
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
-from edge_fgir.models.trained import TrainedModel, class_difference, read_labels, weights_file
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.candidates import Candidate, Candidates, described
 from edge_fgir.profiling.device_ref import DeviceRef
@@ -32,13 +31,12 @@ from edge_fgir.profiling.result import Profiled, cost_steps, points_of, profiled
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.reporting import write_report
 from edge_fgir.results import Budget, Profile
+from edge_fgir.runs import Run
 from edge_fgir.runtime import find_runtime
 from edge_fgir.runtime.manifest import Precision
 
 RESULT, REPORT = ".profile.json", ".html"
 """Behind the plan's name without its ending."""
-FOLDER = "profile"
-"""Inside a run's folder: what was measured of it, for the next time."""
 
 FINALISTS = Protocol(seconds=5.0)
 """How finalists are measured."""
@@ -121,7 +119,7 @@ def profile(request: Request, out: Path, tell: Tell = _silent, tell_device: Tell
         test = held_out_accuracy(chosen, request.data)
     plan = Plan(
         run=chosen.candidates.title,
-        weights=weights_hash(chosen.candidates.run),
+        weights=Run(chosen.candidates.run).weights_hash,
         target=request.target.name,
         device=ref.name,
         budget=budget,
@@ -153,39 +151,26 @@ def profile(request: Request, out: Path, tell: Tell = _silent, tell_device: Tell
     return plan
 
 
-def weights_hash(run: Path) -> str:
-    """Return the SHA-256 of the weights that are evaluated and exported."""
-    return sha256(weights_file(run).read_bytes())
-
-
 def _titles(runs: Sequence[Path]) -> list[str]:
     """Return the recipes' names; folders where these are the same."""
-    names = [TrainedModel.read(run).name for run in runs]
+    names = [Run.open(run).description.name for run in runs]
     return names if len(set(names)) == len(names) else [str(run) for run in runs]
 
 
 def _check_runs(request: Request) -> None:
     """Refuse runs that cannot be profiled, before a device is reached."""
-    for run in request.runs:
-        _check_run(request, run, TrainedModel.read(run))
-
-
-def _check_run(request: Request, run: Path, trained: TrainedModel) -> None:
-    if trained.network.attention_maps:
-        raise InputError(f"{run} is a CAL teacher", "a student: teachers are not deployed")
-    labels = read_labels(run)
-    if labels != request.data.classes:
-        raise InputError(
-            f"run {run} knows other classes than data {request.data.name}",
-            f"the data it was trained on ({trained.data.name})",
-            class_difference(labels, request.data.classes),
-        )
+    for path in request.runs:
+        run = Run.open(path)
+        if run.description.network.attention_maps:
+            raise InputError(f"{path} is a CAL teacher", "a student: teachers are not deployed")
+        run.check_classes(request.data)
 
 
 def _profiled(
     request: Request, device: DeviceHandle | None, run: Path, title: str, tell: Tell
 ) -> Profiled:
-    trained, target, folder = TrainedModel.read(run), request.target, run / FOLDER
+    opened, target = Run.open(run), request.target
+    trained, folder = opened.description, opened.profile
     precisions = request.precisions or tuple(
         dict.fromkeys(p for p in ("int8", target.float_precision) if p in target.precisions)
     )

@@ -14,7 +14,7 @@ from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
 from edge_fgir.exporting import Target
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.manifest import Precision
 

@@ -8,7 +8,7 @@ from itertools import product
 from edge_fgir._errors import InputError
 from edge_fgir.models.reduction import METHODS, Reduction
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 
 RATES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 """Keep rates that a stage may have."""
@@ -79,7 +79,7 @@ class SearchSpace:
 
 def _check(trained: TrainedModel, size: int) -> None:
     """Raise InputError if the model does not take pictures of a size."""
-    trained.at(image_size=size).build(meta=True)
+    trained.at(Setting(size)).build(meta=True)
 
 
 def _sizes(trained: TrainedModel) -> set[int]:

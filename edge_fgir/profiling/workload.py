@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge_fgir.models import as_wrapper, count_params, summarize
 from edge_fgir.models.reduction import ReductionStage, TokenSchedule
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -87,22 +87,19 @@ class Workload:
 
     def rates_of(self, setting: Setting) -> tuple[float, ...]:
         """Return the keep rate of each stage."""
-        trained = self._trained.at(keep_rate=setting.keep_rate, method=setting.method)
+        trained = self._trained.at(setting._replace(image_size=self._trained.preprocess.size))
         reduction = trained.network.reduction
         return reduction.rates if reduction is not None else ()
 
     def _schedule(self, setting: Setting) -> TokenSchedule | None:
-        trained = self._trained.at(
-            image_size=setting.image_size, keep_rate=setting.keep_rate, method=setting.method
-        )
-        reduction = trained.network.reduction
+        reduction = self._trained.at(setting).network.reduction
         if reduction is None:
             return None
         return self._network.token_schedule(setting.image_size, reduction)
 
     def _unreduced(self, side: int) -> Work:
         if side not in self._known:
-            model = self._trained.at(image_size=side).build(meta=True)
+            model = self._trained.at(Setting(side)).build(meta=True)
             blocks = summarize(model, self._trained.name, side, self._trained.num_classes).blocks
             self._known[side] = Work(
                 pixels=side**2,

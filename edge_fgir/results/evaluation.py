@@ -129,32 +129,40 @@ class Metrics(Record):
         return self
 
 
-class Evaluation(Metrics, Subject, Result):
-    """An ``evaluation`` result.
-
-    It is made of a subject, metrics and the rest::
-
-        Evaluation(**dict(subject), **dict(metrics), model_bytes=size, split="test",
-                   data=data.info, environment=environment())
+class EvaluatedModel(Subject):
+    """A subject whose accuracy is measured.
 
     Attributes:
         model_bytes: Size of the model's files.
-        split: Which images were answered.
-        data: The data set.
         cal_teacher: The run is a CAL teacher, which also has a full inference.
         reduction: Token reduction that a run was evaluated with.
         logit_adjustment: tau of the logit adjustment; None: none.
+    """
+
+    model_bytes: int
+    cal_teacher: bool = False
+    reduction: dict[str, JsonValue] | None = None
+    logit_adjustment: FiniteFloat | None = None
+
+
+class Evaluation(Metrics, EvaluatedModel, Result):
+    """An ``evaluation`` result.
+
+    It is made of a model, metrics and the rest::
+
+        Evaluation(**dict(model), **dict(metrics), split="test", data=data.info,
+                   environment=environment())
+
+    Attributes:
+        split: Which images were answered.
+        data: The data set.
         pictures: Those that the confused pairs speak of.
     """
 
     kind: ClassVar[str] = "evaluation"
 
-    model_bytes: int
     split: str
     data: DataInfo
-    cal_teacher: bool = False
-    reduction: dict[str, JsonValue] | None = None
-    logit_adjustment: FiniteFloat | None = None
     pictures: tuple[SplitPicture, ...] = ()
 
     @property

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import traceback
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, write_atomic, write_json
-from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
-from edge_fgir.evaluation import evaluation
+from edge_fgir.data import DataSet, open_data
+from edge_fgir.evaluation import evaluate
 from edge_fgir.models import summarize
-from edge_fgir.models.inference import logits_of, on_gpu
-from edge_fgir.models.trained import load_at
+from edge_fgir.runs import Run
 from edge_fgir.sweeping.cells import Cell
 from edge_fgir.training import train
 
@@ -25,7 +21,7 @@ RESULT = "result.json"
 ERROR = "error.txt"
 """In a failed cell's run folder: the traceback."""
 
-_ACCURACIES = ("top1", "top5", "macro", "ece", "images")
+_ACCURACIES = {"top1", "top5", "macro", "ece", "images"}
 
 
 @dataclass(frozen=True)
@@ -102,18 +98,16 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
 
 
 def _evaluated(run: Path, data: DataSet, cell: Cell) -> dict[str, Any]:
-    trained, model = load_at(run, partial(typical_images, data))
-    samples = data.split(cell.split)
-    images = prepared_images(data, samples, trained.preprocess)
-    logits = logits_of(on_gpu(model), images, trained.normalization, f"{cell.split} images")
-    probabilities = torch.from_numpy(logits).softmax(1).numpy()
-    found = evaluation(probabilities, labels_of(samples), data.classes)
-    size, classes = trained.preprocess.size, trained.num_classes
-    counted = summarize(trained.build(meta=True), trained.network.name, size, classes)
+    opened = Run.open(run)
+    evaluation = evaluate(opened.predictor(data), data, cell.split)
+    described, size = opened.description, opened.description.preprocess.size
+    counted = summarize(
+        described.build(meta=True), described.network.name, size, described.num_classes
+    )
     return {
-        **{key: found[key] for key in _ACCURACIES},
+        **evaluation.model_dump(mode="json", include=_ACCURACIES),
         "params": counted.params,
         "gmacs": counted.gmacs,
-        "architecture": trained.network.name,
+        "architecture": described.network.name,
         "image_size": size,
     }

@@ -16,11 +16,10 @@ from pydantic import JsonValue
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import BUILT_IN, Split, open_data
-from edge_fgir.models.trained import weights_file
+from edge_fgir.runs import DataSection, Run
 from edge_fgir.runtime.manifest import DataInfo
 from edge_fgir.sweeping.sweep import Changes, Sweep
 from edge_fgir.training import Recipe, read_recipe
-from edge_fgir.training.recipe import DataSection
 from edge_fgir.training.teachers import train_fingerprint
 
 CELLS = "cells"
@@ -166,7 +165,7 @@ def _weights(recipe: Recipe) -> list[Path]:
     Raises:
         InputError: The teacher has not been trained.
     """
-    teacher = [] if recipe.teacher is None else [weights_file(Path(recipe.teacher.run))]
+    teacher = [] if recipe.teacher is None else [Run(Path(recipe.teacher.run)).weights]
     start = Path(recipe.model.weights)
     return [*teacher, *([start] if start.is_file() else [])]
 

@@ -14,7 +14,7 @@ from edge_fgir._files import sha256, write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.folding import folded
-from edge_fgir.models.trained import TrainedModel, load_trained
+from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.sweeping.cell_run import reason_of
 
 LATENCIES = "latency.json"
@@ -46,7 +46,7 @@ class Stopwatch:
         Networks that are measured now take turns, so that what else the machine does hits all
         alike. Where one cannot be measured ``ms`` is None, and ``ms_note`` says why.
         """
-        networks = [_facts(TrainedModel.read(run)) for run in runs]
+        networks = [_facts(Run.open(run).description) for run in runs]
         keys = [sha256(json.dumps(n, sort_keys=True).encode())[:_DIGITS] for n in networks]
         new = {
             key: (run, network)
@@ -98,7 +98,8 @@ def _inference(run: Path) -> Callable[[], object]:
         from edge_fgir.exporting.target import read_target
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export", "milliseconds") from error
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     if as_wrapper(model).adaptive:
         raise InputError("token reduction ats takes a time that depends on the picture")
     target = read_target("openvino")

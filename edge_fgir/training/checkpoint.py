@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic, write_json
+from edge_fgir._run_files import RunFiles
 from edge_fgir.models.ila import learned_state
-from edge_fgir.training.recipe import RESUMABLE, Recipe
+from edge_fgir.runs import RESUMABLE, Recipe
 
-STATE = "state.safetensors"
-POSITION = "state.json"
 _NAMED = 3
 """Changed keys that a message names."""
 
@@ -51,7 +50,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def save_state(
-    run: Path,
+    run: RunFiles,
     position: Position,
     parts: dict[str, dict[str, Tensor]],
     optimizer: torch.optim.Optimizer,
@@ -72,12 +71,12 @@ def save_state(
             tensors[f"optimizer/{number}/{key}"] = torch.as_tensor(value)
     metadata = {"position": json.dumps(asdict(position)), "recipe": recipe}
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    write_atomic(run / STATE, save(own, metadata))
-    write_json(run / POSITION, asdict(position))
+    write_atomic(run.state, save(own, metadata))
+    write_json(run.position, asdict(position))
 
 
 def check_recipe(
-    run: Path, recipe: Recipe, before: str, may_change: frozenset[str] = frozenset()
+    run: RunFiles, recipe: Recipe, before: str, may_change: frozenset[str] = frozenset()
 ) -> None:
     """Raise InputError if ``run``, started by the recipe ``before``, is not what ``recipe`` asks.
 
@@ -90,14 +89,17 @@ def check_recipe(
     changed = [key for key in recipe.changes(before) if key not in may_change]
     if changed:
         raise InputError(
-            f"{run} was started with another recipe ({', '.join(changed[:_NAMED])})",
-            f"the recipe in {run / 'config.yaml'}",
+            f"{run.path} was started with another recipe ({', '.join(changed[:_NAMED])})",
+            f"the recipe in {run.config}",
             "use the same recipe and --set, or another --out",
         )
 
 
 def load_state(
-    run: Path, parts: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, recipe: Recipe
+    run: RunFiles,
+    parts: dict[str, dict[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
 ) -> tuple[Position, dict[str, dict[str, Tensor]]]:
     """Read what :func:`save_state` wrote and set the optimiser.
 
@@ -107,7 +109,7 @@ def load_state(
     Raises:
         InputError: The state is damaged or belongs to another recipe.
     """
-    path = run / STATE
+    path = run.state
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

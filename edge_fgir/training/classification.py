@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edge_fgir.training.recipe import Classification, LossSection
+from edge_fgir.runs import Classification, LossSection
 
 
 class Criterion(Protocol):

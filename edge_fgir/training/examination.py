@@ -12,7 +12,7 @@ from edge_fgir.evaluation import accuracy
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.training.elastic import settings_of
 from edge_fgir.training.processes import Processes
 
@@ -32,9 +32,7 @@ class Examination:
         self._labels = labels_of(samples)
         own = trained.preprocess.size
         self._settings = settings_of(trained.elastic_sizes, trained.elastic_keep_rates, own)
-        self._described = [
-            trained.at(image_size=one.image_size, keep_rate=one.keep_rate) for one in self._settings
-        ]
+        self._described = [trained.at(setting) for setting in self._settings]
         self._images = [
             prepared_images(data, samples, described.preprocess) for described in self._described
         ]

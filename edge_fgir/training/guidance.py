@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir.models import as_wrapper
+from edge_fgir.runs import TeacherSection, View
 from edge_fgir.training.precision import autocast
-from edge_fgir.training.recipe import TeacherSection, View
 from edge_fgir.training.views import Sight, draw_sight, make_views
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from edge_fgir._files import write_atomic
-
-METRICS = "metrics.jsonl"
+from edge_fgir._run_files import RunFiles
 
 
 class Log:
@@ -21,8 +19,8 @@ class Log:
         run: The run folder.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._run, self._path = run, run / METRICS
+    def __init__(self, run: RunFiles) -> None:
+        self._run, self._path = run, run.metrics
         self._writer: SummaryWriter | None = None
 
     def forget_after(self, step: int) -> None:
@@ -37,7 +35,7 @@ class Log:
             file.write(json.dumps(values) + "\n")
         step = int(values["step"])
         if self._writer is None:
-            self._writer = SummaryWriter(str(self._run), purge_step=step)
+            self._writer = SummaryWriter(str(self._run.path), purge_step=step)
         for name in values.keys() - {"step", "epoch"}:
             tag = name.replace("_", "/") if name != "loss" else "train/loss"
             self._writer.add_scalar(tag, values[name], step)

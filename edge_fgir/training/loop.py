@@ -25,9 +25,8 @@ from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.ila import check_base, learned_state, load_learned
 from edge_fgir.models.inference import normalized
-from edge_fgir.models.trained import EMA, WEIGHTS, TrainedModel, check_side
+from edge_fgir.runs import Recipe, Run
 from edge_fgir.training.checkpoint import (
-    STATE,
     Position,
     check_recipe,
     load_state,
@@ -43,14 +42,9 @@ from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.pictures import save_views
 from edge_fgir.training.precision import autocast, resolve_precision
 from edge_fgir.training.processes import Processes, Step
-from edge_fgir.training.recipe import Recipe
 from edge_fgir.training.setup import describe, make_method, make_schedule
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
-
-CONFIG = "config.yaml"
-SUMMARY = "summary.json"
-VIEWS = "pictures/views.png"
 
 _VIEW_COLUMNS = 6
 _CACHED_SEED = 0
@@ -85,9 +79,10 @@ def train(
     Raises:
         InputError: ``out`` holds another run, or recipe, teacher and data do not go together.
     """
-    if (out / SUMMARY).exists() and resume:
-        check_recipe(out, recipe, (out / CONFIG).read_text())
-        summary: dict[str, Any] = json.loads((out / SUMMARY).read_text())
+    folder = Run(out)
+    if folder.summary.exists() and resume:
+        check_recipe(folder, recipe, folder.config.read_text())
+        summary: dict[str, Any] = json.loads(folder.summary.read_text())
         return summary
     if out.exists() and any(out.iterdir()) and not resume:
         raise InputError(
@@ -110,7 +105,7 @@ class Training:
     def __init__(
         self, recipe: Recipe, data: DataSet, out: Path, hooks: Sequence[Hook] = ()
     ) -> None:
-        self.recipe, self.data, self.out, self.hooks = recipe, data, out, hooks
+        self.recipe, self.data, self.folder, self.hooks = recipe, data, Run(out), hooks
         self.processes = Processes()
         self.device = self.processes.device
         self.schedule = make_schedule(recipe, data, self.processes)
@@ -120,8 +115,7 @@ class Training:
         self.trained = describe(recipe, data, self.teacher)
         if recipe.method == "cal":
             sides = recipe.data.view_size, recipe.eval.image_size
-            check_side(
-                self.trained,
+            self.trained.check_side(
                 sides[0],
                 f"data.view_size {sides[0]} for {recipe.model.name}",
                 f"its eval.image_size {sides[1]}",
@@ -139,7 +133,7 @@ class Training:
         self.scheduler = make_scheduler(self.optimizer, recipe.optimizer, recipe.epochs, steps)
         self.position = Position(0, total, 0, 0, 0.0, 0.0)
         self.waited = 0.0
-        self.log = Log(out)
+        self.log = Log(self.folder)
         # Students that share a teacher's answers share the draws of the augmentation as well.
         seed = _CACHED_SEED if self.schedule.variants else recipe.seed
         self.images = recipe.data.augmented(data, data.split("train"), seed)
@@ -157,12 +151,12 @@ class Training:
         """Train to the end and return the summary."""
         recipe = self.recipe
         examination = Examination(self.trained, self.data, self.processes)
-        if (self.out / STATE).exists():
+        if self.folder.state.exists():
             self._resume()
         self.processes.wait()
         if self.processes.first:
-            write_atomic(self.out / CONFIG, recipe.dump())
-            self.trained.save(self.out, self.data.classes)
+            write_atomic(self.folder.config, recipe.dump())
+            self.folder.write(self.trained, self.data.classes)
         for hook in self.hooks:
             hook.on_start(self)
         batches = train_batches(
@@ -281,7 +275,7 @@ class Training:
             images = batch.images[:_VIEW_COLUMNS]
             guidance = self.guide.look(images, batch.indices[:_VIEW_COLUMNS])
         if guidance.views is not None:
-            save_views(self.out / VIEWS, images, guidance.views, self.trained.normalization)
+            save_views(self.folder.views, images, guidance.views, self.trained.normalization)
 
     def _validate(self, examination: Examination, epoch: int) -> dict[str, float]:
         model = self.ema.module if self.ema is not None else self.model
@@ -303,10 +297,10 @@ class Training:
         if self.processes.first:
             try:
                 save_state(
-                    self.out, self.position, self._parts(), self.optimizer, self.recipe.dump()
+                    self.folder, self.position, self._parts(), self.optimizer, self.recipe.dump()
                 )
             except OSError as error:
-                kept = "; the one before it is kept" if (self.out / STATE).exists() else ""
+                kept = "; the one before it is kept" if self.folder.state.exists() else ""
                 raise EdgeFgirError(
                     f"{self.recipe.name}: the state of step {self.position.step} could not be "
                     f"written ({error.filename}: {error.strerror}){kept}; make room, then run "
@@ -328,12 +322,12 @@ class Training:
         """Say what to do about lost numbers."""
         rate = self.recipe.optimizer.lr / _LOWER
         half = "" if self.precision == "fp32" else " or --set precision=fp32"
-        saved = "the last good state is kept: " if (self.out / STATE).exists() else ""
+        saved = "the last good state is kept: " if self.folder.state.exists() else ""
         return f"{saved}run again with --resume and --set optimizer.lr={rate:.2g}{half}"
 
     def _resume(self) -> None:
-        self.position, parts = load_state(self.out, self._parts(), self.optimizer, self.recipe)
-        before = TrainedModel.read(self.out)
+        self.position, parts = load_state(self.folder, self._parts(), self.optimizer, self.recipe)
+        before = Run.open(self.folder.path).description
         if before.base is not None:
             check_base(self.trained.base, before.base, before.name)
         load_learned(self.model, parts["model"])
@@ -345,7 +339,7 @@ class Training:
         self.scheduler.step_update(self.position.step)
         if self.processes.first:
             self.log.forget_after(self.position.step)
-            for draft in self.out.glob(f".{STATE}.*"):
+            for draft in self.folder.path.glob(f".{self.folder.state.name}.*"):
                 draft.unlink()  # of a run that was killed while it saved
 
     def _log(self, values: dict[str, float]) -> None:
@@ -371,11 +365,11 @@ class Training:
         if isinstance(self.guide, CachedTeacher):
             body["teacher_cache"] = self.guide.cache.described()
         if self.processes.first:
-            save_weights(self.out / WEIGHTS, self.model)
+            save_weights(self.folder.last_weights, self.model)
             if self.ema is not None:
-                save_weights(self.out / EMA, self.ema.module)
+                save_weights(self.folder.averaged_weights, self.ema.module)
             body["history"] = self.log.lines()
-            write_result(self.out / SUMMARY, "training", body)
+            write_result(self.folder.summary, "training", body)
         self.log.close()
         self.processes.wait()
         for hook in self.hooks:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_fgir.models import CAL
+from edge_fgir.runs import LossSection, View
 from edge_fgir.training.classification import make_criterion
 from edge_fgir.training.guidance import Guide
 from edge_fgir.training.losses import FeatureCentres, distillation
-from edge_fgir.training.recipe import LossSection, View
 from edge_fgir.training.views import draw_sight, make_views
 
 

@@ -9,7 +9,7 @@ from timm.scheduler import CosineLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
 
-from edge_fgir.training.recipe import OptimizerSection
+from edge_fgir.runs import OptimizerSection
 
 
 def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.Optimizer:

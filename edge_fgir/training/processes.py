@@ -14,9 +14,9 @@ from edge_fgir.models import as_wrapper
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.training.fake_quantization import FakeQuantMode
 from edge_fgir.training.losses import of_all_processes
 from edge_fgir.training.methods import Batch, Method
-from edge_fgir.training.quantization import Rounding
 from edge_fgir.training.whole_batch import WholeBatch
 
 
@@ -95,7 +95,7 @@ class Step(nn.Module):
             if distributed.is_initialized():
                 modes.enter_context(WholeBatch())
             if self._quantization_aware:
-                modes.enter_context(Rounding())
+                modes.enter_context(FakeQuantMode())
             loss = self.method.loss(self.model, batch)
         penalty = as_wrapper(self.model).take_penalty()
         return loss if penalty is None else loss + penalty

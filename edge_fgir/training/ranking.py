@@ -15,25 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
-from edge_fgir.data import DataSet, Sample, labels_of, prepared_images
+from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.loaders import TrainImages
-from edge_fgir.evaluation import accuracy
-from edge_fgir.models.inference import logits_of, normalized, on_gpu
-from edge_fgir.models.trained import (
-    TrainedModel,
-    class_difference,
-    load_trained,
-    read_labels,
-    weights_file,
-)
-from edge_fgir.training.loop import CONFIG
+from edge_fgir.evaluation import top1
+from edge_fgir.models.inference import normalized
+from edge_fgir.runs import Run, RunPredictor
 from edge_fgir.training.methods import to_student_size
-from edge_fgir.training.recipe import Recipe, read_recipe
 
 EPSILON = 1e-6
 """A second logit up to this makes no ratio: the sample is skipped."""
@@ -124,25 +115,18 @@ def rank_teachers(
     Raises:
         InputError: One of them is no finished run, or knows other classes than the data.
     """
-    plans = {run: _plan(run, data) for run in runs}
+    opened = [_opened(path, data) for path in dict.fromkeys(runs)]
     samples = _draw(data.split("train"), images)
-    found = [_measure(run, plan, data, samples) for run, plan in plans.items()]
-    return sorted(found, key=lambda one: (one.r12 is None, one.r12 or 0.0))
+    candidates = [_measure(run, data, samples) for run in opened]
+    return sorted(candidates, key=lambda candidate: (candidate.r12 is None, candidate.r12 or 0.0))
 
 
-def _plan(run: Path, data: DataSet) -> Recipe:
-    """Return the recipe of a run that can be measured on ``data``."""
-    known = read_labels(run)
-    if known != data.classes:
-        raise InputError(
-            f"{run} knows other classes than {data.name}",
-            "teachers trained on this data",
-            class_difference(known, data.classes),
-        )
-    weights_file(run)
-    if not (run / CONFIG).is_file():
-        raise InputError(f"{run} has no {CONFIG}", "the run folder as trained")
-    return read_recipe(str(run / CONFIG))
+def _opened(path: Path, data: DataSet) -> Run:
+    """Open a run and check, before anything is computed, that it can be measured on ``data``."""
+    run = Run.open(path)
+    run.check_classes(data)
+    _ = run.weights, run.recipe
+    return run
 
 
 def _draw(samples: Sequence[Sample], count: int | None) -> list[Sample]:
@@ -151,61 +135,44 @@ def _draw(samples: Sequence[Sample], count: int | None) -> list[Sample]:
     return [samples[place] for place in np.sort(order[:count]).tolist()]
 
 
-def _measure(run: Path, plan: Recipe, data: DataSet, samples: Sequence[Sample]) -> Candidate:
-    trained, model = load_trained(run)
-    model = on_gpu(model)
-    logits = training_logits(model, trained, plan, data, samples, title=f"{run} on train")
-    validation = data.split("val")
-    answers = logits_of(
-        model,
-        prepared_images(data, validation, trained.preprocess),
-        trained.normalization,
-        f"{run} on val",
-    )
+def _measure(run: Run, data: DataSet, samples: Sequence[Sample]) -> Candidate:
+    predictor = RunPredictor(run, run.load())
+    logits = training_logits(predictor, data, samples)
     r12, skipped = ratio_1_2(logits)
     return Candidate(
-        run=str(run),
-        name=trained.name,
-        architecture=trained.network.name,
-        method=plan.method,
+        run=str(run.path),
+        name=run.description.name,
+        architecture=run.description.network.name,
+        method=run.recipe.method,
         r12=r12,
         skipped=skipped,
-        tac=accuracy.top_k(answers, labels_of(validation), 1),
+        tac=top1(predictor, data, "val"),
         ssp=secondary_soft_probability_spread(logits),
         images=len(samples),
     )
 
 
 @torch.inference_mode()
-def training_logits(
-    model: nn.Module,
-    trained: TrainedModel,
-    plan: Recipe,
-    data: DataSet,
-    samples: Sequence[Sample],
-    *,
-    title: str,
-) -> Tensor:
-    """Return logits (N, K) of training pictures as ``model`` met them in its own training.
+def training_logits(predictor: RunPredictor, data: DataSet, samples: Sequence[Sample]) -> Tensor:
+    """Return logits (N, K) of training pictures as the model met them in its own training.
 
     One draw of the recipe's augmentation; the raw view alone. A CAL teacher sees the view size,
     any other network its input size.
 
     Args:
-        model: In evaluation mode.
-        trained: Its description.
-        plan: Its recipe.
+        predictor: The loaded run.
         data: Where the pictures come from.
         samples: Which of them.
-        title: Of the progress.
     """
-    pictures = plan.data.augmented(data, samples, seed=0)
+    model, described, recipe = predictor.network, predictor.run.description, predictor.run.recipe
+    pictures = recipe.data.augmented(data, samples, seed=0)
+    device = next(model.parameters()).device
     logits = []
-    with progress(title, len(samples)) as meter:
-        for pixels in _batches(pictures, plan.data.workers):
-            images = normalized(pixels.to(next(model.parameters()).device), trained.normalization)
-            if not trained.network.attention_maps:
-                images = to_student_size(images, trained.preprocess.size)
+    with progress(f"{predictor.run.path} on train", len(samples)) as meter:
+        for pixels in _batches(pictures, recipe.data.workers):
+            images = normalized(pixels.to(device), described.normalization)
+            if not described.network.attention_maps:
+                images = to_student_size(images, described.preprocess.size)
             logits.append(model(images).float().cpu())
             meter.advance(len(pixels))
     return torch.cat(logits)

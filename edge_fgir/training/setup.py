@@ -10,13 +10,12 @@ from edge_fgir._errors import InputError
 from edge_fgir.data import DataSet, labels_of
 from edge_fgir.data.loaders import Schedule
 from edge_fgir.models import CAL
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import Recipe, TrainedModel
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.elastic import Elastic, check_sizes
 from edge_fgir.training.guidance import Guide
 from edge_fgir.training.methods import TGDA, CALTraining, CrossEntropy, Method
 from edge_fgir.training.processes import Processes
-from edge_fgir.training.recipe import Recipe
 from edge_fgir.training.teachers import Teacher
 
 
@@ -50,7 +49,7 @@ def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedM
     """Return the description of the model that the training leaves behind."""
     normalization = Normalization(mean=recipe.data.mean, std=recipe.data.std)
     if teacher is not None:  # both see the same pixels
-        normalization = teacher.described.normalization
+        normalization = teacher.run.description.normalization
     return TrainedModel(
         name=recipe.name,
         network=recipe.model.trained,

@@ -27,8 +27,8 @@ from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, to_json, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
+from edge_fgir.runs import View
 from edge_fgir.training.guidance import Guidance, LiveTeacher
-from edge_fgir.training.recipe import View
 from edge_fgir.training.views import Sight, make_views
 
 FACTS = "cache.json"

@@ -16,19 +16,10 @@ from edge_fgir.data import DataSet, files_of
 from edge_fgir.data.loaders import TrainImages, all_images
 from edge_fgir.models import class_activation_maps
 from edge_fgir.models.inference import normalized
-from edge_fgir.models.trained import (
-    TrainedModel,
-    check_side,
-    class_difference,
-    load_trained,
-    read_labels,
-    weights_file,
-)
+from edge_fgir.runs import Recipe, Run, TeacherSection, View
 from edge_fgir.training.guidance import Guide, LiveTeacher
-from edge_fgir.training.recipe import Recipe, TeacherSection, View
 from edge_fgir.training.teacher_cache import CachedTeacher, CacheSource, TeacherCache
 
-_CACHES = "cache"
 _BATCH = 32
 
 
@@ -39,14 +30,14 @@ class Teacher:
     Attributes:
         section: The recipe's wishes.
         views: Views it is to make.
-        described: What it is.
+        run: Its run folder.
         device: Where it runs.
         precision: What it computes in.
     """
 
     section: TeacherSection
     views: tuple[View, ...]
-    described: TrainedModel
+    run: Run
     device: torch.device
     precision: str
 
@@ -61,26 +52,19 @@ class Teacher:
         """
         if recipe.teacher is None:
             return None
-        run = Path(recipe.teacher.run)
-        described = TrainedModel.read(run)
-        known, side = read_labels(run), recipe.data.view_size
-        if known != data.classes:
-            raise InputError(
-                f"teacher {run} knows other classes than {data.name}",
-                "a teacher trained on this data",
-                class_difference(known, data.classes),
-            )
+        run = Run.open(Path(recipe.teacher.run))
+        run.check_classes(data)
+        described, side = run.description, recipe.data.view_size
         own = described.preprocess.size
-        check_side(described, side, f"teacher {run} at data.view_size {side}", f"its own {own}")
+        described.check_side(side, f"teacher {run.path} at data.view_size {side}", f"its own {own}")
         views = recipe.views if recipe.method == "tgda" else ()
         if views and not described.network.attention_maps:
-            _check_maps(described, run)
-        return cls(recipe.teacher, views, described, device, precision)
+            _check_maps(run)
+        return cls(recipe.teacher, views, run, device, precision)
 
     def live(self) -> LiveTeacher:
         """Load the teacher to run in every step."""
-        _, model = load_trained(Path(self.section.run))
-        placed = model.to(self.device).to(memory_format=torch.channels_last)
+        placed = self.run.load().to(self.device).to(memory_format=torch.channels_last)
         return LiveTeacher(placed, self.section, self.views, self.precision)
 
     def guide(self, images: TrainImages, fingerprint: dict[str, Any], workers: int) -> Guide:
@@ -93,23 +77,24 @@ class Teacher:
         """
         if not self.section.cache_variants:
             return self.live()
+        normalization = self.run.description.normalization
         source = CacheSource(
             facts={**self._facts(), **fingerprint},
             pictures=lambda variant: all_images(images, variant, _BATCH, workers),
-            prepare=lambda pixels: normalized(pixels.to(self.device), self.described.normalization),
+            prepare=lambda pixels: normalized(pixels.to(self.device), normalization),
             teacher=_once(self.live),
             count=len(images),
         )
-        root = Path(self.section.cache_folder or Path(self.section.run) / _CACHES)
+        root = Path(self.section.cache_folder or self.run.caches)
         return CachedTeacher(TeacherCache(root, source), self.views, self.device)
 
     def _facts(self) -> dict[str, Any]:
-        run = Path(self.section.run)
+        described = self.run.description
         return {
-            "teacher": sha256(weights_file(run).read_bytes()),
-            "architecture": self.described.network.name,
-            "options": self.described.network.options,
-            "normalization": self.described.normalization.model_dump(mode="json"),
+            "teacher": self.run.weights_hash,
+            "architecture": described.network.name,
+            "options": described.network.options,
+            "normalization": described.normalization.model_dump(mode="json"),
             "mode": self.section.mode,
             "first_maps": self.section.first_maps,
             "views": list(self.views),
@@ -143,15 +128,16 @@ def _once(make: Callable[[], LiveTeacher]) -> Callable[[], LiveTeacher]:
     return get
 
 
-def _check_maps(described: TrainedModel, run: Path) -> None:
+def _check_maps(run: Run) -> None:
     """Raise InputError unless a plain teacher gives class activation maps; nothing is computed."""
+    described = run.description
     size = described.preprocess.size
     model = described.build(meta=True).eval()
     try:
         class_activation_maps(model, torch.zeros(1, 3, size, size, device="meta"))
     except InputError as error:
         raise InputError(
-            f"teacher {run} cannot make views: {error}",
+            f"teacher {run.path} cannot make views: {error}",
             "a CAL teacher for method tgda",
             "train one with method cal, or use method kd",
         ) from error

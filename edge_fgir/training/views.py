@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
-from edge_fgir.training.recipe import View
+from edge_fgir.runs import View
 
 CROP_THETA = (0.4, 0.6)
 """Range of the crop threshold as a share of the map's peak."""

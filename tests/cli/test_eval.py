@@ -120,7 +120,7 @@ def test_full_inference_of_a_cal_teacher(run_cli, teacher_run, photos, monkeypat
         answers.append(full_inference(model, images))
         return answers[-1]
 
-    monkeypatch.setattr("edge_fgir.models.full_inference", spy)
+    monkeypatch.setattr("edge_fgir.runs.predictor.full_inference", spy)
     done = run_cli("eval", teacher_run, "--data", photos, "--full", "--json")
     assert done.code == 0, done.err
     assert [len(logits) for logits in answers] == [32, 4]

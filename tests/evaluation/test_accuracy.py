@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge_fgir.evaluation import (
+    SingleLabel,
     confused_pairs,
     confusion,
-    evaluation,
     expected_calibration_error,
     macro,
     per_class,
@@ -18,6 +20,11 @@ from edge_fgir.evaluation import (
 )
 
 pytestmark = pytest.mark.unit
+
+
+def figures(*arguments: Any) -> dict[str, Any]:
+    return SingleLabel().figures(*arguments).model_dump(mode="json")
+
 
 # Six images of three classes; the third class has no image. Right: 0, 1, 3, 4.
 PROBABILITIES = np.array(
@@ -126,7 +133,7 @@ def test_full_confidence_is_in_the_last_bin():
 
 
 def test_evaluation_puts_it_all_together():
-    body = evaluation(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
+    body = figures(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
     assert body["top1"] == pytest.approx(100 * 4 / 6)
     assert body["top5"] == 100
     assert body["macro"] == pytest.approx(200 / 3)
@@ -146,7 +153,7 @@ def test_evaluation_puts_it_all_together():
 def test_an_evaluation_names_ten_pairs():
     # Each of 12 classes is once taken for the next.
     labels = np.arange(12)
-    body = evaluation(np.eye(12)[(labels + 1) % 12], labels, [str(i) for i in range(12)])
+    body = figures(np.eye(12)[(labels + 1) % 12], labels, [str(i) for i in range(12)])
     assert len(body["confused_pairs"]) == 10
 
 
@@ -239,7 +246,7 @@ def test_calibration_error_is_the_sum_over_bins(answer):
 
 @given(answers())
 def test_all_are_percent_and_top5_is_at_least_top1(answer):
-    body = evaluation(*answer, [str(i) for i in range(answer[0].shape[1])])
+    body = figures(*answer, [str(i) for i in range(answer[0].shape[1])])
     for name in ("top1", "top5", "macro", "ece"):
         assert 0 <= body[name] <= 100 + 1e-9
     assert body["top5"] >= body["top1"]

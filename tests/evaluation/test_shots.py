@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_fgir import InputError
-from edge_fgir.evaluation import GROUPS, Shots, evaluation, known_counts, macro_f1, worst_decile
+from edge_fgir.evaluation import GROUPS, Shots, SingleLabel, known_counts, macro_f1, worst_decile
 from edge_fgir.runtime import Bundle
 
 pytestmark = pytest.mark.unit
+
+
+def figures(*arguments: Any) -> dict[str, Any]:
+    return SingleLabel().figures(*arguments).model_dump(mode="json")
 
 
 def test_three_classes_are_many_medium_and_few():
@@ -21,7 +26,7 @@ def test_three_classes_are_many_medium_and_few():
     assert shots.groups == GROUPS
     labels = np.array([0] * 10 + [1] * 4 + [2] * 2)
     answers = np.array([0] * 9 + [1] + [1] * 3 + [0] + [0, 2])
-    body = evaluation(np.eye(3)[answers], labels, ("a", "b", "c"), shots)
+    body = figures(np.eye(3)[answers], labels, ("a", "b", "c"), shots)
     assert [group["group"] for group in body["shots"]] == list(GROUPS)
     assert [group["top1"] for group in body["shots"]] == [90, 75, 50]
     assert [group["images"] for group in body["shots"]] == [10, 4, 2]
@@ -62,9 +67,10 @@ def test_classes_without_images_are_left_out_and_counted():
 
 
 def test_without_training_counts_nothing_is_said():
-    body = evaluation(np.eye(2), np.array([0, 1]), ("a", "b"))
-    assert "shots" not in body
-    assert body["classes"][0] == {"name": "a", "images": 1, "top1": 100.0}
+    body = figures(np.eye(2), np.array([0, 1]), ("a", "b"))
+    assert body["shots"] == []
+    assert body["classes"][0]["name"] == "a"
+    assert body["classes"][0]["train_images"] is None
 
 
 ANSWERS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
@@ -75,9 +81,7 @@ def test_every_image_counts_once_in_whatever_order(answers, random):
     shots = Shots((500, 90, 60, 7, 3))
     shuffled = random.sample(answers, len(answers))
     first, again = (
-        evaluation(
-            np.eye(5)[[a for _, a in pairs]], np.array([b for b, _ in pairs]), "abcde", shots
-        )
+        figures(np.eye(5)[[a for _, a in pairs]], np.array([b for b, _ in pairs]), "abcde", shots)
         for pairs in (answers, shuffled)
     )
     assert first["images"] == len(answers) == sum(one["images"] for one in first["classes"])

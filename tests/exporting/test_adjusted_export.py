@@ -19,7 +19,7 @@ from edge_fgir.exporting.graph import run_onnx, to_onnx
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, with_adjustment
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, verify
 
 pytestmark = pytest.mark.export
@@ -40,20 +40,23 @@ def uneven_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def pictures(photos: Path, uneven_run: Path) -> np.ndarray:
-    trained, _ = load_trained(uneven_run)
+    opened = Run.open(uneven_run)
+    trained, _ = opened.description, opened.load()
     data = open_data(str(photos))
     images = [trained.preprocess.apply(data.read(sample)) for sample in data.split("test")]
     return np.stack(images)
 
 
 def adjusted_logits(run: Path, pictures: np.ndarray, tau: float) -> np.ndarray:
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     logits = logits_of(model, pictures, trained.normalization, "torch")
     return logits + adjustment(COUNTS, tau)
 
 
 def test_the_graph_gives_the_adjusted_logits(uneven_run: Path, pictures: np.ndarray) -> None:
-    trained, model = load_trained(uneven_run)
+    opened = Run.open(uneven_run)
+    trained, model = opened.description, opened.load()
     plain = to_onnx(folded(model), trained.normalization, trained.preprocess.size, 18)
     with_adjustment(model, adjustment(COUNTS, 1.0), trained.preprocess.size)
     graph = to_onnx(folded(model), trained.normalization, trained.preprocess.size, 18)

@@ -17,7 +17,7 @@ from edge_fgir._errors import EdgeFgirError
 from edge_fgir._files import new_folder
 from edge_fgir.data import open_data
 from edge_fgir.exporting import export, read_target
-from edge_fgir.models.trained import weights_file
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle
 
 pytestmark = pytest.mark.export
@@ -31,7 +31,7 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
 
 
 def test_weights_that_are_not_numbers(run: Path, photos: Path, tmp_path: Path) -> None:
-    path = weights_file(run)
+    path = Run(run).weights
     state = load_file(path)
     name = next(name for name, value in state.items() if value.is_floating_point())
     save_file({**state, name: torch.full_like(state[name], float("nan"))}, path)

@@ -14,7 +14,7 @@ from edge_fgir.data import open_data
 from edge_fgir.exporting import export, read_target, target_names
 from edge_fgir.exporting.writer import check_out
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Device, verify
 
 pytestmark = pytest.mark.export
@@ -35,7 +35,8 @@ def test_every_target_and_precision_answers_as_torch_does(
     assert all(check.ok for check in verify(path))
     manifest = Bundle(path).manifest
     assert (manifest.target, manifest.precision) == (target, precision)
-    trained, model = load_trained(tiny_run)
+    opened = Run.open(tiny_run)
+    trained, model = opened.description, opened.load()
     with Classifier.open(path, device=device_of(target)) as classifier:
         files = sorted((photos / "test").rglob("*.png"))
         prepared = np.stack([classifier.prepare(file) for file in files])

@@ -15,7 +15,7 @@ from edge_fgir.data import open_data
 from edge_fgir.exporting import export
 from edge_fgir.models.glsim import GLSim, GLSimOptions
 from edge_fgir.models.inference import normalized_batches
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Region, verify
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]
@@ -53,7 +53,8 @@ def bundles(photos: Path, run: Path, shared: Shared) -> Callable:
 
 
 def test_a_run_keeps_its_settings(run: Path) -> None:
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     assert trained.network.glsim == GLSimOptions(top_o=3, zero_head=False)
     assert isinstance(model, GLSim)
     assert model.grid == 4
@@ -73,7 +74,8 @@ def test_a_bundle_looks_where_torch_does(
     report = bundle.report("regions")
     assert report["images"] == 36
     assert report["mean_iou"] > {"fp32": 0.999, "fp16": 0.9, "int8": 0.6}[precision]
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     with Classifier.open(path, "cpu") as classifier:
         files = sorted((photos / "test").rglob("*.png"))[::6]
         found = [classifier(file) for file in files]

@@ -31,7 +31,7 @@ from edge_fgir.exporting.target import NncfScheme, QdqScheme, read_target, targe
 from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.runtime.manifest import Normalization
 
 pytestmark = pytest.mark.export
@@ -171,7 +171,8 @@ def test_int8_sums_do_not_overflow_where_a_cpu_lacks_vnni() -> None:
 
 
 def test_the_exported_run_is_the_trained_one(tiny_run: Path) -> None:
-    trained, model = load_trained(tiny_run)
+    opened = Run.open(tiny_run)
+    trained, model = opened.description, opened.load()
     pixels = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     graph = to_onnx(model, trained.normalization, 32, 18)
     expected = logits_of(model, pixels, trained.normalization, "torch")

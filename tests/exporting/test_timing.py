@@ -10,7 +10,7 @@ pytest.importorskip("openvino")
 
 from edge_fgir.exporting import read_target
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Classifier
 
 pytestmark = pytest.mark.export
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.export
 
 @pytest.fixture(scope="module")
 def trained(tiny_run):
-    return TrainedModel.read(tiny_run)
+    return Run.open(tiny_run).description
 
 
 @pytest.mark.parametrize("name", ["openvino", "arm"])
@@ -41,12 +41,13 @@ def test_they_run_as_real_ones_do_in_every_precision(trained, name, tmp_path, ca
 
 
 def test_their_graph_is_the_one_that_is_exported(trained, tiny_run):
+
     from edge_fgir.exporting.graph import to_onnx
     from edge_fgir.models.folding import folded
-    from edge_fgir.models.trained import load_trained
 
     target = read_target("openvino")
-    _, model = load_trained(tiny_run)
+    opened = Run.open(tiny_run)
+    _, model = opened.description, opened.load()
     real = to_onnx(folded(model), trained.normalization, trained.preprocess.size, target.opset)
     probe = timing_graph(trained, target)
     assert [node.op_type for node in probe.graph.node] == [n.op_type for n in real.graph.node]

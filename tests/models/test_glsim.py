@@ -22,8 +22,8 @@ from edge_fgir.models.glsim import CropForm, GLSim, GLSimOptions
 from edge_fgir.models.glsim.cost import MECHANISMS, backbone_macs, selection_ops
 from edge_fgir.models.glsim.selection import boxes_of, crop, similarity
 from edge_fgir.models.reduction import Reduction
+from edge_fgir.runs import LossSection, read_recipe
 from edge_fgir.training.methods import Batch, CrossEntropy
-from edge_fgir.training.recipe import LossSection, read_recipe
 
 pytestmark = pytest.mark.unit
 

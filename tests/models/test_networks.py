@@ -13,7 +13,7 @@ from edge_fgir.models import OWN_MODELS, LRNet, Network, ViTFS
 from edge_fgir.models.glsim import GLSimOptions
 from edge_fgir.models.ila import Adapters
 from edge_fgir.models.reduction import Reduction
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 
 pytestmark = pytest.mark.unit
 

@@ -26,9 +26,9 @@ from edge_fgir.models.reduction.methods.evit import EViT
 from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
 from edge_fgir.models.transformer import Layout
+from edge_fgir.runs import LossSection
 from edge_fgir.training.methods import Batch, CrossEntropy
 from edge_fgir.training.processes import Step
-from edge_fgir.training.recipe import LossSection
 
 pytestmark = pytest.mark.unit
 

@@ -26,7 +26,7 @@ from edge_fgir.models.reduction import (
     register,
     take,
 )
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.training import read_recipe, train
 
@@ -90,7 +90,8 @@ def test_it_is_trained_exported_and_offered_to_the_profiler(
     )
     run, bundle = tmp_path / "run", tmp_path / "x.fgir"
     train(read_recipe(str(recipe)), open_data(str(photos)), run)
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     assert isinstance(model, ReducedViT)
     model.train()
     model(torch.randn(2, 3, 32, 32))
@@ -102,7 +103,7 @@ def test_it_is_trained_exported_and_offered_to_the_profiler(
     assert trained.network.reduction is not None
     assert trained.network.reduction.interchangeable == offered
     assert SearchSpace(trained).methods == ("evenly_spaced", "evit", "tome", "topk")
-    evit = trained.at(method="evit")
+    evit = trained.at(trained.setting(method="evit"))
     assert SearchSpace(evit).methods == ("evit", "evenly_spaced", "tome", "topk")
     asked = ("--target", "arm", "--precision", "fp32", "--data", photos, "--out", bundle)
     done = run_cli("export", run, *asked, "--json")

@@ -10,7 +10,7 @@ from runs import fitted
 from shared import Shared
 
 if TYPE_CHECKING:
-    from edge_fgir.models.trained import TrainedModel
+    from edge_fgir.runs import TrainedModel
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def vit_run(photos: Path, shared: Shared) -> Path:
 def vitfs() -> TrainedModel:
     """What a run of ViTFS-N at 64 px with EViT, elastic over 32 to 64 px, says of itself."""
     pytest.importorskip("torch")
-    from edge_fgir.models.trained import TrainedModel
+    from edge_fgir.runs import TrainedModel
 
     return TrainedModel.model_validate(
         {

@@ -10,7 +10,7 @@ pytest.importorskip("openvino")
 from edge_fgir import InputError
 from edge_fgir.exporting import read_target
 from edge_fgir.models import Network
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import Run
 from edge_fgir.profiling import probe_bundles
 from edge_fgir.profiling.probe_bundles import build_probes
 
@@ -29,8 +29,8 @@ def folder(tmp_path):
 
 
 def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
-    trained = TrainedModel.read(tiny_run)
-    settings = [trained.at(image_size=size) for size in (32, 48, 64)]
+    trained = Run.open(tiny_run).description
+    settings = [trained.at(Setting(size)) for size in (32, 48, 64)]
     target, graphs = read_target("openvino"), folder("graphs")
     alone = build_probes(settings, target, "fp32", folder("graphs alone"), folder("alone"))
     monkeypatch.setattr(probe_bundles, "_workers", lambda tasks: 2)
@@ -45,7 +45,7 @@ def test_workers_build_what_one_process_builds(tiny_run, folder, monkeypatch):
 
 def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, monkeypatch):
     monkeypatch.setattr(probe_bundles, "_workers", lambda tasks: 2)
-    wrong = TrainedModel.read(tiny_run).model_copy(update={"network": Network(name="lrnet41")})
+    wrong = Run.open(tiny_run).description.model_copy(update={"network": Network(name="lrnet41")})
     with pytest.raises(InputError, match="lrnet41"):
         build_probes([wrong] * 2, read_target("openvino"), "fp32", folder("graphs"), folder("out"))
 

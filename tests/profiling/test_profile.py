@@ -25,7 +25,7 @@ from edge_fgir.benchmarking import (
 from edge_fgir.data import open_data
 from edge_fgir.exporting import read_target
 from edge_fgir.models.setting import Setting
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling import (
     REPORT,
     RESULT,

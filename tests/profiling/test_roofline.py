@@ -77,7 +77,7 @@ def test_macs_are_those_that_are_counted(load, vitfs):
     from edge_fgir.models import summarize
 
     for setting in (Setting(64, 1.0, "evit"), Setting(48, 1.0, "evit")):
-        model = vitfs.at(image_size=setting.image_size).build(meta=True)
+        model = vitfs.at(Setting(setting.image_size)).build(meta=True)
         gmacs = summarize(model, "", setting.image_size, vitfs.num_classes).gmacs
         assert load.macs(load.of(setting)) / 1e9 == pytest.approx(gmacs, rel=0.01)
 
@@ -86,7 +86,7 @@ def test_work_is_what_the_network_sees(load, vitfs):
     from edge_fgir.models import summarize
 
     setting = Setting(64, (0.7, 1.0, 0.5), "evit")
-    described = vitfs.at(image_size=64, keep_rate=setting.keep_rate)
+    described = vitfs.at(Setting(64, setting.keep_rate))
     blocks = summarize(described.build(meta=True), "", 64, vitfs.num_classes).blocks
     work = load.of(setting)
     assert list(work.attention) == [block.attention_tokens for block in blocks]

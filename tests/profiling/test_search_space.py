@@ -24,7 +24,7 @@ def trained(vitfs):
 def cnn(vitfs):
     """What a run of an LRNet-14 at 32 px says of itself."""
     plain = vitfs.model_copy(update={"network": Network(name="lrnet14"), "elastic_sizes": ()})
-    return plain.at(image_size=32)
+    return plain.at(Setting(32))
 
 
 def test_an_elastic_run_has_its_own_sizes(trained):
@@ -33,7 +33,7 @@ def test_an_elastic_run_has_its_own_sizes(trained):
 
 def test_a_plain_run_has_sizes_about_its_own(cnn):
     assert SearchSpace(cnn).sizes == (32,)
-    assert SearchSpace(cnn.at(image_size=128)).sizes == (64, 80, 96, 112, 128, 160)
+    assert SearchSpace(cnn.at(Setting(128))).sizes == (64, 80, 96, 112, 128, 160)
 
 
 def test_the_coarse_grid_is_part_of_the_whole(trained):

@@ -25,10 +25,10 @@ from safetensors.torch import load_file
 
 from edge_fgir.benchmarking import Protocol, WarmUp
 from edge_fgir.data import open_data
+from edge_fgir.runs import Run
 from edge_fgir.sweeping import latency, read_sweep, run_sweep
 from edge_fgir.sweeping.cells import Cell, make_cells
 from edge_fgir.training import train
-from edge_fgir.training.checkpoint import POSITION
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
@@ -58,7 +58,7 @@ def cells_of(path: Path) -> tuple[Cell, ...]:
 
 
 def step_of(run: Path) -> int:
-    path = run / POSITION
+    path = Run(run).position
     return json.loads(path.read_text())["step"] if path.exists() else 0
 
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edge_fgir.runs import LossSection
 from edge_fgir.training.classification import log_prior, make_criterion
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy
-from edge_fgir.training.recipe import LossSection
 
 pytestmark = pytest.mark.unit
 

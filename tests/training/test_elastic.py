@@ -15,11 +15,11 @@ from edge_fgir.data.loaders import mixed_seed
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import ReducedViT, Reduction, make_schedule
 from edge_fgir.models.setting import Setting
+from edge_fgir.runs import ElasticSection, LossSection, View
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.elastic import Elastic, check_sizes, settings_of
 from edge_fgir.training.guidance import Guidance
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome, to_student_size
-from edge_fgir.training.recipe import ElasticSection, LossSection, View
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,8 @@ from runs import write_recipe
 
 from edge_fgir.data import open_data, prepared_images, typical_images
 from edge_fgir.models.inference import logits_of
-from edge_fgir.models.trained import load_at, load_trained
+from edge_fgir.models.setting import Setting
+from edge_fgir.runs import Run
 from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -44,8 +45,10 @@ def test_evaluation_finds_what_the_run_saw(
 
 def test_statistics_of_another_size_are_measured_again(photos: Path, elastic_run: Path) -> None:
     data = open_data(str(photos))
-    trained, model = load_at(elastic_run, lambda p: typical_images(data, p), image_size=16)
-    _, as_saved = load_trained(elastic_run)
+    at_16 = Run.open(elastic_run).at(Setting(16))
+    trained, model = at_16.description, at_16.load(lambda p: typical_images(data, p))
+    opened = Run.open(elastic_run)
+    _, as_saved = opened.description, opened.load()
     assert trained.preprocess.size == 16
     pairs = zip(model.named_buffers(), as_saved.named_buffers(), strict=True)
     assert any(not torch.equal(a, b) for (_, a), (_, b) in pairs)
@@ -57,9 +60,10 @@ def test_a_plain_run_at_its_own_size_needs_no_training_images(tiny_run: Path) ->
     def fail(preprocess: object) -> np.ndarray:
         raise AssertionError
 
-    trained, model = load_at(tiny_run, fail)
+    opened = Run.open(tiny_run)
+    trained, model = opened.description, opened.load(fail)
     assert trained.preprocess.size == 32
-    expected = load_trained(tiny_run)[1].state_dict()
+    expected = Run.open(tiny_run).load().state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
 
 
@@ -76,7 +80,8 @@ def test_a_bundle_of_another_size_answers_as_torch_does(
     )  # fmt: skip
     assert done.code == 0, done.err
     data = open_data(str(photos))
-    trained, model = load_at(elastic_run, lambda p: typical_images(data, p), image_size=24)
+    at_24 = Run.open(elastic_run).at(Setting(24))
+    trained, model = at_24.description, at_24.load(lambda p: typical_images(data, p))
     images = prepared_images(data, data.split("test"), trained.preprocess)
     logits = logits_of(model, images, trained.normalization, "torch")
     with Classifier.open(out) as classifier:

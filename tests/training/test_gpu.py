@@ -17,10 +17,9 @@ from edge_fgir import EdgeFgirError
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import Pictures
 from edge_fgir.models import Network
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run, View
 from edge_fgir.training import Hook, Training, read_recipe, train
 from edge_fgir.training.methods import CrossEntropy
-from edge_fgir.training.recipe import View
 from edge_fgir.training.views import Sight, make_views
 
 pytestmark = [
@@ -64,7 +63,8 @@ def test_tgda_trains_in_half_precision(
     losses = [line["loss"] for line in summary["history"] if "loss" in line]
     assert losses[-1] < losses[0]
     assert summary["val_top1"] > 60
-    _, model = load_trained(tmp_path / "run")
+    opened = Run.open(tmp_path / "run")
+    _, model = opened.description, opened.load()
     assert all(weight.isfinite().all() for weight in model.state_dict().values())
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from edge_fgir.models import CAL, Network
 from edge_fgir.models.regions import hot_region
+from edge_fgir.runs import TeacherSection, View
 from edge_fgir.training.guidance import LiveTeacher
-from edge_fgir.training.recipe import TeacherSection, View
 from edge_fgir.training.views import Sight, draw_sight, make_views
 
 pytestmark = pytest.mark.unit

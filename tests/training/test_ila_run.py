@@ -20,14 +20,13 @@ from edge_fgir import InputError, _resources
 from edge_fgir.data import open_data
 from edge_fgir.models import Network
 from edge_fgir.models.ila import AdaptedViT, Adapters, learned_state
-from edge_fgir.models.trained import TrainedModel, load_at, load_trained
+from edge_fgir.models.setting import Setting
+from edge_fgir.runs import LossSection, OptimizerSection, Run, TrainedModel
 from edge_fgir.sweeping.sweep import read_sweep
 from edge_fgir.training import read_recipe, train
-from edge_fgir.training.checkpoint import STATE
 from edge_fgir.training.methods import Batch, CrossEntropy
 from edge_fgir.training.optimizer import make_optimizer
 from edge_fgir.training.processes import Step
-from edge_fgir.training.recipe import LossSection, OptimizerSection
 
 NAME = "vit_tiny_patch16_224"
 OPTIONS = {"depth": 3, "embed_dim": 48}
@@ -118,18 +117,19 @@ def test_nesterov_is_what_the_recipe_says() -> None:
 def test_a_run_stores_what_was_learned_and_names_its_base(run: Path, base: Path) -> None:
     described = json.loads((run / "model.json").read_text())
     assert described["base"]["source"] == str(base)
-    assert described["adapters"]["variant"] == "ila++"
+    assert described["network"]["adapters"]["variant"] == "ila++"
     stored = load_file(run / "weights.safetensors")
     assert not any(name.startswith("backbone.blocks.") for name in stored)
     assert (run / "weights.safetensors").stat().st_size < base.stat().st_size / 2
-    names = load_file(run / STATE).keys()
+    names = load_file(Run(run).state).keys()
     assert {n.removeprefix("model/") for n in names if n.startswith("model/")} == stored.keys()
     assert {n.removeprefix("ema/") for n in names if n.startswith("ema/")} == stored.keys()
 
 
 @pytest.mark.slow
 def test_a_run_is_loaded_on_its_base(run: Path, base: Path) -> None:
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     assert isinstance(model, AdaptedViT)
     state = load_file(base)
     for name, value in model.backbone.state_dict().items():
@@ -148,7 +148,8 @@ def test_a_run_is_evaluated_at_another_size(run: Path, photos: Path, run_cli: Ca
     assert small.code == 2
     assert "4 x 4 patches" in small.err
     pictures = torch.zeros(8, 128, 128, 3, dtype=torch.uint8).numpy()
-    trained, model = load_at(run, lambda _: pictures, image_size=128)
+    opened = Run.open(run).at(Setting(128))
+    trained, model = opened.description, opened.load(lambda _: pictures)
     assert trained.preprocess.size == 128
     learned = load_file(run / "ema.safetensors")
     assert torch.equal(model.between["0"].residual.weight, learned["between.0.residual.weight"])
@@ -173,7 +174,8 @@ def test_another_or_a_missing_base_is_one_line(
         assert message in done.err
         assert "model.json (base.source)" in done.err
     torch.save(load_file(base), tmp_path / "gone.pth")  # the same tensors in another file
-    _, model = load_trained(copy)
+    opened = Run.open(copy)
+    _, model = opened.description, opened.load()
     assert model.base.sha256 == described["base"]["sha256"]
 
 
@@ -193,7 +195,7 @@ def test_a_run_with_other_tensors_is_refused(base: Path, tmp_path: Path, photos:
     del state["backbone.cls_token"]
     save_file(state, tmp_path / "weights.safetensors")
     with pytest.raises(InputError, match=r"does not hold this model \(backbone.cls_token"):
-        load_trained(tmp_path)
+        Run.open(tmp_path).load()
 
 
 def _base_of(base: Path) -> Any:

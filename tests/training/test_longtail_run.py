@@ -15,10 +15,9 @@ from safetensors.torch import load_file
 from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import Key, Pictures, TrainImages
-from edge_fgir.models.trained import TrainedModel
+from edge_fgir.runs import DataSection, OptimizerSection, Run
 from edge_fgir.training import Hook, Training, read_recipe, train
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
-from edge_fgir.training.recipe import DataSection, OptimizerSection
 from edge_fgir.training.teachers import train_fingerprint
 
 pytestmark = pytest.mark.unit
@@ -59,7 +58,7 @@ def test_an_interrupted_balanced_run_resumes_bit_exactly(girls: Path, tmp_path: 
     fit(girls, tmp_path / "parts", *changes, resume=True)
     whole, parts = (load_file(tmp_path / run / "weights.safetensors") for run in ("whole", "parts"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
-    assert TrainedModel.read(tmp_path / "whole").train_counts == COUNTS
+    assert Run.open(tmp_path / "whole").description.train_counts == COUNTS
 
 
 @pytest.mark.parametrize(

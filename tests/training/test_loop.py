@@ -13,11 +13,11 @@ from shared import Shared
 from edge_fgir import InputError
 from edge_fgir.data import open_data, pack
 from edge_fgir.models import Network
-from edge_fgir.models.trained import load_at, load_trained
+from edge_fgir.models.setting import Setting
+from edge_fgir.runs import OptimizerSection, Run
 from edge_fgir.training import Hook, read_recipe, train
 from edge_fgir.training.methods import CrossEntropy
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
-from edge_fgir.training.recipe import OptimizerSection
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
@@ -47,7 +47,8 @@ def test_a_run_folder_is_complete_and_learns(tiny_run: Path) -> None:
     assert {"state.json", "metrics.jsonl"} <= names
     assert any(name.startswith("events.") for name in names)
     assert not any(path.suffix in (".pt", ".pth", ".pkl") for path in tiny_run.rglob("*"))
-    trained, model = load_trained(tiny_run)
+    opened = Run.open(tiny_run)
+    trained, model = opened.description, opened.load()
     assert trained.num_classes == 3
     assert not model.training
 
@@ -158,7 +159,7 @@ def test_views_of_a_side_that_the_teacher_does_not_take_are_refused(
     assert not (tmp_path / "run").exists()
     fit(photos, tmp_path / "run", cal)
     with pytest.raises(InputError, match=r"run at 48 px: .*; expected 32 px"):
-        load_at(tmp_path / "run", lambda _: pytest.fail("read pictures"), image_size=48)
+        Run.open(tmp_path / "run").at(Setting(48)).load(lambda _: pytest.fail("read pictures"))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(

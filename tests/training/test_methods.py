@@ -4,11 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_fgir.models import CAL, Network, class_activation_maps
+from edge_fgir.runs import LossSection, TeacherSection
 from edge_fgir.training import guidance
 from edge_fgir.training.guidance import LiveTeacher
 from edge_fgir.training.losses import distillation
 from edge_fgir.training.methods import TGDA, Batch, CALTraining, to_student_size
-from edge_fgir.training.recipe import LossSection, TeacherSection
 
 pytestmark = pytest.mark.unit
 

@@ -16,7 +16,7 @@ from edge_fgir.data import DataSet, open_data
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.models import Network
 from edge_fgir.models.inference import normalized
-from edge_fgir.models.trained import TrainedModel, load_trained
+from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.checkpoint import save_weights
@@ -107,7 +107,7 @@ def make_run(tmp_path: Path, data: DataSet) -> MakeRun:
             head = [part for part in model.modules() if isinstance(part, nn.Linear)][-1]
             head.bias += shift
         run = tmp_path / name
-        trained.save(run, data.classes)
+        Run(run).write(trained, data.classes)
         save_weights(run / "weights.safetensors", model)
         write_recipe(
             run / "config.yaml",
@@ -123,7 +123,8 @@ def make_run(tmp_path: Path, data: DataSet) -> MakeRun:
 
 def ratios_one_by_one(run: Path, data: DataSet, size: int) -> list[float]:
     """z(1) / z(2) of every training picture, by the definition and without batches."""
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     pictures = TrainImages(
         data, data.split("train"), size=32, resize=38, trivial_augment=True, seed=0
     )
@@ -200,7 +201,9 @@ def test_wrong_runs_are_refused_before_any_work(make_run, make_folder, data, tmp
     monkeypatch.setattr("edge_fgir.training.ranking._measure", lambda *_: pytest.fail("worked"))
     good = make_run("good", "resnet10t")
     other = open_data(str(make_folder(tmp_path / "other", ("a", "b"))))
-    with pytest.raises(InputError, match="good knows other classes than other; expected teachers"):
+    with pytest.raises(
+        InputError, match="good knows other classes than data other; expected the data"
+    ):
         rank_teachers([good], other)
     with pytest.raises(InputError, match="is not a run folder"):
         rank_teachers([good, tmp_path], data)
@@ -210,5 +213,5 @@ def test_wrong_runs_are_refused_before_any_work(make_run, make_folder, data, tmp
         rank_teachers([good, unfinished], data)
     bare = make_run("bare", "resnet10t")
     (bare / "config.yaml").unlink()
-    with pytest.raises(InputError, match=r"bare has no config.yaml; expected the run folder as"):
+    with pytest.raises(InputError, match=r"bare has no config.yaml; expected a run folder as"):
         rank_teachers([good, bare], data)

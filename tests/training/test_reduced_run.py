@@ -10,7 +10,7 @@ from runs import RECIPE, write_recipe
 
 from edge_fgir.data import open_data
 from edge_fgir.models.reduction import ReducedViT
-from edge_fgir.models.trained import load_trained
+from edge_fgir.runs import Run
 from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -33,7 +33,8 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_learned_and_watched_at_every_keep_rate(run: Path) -> None:
-    trained, model = load_trained(run)
+    opened = Run.open(run)
+    trained, model = opened.description, opened.load()
     assert isinstance(model, ReducedViT)
     assert trained.elastic_keep_rates == (1.0, 0.7, 0.5)
     last = (run / "metrics.jsonl").read_text()

@@ -27,8 +27,8 @@ from torch import Tensor
 from edge_fgir import InputError
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import open_data
+from edge_fgir.runs import Run
 from edge_fgir.training import Hook, read_recipe, train
-from edge_fgir.training.checkpoint import POSITION, STATE
 from edge_fgir.training.methods import CrossEntropy
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -75,8 +75,8 @@ def whole(photos: Path, shared: Shared) -> Callable[[int], Path]:
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    names = {path.name for path in one.glob("*.safetensors")} - {STATE}
-    assert names == {path.name for path in other.glob("*.safetensors")} - {STATE}
+    names = {path.name for path in one.glob("*.safetensors")} - {"state.safetensors"}
+    assert names == {path.name for path in other.glob("*.safetensors")} - {"state.safetensors"}
     for name in names:
         first, second = load_file(one / name), load_file(other / name)
         assert first.keys() == second.keys()
@@ -84,7 +84,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 def step_of(run: Path) -> int:
-    path = run / POSITION
+    path = Run(run).position
     return json.loads(path.read_text())["step"] if path.exists() else 0
 
 
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_the_last_state_whole(
 ) -> None:
     recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 3}), tmp_path / "run"
     stop_at(4, recipe, photos, run)
-    state, position = (run / STATE).read_bytes(), (run / POSITION).read_bytes()
+    state, position = Run(run).state.read_bytes(), Run(run).position.read_bytes()
     with largest_file(len(state) // 2):
         done = run_cli("train", recipe, "--data", photos, "--out", run, "--resume")
     assert done.code == 1
@@ -149,11 +149,11 @@ def test_a_full_disk_leaves_the_last_state_whole(
     assert len(errors) == 1
     assert done.err.splitlines()[-1] == errors[0]
     assert errors[0] == (
-        f"error: tiny: the state of step 4 could not be written ({run / STATE}: File too large); "
-        "the one before it is kept; make room, then run again with --resume"
+        f"error: tiny: the state of step 4 could not be written ({Run(run).state}: File too "
+        "large); the one before it is kept; make room, then run again with --resume"
     )
-    assert (run / STATE).read_bytes() == state
-    assert (run / POSITION).read_bytes() == position
+    assert Run(run).state.read_bytes() == state
+    assert Run(run).position.read_bytes() == position
     assert not list(run.glob(".*"))
     fit(recipe, photos, run, resume=True)
     assert_same_weights(whole(3), run)
@@ -210,7 +210,7 @@ def test_lost_numbers_are_never_saved(
     assert "\n" not in str(caught.value)
     if spoil is spoiled_loss:
         assert f"the loss is nan at step {step};" in str(caught.value)
-    tensors = load_file(tmp_path / "run" / STATE)
+    tensors = load_file(Run(tmp_path / "run").state)
     assert all(value.isfinite().all() for value in tensors.values())
     assert step_of(tmp_path / "run") == saved
     fit(recipe, photos, tmp_path / "run", resume=True)
@@ -222,7 +222,7 @@ def test_a_learning_rate_far_too_high_is_said(photos: Path, tmp_path: Path) -> N
     recipe = write_recipe(tmp_path / "r.yaml", **plan)
     with pytest.raises(EdgeFgirError, match=r"at step \d+; .*--set optimizer.lr=1e\+29$"):
         fit(recipe, photos, tmp_path / "run")
-    state = tmp_path / "run" / STATE
+    state = Run(tmp_path / "run").state
     if state.exists():
         assert all(value.isfinite().all() for value in load_file(state).values())
 

@@ -26,13 +26,12 @@ from edge_fgir.data import DataSet, open_data, pack
 from edge_fgir.data.loaders import TrainImages, all_images, mixed_seed
 from edge_fgir.models import Network
 from edge_fgir.models.inference import normalized
-from edge_fgir.models.trained import WEIGHTS, TrainedModel
+from edge_fgir.runs import Recipe, Run, TrainedModel
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
-from edge_fgir.training import Hook, read_recipe, teacher_cache, teachers, train
+from edge_fgir.training import Hook, read_recipe, teacher_cache, train
 from edge_fgir.training.checkpoint import save_weights
 from edge_fgir.training.guidance import Guidance, LiveTeacher
-from edge_fgir.training.recipe import Recipe
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
 
@@ -53,8 +52,8 @@ def make_teacher(run: Path, data: DataSet, seed: int = 0) -> Path:
         data=data.info,
     )
     torch.manual_seed(seed)
-    trained.save(run, data.classes)
-    save_weights(run / WEIGHTS, trained.build())
+    Run(run).write(trained, data.classes)
+    save_weights(Run(run).last_weights, trained.build())
     return run
 
 
@@ -128,8 +127,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Runs whose weights were loaded."""
     found: list[Path] = []
-    original = teachers.load_trained
-    monkeypatch.setattr(teachers, "load_trained", lambda run: found.append(run) or original(run))
+    original = Run.load
+
+    def load(run: Run, *arguments: Any) -> Any:
+        found.append(run.path)
+        return original(run, *arguments)
+
+    monkeypatch.setattr(Run, "load", load)
     return found
 
 
@@ -466,7 +470,7 @@ def test_an_interrupted_student_resumes_bit_exactly(
         shutil.rmtree(whole["teacher_cache"]["folder"])
     parts = fit(plan, data, tmp_path / "parts", resume=True)
     assert parts["teacher_cache"]["folder"] == whole["teacher_cache"]["folder"]
-    one, other = (load_file(tmp_path / run / WEIGHTS) for run in ("whole", "parts"))
+    one, other = (load_file(Run(tmp_path / run).weights) for run in ("whole", "parts"))
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from edge_fgir import GateError
+from edge_fgir.deploying import qat
 from edge_fgir.exporting import search
 from edge_fgir.runtime import Bundle
-from edge_fgir.training import rescue
-from edge_fgir.training.rescue import Rescued
+from edge_fgir.training import QATResult
 
 pytestmark = pytest.mark.export
 
@@ -68,7 +68,7 @@ def test_int8_that_breaks_a_bound_is_trained_and_exported(export, refused, tmp_p
 
 
 def test_training_that_loses_more_than_the_bound(export, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr(rescue, "quantization_aware", lambda run, *a, **k: Rescued(run, 7.0))
+    monkeypatch.setattr(qat, "train_quantization_aware", lambda run, *a: QATResult(run, 7.0))
     done = export("--precision", "int8", "--max-drop", "2", "--qat-epochs", "1")
     assert done.code == 1
     assert "loses 7.00 points of top-1 in float, expected at most 2" in done.err
@@ -78,7 +78,7 @@ def test_training_that_loses_more_than_the_bound(export, refused, tmp_path, monk
 def test_auto_keeps_the_float_bundle_where_training_does_not_help(
     export, refused, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(rescue, "quantization_aware", lambda run, *a, **k: Rescued(run, 7.0))
+    monkeypatch.setattr(qat, "train_quantization_aware", lambda run, *a: QATResult(run, 7.0))
     done = export("--max-drop", "2", "--qat-epochs", "1")
     assert done.code == 0, done.err
     assert "the fp32 bundle stays" in done.err
@@ -103,7 +103,7 @@ def test_auto_does_not_train_where_int8_is_only_slower(export, tmp_path, monkeyp
     assert Bundle(tmp_path / "x.fgir").manifest.precision == "fp32"
 
 
-def test_float_has_nothing_to_be_rescued(export):
+def test_float_needs_no_quantization_aware_training(export):
     done = export("--precision", "fp32", "--qat-epochs", "1")
     assert done.code != 0
     assert "--qat-epochs with precision fp32; expected auto or int8" in done.err

@@ -22,7 +22,7 @@ _WEIGHT_MAX, _INPUT_MAX = 127, 255
 _TINY = 1e-8
 
 
-class Rounding(TorchFunctionMode):
+class FakeQuantMode(TorchFunctionMode):
     """While it is entered, layers that gradients flow through compute with rounded numbers.
 
     A teacher, which answers without gradients, is not touched.

@@ -1,6 +1,6 @@
 import pytest
 
-from edge_fgir.models.trained import class_difference
+from edge_fgir.evaluation import class_difference
 
 pytestmark = pytest.mark.unit
 

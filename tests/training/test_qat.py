@@ -13,10 +13,10 @@ from torch import nn
 from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.models import Network
-from edge_fgir.models.trained import TrainedModel, weights_file
-from edge_fgir.training import read_recipe, train
-from edge_fgir.training.quantization import Rounding, rounded_input, rounded_weight
-from edge_fgir.training.rescue import quantization_aware
+from edge_fgir.models.setting import Setting
+from edge_fgir.runs import Run
+from edge_fgir.training import read_recipe, train, train_quantization_aware
+from edge_fgir.training.fake_quantization import FakeQuantMode, rounded_input, rounded_weight
 
 pytestmark = pytest.mark.unit
 
@@ -54,7 +54,7 @@ def test_a_scale_for_each_channel_commutes_with_rounding() -> None:
 
 def test_gradients_pass_straight_through() -> None:
     layer, x = nn.Linear(6, 4), torch.randn(3, 6, requires_grad=True)
-    with Rounding():
+    with FakeQuantMode():
         layer(x).sum().backward()
     assert torch.allclose(layer.weight.grad, rounded_input(x.detach()).sum(0).expand(4, 6))
     assert torch.allclose(x.grad, rounded_weight(layer.weight.detach()).sum(0).expand(3, 6))
@@ -64,7 +64,7 @@ def test_only_what_learns_is_rounded() -> None:
     torch.manual_seed(0)
     layer, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8)
     plain = layer(x).detach()
-    with Rounding():
+    with FakeQuantMode():
         assert not torch.equal(layer(x), plain)
         with torch.no_grad():
             assert torch.equal(layer(x), plain)
@@ -81,8 +81,8 @@ def test_every_layer_of_our_networks_is_rounded(name: str, monkeypatch: pytest.M
         seen.append(weight.shape)
         return rounded_weight(weight)
 
-    monkeypatch.setattr("edge_fgir.training.quantization.rounded_weight", spy)
-    with Rounding():
+    monkeypatch.setattr("edge_fgir.training.fake_quantization.rounded_weight", spy)
+    with FakeQuantMode():
         model(torch.randn(2, 3, 64, 64)).sum().backward()
     assert sorted(seen) == sorted(layer.weight.shape for layer in layers)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
@@ -93,26 +93,26 @@ def test_a_run_is_trained_on_beside_the_old_one(
 ) -> None:
     run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))
     before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
-    found = quantization_aware(run, data, 2, image_size=48)
+    found = train_quantization_aware(run, data, 2, Setting(48))
     assert found.run.parent == run / "int8"
-    assert TrainedModel.read(found.run).preprocess.size == 48
+    assert Run.open(found.run).description.preprocess.size == 48
     recipe = read_recipe(str(found.run / "config.yaml"))
     assert recipe.quantization_aware
     assert recipe.optimizer.lr == pytest.approx(0.0002)
-    assert found.lost <= 10
+    assert found.drop <= 10
     assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
     stamp = (found.run / "weights.safetensors").stat().st_mtime_ns
-    assert quantization_aware(run, data, 2, image_size=48) == found
+    assert train_quantization_aware(run, data, 2, Setting(48)) == found
     assert (found.run / "weights.safetensors").stat().st_mtime_ns == stamp
 
 
 def test_other_weights_are_trained_on_anew(tiny_run: Path, photos: Path, tmp_path: Path) -> None:
     """A run trained again under the same name is not answered with the old one."""
     run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))
-    first = quantization_aware(run, data, 1)
-    path = weights_file(run)
+    first = train_quantization_aware(run, data, 1)
+    path = Run(run).weights
     save_file({name: tensor * 0.5 for name, tensor in load_file(path).items()}, path)
-    assert quantization_aware(run, data, 1).run != first.run
+    assert train_quantization_aware(run, data, 1).run != first.run
 
 
 def test_what_it_cannot_be_done_for(tiny_run: Path, photos: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_it_cannot_be_done_for(tiny_run: Path, photos: Path, tmp_path: Path
     for name in ("model.json", "labels.txt", "weights.safetensors"):
         (alone / name).write_bytes((tiny_run / name).read_bytes())
     with pytest.raises(InputError, match=r"has no config\.yaml"):
-        quantization_aware(alone, open_data(str(photos)), 1)
+        train_quantization_aware(alone, open_data(str(photos)), 1)
     recipe = write_recipe(tmp_path / "r.yaml", compile=True, quantization_aware=True)
     with pytest.raises(InputError, match="compile is not for quantization_aware"):
         read_recipe(str(recipe))
@@ -140,5 +140,5 @@ def test_training_sees_the_rounded_network(photos: Path, tmp_path: Path) -> None
 
 def test_functions_that_are_rounded_are_the_ones_that_layers_call() -> None:
     x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3, requires_grad=True)
-    with Rounding():
+    with FakeQuantMode():
         assert torch.equal(F.conv2d(x, weight), torch.conv2d(x, weight))

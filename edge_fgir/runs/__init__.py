@@ -1,0 +1,34 @@
+"""Runs: what a training leaves behind, as one object that others open, load and evaluate."""
+
+from edge_fgir.runs.description import TrainedModel
+from edge_fgir.runs.predictor import RunPredictor
+from edge_fgir.runs.recipe import (
+    RESUMABLE,
+    Classification,
+    DataSection,
+    ElasticSection,
+    LossSection,
+    OptimizerSection,
+    Recipe,
+    TeacherSection,
+    View,
+    read_recipe,
+)
+from edge_fgir.runs.run import ReadPictures, Run
+
+__all__ = [
+    "RESUMABLE",
+    "Classification",
+    "DataSection",
+    "ElasticSection",
+    "LossSection",
+    "OptimizerSection",
+    "ReadPictures",
+    "Recipe",
+    "Run",
+    "RunPredictor",
+    "TeacherSection",
+    "TrainedModel",
+    "View",
+    "read_recipe",
+]

@@ -1,0 +1,214 @@
+"""A run folder as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import sha256, to_json, write_atomic
+from edge_fgir._run_files import RunFiles
+from edge_fgir.data import DataSet, typical_images
+from edge_fgir.evaluation import check_classes
+from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.models.ila import load_learned
+from edge_fgir.models.setting import Setting
+from edge_fgir.runs.description import TrainedModel
+from edge_fgir.runs.recipe import Recipe, read_recipe
+from edge_fgir.runtime import Pixels, Preprocess
+
+if TYPE_CHECKING:
+    from edge_fgir.runs.predictor import RunPredictor
+
+ReadPictures = Callable[[Preprocess], Pixels]
+"""Returns training pictures under a preprocessing, (N, S, S, 3)."""
+
+
+@dataclass(frozen=True)
+class Run(RunFiles):
+    """What a training leaves behind, at a setting that its weights serve.
+
+    Example::
+
+        run = Run.open(Path("runs/student")).at(Setting(image_size=96))
+        run.check_classes(data)
+        model = run.load(partial(typical_images, data))
+
+    Attributes:
+        path: The folder.
+        setting: Input size, keep rate and reduction method; None: as it was trained.
+    """
+
+    setting: Setting | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run folder; weights are not needed yet.
+
+        Raises:
+            InputError: ``path`` is no run folder.
+        """
+        run = cls(path)
+        _ = run.trained_as
+        return run
+
+    @cached_property
+    def trained_as(self) -> TrainedModel:
+        """The model as it was trained, whatever the setting.
+
+        Raises:
+            InputError: This is no run folder.
+        """
+        return TrainedModel.read(self.model)
+
+    @cached_property
+    def description(self) -> TrainedModel:
+        """The model at the setting.
+
+        Raises:
+            InputError: The model's weights do not serve it.
+        """
+        return self.trained_as.at(self.setting)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of the outputs.
+
+        Raises:
+            InputError: There are not as many as the model has outputs.
+        """
+        names = tuple(self.class_names.read_text(encoding="utf-8").splitlines())
+        if len(names) != self.trained_as.num_classes:
+            raise InputError(
+                f"{self.class_names} has {len(names)} labels",
+                f"{self.trained_as.num_classes}, one a class of the model",
+                "copy the run again, or train again",
+            )
+        return names
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained by.
+
+        Raises:
+            InputError: It is gone.
+        """
+        return self.changed_recipe(())
+
+    def changed_recipe(self, overrides: Iterable[str]) -> Recipe:
+        """Return the recipe with ``key=value`` changes.
+
+        Raises:
+            InputError: It is gone, or a change is none of a recipe's.
+        """
+        if not self.config.is_file():
+            raise InputError(
+                f"{self.path} has no {self.config.name}",
+                "a run folder as edge-fgir train leaves it",
+            )
+        return read_recipe(str(self.config), tuple(overrides))
+
+    @property
+    def weights_hash(self) -> str:
+        """The SHA-256 of the weights that are evaluated and exported."""
+        return sha256(self.weights.read_bytes())
+
+    def write(self, description: TrainedModel, labels: Iterable[str]) -> None:
+        """Write what the folder says of its model."""
+        write_atomic(self.model, to_json(description.model_dump(mode="json")))
+        write_atomic(self.class_names, "".join(f"{label}\n" for label in labels))
+
+    def at(self, setting: Setting | None) -> Run:
+        """Return the same run at another setting; None: as it was trained.
+
+        Raises:
+            InputError: The model's weights do not serve it.
+        """
+        run = replace(self, setting=setting)
+        _ = run.description
+        return run
+
+    def check_classes(self, data: DataSet) -> None:
+        """Raise InputError if the run knows other classes than ``data``, or in another order."""
+        trained_on = f"the data it was trained on ({self.trained_as.data.name})"
+        check_classes(f"run {self.path}", self.labels, data, trained_on)
+
+    def train_counts(self, data: DataSet) -> tuple[int, ...]:
+        """Return the training pictures of each class; nothing where they are not known.
+
+        Runs of earlier versions do not say them; they are counted if ``data`` is the run's own.
+        """
+        if not self.trained_as.train_counts and self.trained_as.data == data.info:
+            return tuple(data.counts("train"))
+        return self.trained_as.train_counts
+
+    def load(self, train_images: ReadPictures | None = None) -> nn.Module:
+        """Load the model at the setting, in evaluation mode.
+
+        Args:
+            train_images: Reads the pictures on which BatchNorm statistics are measured again, where
+                the setting, or an elastic run, needs it. None: they stay as they were saved.
+
+        Raises:
+            InputError: The weights are missing or damaged, or the model does not take the setting.
+        """
+        described, own = self.description, self.trained_as
+        if described == own and (train_images is None or not own.elastic):
+            return self._filled(own)
+        if own.network.attention_maps:
+            size = described.preprocess.size
+            own.check_side(size, f"{self.path} at {size} px", f"{own.preprocess.size} px")
+            model = self._filled(own)
+        elif own.network.adapters is not None:
+            model = self._filled(described)
+        else:
+            # Loading by weights file lets timm resize position embeddings.
+            model = described.build(weights=str(self.weights)).eval()
+        if train_images is not None:
+            reestimate(model, train_images(described.preprocess), described.normalization)
+        return model
+
+    def predictor(
+        self,
+        data: DataSet,
+        *,
+        full: bool = False,
+        logit_adjustment: float | Literal["auto"] | None = None,
+    ) -> RunPredictor:
+        """Load the model to be evaluated, on the GPU where there is one.
+
+        Args:
+            data: The run's data: its train split measures BatchNorm statistics again where the
+                setting needs that, its val split chooses an ``auto`` logit adjustment.
+            full: A CAL teacher's full inference, 8 forwards.
+            logit_adjustment: tau of the post-hoc logit adjustment; ``auto``: the best for the macro
+                accuracy on val. None: none.
+
+        Raises:
+            InputError: The run knows other classes, is no CAL teacher, or cannot be loaded.
+        """
+        from edge_fgir.runs.predictor import RunPredictor
+
+        self.check_classes(data)
+        predictor = RunPredictor(self, self.load(partial(typical_images, data)), full=full)
+        if logit_adjustment is None:
+            return predictor
+        return predictor.adjusted(data, logit_adjustment)
+
+    def _filled(self, description: TrainedModel) -> nn.Module:
+        model = description.build()
+        try:
+            load_learned(model, load_file(self.weights))
+        except (SafetensorError, RuntimeError) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(
+                f"{self.weights} does not hold this model ({first})", "the run as saved"
+            ) from error
+        return model.eval()
