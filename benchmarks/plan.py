@@ -27,12 +27,10 @@ from tgda import first_classes
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import LocalDevice, environment
-from edge_fgir.data import DataSet, labels_of, open_data, prepared_images, typical_images
+from edge_fgir.data import DataSet, open_data
 from edge_fgir.evaluation import top1
 from edge_fgir.exporting import export, read_target
-from edge_fgir.models.inference import logits_of
 from edge_fgir.models.setting import Setting
-from edge_fgir.runs import Run
 from edge_fgir.profiling import Budget, DeviceRef, Plan, Request, described, profile
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.candidates import Candidates
@@ -40,6 +38,7 @@ from edge_fgir.profiling.fit import ProbedModel
 from edge_fgir.profiling.latency_models import latency_models
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.results import TopOne
+from edge_fgir.runs import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "plan.json"

@@ -36,13 +36,13 @@ from edge_fgir.exporting.timing import noise, timing_graph, write_timing_bundle
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.models.setting import Setting
-from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling.features import Knots
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probe_bundles import side_by_side
 from edge_fgir.profiling.probes import choose_probes
 from edge_fgir.profiling.search_space import RATES, SearchSpace
 from edge_fgir.profiling.workload import Work, Workload
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle, Preprocess, open_engine
 from edge_fgir.runtime.manifest import DataInfo, Normalization, Precision
 from edge_fgir.runtime.runtimes.openvino import openvino_core

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_fgir.models.setting import Setting
-from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.latency_model import Prediction
 from edge_fgir.profiling.latency_models import Predictor
@@ -18,6 +17,7 @@ from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.profiling.tile_rounding import tile_rounded
 from edge_fgir.profiling.workload import Workload
 from edge_fgir.results import Budget, Cost, TopOne
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime.manifest import Precision
 
 

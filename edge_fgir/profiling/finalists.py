@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_fgir._errors import GateError, InputError
 from edge_fgir.benchmarking import DeviceHandle, Protocol
-from edge_fgir.data import DataSet, labels_of, prepared_images
+from edge_fgir.data import DataSet
 from edge_fgir.evaluation import BundlePredictor, top1
 from edge_fgir.exporting import Target, export
 from edge_fgir.profiling.accuracies import top_one

@@ -20,13 +20,13 @@ from edge_fgir.benchmarking import PROBES, DeviceHandle, Identity, Protocol, Tim
 from edge_fgir.exporting import Target
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
-from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling.features import Knots, Tile
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probe_bundles import build_probes
 from edge_fgir.profiling.probes import MOST_PROBES, TRANSFER_PROBES, choose_probes
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.profiling.workload import Work, Workload
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.manifest import Precision
 

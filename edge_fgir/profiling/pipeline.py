@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import sha256
 from edge_fgir.benchmarking import PROBES, DeviceHandle, Protocol, environment
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target

@@ -26,8 +26,8 @@ from edge_fgir.models.reduction import (
     register,
     take,
 )
-from edge_fgir.runs import Run
 from edge_fgir.profiling.search_space import SearchSpace
+from edge_fgir.runs import Run
 from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]

@@ -10,9 +10,10 @@ pytest.importorskip("openvino")
 from edge_fgir import InputError
 from edge_fgir.exporting import read_target
 from edge_fgir.models import Network
-from edge_fgir.runs import Run
+from edge_fgir.models.setting import Setting
 from edge_fgir.profiling import probe_bundles
 from edge_fgir.profiling.probe_bundles import build_probes
+from edge_fgir.runs import Run
 
 pytestmark = pytest.mark.export
 

@@ -25,7 +25,6 @@ from edge_fgir.benchmarking import (
 from edge_fgir.data import open_data
 from edge_fgir.exporting import read_target
 from edge_fgir.models.setting import Setting
-from edge_fgir.runs import TrainedModel
 from edge_fgir.profiling import (
     REPORT,
     RESULT,
@@ -45,6 +44,7 @@ from edge_fgir.profiling.fit import FittedModel, ProbedModel
 from edge_fgir.profiling.latency_models import latency_models
 from edge_fgir.profiling.workload import Workload
 from edge_fgir.results import Energy, Latency, Percentiles, Profile, Scopes, read_result
+from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import verify
 
 pytestmark = pytest.mark.export

@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 from edge_fgir import InputError
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import METHODS, Reduction
+from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.search_space import RATES, SearchSpace
 from edge_fgir.profiling.workload import Workload
 
