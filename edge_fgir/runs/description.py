@@ -11,8 +11,8 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
-from edge_fgir.models import Network
-from edge_fgir.models.ila import AdaptedViT, Base, check_base, check_there
+from edge_fgir.models import Network, as_wrapper
+from edge_fgir.models.ila import Base, check_base, check_there
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.models.setting import Setting
 from edge_fgir.runtime import Preprocess
@@ -124,8 +124,7 @@ class TrainedModel(BaseModel):
             self.num_classes, self.preprocess.size, weights=weights, meta=meta
         )
         if self.base is not None and not meta:
-            assert isinstance(model, AdaptedViT)
-            check_base(model.base, self.base, self.name)
+            check_base(as_wrapper(model).base, self.base, self.name)
         return model
 
     def check_side(self, side: int, found: str, expected: str) -> None:
