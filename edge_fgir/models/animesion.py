@@ -1,4 +1,4 @@
-"""The networks that Animesion compared on DAF:re (arXiv 2101.08674; spec DAF:re section 5.1).
+"""The networks that Animesion compared on DAF:re (arXiv 2101.08674).
 
 All are timm's but the shallow CNN, which is registered here. The transformers take 128 px pictures
 as well, ``image_size`` of :meth:`~edge_fgir.models.Network.build`.

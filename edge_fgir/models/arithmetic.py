@@ -63,11 +63,11 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     Raises:
         InputError: The model does not take images of that size.
     """
-    seen: list[tuple[type[nn.Module], int]] = []
+    calls: list[tuple[type[nn.Module], int]] = []
     handles = [
         # Token reduction calls an attention's layers and not itself.
         (module.qkv if kind is Attention else module).register_forward_pre_hook(
-            _recorder(kind, seen)
+            _recorder(kind, calls)
         )
         for module in model.modules()
         for kind in (Attention, Mlp)
@@ -88,7 +88,7 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     # An MLP without attention before it, as in a ConvNeXt, is no transformer block.
     blocks = [
         BlockTokens(attention, mlp)
-        for (first, attention), (second, mlp) in pairwise(seen)
+        for (first, attention), (second, mlp) in pairwise(calls)
         if (first, second) == (Attention, Mlp)
     ]
     macs = counter.get_total_flops() / 2
@@ -103,8 +103,8 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     )
 
 
-def _recorder(kind: type[nn.Module], seen: list[tuple[type[nn.Module], int]]) -> Any:
+def _recorder(kind: type[nn.Module], calls: list[tuple[type[nn.Module], int]]) -> Any:
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append((kind, inputs[0].shape[1]))
+        calls.append((kind, inputs[0].shape[1]))
 
     return record

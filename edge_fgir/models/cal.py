@@ -1,8 +1,8 @@
-"""CAL, Counterfactual Attention Learning: the fine-grained-aware teacher (spec TGDA section 2).
+"""CAL, Counterfactual Attention Learning: the teacher that knows about parts (arXiv 2108.08728).
 
 Attention maps pool the backbone's features part by part; a counterfactual branch with random
 attention measures what the learned attention adds. The same maps tell where the object is, which is
-what TGDA crops and drops.
+what TGDA crops and drops (docs/science/tgda.md#cal).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CALOutput(NamedTuple):
 def bilinear_attention_pool(features: Tensor, attention: Tensor) -> Tensor:
     """Pool (B, C, h, w) features by (B, M, h, w) maps into (B, M * C) unit vectors, m-major.
 
-    Mean over positions, signed square root, L2 norm (spec TGDA section 2.1); in float32.
+    Mean over positions, signed square root, L2 norm ; in float32.
     """
     height, width = features.shape[2:]
     pooled = torch.einsum("bmhw,bchw->bmc", attention.float(), features.float())
@@ -120,7 +120,7 @@ class CAL(Wrapper, nn.Module):
 
 
 def full_inference(model: CAL, images: Tensor) -> Tensor:
-    """Return logits (B, K) of CAL's multi-crop inference: 8 forwards (spec TGDA section 2.4).
+    """Return logits (B, K) of CAL's multi-crop inference: 8 forwards (docs/science/tgda.md).
 
     The image, its mirror, and three crops of each around its mean attention map; all are averaged.
 
@@ -131,9 +131,9 @@ def full_inference(model: CAL, images: Tensor) -> Tensor:
     size = (images.shape[2], images.shape[3])
     logits = []
     for view in (images, images.flip(3)):
-        seen = model.look(view)
-        logits.append(seen.logits)
-        maps = seen.attention.mean(dim=1)
+        output = model.look(view)
+        logits.append(output.logits)
+        maps = output.attention.mean(dim=1)
         for share, padding in FULL_CROPS:
             hot = hot_region(maps, maps.new_full((len(maps),), share), size)
             logits.append(model(crop_and_resize(view, crop_boxes(hot, padding))))

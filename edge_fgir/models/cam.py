@@ -1,6 +1,7 @@
 """Class activation maps: where a plain model looks (arXiv 1512.04150, section 2).
 
-A fine-tuned model without CAL's attention localises with these (spec TGDA section 2.5).
+A fine-tuned model without CAL's attention localises with these
+(docs/science/tgda.md#other-maps).
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ def spatial_maps(backbone: nn.Module, features: object) -> Tensor:
     if isinstance(features, Tensor) and features.ndim == 4:
         channels_last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
         return features.permute(0, 3, 1, 2) if channels_last else features
-    found = type(features).__name__
+    given = type(features).__name__
     if isinstance(features, Tensor):
         prefix = int(getattr(backbone, "num_prefix_tokens", 0))
-        found = f"shape {tuple(features.shape)} with {prefix} prefix tokens"
+        given = f"shape {tuple(features.shape)} with {prefix} prefix tokens"
         if features.ndim == 3:
             tokens = features[:, prefix:]
             side = isqrt(tokens.shape[1])
@@ -32,7 +32,7 @@ def spatial_maps(backbone: nn.Module, features: object) -> Tensor:
                 grid: Tensor = tokens.transpose(1, 2).unflatten(2, (side, side))
                 return grid
     raise InputError(
-        f"{type(backbone).__name__} gives features of {found}",
+        f"{type(backbone).__name__} gives features of {given}",
         "spatial maps (B, C, h, w) or a square grid of tokens (B, N, C)",
         "choose another backbone",
     )

@@ -1,8 +1,8 @@
 """Post-hoc logit adjustment: z - tau log(pi), folded into the classifier's bias.
 
-Menon et al., arXiv 2007.07314, section 4.1; spec DAF:re section 8. For models that were trained on
-long-tailed data with plain cross-entropy. ``pi`` are the classes' shares of the training pictures.
-On a device it costs nothing.
+Menon et al., arXiv 2007.07314, section 4.1 (docs/science/dafre.md#tools-for-the-tail). It is meant
+for models that were trained on long-tailed data with plain cross-entropy. ``pi`` are the classes'
+shares of the training pictures. On a device it costs nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Layer = nn.Linear | nn.Conv2d
 
 
 def adjustment(train_counts: Sequence[int], tau: float) -> npt.NDArray[np.float32]:
-    """Return what is added to each logit, ``-tau log(pi)``, (K,); no pictures count as one.
+    """Return what is added to each logit, ``-tau log(pi)``, (K,).
 
     Raises:
         InputError: The counts are not known.
@@ -35,9 +35,18 @@ def adjustment(train_counts: Sequence[int], tau: float) -> npt.NDArray[np.float3
             "a run trained by this version",
             "train again",
         )
-    counts = np.maximum(np.asarray(train_counts, np.float64), 1)
-    added: npt.NDArray[np.float32] = (-tau * np.log(counts / counts.sum())).astype(np.float32)
+    added: npt.NDArray[np.float32] = (-tau * log_prior(train_counts)).astype(np.float32)
     return added
+
+
+def log_prior(train_counts: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Return the logarithm of each class's share of the training pictures, (K,).
+
+    A class without pictures counts as one of one picture.
+    """
+    counts = np.maximum(np.asarray(train_counts, np.float64), 1)
+    logarithm: npt.NDArray[np.float64] = np.log(counts / counts.sum())
+    return logarithm
 
 
 @torch.no_grad()
@@ -65,10 +74,10 @@ def with_adjustment(model: nn.Module, added: npt.NDArray[np.float32], size: int)
     shares = [_share(model, head, offset, probe) for head in heads]
     last = [head for head, share in zip(heads, shares, strict=True) if math.isclose(share, 1)]
     chosen = last[-1:] or [head for head, share in zip(heads, shares, strict=True) if share]
-    wanted = model(probe) + offset
+    expected = model(probe) + offset
     for head in chosen:
         _add(head, offset)
-    if not torch.allclose(model(probe), wanted, atol=_TOLERANCE):
+    if not torch.allclose(model(probe), expected, atol=_TOLERANCE):
         raise InputError(
             f"a logit adjustment of {type(model).__name__}, whose logits no linear layer gives",
             "a linear classifier",

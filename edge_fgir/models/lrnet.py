@@ -1,4 +1,4 @@
-"""LRNets: ResNets for low-resolution input (arXiv 2507.12157; spec TGDA section 3).
+"""LRNets: ResNets for low-resolution input (arXiv 2507.12157; docs/science/tgda.md#lrnets).
 
 A ResNet reaches stride 4 before its first block. An LRNet keeps the detail: one strided 3x3 stem
 convolution, a stage at stride 2, and four strided stages, without pooling before the global mean.

@@ -1,4 +1,7 @@
-"""From an attention map to a box and its crop (arXiv 2507.12157; spec TGDA section 1.3)."""
+"""From an attention map to a box and its crop (arXiv 2507.12157).
+
+See docs/science/tgda.md#crop-and-drop.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ViTFS: vision transformers that train from scratch (arXiv 2507.12157; spec TGDA section 4).
+"""ViTFS: vision transformers that train from scratch (arXiv 2507.12157).
 
 A columnar ViT with a convolutional stem, a fixed position code, register tokens, LayerScale and, in
 place of LayerNorm, BatchNorm over batch and tokens. There is no class token: patches are averaged.
@@ -52,7 +52,7 @@ def sin2d(height: int, width: int, dim: int, device: torch.device | None = None)
     """Return the position code of a grid of patches, (height * width, dim), row-major.
 
     Channels are sin(x w), cos(x w), sin(y w), cos(y w) for dim / 4 frequencies w from 1 down to
-    1e-4, with x the column and y the row (spec TGDA section 4.1).
+    1e-4, with x the column and y the row.
     """
     count = dim // 4
     omega = 10000.0 ** -(torch.arange(count, device=device) / (count - 1))

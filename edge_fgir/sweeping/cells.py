@@ -139,8 +139,8 @@ def _source(name: str, folder: Path) -> str:
 
 def _read(sweep: Sweep, folder: Path, changes: Mapping[str, JsonValue]) -> Recipe:
     beside = folder / sweep.recipe
-    wanted = {**sweep.fixed, **changes}
-    overrides = [f"{key}={_yaml(value)}" for key, value in wanted.items()]
+    values = {**sweep.fixed, **changes}
+    overrides = [f"{key}={_yaml(value)}" for key, value in values.items()]
     recipe = read_recipe(str(beside) if beside.is_file() else sweep.recipe, overrides)
     # A resumed run must find the very text it began with; only this key says nothing about it.
     update: dict[str, Any] = {"about": ""}

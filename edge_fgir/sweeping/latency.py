@@ -72,8 +72,8 @@ class Stopwatch:
                 self._refused[key] = reason_of(error)
         if not calls:
             return
-        found = measure(calls, _PROTOCOL)
-        for key, latency in found.items():
+        measured = measure(calls, _PROTOCOL)
+        for key, latency in measured.items():
             self._known[key] = {"measured": new[key][1], **latency.model_dump(mode="json")}
         write_json(self._file, self._known)
 

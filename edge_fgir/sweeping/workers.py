@@ -110,9 +110,9 @@ def _connect(ray: Any, address: str) -> None:
 def _check_resources(nodes: Sequence[dict[str, Any]], cpus: int, gpus: float) -> None:
     """Raise InputError if a cell would wait for ever."""
     machines = [node["Resources"] for node in nodes if node["Alive"]]
-    found = [(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in machines]
-    if not any(cpus <= most_cpus and gpus <= most_gpus for most_cpus, most_gpus in found):
-        have = " or ".join(f"{c:g} cpus and {g:g} gpus" for c, g in sorted(set(found)))
+    sizes = [(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in machines]
+    if not any(cpus <= most_cpus and gpus <= most_gpus for most_cpus, most_gpus in sizes):
+        have = " or ".join(f"{c:g} cpus and {g:g} gpus" for c, g in sorted(set(sizes)))
         raise InputError(
             f"a cell asks for {cpus} cpus and {gpus:g} gpus; the largest machine has {have}",
             "cells that fit one machine",

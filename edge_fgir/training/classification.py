@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edge_fgir.models.logit_adjustment import log_prior
 from edge_fgir.runs import Classification, LossSection
 
 
@@ -68,7 +69,7 @@ class LogitAdjusted:
     """
 
     def __init__(self, counts: Sequence[int], tau: float, smoothing: float) -> None:
-        self._offset = tau * log_prior(counts)
+        self._offset = tau * torch.from_numpy(log_prior(counts)).float()
         self._smoothing = smoothing
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -120,9 +121,3 @@ def make_criterion(loss: LossSection, counts: Sequence[int]) -> Criterion:
         counts: (K,) training pictures of each class.
     """
     return _MAKERS[loss.classification](loss, counts)
-
-
-def log_prior(counts: Sequence[int]) -> Tensor:
-    """Return the logarithm of each class's share of the training pictures, (K,) ``float32``."""
-    some = torch.tensor(counts, dtype=torch.float64).clamp(min=1)
-    return (some / some.sum()).log().float()

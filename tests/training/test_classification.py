@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edge_fgir.models.logit_adjustment import log_prior
 from edge_fgir.runs import LossSection
-from edge_fgir.training.classification import log_prior, make_criterion
+from edge_fgir.training.classification import make_criterion
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy
 
 pytestmark = pytest.mark.unit

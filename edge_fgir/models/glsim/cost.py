@@ -1,7 +1,8 @@
-"""What choosing a region costs: operations of five mechanisms in a ViT-B/16 (spec GLSim section 8).
+"""What choosing a region costs: operations of five mechanisms in a ViT-B/16 (arXiv 2407.12891).
 
+See docs/science/glsim.md#cost-of-choosing.
 Products and sums are both counted for the mechanisms; the backbone is counted in multiply-adds, as
-the authors count it. Where the specification gives the order of growth alone (MAWS, SACM,
+the authors count it. Where the paper gives the order of growth alone (MAWS, SACM,
 and rollout's lower terms), the constants here are ours: they give the printed digits.
 """
 

@@ -13,7 +13,7 @@ CropCls = Literal["shared", "separate"]
 
 
 class GLSimOptions(BaseModel):
-    """Global-local similarity cropping (arXiv 2407.12891; spec GLSim sections 2 to 6)."""
+    """Global-local similarity cropping (arXiv 2407.12891; docs/science/glsim.md)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Where GLSim looks again: similarity, box and crop (arXiv 2407.12891; spec GLSim 2 to 4 and 12).
+"""Where GLSim looks again: similarity, box and crop (arXiv 2407.12891; docs/science/glsim.md).
 
 Fixed shapes and plain arithmetic throughout, in float32, so that what is trained is what a device
 runs: the boxes of a batch are numbers in a tensor, and cutting is sampling.

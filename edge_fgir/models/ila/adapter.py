@@ -1,6 +1,6 @@
 """The adapters: between two blocks, with and without down-sampling, and inside a block.
 
-arXiv 2409.11051; spec ILA sections 4 and 5.
+arXiv 2409.11051; docs/science/ila.md#adapter and #variants.
 """
 
 from __future__ import annotations

@@ -39,16 +39,16 @@ def make_adapted(
     return model
 
 
-def check_base(found: Base | None, wanted: Base, name: str) -> None:
+def check_base(base: Base | None, expected: Base, name: str) -> None:
     """Raise InputError unless a base is the one that the adapters of run ``name`` were trained on.
 
     Only the tensors count, not where they lie.
     """
-    if found is None or found.sha256 != wanted.sha256:
-        have = f"{found.sha256[:_SHOWN]}..." if found else "no hash"
+    if base is None or base.sha256 != expected.sha256:
+        have = f"{base.sha256[:_SHOWN]}..." if base else "no hash"
         raise InputError(
-            f"the base weights {wanted.source} have {have}",
-            f"sha256 {wanted.sha256[:_SHOWN]}..., on which the adapters of {name} were trained",
+            f"the base weights {expected.source} have {have}",
+            f"sha256 {expected.sha256[:_SHOWN]}..., on which the adapters of {name} were trained",
             "put those weights back, or name their place in model.json (base.source)",
         )
 

@@ -20,7 +20,7 @@ LEAST_DEPTH = 3
 
 
 class Adapters(BaseModel):
-    """What is trained in a frozen vision transformer (arXiv 2409.11051; spec ILA sections 3 to 8).
+    """What is trained in a frozen vision transformer (arXiv 2409.11051; docs/science/ila.md).
 
     Beside it the head is trained, and nothing else.
     """
@@ -87,7 +87,7 @@ class Adapters(BaseModel):
     def locations_in(self, depth: int) -> tuple[int, ...]:
         """Return the blocks behind which the grid shrinks, in a transformer of ``depth`` blocks.
 
-        Published are 3 and 7 of 12; other depths are parted alike (ours; spec ILA section 3).
+        Published are 3 and 7 of 12; other depths are parted alike (ours).
 
         Raises:
             InputError: There are too few blocks, or no such block.

@@ -63,29 +63,29 @@ def _has(state: dict[str, Tensor], prefixes: str | tuple[str, ...]) -> bool:
 def from_authors(
     state: dict[str, Tensor], reduction: Reduction, *, covers_prefix: bool
 ) -> dict[str, Tensor]:
-    """Rename a state dict of the authors' code to ours (spec CLCA sections 2.6, 3 and 7.10).
+    """Rename a state dict of the authors' code to ours (github.com/arkel23/CLCA).
 
     Their dead 1000-way ``head`` is left out where there is a CLA head; the last rows of the
     position table, which belong to the cache's tokens, become a parameter of their own. A table
     that does not cover the prefix (``covers_prefix``) has no such rows.
     """
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     cla = _has(state, "ifa_head.")
     for key, value in state.items():
         stage = _STAGE.fullmatch(key)
         if key.startswith("ifa_head.0."):
             layer, name = key.removeprefix("ifa_head.0.").split(".", 1)
             flat = layer == "4" and name == "weight"
-            found[f"cla.{_CLA[layer]}.{name}"] = value.squeeze(-1) if flat else value
+            renamed[f"cla.{_CLA[layer]}.{name}"] = value.squeeze(-1) if flat else value
         elif stage is not None:
             first, _, rest = stage[2].partition(".")
             name = f"{_PREDICTOR.get(first, first)}.{rest}" if rest else first
-            found[f"reducers.{reduction.blocks[int(stage[1])]}.{name}"] = value
+            renamed[f"reducers.{reduction.blocks[int(stage[1])]}.{name}"] = value
         elif key == "clr":
-            found["clr"] = value
+            renamed["clr"] = value
         elif not (cla and key.startswith(("head.", "norm."))):
-            found[f"{BACKBONE}{key}"] = value
+            renamed[f"{BACKBONE}{key}"] = value
     if covers_prefix and "clr" in state:
         table, rows = state["pos_embed"].tensor_split((-state["clr"].shape[1],), dim=1)
-        found[f"{BACKBONE}pos_embed"], found["clr_positions"] = table, rows
-    return found
+        renamed[f"{BACKBONE}pos_embed"], renamed["clr_positions"] = table, rows
+    return renamed

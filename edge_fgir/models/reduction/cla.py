@@ -1,4 +1,4 @@
-"""CLA: one head over the class tokens of several depths (arXiv 2501.00243; spec CLCA section 2)."""
+"""CLA: one head over the class tokens of several depths (arXiv 2501.00243)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class _RuleError(ValueError):
 
 
 class Reduction(BaseModel):
-    """Token reduction and CLCA (arXiv 2501.00243; spec CLCA sections 1 to 3)."""
+    """Token reduction and CLCA (arXiv 2501.00243; docs/science/clca.md)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,6 @@
-"""How many tokens every block sees, and what that costs: arithmetic alone (spec CLCA 1.0, 3, 5.2).
+"""How many tokens every block sees, and what that costs, by arithmetic alone (arXiv 2501.00243).
+
+See docs/science/clca.md#frame, #clc and #operations.
 
 All counts are Python integers that follow from the settings and the number of patches, so a graph
 of fixed shapes can be exported for every setting. They are computed in double precision like the
@@ -108,7 +110,7 @@ def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int
 def macs(
     schedule: TokenSchedule, reduction: Reduction, patches: int, shape: TransformerShape
 ) -> int:
-    """Return multiply-accumulates of one image by the formula of spec CLCA section 5.2.
+    """Return multiply-accumulates of one image as docs/science/clca.md#operations counts them.
 
     Elementwise work, normalisation and pooling are not counted, nor is what EViT and Top-K take for
     their scores (one row of attention).

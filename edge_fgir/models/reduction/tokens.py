@@ -112,15 +112,15 @@ def attend(block: Block, tokens: Tokens, queries: int | None = None) -> tuple[To
     Returns:
         The tokens after the attention residual, and what its attention saw.
     """
-    seen = project(block.attn, block.norm1(tokens.x))
+    projected = project(block.attn, block.norm1(tokens.x))
     if tokens.kept is not None and block.training:
-        heads = _masked_attention(seen, tokens.kept) @ seen.v
+        heads = _masked_attention(projected, tokens.kept) @ projected.v
     else:
         heads = functional.scaled_dot_product_attention(
-            seen.q[:, :, :queries], seen.k, seen.v, attn_mask=tokens.key_bias()
+            projected.q[:, :, :queries], projected.k, projected.v, attn_mask=tokens.key_bias()
         )
     x = residual(block, tokens.x[:, :queries], heads)
-    return replace(tokens, x=x), seen
+    return replace(tokens, x=x), projected
 
 
 def attend_openly(block: Block, tokens: Tokens) -> tuple[Tokens, Tensor]:
@@ -130,26 +130,26 @@ def attend_openly(block: Block, tokens: Tokens) -> tuple[Tokens, Tensor]:
         The tokens after the attention residual, and the attention that each received on average
         over heads and queries, (B, N): the score where there is no class token (ours).
     """
-    seen = project(block.attn, block.norm1(tokens.x))
-    shares = seen.attention(seen.q, tokens.key_bias())
-    x = residual(block, tokens.x, shares @ seen.v)
+    projected = project(block.attn, block.norm1(tokens.x))
+    shares = projected.attention(projected.q, tokens.key_bias())
+    x = residual(block, tokens.x, shares @ projected.v)
     return replace(tokens, x=x), shares.mean(dim=(1, 2))
 
 
-def _masked_attention(seen: Projected, kept: Tensor) -> Tensor:
+def _masked_attention(projected: Projected, kept: Tensor) -> Tensor:
     """Return attention in which dropped tokens are met by themselves alone (arXiv 2106.02034).
 
-    In float32; a small constant keeps rows of dropped tokens finite (spec CLCA section 1.5).
+    In float32; a small constant keeps rows of dropped tokens finite, as in the authors' code.
     """
     with full_precision(kept.device):
-        q, k, mask = seen.q.float(), seen.k.float(), kept.float()
+        q, k, mask = projected.q.float(), projected.k.float(), kept.float()
         logits = q * q.shape[-1] ** -0.5 @ k.transpose(2, 3)
         count = logits.shape[-1]
         own = torch.eye(count, device=mask.device)
         allowed = mask.transpose(1, 2)[:, None] * (1 - own) + own
         raised = (logits - logits.amax(dim=-1, keepdim=True)).exp() * allowed
         shares = (raised + _EPSILON / count) / (raised.sum(dim=-1, keepdim=True) + _EPSILON)
-    masked: Tensor = shares.to(seen.v.dtype)
+    masked: Tensor = shares.to(projected.v.dtype)
     return masked
 
 

@@ -24,18 +24,18 @@ class ATS(Reducer):
     def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
         prefix, samples = self.layout.prefix, stage.kept - self.layout.prefix
-        seen = project(block.attn, block.norm1(tokens.x))
-        attention = seen.attention(seen.q, tokens.key_bias())
+        projected = project(block.attn, block.norm1(tokens.x))
+        attention = projected.attention(projected.q, tokens.key_bias())
         asked = attention[:, :, :1] if self.layout.class_token else attention
         received = asked.mean(dim=2)[:, :, prefix:]
-        significance = (received * seen.v[:, :, prefix:].norm(dim=-1)).sum(dim=1)
+        significance = (received * projected.v[:, :, prefix:].norm(dim=-1)).sum(dim=1)
         chosen = sample(significance, tokens.real, samples, prefix)
         front = torch.arange(prefix, device=chosen.device).expand(len(chosen), -1)
         index = torch.cat((front, chosen + prefix), dim=1)
         rows = attention.gather(
             2, index[:, None, :, None].expand(-1, attention.shape[1], -1, attention.shape[3])
         )
-        x = residual(block, take(tokens.x, index), rows @ seen.v)
+        x = residual(block, take(tokens.x, index), rows @ projected.v)
         again = torch.cat(
             (chosen.new_zeros(len(chosen), 1), chosen[:, 1:] == chosen[:, :-1]), dim=1
         )

@@ -32,8 +32,8 @@ class EViT(Reducer):
         if stage.kept == stage.tokens:
             return attend(block, tokens)[0]
         if self.layout.class_token:
-            after, seen = attend(block, tokens)
-            received = seen.scores()
+            after, projected = attend(block, tokens)
+            received = projected.scores()
         else:
             after, received = attend_openly(block, tokens)
         prefix = self.layout.prefix

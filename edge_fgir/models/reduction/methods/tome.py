@@ -17,13 +17,13 @@ class ToMe(Reducer):
 
     def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
-        after, seen = attend(block, tokens)
+        after, projected = attend(block, tokens)
         merges = stage.tokens - stage.kept
         if not merges:
             return after
         prefix = self.layout.prefix
         with torch.no_grad():
-            metric = functional.normalize(seen.k.mean(dim=1)[:, prefix:], dim=-1)
+            metric = functional.normalize(projected.k.mean(dim=1)[:, prefix:], dim=-1)
             # The first patch belongs to the partners: with a class token in front of it, as ToMe's
             # own count from the class token has it.
             likeness, partner = (metric[:, 1::2] @ metric[:, ::2].transpose(1, 2)).max(dim=2)
