@@ -29,7 +29,7 @@ from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import Target, export, read_target, target_names
-from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import is_transformer, to_onnx
 from edge_fgir.models import Network
 from edge_fgir.models.folding import folded

@@ -16,13 +16,12 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.data import DataSet, draw_by_class, typical_images
 from edge_fgir.evaluation import Shots, SingleLabel
-from edge_fgir.exporting.backends import Backend, make_backend
+from edge_fgir.exporting.builders import Backend, find_builder, make_backend
 from edge_fgir.exporting.calibration import (
     Validation,
     calibration_set,
     fit_calibration,
 )
-from edge_fgir.exporting.deepstream import deepstream_files
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import (
     DeployGraph,
@@ -174,11 +173,9 @@ def export(
     }
     for report in filter(None, reports):
         contents |= report.as_file()
-    if target.runtime == "tensorrt":
+    if companions := find_builder(target.runtime).companions:
         model_file = contents[made.backend.model_file]
-        contents |= deepstream_files(
-            model_file, trained.preprocess, labels, calibration, made.precision
-        )
+        contents |= companions(model_file, trained.preprocess, labels, calibration, made.precision)
     fields = describe(trained, target, made.precision, made.backend.model_file, count_params(model))
     drawn = {s.path for s in draw_by_class(validation.samples, _GOLDEN_IMAGES)}
     golden = validation.images[[s.path in drawn for s in validation.samples]]

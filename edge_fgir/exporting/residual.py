@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from edge_fgir._errors import GateError
+from edge_fgir.exporting.builders import find_builder
 from edge_fgir.exporting.target import Target
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.ila import residual_ranges
@@ -43,7 +44,7 @@ def residual_report(
     if not ranges:
         return None
     largest = max(one.largest for one in ranges)
-    half = target.runtime == "tensorrt" and precision != "fp32"
+    half = find_builder(target.runtime).computes_half and precision != "fp32"
     if half and largest > MOST_HALF:
         raise GateError(
             f"the residual stream reaches {largest:.0f}, and float16 ends at 65504; use "

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import Protocol, WarmUp, measure
-from edge_fgir.exporting.backends import Backend
+from edge_fgir.exporting.builders import Backend
 from edge_fgir.exporting.calibration import CalibrationSet
 from edge_fgir.exporting.gates import ParityGates, compare
 from edge_fgir.exporting.graph import Logits

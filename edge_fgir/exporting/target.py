@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from edge_fgir.exporting.builders import find_builder
 from edge_fgir.models.glsim import CropForm
 from edge_fgir.results import Gates
 from edge_fgir.runtime.manifest import Precision
@@ -112,6 +113,23 @@ class Target(TargetInfo):
     compute_capabilities: Annotated[
         tuple[str, ...], Field(description="GPUs the TensorRT-RTX builder compiles for as a check")
     ] = ()
+
+    @model_validator(mode="after")
+    def _schemes_are_of_its_tools(self) -> Target:
+        tools = find_builder(self.runtime).tools
+        for kind, schemes in (
+            ("cnn", self.quantization.cnn),
+            ("transformer", self.quantization.transformer),
+        ):
+            for name, scheme in schemes.items():
+                if scheme.tool not in tools:
+                    raise ValueError(
+                        f"quantization.{kind}.{name}: tool {scheme.tool} is none of "
+                        f"{', '.join(tools)}, which runtime {self.runtime} takes"
+                    )
+        if all(precision == "int8" for precision in self.precisions):
+            raise ValueError("precisions: int8 alone; name a float one to fall back to")
+        return self
 
     @property
     def float_precision(self) -> Precision:

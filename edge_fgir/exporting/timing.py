@@ -9,7 +9,7 @@ import onnx
 import torch
 
 from edge_fgir._files import new_folder, sha256, to_json
-from edge_fgir.exporting.backends import Backend, make_backend
+from edge_fgir.exporting.builders import Backend, make_backend
 from edge_fgir.exporting.graph import Head, is_transformer, to_onnx
 from edge_fgir.exporting.target import NncfScheme, Target
 from edge_fgir.exporting.writer import check_out, describe, seal

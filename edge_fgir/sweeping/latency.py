@@ -93,7 +93,7 @@ def _facts(trained: TrainedModel) -> dict[str, Any]:
 
 def _inference(run: Path) -> Callable[[], object]:
     try:
-        from edge_fgir.exporting.backends import make_backend
+        from edge_fgir.exporting.builders import make_backend
         from edge_fgir.exporting.graph import to_onnx
         from edge_fgir.exporting.target import read_target
     except ImportError as error:

@@ -10,7 +10,8 @@ import torch
 from onnx import TensorProto
 
 from edge_fgir.exporting import read_target
-from edge_fgir.exporting.backends import OnnxBackend, make_backend
+from edge_fgir.exporting.backends.onnx import OnnxBackend
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.deepstream import deepstream_files
 from edge_fgir.exporting.graph import Head, run_onnx, session_of, to_onnx
 from edge_fgir.models import Network

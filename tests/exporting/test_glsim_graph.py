@@ -14,7 +14,8 @@ from stirred import stir
 from timm.layers import Attention
 from torch import nn
 
-from edge_fgir.exporting.backends import OpenVinoBackend, make_backend
+from edge_fgir.exporting.backends.openvino import OpenVinoBackend
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.calibration import CalibrationSet
 from edge_fgir.exporting.deepstream import with_planar_input
 from edge_fgir.exporting.gates import ParityGates

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from stirred import stir
 
 from edge_fgir import GateError
-from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,

@@ -19,7 +19,7 @@ from targets import loosened
 from edge_fgir import GateError
 from edge_fgir.data import open_data
 from edge_fgir.exporting import export, residual
-from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import MODULE, check_ops, run_onnx, to_onnx
 from edge_fgir.exporting.openvino_ir import run_ir, to_ir
 from edge_fgir.exporting.qdq import to_float16

@@ -6,7 +6,7 @@ import pytest
 import torch
 from stirred import stir
 
-from edge_fgir.exporting.backends import make_backend
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import DeployGraph, to_onnx
 from edge_fgir.exporting.openvino_ir import to_ir
 from edge_fgir.exporting.target import read_target, target_names

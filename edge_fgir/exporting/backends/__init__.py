@@ -1,0 +1,1 @@
+"""What builders make: one module a file format; ``builders.py`` says which runtime takes which."""

@@ -1,0 +1,80 @@
+"""OpenVINO's IR, quantized by NNCF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import onnx
+
+from edge_fgir.exporting import openvino_ir as ir
+from edge_fgir.exporting.graph import Head, Logits, unquantized_nodes
+from edge_fgir.exporting.target import NncfScheme, Scheme, Target
+from edge_fgir.exporting.traces import Trace, modules_of, trace_ir
+from edge_fgir.runtime import Pixels
+from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime.runtimes.openvino import compile_model
+
+
+class OpenVinoBackend:
+    """OpenVINO IR."""
+
+    model_file = "openvino/model.xml"
+
+    def __init__(
+        self,
+        model: Any,
+        names: Mapping[str, str],
+        unquantized: Sequence[str] = (),
+        *,
+        half: bool = False,
+    ) -> None:
+        self.model, self._names, self._unquantized, self._half = model, names, unquantized, half
+
+    def quantized(
+        self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
+    ) -> OpenVinoBackend:
+        """Quantize with NNCF."""
+        assert isinstance(scheme, NncfScheme)  # a target names no other tool
+        floats = (*self._unquantized, *float_layers)
+        model = ir.quantize_ir(self.model, images, scheme, floats)
+        return OpenVinoBackend(model, self._names)
+
+    def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
+        """Return the operations whose inputs are quantized, the costliest first."""
+        return ir.sensitive_operations(self.model, images, wanted)
+
+    def run(self, images: Pixels) -> Logits:
+        """Run in OpenVINO."""
+        return ir.run_ir(self.model, images)
+
+    def trace(self, images: Pixels) -> Trace:
+        """Run in OpenVINO with all layers open."""
+        return trace_ir(self.model, self._names, images)
+
+    def operations(self) -> Hashable:
+        """Return kind, type and shape of the operations' outputs."""
+        return ir.operations_in(self.model)
+
+    def call(self, image: Pixels) -> Callable[[], object]:
+        """Return one inference in OpenVINO."""
+        request = compile_model(self.model).create_infer_request()
+        request.get_input_tensor(0).data[...] = image
+        inference: Callable[[], object] = request.infer
+        return inference
+
+    def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
+        """Return ``model.xml`` and ``model.bin``."""
+        model = ir.with_ir_head(self.model, head)
+        ir.set_metadata(model, metadata)
+        return ir.ir_files(model, half=self._half)
+
+
+def make_openvino(model: onnx.ModelProto, target: Target, precision: Precision) -> OpenVinoBackend:
+    """Return the backend of a float32 graph; ``fp16`` stores the weights as float16."""
+    graph, half = ir.to_ir(model), precision == "fp16"
+    nodes = unquantized_nodes(model)
+    values = {v for node in model.graph.node if node.name in nodes for v in node.output}
+    operations = ir.operations_of(graph, values)
+    form = ir.to_half_ir(graph) if half else graph
+    return OpenVinoBackend(form, modules_of(model), operations, half=half)

@@ -1,0 +1,157 @@
+"""Builders: how the export makes what a runtime loads. One a runtime, its twin on this side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime import Calibration, Pixels, Preprocess
+from edge_fgir.runtime.manifest import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edge_fgir.exporting.graph import Head, Logits
+    from edge_fgir.exporting.target import Scheme, Target
+    from edge_fgir.exporting.traces import Trace
+
+
+class Backend(Protocol):
+    """A graph on its way to a target; it ends in logits until :meth:`files` adds the rest."""
+
+    model_file: str
+
+    def quantized(
+        self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
+    ) -> Backend:
+        """Return it as INT8.
+
+        Args:
+            scheme: How; of one of the builder's tools.
+            images: (N, S, S, 3) that the ranges are measured on.
+            float_layers: Names of layers that stay in float.
+        """
+
+    def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
+        """Return the quantized layers, the one that costs most first.
+
+        Args:
+            images: (N, S, S, 3).
+            wanted: (N, K) logits without quantization.
+        """
+
+    def run(self, images: Pixels) -> Logits:
+        """Return logits (N, K), computed on this machine's CPU."""
+
+    def trace(self, images: Pixels) -> Trace:
+        """Return the layers' outputs on the first images."""
+
+    def operations(self) -> Hashable:
+        """Return what is computed, without the numbers: what is equal is equally fast."""
+
+    def call(self, image: Pixels) -> Callable[[], object] | None:
+        """Return one inference of (1, S, S, 3) to be timed; None where its runtime is not here."""
+
+    def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
+        """Append the head and return the bundle's model files by path.
+
+        Raises:
+            GateError: The target's builder refuses the graph.
+        """
+
+
+Make = Callable[["onnx.ModelProto", "Target", Precision], Backend]
+Companions = Callable[
+    [bytes, Preprocess, tuple[str, ...], Calibration, Precision], dict[str, bytes]
+]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What the export knows of a runtime.
+
+    Attributes:
+        runtime: Its name in the registry of runtimes.
+        tools: The quantization schemes that it takes, by their ``tool``.
+        make: Returns the backend of a float32 ONNX graph that ends in logits; ``fp16`` rounds the
+            weights, or all of it; ``int8`` stays float32 until :meth:`Backend.quantized`.
+        computes_half: What is neither INT8 nor asked for in float32 is computed in float16.
+        companions: Returns more files, for other programs that read the model file: of the model's
+            bytes, preprocessing, labels, calibration and precision. None: there are none.
+    """
+
+    runtime: str
+    tools: tuple[str, ...]
+    make: Make
+    computes_half: bool = False
+    companions: Companions | None = None
+
+
+def _openvino(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+    from edge_fgir.exporting.backends.openvino import make_openvino
+
+    return make_openvino(model, target, precision)
+
+
+def _onnx(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+    from edge_fgir.exporting.backends.onnx import make_onnx
+
+    return make_onnx(model, target, precision)
+
+
+def _jetson(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+    from edge_fgir.exporting.backends.jetson import make_jetson
+
+    return make_jetson(model, target, precision)
+
+
+def _deepstream(
+    model: bytes,
+    preprocess: Preprocess,
+    labels: tuple[str, ...],
+    calibration: Calibration,
+    precision: Precision,
+) -> dict[str, bytes]:
+    from edge_fgir.exporting.deepstream import deepstream_files
+
+    return deepstream_files(model, preprocess, labels, calibration, precision)
+
+
+_builders = {
+    builder.runtime: builder
+    for builder in (
+        Builder("openvino", ("nncf",), _openvino),
+        Builder("onnxruntime", ("qdq", "dynamic"), _onnx),
+        Builder(
+            "tensorrt", ("qdq", "dynamic"), _jetson, computes_half=True, companions=_deepstream
+        ),
+    )
+}
+
+
+def register_builder(builder: Builder) -> None:
+    """Add the builder of a runtime, or replace it."""
+    _builders[builder.runtime] = builder
+
+
+def forget_builder(runtime: str) -> None:
+    """Undo :func:`register_builder`."""
+    _builders.pop(runtime, None)
+
+
+def find_builder(runtime: str) -> Builder:
+    """Return the builder of a runtime.
+
+    Raises:
+        InputError: There is none: bundles for it are made elsewhere.
+    """
+    if runtime not in _builders:
+        raise InputError(f"no builder for runtime {runtime!a}", f"one of {', '.join(_builders)}")
+    return _builders[runtime]
+
+
+def make_backend(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+    """Return the backend of ``target`` for a float32 ONNX graph that ends in logits."""
+    return find_builder(target.runtime).make(model, target, precision)
