@@ -144,7 +144,7 @@ def test_its_bundle_is_a_stranger_where_it_is_not_registered(toy, tmp_path):
     ("found", "replacement", "message"),
     [
         ("runtime: toyrt", "runtime: torch", "runtime: 'torch' is none of openvino"),
-        ("tool: qdq", "tool: nncf", "ops: Extra inputs are not permitted"),
+        ("tool: qdq", "tool: nncf", "has an unknown key quantization.cnn.S8S8.nncf.ops"),
         ("{tool: qdq, ops: [Conv, Gemm]}", "{tool: nncf}", "tool nncf is none of qdq, which"),
         ("[int8, fp32]", "[int8]", "precisions: int8 alone; name a float one"),
         ("opset: 18", "opset: old", "opset: Input should be a valid integer"),
