@@ -15,6 +15,7 @@ from edge_fgir.benchmarking.interleaving import interleave
 from edge_fgir.benchmarking.messages import Identity, Timing
 from edge_fgir.benchmarking.protocol import PROBES, Protocol, StoppingRule, WarmUp, measure, warm_up
 from edge_fgir.benchmarking.remote import RemoteDevice
+from edge_fgir.benchmarking.remote_link import Host
 from edge_fgir.benchmarking.results import KINDS, read_result, write_result
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Descriptor",
     "DeviceHandle",
     "Figure",
+    "Host",
     "Identity",
     "LocalDevice",
     "Protocol",

@@ -44,13 +44,13 @@ def objections(
 
 
 def _throttled(conditions: Conditions) -> str:
-    found = conditions.throttling
-    if found.unknown:
-        return f"throttling is unknown: {found.unknown}"
-    if not found.events:
+    throttling = conditions.throttling
+    if throttling.unknown:
+        return f"throttling is unknown: {throttling.unknown}"
+    if not throttling.events:
         return ""
-    name, at = min(found.events.items(), key=lambda event: event[1])
-    others = f" and {len(found.events) - 1} more" if len(found.events) > 1 else ""
+    name, at = min(throttling.events.items(), key=lambda event: event[1])
+    others = f" and {len(throttling.events) - 1} more" if len(throttling.events) > 1 else ""
     return f"throttled: {name}{others}, first {at:g} s after the start"
 
 

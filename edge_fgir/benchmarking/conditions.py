@@ -61,7 +61,7 @@ class Conditions:
                 unknown=self.throttling.unknown,
             ),
             other_work=self.other_work.share,
-            clock_steps=tuple(self._steps.found),
+            clock_steps=tuple(self._steps.steps),
             lost=tuple(sorted(self._heat.lost | self._clocks.lost)),
             died=died,
         )
@@ -76,7 +76,7 @@ class _Heat:
             for path in system.files(_ZONES)
             if system.number(path) is not None
         }
-        self._seen: dict[str, list[float]] = {}
+        self._readings: dict[str, list[float]] = {}
         self.lost: set[str] = set()
 
     def sample(self) -> None:
@@ -86,14 +86,14 @@ class _Heat:
                 self.lost.add(name)
                 continue
             now = value / 1e3
-            first, most, _ = self._seen.get(name, (now, now, now))
-            self._seen[name] = [first, max(most, now), now]
+            first, most, _ = self._readings.get(name, (now, now, now))
+            self._readings[name] = [first, max(most, now), now]
 
     @property
     def result(self) -> dict[str, ZoneTemperature]:
         return {
             name: ZoneTemperature(first=first, max=most, last=last)
-            for name, (first, most, last) in self._seen.items()
+            for name, (first, most, last) in self._readings.items()
         }
 
 
@@ -101,13 +101,13 @@ class _Clocks:
     def __init__(self, system: System) -> None:
         self._system = system
         self._files = [p for p in system.files(_FREQUENCIES) if system.number(p)]
-        self._seen: list[float] = []
+        self._readings: list[float] = []
         self.lost: set[str] = set()
 
     def sample(self) -> None:
-        found = self._from_sysfs() if self._files else self._from_cpuinfo()
-        if found:
-            self._seen.append(max(found))
+        clocks = self._from_sysfs() if self._files else self._from_cpuinfo()
+        if clocks:
+            self._readings.append(max(clocks))
 
     def _from_sysfs(self) -> list[float]:
         values = {path: self._system.number(path) for path in self._files}
@@ -120,10 +120,10 @@ class _Clocks:
 
     @property
     def result(self) -> ClockRange | None:
-        if not self._seen:
+        if not self._readings:
             return None
-        mean = round(float(np.mean(self._seen)), 1)
-        return ClockRange(min=min(self._seen), mean=mean, max=max(self._seen))
+        mean = round(float(np.mean(self._readings)), 1)
+        return ClockRange(min=min(self._readings), mean=mean, max=max(self._readings))
 
 
 def _cpu(path: Path) -> str:
@@ -173,11 +173,11 @@ class _ClockSteps:
     def __init__(self) -> None:
         self._offset: float | None = None
         self._start = time.monotonic()
-        self.found: list[ClockStep] = []
+        self.steps: list[ClockStep] = []
 
     def sample(self) -> None:
         now = time.monotonic()
         offset = time.time() - now
         if self._offset is not None and abs(step := offset - self._offset) > _STEP_S:
-            self.found.append(ClockStep(at_s=round(now - self._start, 1), step_s=round(step, 3)))
+            self.steps.append(ClockStep(at_s=round(now - self._start, 1), step_s=round(step, 3)))
         self._offset = offset

@@ -73,10 +73,10 @@ class DeviceHandle(ABC):
         Raises:
             EdgeFgirError: It cannot be reached, or lacks something.
         """
-        found = self._identify()
-        self.identity = Identity.of(found)
+        machine = self._identify()
+        self.identity = Identity.of(machine)
         libraries = {spec.library for spec in runtimes()}
-        self.versions = {n: v for n, v in found.versions.items() if n in libraries}
+        self.versions = {n: v for n, v in machine.versions.items() if n in libraries}
         return self.identity
 
     def close(self) -> None:
@@ -86,10 +86,10 @@ class DeviceHandle(ABC):
     def time(self, bundles: Sequence[Bundle], protocol: Protocol = PROBES) -> list[Timing]:
         """Time bundles side by side in one process, so that drift hits all alike."""
         request = TimeBundles(device=self._device, protocol=protocol)
-        found = self._checked(self._ask(request, bundles, Timings))
-        if len(found.timings) != len(bundles):
-            raise EdgeFgirError(f"{self.name}: {len(found.timings)} timings of {len(bundles)}")
-        return list(found.timings)
+        answer = self._checked(self._ask(request, bundles, Timings))
+        if len(answer.timings) != len(bundles):
+            raise EdgeFgirError(f"{self.name}: {len(answer.timings)} timings of {len(bundles)}")
+        return list(answer.timings)
 
     def bench(
         self,
@@ -109,13 +109,13 @@ class DeviceHandle(ABC):
         )
         return self._checked(self._ask(request, [bundle], Benched)).latency
 
-    def _checked(self, found: Found) -> Found:
-        identity = Identity.of(found.environment)
+    def _checked(self, answer: Found) -> Found:
+        identity = Identity.of(answer.environment)
         if identity != self.identity:
             raise EdgeFgirError(
                 f"{self.name} is another machine than at first: {identity.told_from(self.identity)}"
             )
-        return found
+        return answer
 
     @abstractmethod
     def _identify(self) -> Environment:

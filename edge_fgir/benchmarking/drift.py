@@ -32,5 +32,5 @@ def without_drift(times: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         slowness, left = slowness + drift, left - drift
         if np.abs(step).max() < _SETTLED and np.abs(drift).max() < _SETTLED:
             break
-    found: npt.NDArray[np.float64] = np.exp(own + np.median(slowness))
-    return found
+    typical: npt.NDArray[np.float64] = np.exp(own + np.median(slowness))
+    return typical

@@ -49,13 +49,13 @@ def environment(system: System = HERE) -> Environment:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of edge-fgir and of the libraries that matter, where installed."""
-    found = {"edge-fgir": __version__}
+    versions = {"edge-fgir": __version__}
     for name in (*_LIBRARIES, *(spec.library for spec in runtimes())):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _processor(system: System) -> str:

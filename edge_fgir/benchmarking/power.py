@@ -109,27 +109,27 @@ def _rapl_zones(system: System) -> list[Path]:
 
 
 def _rails(system: System) -> dict[str, tuple[Path, ...]]:
-    found: dict[str, tuple[Path, ...]] = {}
+    rails: dict[str, tuple[Path, ...]] = {}
     for pattern in _INA:
         for folder in system.files(pattern):
             if system.text(folder / "name") == _INA_NAME:
                 for label in sorted(folder.glob("in*_label")):
                     number = label.name[2:].partition("_")[0]
                     paths = folder / f"in{number}_input", folder / f"curr{number}_input"
-                    _add_rail(system, found, label, paths)
+                    _add_rail(system, rails, label, paths)
     for pattern in _IIO:
         for label in system.files(pattern):
             number = label.name.rpartition("_")[2]
-            _add_rail(system, found, label, (label.with_name(f"in_power{number}_input"),))
-    return found
+            _add_rail(system, rails, label, (label.with_name(f"in_power{number}_input"),))
+    return rails
 
 
 def _add_rail(
-    system: System, found: dict[str, tuple[Path, ...]], label: Path, paths: tuple[Path, ...]
+    system: System, rails: dict[str, tuple[Path, ...]], label: Path, paths: tuple[Path, ...]
 ) -> None:
     name = system.text(label)
     if name and all(system.number(path) is not None for path in paths):
-        found.setdefault(name, paths)
+        rails.setdefault(name, paths)
 
 
 def _must(system: System, path: Path) -> int:

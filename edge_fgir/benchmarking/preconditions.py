@@ -30,8 +30,8 @@ def preconditions(system: System) -> Preconditions:
 
 
 def _distinct(system: System, name: str) -> tuple[str, ...] | None:
-    found = {system.text(path) for path in system.files(_POLICIES + name)}
-    return tuple(sorted(text for text in found if text)) or None
+    texts = {system.text(path) for path in system.files(_POLICIES + name)}
+    return tuple(sorted(text for text in texts if text)) or None
 
 
 def _frequencies(system: System) -> tuple[float, float] | None:

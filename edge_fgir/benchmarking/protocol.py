@@ -135,7 +135,7 @@ def measure(calls: Mapping[str, Call], protocol: Protocol = BENCH) -> dict[str, 
         protocol: How long, and in how many rounds.
     """
     runs = time_runs(calls, protocol)
-    return {name: percentiles(one.seconds, steady=one.steady) for name, one in runs.items()}
+    return {name: percentiles(each.seconds, steady=each.steady) for name, each in runs.items()}
 
 
 def time_runs(calls: Mapping[str, Call], protocol: Protocol) -> dict[str, Runs]:

@@ -130,7 +130,7 @@ class RemoteDevice(DeviceHandle):
         except (EdgeFgirError, asyncio.TimeoutError):
             removed = False
         if not removed:
-            self._link.say(
+            self._link.tell(
                 f"{printable(self._folder)} could not be removed; in a day, the next session does"
             )
         self._folder = ""
@@ -170,21 +170,23 @@ class RemoteDevice(DeviceHandle):
 
     async def _prepare(self) -> None:
         modules = [*_NEEDED, self._library]
-        found = await self._ask_agent("prepare", _Prepared, oldest=_OLDEST_PYTHON, modules=modules)
-        python = f"{self.name}: its python3 ({printable(found.python)})"
-        if missing := [name for name in modules if name in found.missing]:
+        prepared = await self._ask_agent(
+            "prepare", _Prepared, oldest=_OLDEST_PYTHON, modules=modules
+        )
+        python = f"{self.name}: its python3 ({printable(prepared.python)})"
+        if missing := [name for name in modules if name in prepared.missing]:
             raise InputError(
                 f"{python} cannot import {', '.join(missing)}",
                 "what a bundle runs on",
                 _remedy(missing),
             )
-        if found.folder is None:
+        if prepared.folder is None:
             raise InputError(
                 f"{python} is too old",
                 f"{'.'.join(map(str, _OLDEST_PYTHON))} or newer",
                 "put one first on the PATH of its ssh sessions",
             )
-        self._folder = found.folder
+        self._folder = prepared.folder
 
     async def _job(self, request: Request, bundles: Sequence[Bundle]) -> bytes:
         """Copy bundles there, let a worker do something with them, and return its answer."""
@@ -203,7 +205,7 @@ class RemoteDevice(DeviceHandle):
                 request=request.on([file.name for file in files]).model_dump_json(),
             )
         self._check_arrived(arrived)
-        self._link.say("started")
+        self._link.tell("started")
         ended, last = await self._follow(folder)
         if ended.code != 0:
             raise self._failure(ended.code, last)
@@ -215,7 +217,7 @@ class RemoteDevice(DeviceHandle):
 
     async def _copy(self, folder: str, files: Sequence[Path]) -> Mapping[str, list[Any]]:
         """Copy files into a folder there and return their seals."""
-        self._link.say(f"copying {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
+        self._link.tell(f"copying {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
         for file in files:
             path = f"{folder}/{file.name}"
             await self._link.lasting(partial(self._link.send, file, path))
@@ -230,7 +232,7 @@ class RemoteDevice(DeviceHandle):
             new = await self._read(f"{folder}/progress", shown)
             for line in map(printable, new.decode(errors="replace").splitlines()):
                 last = line
-                self._link.say(line)
+                self._link.tell(line)
             if new:
                 shown, heard = shown + len(new), time.monotonic()
             if ended and len(new) < _LOOK_BYTES:

@@ -48,11 +48,11 @@ class Host:
         Raises:
             InputError: It is something else.
         """
-        found = _HOST.fullmatch(text)
-        port = int(found["port"]) if found and found["port"] else None
-        if found is None or (port is not None and not 0 < port < 65536):
+        match = _HOST.fullmatch(text)
+        port = int(match["port"]) if match and match["port"] else None
+        if match is None or (port is not None and not 0 < port < 65536):
             raise InputError(f"host {printable(text)}", "user@host or user@host:port")
-        return cls(found["name"].strip("[]"), found["user"], port)
+        return cls(match["name"].strip("[]"), match["user"], port)
 
     def __str__(self) -> str:
         name = f"[{self.name}]" if ":" in self.name else self.name
@@ -70,17 +70,17 @@ class Link:
 
     Args:
         host: Where it is.
-        say: Gets a line for the user.
+        tell: Gets a line for the user.
 
     Raises:
         MissingExtraError: asyncssh is not installed.
     """
 
-    def __init__(self, host: Host, say: Callable[[str], None]) -> None:
+    def __init__(self, host: Host, tell: Callable[[str], None]) -> None:
         if find_spec("asyncssh") is None:
             raise MissingExtraError("asyncssh", "remote", "measuring over ssh")
         self.host = host
-        self.say = say
+        self.tell = tell
         self._source = inspect.getsource(remote_agent)
         self._connection: SSHClientConnection | None = None
         self._sftp: SFTPClient | None = None
@@ -155,7 +155,7 @@ class Link:
                 if self._connection is None:
                     await self._connect()
                     if lost:
-                        self.say("connected again")
+                        self.tell("connected again")
                 return await step()
             except (
                 OSError,
@@ -168,7 +168,7 @@ class Link:
                 await self.close()
                 if not lost:
                     lost = time.monotonic()
-                    self.say(f"connection lost; trying again for {PATIENCE_S / 60:.0f} minutes")
+                    self.tell(f"connection lost; trying again for {PATIENCE_S / 60:.0f} minutes")
                 if time.monotonic() - lost + pause > PATIENCE_S:
                     raise EdgeFgirError(f"{self.host}: the connection did not come back") from error
                 await asyncio.sleep(pause)

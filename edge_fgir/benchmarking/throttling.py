@@ -76,14 +76,14 @@ class Throttling:
 
 
 def _find(system: System) -> list[_Signal]:
-    found = []
+    signals = []
 
     def add(
         name: str, read: Callable[[], int | None], happened: Callable[[int, int], bool]
     ) -> None:
         first = read()
         if first is not None:
-            found.append(_Signal(name, read, happened, first))
+            signals.append(_Signal(name, read, happened, first))
 
     for pattern in _COUNTERS:
         for path in system.files(pattern):
@@ -97,7 +97,7 @@ def _find(system: System) -> list[_Signal]:
     pi = _raspberry(system)
     if pi is not None:
         add("get_throttled", pi, _pi_throttled)
-    return found
+    return signals
 
 
 def _raspberry(system: System) -> Callable[[], int | None] | None:

@@ -28,7 +28,10 @@ def bench(
     ] = None,
     mode: Annotated[
         str,
-        typer.Option(help="burst; sustained: frames back to back, until heat shows; or quick."),
+        typer.Option(
+            help="burst: both scopes alone; sustained: then frames back to back, until heat shows; "
+            "quick: the scopes with few runs, never certified."
+        ),
     ] = "burst",
     fps: Annotated[
         float | None,
@@ -48,6 +51,7 @@ def bench(
 ) -> None:
     """Measure latency here: p50, p90 and p99, network alone and from frame to decision.
 
+    `--host` is the machine, `--device` what the bundle's runtime computes on there.
     Certified where nothing throttled, nothing else worked and two repeats agree; else it says why.
 
     Example: `edge-fgir bench birds.fgir --fps 30 --seconds 60`
@@ -62,10 +66,10 @@ def bench(
             raise InputError(
                 f"--against {against} with --host", "one of the two: that run is here, not there"
             )
-        found = _measured_on(host, Bundle(bundle, trust), engine, seconds, _mode(mode), fps)
+        latency = _measured_on(host, Bundle(bundle, trust), engine, seconds, _mode(mode), fps)
     else:
         with Classifier.open(bundle, engine, trust) as model:
-            found = run(
+            latency = run(
                 model,
                 seconds=seconds,
                 mode=_mode(mode),
@@ -73,19 +77,19 @@ def bench(
                 baseline=None if against is None else _torch_baseline(against),
             )
     if out is not None:
-        found.write(out)
+        latency.write(out)
     if json:
-        print_json(found.to_dict())
+        print_json(latency.to_dict())
         return
     for name, scope in (
-        ("network", found.scopes.network),
-        ("frame_to_decision", found.scopes.frame_to_decision),
+        ("network", latency.scopes.network),
+        ("frame_to_decision", latency.scopes.frame_to_decision),
     ):
         typer.echo(
             f"{name}: p50 {scope.p50_ms:.3f} ms, p90 {scope.p90_ms:.3f}, "
-            f"p99 {scope.p99_ms:.3f} ({scope.n} runs, {found.engine})"
+            f"p99 {scope.p99_ms:.3f} ({scope.n} runs, {latency.engine})"
         )
-    for line in _findings(found):
+    for line in _findings(latency):
         typer.echo(line)
 
 
@@ -110,37 +114,37 @@ def _measured_on(
 
     runtime = find_runtime(bundle.manifest.runtime)
     with RemoteDevice(host, runtime, partial(typer.echo, err=True), engine) as device:
-        found = device.bench(bundle, seconds=seconds, mode=mode, fps=fps)
+        latency = device.bench(bundle, seconds=seconds, mode=mode, fps=fps)
         # The copy that was measured had a path of its own.
-        return found.model_copy(update={"host": device.name, "bundle": str(bundle.path)})
+        return latency.model_copy(update={"host": device.name, "bundle": str(bundle.path)})
 
 
-def _findings(found: Latency) -> Iterator[str]:
-    if found.baseline is not None:
+def _findings(latency: Latency) -> Iterator[str]:
+    if latency.baseline is not None:
         yield (
-            f"{found.baseline.name}: p50 {found.baseline.p50_ms:.3f} ms, "
-            f"{found.baseline.times_slower:.1f} x slower than the network above, measured in the "
+            f"{latency.baseline.name}: p50 {latency.baseline.p50_ms:.3f} ms, "
+            f"{latency.baseline.times_slower:.1f} x slower than the network above, measured in the "
             "same run"
         )
-    if found.sustained is not None:
+    if latency.sustained is not None:
         yield (
-            f"sustained: p50 {found.p50_ms:.3f} ms in the last tenth of {found.sustained.runs} "
-            f"frames, {found.sustained.drift:.2f} x the first tenth's"
+            f"sustained: p50 {latency.p50_ms:.3f} ms in the last tenth of {latency.sustained.runs} "
+            f"frames, {latency.sustained.drift:.2f} x the first tenth's"
         )
-    if found.fixed_rate is not None:
-        rate = found.fixed_rate
+    if latency.fixed_rate is not None:
+        rate = latency.fixed_rate
         yield (
             f"{rate.fps:g} frames/s: {rate.late + rate.lost} of {rate.frames} missed their "
-            f"deadline ({rate.late} late, {rate.lost} lost), p99 {found.p99_ms:.3f} ms from "
+            f"deadline ({rate.late} late, {rate.lost} lost), p99 {latency.p99_ms:.3f} ms from "
             f"arrival, busy {100 * rate.duty:.1f} % of the time"
         )
-    if found.energy.joules_per_frame is not None:
+    if latency.energy.joules_per_frame is not None:
         yield (
-            f"energy: {1e3 * found.energy.joules_per_frame:.3g} mJ a frame beyond idling at "
-            f"{found.energy.idle_watts:.3g} W ({found.energy.meter})"
+            f"energy: {1e3 * latency.energy.joules_per_frame:.3g} mJ a frame beyond idling at "
+            f"{latency.energy.idle_watts:.3g} W ({latency.energy.meter})"
         )
-    reasons = "; ".join(found.uncertified_because)
-    yield "certified" if found.certified else f"not certified: {reasons}"
+    reasons = "; ".join(latency.uncertified_because)
+    yield "certified" if latency.certified else f"not certified: {reasons}"
 
 
 def _torch_baseline(run: Path) -> Baseline:

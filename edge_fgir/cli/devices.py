@@ -43,11 +43,11 @@ def show(
     """
     from edge_fgir.benchmarking import read_device
 
-    found = read_device(device)
-    peaks = {mode: found.peaks(mode) for mode in found.power_modes}
+    descriptor = read_device(device)
+    peaks = {mode: descriptor.peaks(mode) for mode in descriptor.power_modes}
     if json:
         print_json(
-            found.model_dump(mode="json")
+            descriptor.model_dump(mode="json")
             | {
                 "peaks_tops": {
                     mode: {
@@ -59,9 +59,9 @@ def show(
             }
         )
         return
-    typer.echo(f"{found.id}: {found.name}")
-    typer.echo(f"target {found.target}; default power mode {found.default_mode}\n")
-    for unit, made in found.units.items():
+    typer.echo(f"{descriptor.id}: {descriptor.name}")
+    typer.echo(f"target {descriptor.target}; default power mode {descriptor.default_mode}\n")
+    for unit, made in descriptor.units.items():
         typer.echo(f"{unit}: {made.name}")
     typer.echo("\ndense peaks")
     _table(
@@ -75,8 +75,8 @@ def show(
     if unknown := [mode for mode, units in peaks.items() if not units]:
         typer.echo(f"  not known: {', '.join(unknown)}")
     typer.echo("\nfigures")
-    _table([_row(*figure) for figure in found.figures()])
-    _say(found)
+    _table([_row(*figure) for figure in descriptor.figures()])
+    _say(descriptor)
 
 
 def _say(device: Descriptor) -> None:
@@ -121,8 +121,8 @@ def match(json: JsonOption = False) -> None:
     """
     from edge_fgir.benchmarking import match_device
 
-    found = match_device()
+    name = match_device()
     if json:
-        print_json({"device": found})
+        print_json({"device": name})
         return
-    typer.echo(found)
+    typer.echo(name)

@@ -25,7 +25,8 @@ def profile(
         str,
         typer.Option(
             metavar="local|ID|USER@HOST",
-            help="Measure here or over ssh; for another descriptor's id: an estimate.",
+            help="The machine: this one, one reached by ssh, or, for an estimate alone, a "
+            "descriptor's id (edge-fgir devices list).",
         ),
     ] = "local",
     target: Annotated[
@@ -142,11 +143,11 @@ def _say(plan: Plan, out: Path, report: Path) -> None:
 
     name = f"{plan.run}: {described(plan.chosen.setting)}, {plan.chosen.precision}"
     typer.echo(f"{name}: {plan.why}")
-    for one in plan.runners_up:
-        state = "measured" if one.measured else "estimated"
+    for each in plan.runners_up:
+        state = "measured" if each.measured else "estimated"
         typer.echo(
-            f"runner-up: {described(one.setting)}, {one.precision}: top-1 {one.top1:.2f} %, "
-            f"{one.latency_ms:.3f} ms {state}"
+            f"runner-up: {described(each.setting)}, {each.precision}: top-1 {each.top1:.2f} %, "
+            f"{each.latency_ms:.3f} ms {state}"
         )
     if plan.estimate:
         typer.echo(

@@ -46,16 +46,15 @@ class Accuracies:
 
     def of(self, settings: Sequence[Setting]) -> list[TopOne]:
         """Return the accuracies of settings."""
-        missing = [one for one in dict.fromkeys(settings) if self._key(one) not in self._known]
+        missing = [each for each in dict.fromkeys(settings) if self._key(each) not in self._known]
         if missing:
             with progress("accuracy on the validation split", len(missing)) as meter:
                 # Pictures of one size are read once and forgotten with the next.
-                for setting in sorted(missing, key=lambda one: one.image_size):
+                for setting in sorted(missing, key=lambda each: each.image_size):
                     self._known[self._key(setting)] = self._measure(setting)
                     write_json(self._file, self._known)
                     meter.advance()
-        found = [self._known[self._key(setting)] for setting in settings]
-        return [top_one(top1, self.images) for top1 in found]
+        return [top_one(self._known[self._key(each)], self.images) for each in settings]
 
     def _measure(self, setting: Setting) -> float:
         run = self._run.at(setting)

@@ -158,5 +158,5 @@ def described(setting: Setting) -> str:
     size, rate, method = setting
     if rate is None:
         return f"{size} px"
-    rates = f"{rate:g}" if isinstance(rate, float) else ", ".join(f"{one:g}" for one in rate)
+    rates = f"{rate:g}" if isinstance(rate, float) else ", ".join(f"{each:g}" for each in rate)
     return f"{size} px, {method} {rates}" if rate != 1.0 else f"{size} px, all tokens"

@@ -13,13 +13,13 @@ from edge_fgir.benchmarking import (
     LOCAL,
     Descriptor,
     DeviceHandle,
+    Host,
     LocalDevice,
     RemoteDevice,
     environment,
     match_device,
     read_device,
 )
-from edge_fgir.benchmarking.remote_link import Host
 from edge_fgir.runtime.runtimes import RuntimeSpec
 
 _SSH = "@"

@@ -84,8 +84,8 @@ def tiled(tokens: Array, knots: Knots, tile: Tile) -> Array:
     """Return :func:`rise` of tokens, a share of them rounded up to whole tiles."""
     padded = np.ceil(tokens / tile.size) * tile.size
     plain, full = rise(tokens, knots.tokens), rise(padded, knots.tokens)
-    found: Array = (1 - tile.share) * plain + tile.share * full
-    return found
+    mixed: Array = (1 - tile.share) * plain + tile.share * full
+    return mixed
 
 
 def attention_share(tokens: Array, dim: int) -> Array:
@@ -103,9 +103,9 @@ def rise(values: Array, knots: Sequence[float]) -> Array:
     edges = np.array([0.0, *knots])
     if len(edges) == 1:
         return np.zeros((len(values), 0))
-    found: Array = np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
-    found[:, -1] += np.maximum(values - edges[-1], 0) / (edges[-1] - edges[-2])
-    return found
+    shares: Array = np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+    shares[:, -1] += np.maximum(values - edges[-1], 0) / (edges[-1] - edges[-2])
+    return shares
 
 
 def prior_of(design: Array, knots: Knots, stiffness: Stiffness) -> Array:

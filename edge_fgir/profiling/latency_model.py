@@ -154,8 +154,8 @@ class LatencyModel(BaseModel):
         """Return what one block takes, by its tokens: the staircase."""
         steps = np.asarray(self.parts)[self.knots.block]
         counts = np.asarray(tokens, float)
-        found: list[float] = (tiled(counts, self.knots, self.tile) @ steps).tolist()
-        return found
+        block_ms: list[float] = (tiled(counts, self.knots, self.tile) @ steps).tolist()
+        return block_ms
 
 
 def _block_macs(tokens: Array, dim: int) -> Array:
@@ -165,10 +165,10 @@ def _block_macs(tokens: Array, dim: int) -> Array:
 
 def _solve(design: Array, times: Array, prior: Array) -> Array:
     rows = np.vstack((design / times[:, None] / _NOISE, prior))
-    wanted = np.hstack((np.full(len(times), 1 / _NOISE), np.zeros(len(prior))))
+    observed = np.hstack((np.full(len(times), 1 / _NOISE), np.zeros(len(prior))))
     scale = _scale(rows)
-    found, _ = nnls(rows / scale, wanted, maxiter=100 * rows.shape[1])
-    parts: Array = found / scale
+    scaled, _ = nnls(rows / scale, observed, maxiter=100 * rows.shape[1])
+    parts: Array = scaled / scale
     return parts
 
 

@@ -190,7 +190,7 @@ def _profiled(
 
 def _impossible(runs: Sequence[Candidates], request: Request) -> InputError:
     fastest = [(candidates, candidates.fastest()) for candidates in runs]
-    candidates, variant = min(fastest, key=lambda one: one[0].predict([one[1]])[0].ms)
+    candidates, variant = min(fastest, key=lambda each: each[0].predict([each[1]])[0].ms)
     cost = candidates.cost(variant, request.budget)
     return InputError(
         f"no setting keeps the budget on {request.device.name}: the fastest, "

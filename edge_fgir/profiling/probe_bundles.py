@@ -45,8 +45,8 @@ def build_probes(
     """
     paths = [out / f"{number}.fgir" for number in range(len(described))]
     tasks = [
-        partial(_build, one, target, precision, graphs, path)
-        for one, path in zip(described, paths, strict=True)
+        partial(_build, each, target, precision, graphs, path)
+        for each, path in zip(described, paths, strict=True)
     ]
     side_by_side(f"probes for {target.name} {precision}", tasks)
     return [Bundle(path) for path in paths]

@@ -32,10 +32,10 @@ def choose_probes(works: Sequence[Work], load: Workload, count: int = MOST_PROBE
         load: Their model.
         count: How many.
     """
-    places = np.arange(len(works))
+    indices = np.arange(len(works))
     if len(works) > _MOST_CANDIDATES:
-        places = np.random.default_rng(0).choice(places, _MOST_CANDIDATES, replace=False)
-    asked = [works[int(place)] for place in places]
+        indices = np.random.default_rng(0).choice(indices, _MOST_CANDIDATES, replace=False)
+    asked = [works[int(index)] for index in indices]
     macs = np.array([load.macs(work) for work in asked])
     guess = _FIXED + (1 - _FIXED) * macs / np.median(macs)
     knots = Knots.over(works)
@@ -51,4 +51,4 @@ def choose_probes(works: Sequence[Work], load: Workload, count: int = MOST_PROBE
         best = int(gains.argmax())
         chosen.append(best)
         doubt = doubt - np.outer(doubt[:, best], doubt[best]) / (_NOISE**2 + doubt[best, best])
-    return [int(places[place]) for place in chosen]
+    return [int(indices[index]) for index in chosen]

@@ -79,9 +79,9 @@ class Roofline:
     def predict_frames(self, works: Sequence[Work], sizes: Sequence[int]) -> list[Prediction]:
         """Return estimates for works at their input sides; resizing the frame is not in them."""
         weights_ms = self.workload.params * WEIGHT_BYTES[self.precision] / self.bandwidth_gbs / 1e6
-        found = []
+        predictions = []
         for work, _ in zip(works, sizes, strict=True):
             arithmetic_ms = 2 * self.workload.macs(work) / self.peak / 1e9
             ms = max(arithmetic_ms, weights_ms) / REACHED
-            found.append(Prediction(ms, ms / _DOUBT, ms * _DOUBT))
-        return found
+            predictions.append(Prediction(ms, ms / _DOUBT, ms * _DOUBT))
+        return predictions

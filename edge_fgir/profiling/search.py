@@ -48,16 +48,16 @@ class Search:
             if not left:
                 break
             expected = dict(zip(left, self._expected(left), strict=True))
-            self.ask(sorted(left, key=lambda one: self.rank(one, expected[one]))[:_ASKED])
+            self.ask(sorted(left, key=lambda each: self.rank(each, expected[each]))[:_ASKED])
 
     def best(self, count: int) -> list[Setting]:
         """Return up to ``count`` of the settings that were asked for, the best first."""
         # Sorting is stable: of equals the first that was asked for.
-        return sorted(self.known, key=lambda one: self.rank(one, self.known[one]))[:count]
+        return sorted(self.known, key=lambda each: self.rank(each, self.known[each]))[:count]
 
     def ask(self, settings: Iterable[Setting]) -> None:
         """Measure settings that are not known yet."""
-        new = [one for one in dict.fromkeys(settings) if one not in self.known]
+        new = [each for each in dict.fromkeys(settings) if each not in self.known]
         self.known.update(zip(new, self.accuracy(new), strict=True))
 
     def _expected(self, settings: Sequence[Setting]) -> list[TopOne]:
@@ -85,5 +85,5 @@ class Search:
             *values,
             *(value**2 for value in values),
             *own,
-            *(dropped * one for one in own),
+            *(dropped * each for each in own),
         ]

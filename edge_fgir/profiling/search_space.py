@@ -56,10 +56,10 @@ class SearchSpace:
         for size in self.sizes:
             if not self.methods:
                 yield Setting(size)
-            for place, method in enumerate(self.methods):
+            for index, method in enumerate(self.methods):
                 for rates in self._rates(method):
                     # Where nothing is dropped, methods do not differ.
-                    if place == 0 or min(rates) < 1:
+                    if index == 0 or min(rates) < 1:
                         rate = rates[0] if len(set(rates)) == 1 else rates
                         yield Setting(size, rate, method)
 
@@ -84,15 +84,15 @@ def _check(trained: TrainedModel, size: int) -> None:
 
 def _sizes(trained: TrainedModel) -> set[int]:
     own = trained.preprocess.size
-    found = {own}
+    sizes = {own}
     for scale in _SCALES:
         size = max(round(own * scale / _STEP) * _STEP, _LEAST)
         try:
             _check(trained, size)
         except InputError:
             continue
-        found.add(size)
-    return found
+        sizes.add(size)
+    return sizes
 
 
 def _methods(reduction: Reduction | None) -> tuple[str, ...]:
@@ -106,11 +106,11 @@ def _methods(reduction: Reduction | None) -> tuple[str, ...]:
 
 def _legal(method: str) -> list[float]:
     """Return the keep rates that a method takes."""
-    found = []
+    rates = []
     for rate in RATES:
         try:
             Reduction(method=method, keep_rate=rate)
         except ValueError:
             continue
-        found.append(rate)
-    return found
+        rates.append(rate)
+    return rates

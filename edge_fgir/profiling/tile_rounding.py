@@ -28,21 +28,21 @@ def tile_rounded(setting: Setting, load: Workload, tile: Tile) -> Setting:
     if not METHODS[setting.method].stage_rate:
         return setting
     rates = list(load.rates_of(setting))
-    for place in range(len(rates)):
-        stage = load.stage(setting, place)
+    for number in range(len(rates)):
+        stage = load.stage(setting, number)
         if stage is None or stage.kept >= stage.tokens:
             continue
-        wanted = min(math.ceil(stage.kept / tile.size) * tile.size, stage.tokens)
-        in_front = stage.kept - math.ceil(rates[place] * (stage.tokens - load.prefix))
+        filled = min(math.ceil(stage.kept / tile.size) * tile.size, stage.tokens)
+        in_front = stage.kept - math.ceil(rates[number] * (stage.tokens - load.prefix))
         # Half a token less: it is rounded up again, whatever the arithmetic's last digit.
-        rate = (wanted - in_front - 0.5) / (stage.tokens - load.prefix)
+        rate = (filled - in_front - 0.5) / (stage.tokens - load.prefix)
         changed = list(rates)
-        changed[place] = min(round(rate, _DIGITS), 1.0)
+        changed[number] = min(round(rate, _DIGITS), 1.0)
         try:
-            found = load.stage(setting._replace(keep_rate=tuple(changed)), place)
+            rounded = load.stage(setting._replace(keep_rate=tuple(changed)), number)
         except InputError:
             continue
-        if found is not None and found.kept == wanted:
+        if rounded is not None and rounded.kept == filled:
             rates = changed
             setting = setting._replace(keep_rate=tuple(rates))
     return setting

@@ -72,7 +72,7 @@ class Workload:
             pixels=setting.image_size**2,
             attention=tuple(block.attention for block in schedule.blocks),
             mlp=tuple(block.mlp for block in schedule.blocks),
-            reduced=tuple(one.tokens for one in schedule.stages if one.kept < one.tokens),
+            reduced=tuple(each.tokens for each in schedule.stages if each.kept < each.tokens),
         )
 
     @property

@@ -15,6 +15,7 @@ from edge_fgir.benchmarking.power import (
     idle,
     metered,
 )
+from edge_fgir.results import Energy
 
 pytestmark = pytest.mark.unit
 
@@ -151,8 +152,7 @@ def test_a_meter_that_vanishes_mid_run(machine, clock, monkeypatch):
     _, spent = metered(meter, lambda: machine.remove(f"{RAPL}0/energy_uj"))
     assert "meter was lost during the run: intel-rapl:0/energy_uj cannot be read" in spent.lost
     found = energy(meter, Spent(3, 3), spent, 100)
-    assert found["joules_per_frame"] is found["watts"] is found["meter"] is None
-    assert found["reason"] == spent.lost
+    assert found == Energy(reason=spent.lost)
 
 
 def test_rest_is_metered_for_three_seconds(machine, clock, monkeypatch):
@@ -166,7 +166,7 @@ def test_idling_is_subtracted_and_stated(machine):
     machine.write(rapl("0", "package-0", 1))
     meter = find_meter(machine.system)
     found = energy(meter, Spent(15, 3), Spent(200, 10), frames=300)
-    assert found == {
+    assert found.model_dump() == {
         "joules_per_frame": pytest.approx((200 - 50) / 300),
         "watts": pytest.approx(20),
         "idle_watts": pytest.approx(5),
@@ -181,7 +181,4 @@ def test_without_a_meter_nothing_is_waited_for_and_the_reason_is_kept(monkeypatc
     result, busy = metered("no meter", lambda: 7)
     assert result == 7
     found = energy("no meter", idle("no meter"), busy, 0)
-    assert found == {
-        **dict.fromkeys(("joules_per_frame", "watts", "idle_watts", "meter")),
-        "reason": "no meter",
-    }
+    assert found == Energy(reason="no meter")

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 import os
 
 import pytest
 
 from edge_fgir.benchmarking.preconditions import preconditions
 from edge_fgir.benchmarking.sysfs import HERE, ranges
+from edge_fgir.results import Preconditions
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +32,7 @@ def test_a_machine_with_all_its_settings(machine):
             "sys/firmware/acpi/platform_profile": "balanced",
         }
     )
-    found = preconditions(machine.system)
+    found = preconditions(machine.system).model_dump(mode="json")
     if hasattr(os, "sched_getaffinity"):
         assert found["affinity"] == ranges(os.sched_getaffinity(0))
     assert {**found, "affinity": "0"} == {
@@ -51,7 +51,7 @@ def test_a_machine_with_all_its_settings(machine):
 
 def test_turbo_of_other_drivers(machine):
     machine.write({CPU + "cpufreq/boost": 1})
-    assert preconditions(machine.system)["turbo"] is True
+    assert preconditions(machine.system).turbo is True
 
 
 def test_the_tightest_limit_of_a_container_counts(machine):
@@ -63,12 +63,12 @@ def test_the_tightest_limit_of_a_container_counts(machine):
             "sys/fs/cgroup/cpu.max": "400000 100000",
         }
     )
-    assert preconditions(machine.system)["cpu_limit"] == 1.5
+    assert preconditions(machine.system).cpu_limit == 1.5
 
 
 def test_a_container_that_sees_its_own_group_as_the_root(machine):
     machine.write({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "50000 100000"})
-    assert preconditions(machine.system)["cpu_limit"] == 0.5
+    assert preconditions(machine.system).cpu_limit == 0.5
 
 
 @pytest.mark.parametrize(("quota", "limit"), [(250000, 2.5), (-1, None)])
@@ -80,29 +80,29 @@ def test_the_first_version_of_control_groups(machine, quota, limit):
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": 100000,
         }
     )
-    assert preconditions(machine.system)["cpu_limit"] == limit
+    assert preconditions(machine.system).cpu_limit == limit
 
 
 def test_the_power_mode_of_a_jetson(machine):
     machine.write({"etc/nv_tegra_release": "# R36 (release)"})
     machine.commands["nvpmodel", "-q"] = "NV Power Mode: MODE_15W\n2\n"
-    assert preconditions(machine.system)["power_mode"] == "MODE_15W"
+    assert preconditions(machine.system).power_mode == "MODE_15W"
 
 
 def test_no_command_is_run_on_other_machines(machine):
     machine.commands["nvpmodel", "-q"] = "NV Power Mode: MODE_15W\n2\n"
-    assert preconditions(machine.system)["power_mode"] is None
+    assert preconditions(machine.system).power_mode is None
 
 
 def test_a_machine_that_tells_nothing(machine):
-    found = preconditions(machine.system)
+    found = preconditions(machine.system).model_dump(mode="json")
     known = {name for name, value in found.items() if value not in (None, False)}
     assert known <= {"affinity"}
 
 
 def test_this_machine_can_be_described():
     found = preconditions(HERE)
-    assert json.loads(json.dumps(found)) == found
+    assert Preconditions.model_validate_json(found.model_dump_json()) == found
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,10 @@ def test_bench_measures_the_network_and_the_way_from_the_frame(tiny_bundle, quic
 @pytest.mark.export
 def test_bench_measures_a_baseline_in_the_same_run(tiny_bundle, quick_bench):
     runs = []
+    baseline = Baseline("torch", lambda: runs.append(sum(range(3000))))
     with Classifier.open(tiny_bundle) as model:
-        body = bench(
-            model, seconds=0.01, baseline=Baseline("torch", lambda: runs.append(sum(range(3000))))
-        )
-    assert body["baseline"]["name"] == "torch"
-    assert 100 <= body["baseline"]["n"] < len(runs)
-    ratio = body["baseline"]["p50_ms"] / body["scopes"]["network"]["p50_ms"]
-    assert body["baseline"]["times_slower"] == pytest.approx(ratio)
+        latency = bench(model, seconds=0.01, baseline=baseline)
+    assert latency.baseline.name == "torch"
+    assert 100 <= latency.baseline.n < len(runs)
+    ratio = latency.baseline.p50_ms / latency.scopes.network.p50_ms
+    assert latency.baseline.times_slower == pytest.approx(ratio)
