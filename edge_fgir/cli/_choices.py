@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -13,6 +13,12 @@ from edge_fgir._errors import InputError
 if TYPE_CHECKING:
     from edge_fgir.runtime import Device
 
+_Word = TypeVar("_Word", bound=str)
+
+DataArgument = Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")]
+ConvertOption = Annotated[
+    bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK pictures.")
+]
 TrustOption = Annotated[
     Path | None,
     typer.Option(
@@ -45,14 +51,28 @@ ShotsOption = Annotated[
 SHOTS = "100,20"
 
 
+def choose(option: str, value: str, words: Sequence[_Word]) -> _Word:
+    """Return ``value`` as one of the words that an option takes.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    for word in words:
+        if word == value:
+            return word
+    raise InputError(f"{option} {value}", f"one of {', '.join(words)}")
+
+
 def logit_adjustment_choice(value: str | None) -> float | Literal["auto"] | None:
     """Return ``value`` as the tau of a logit adjustment.
 
     Raises:
         InputError: It is no number from 0 to 10.
     """
-    if value is None or value == "auto":
-        return cast("Literal['auto'] | None", value)
+    if value is None:
+        return None
+    if value == "auto":
+        return "auto"
     try:
         tau = float(value)
     except ValueError:
@@ -99,9 +119,7 @@ def device_choice(value: str) -> Device:
     """
     from edge_fgir.runtime.runtimes import device_names
 
-    if value not in device_names():
-        raise InputError(f"--device {value}", f"one of {', '.join(device_names())}")
-    return value
+    return choose("--device", value, device_names())
 
 
 def targets_help() -> str:

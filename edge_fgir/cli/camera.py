@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.cli._app import app
-from edge_fgir.cli._choices import DeviceOption, TrustOption
+from edge_fgir.cli._choices import ConvertOption, DeviceOption, TrustOption, choose
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import Frame, Result, Source
@@ -48,9 +48,7 @@ def camera(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Play a video file as a live camera.")
     ] = False,
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK pictures.")
-    ] = False,
+    convert: ConvertOption = False,
     save: Annotated[
         Path | None, typer.Option(help="Write a video (.mp4, .avi) with the answers drawn in.")
     ] = None,
@@ -101,9 +99,8 @@ def camera(
 def _drop_choice(value: str) -> Drop | None:
     from edge_fgir.runtime.stream import Drop
 
-    if value not in ("auto", *get_args(Drop)):
-        raise InputError(f"--drop {value}", f"one of auto, {', '.join(get_args(Drop))}")
-    return None if value == "auto" else cast("Drop", value)
+    word = choose("--drop", value, ("auto", *get_args(Drop)))
+    return None if word == "auto" else word
 
 
 def _rate(source: Source) -> float:

@@ -9,7 +9,14 @@ import typer
 
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, print_json
-from edge_fgir.cli._choices import SHOTS, ShotsOption, shots_choice
+from edge_fgir.cli._choices import (
+    SHOTS,
+    ConvertOption,
+    DataArgument,
+    ShotsOption,
+    choose,
+    shots_choice,
+)
 
 _group = typer.Typer(help="Data sets: what is in them, what is wrong with them, packing them.")
 app.add_typer(_group, name="data", no_args_is_help=True)
@@ -19,10 +26,8 @@ _KINDS_SHOWN = 20
 
 @_group.command()
 def stats(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    data: DataArgument,
+    convert: ConvertOption = False,
     shots: ShotsOption = SHOTS,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the class sizes into this .svg or .png file.")
@@ -94,10 +99,8 @@ def stats(
 
 @_group.command()
 def check(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    data: DataArgument,
+    convert: ConvertOption = False,
     min_images: Annotated[
         int, typer.Option(min=0, help="Fewest pictures of a class, in all splits together.")
     ] = 20,
@@ -150,7 +153,7 @@ def check(
 
 @_group.command()
 def sample(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
+    data: DataArgument,
     out: Annotated[Path, typer.Option(help="Folder to write <class>/<image> into.")],
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 8,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
@@ -162,10 +165,9 @@ def sample(
     """
     from edge_fgir.data import SPLITS, copy_excerpt, open_data
 
-    if split not in SPLITS:
-        raise InputError(f"--split {split}", f"one of {', '.join(SPLITS)}")
+    part = choose("--split", split, SPLITS)
     opened = open_data(data)
-    copies = [str(copy) for copy in copy_excerpt(opened, split, count, out)]
+    copies = [str(copy) for copy in copy_excerpt(opened, part, count, out)]
     if json:
         print_json(copies)
         return
@@ -174,12 +176,10 @@ def sample(
 
 @_group.command()
 def pack(
-    data: Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")],
+    data: DataArgument,
     out: Annotated[Path, typer.Option(help="New folder for the shards.")],
     shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard, megabytes.")] = 256,
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    convert: ConvertOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a data set as webdataset shards: few large files, for data too large for folders.

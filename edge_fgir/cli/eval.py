@@ -12,10 +12,12 @@ from edge_fgir._files import write_atomic
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import (
     SHOTS,
+    ConvertOption,
     DeviceOption,
     KeepRateOption,
     LogitAdjustmentOption,
     ShotsOption,
+    choose,
     device_choice,
     keep_rate_choice,
     logit_adjustment_choice,
@@ -31,9 +33,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: DeviceOption = "auto",
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    convert: ConvertOption = False,
     image_size: Annotated[
         int | None,
         typer.Option(min=16, help="For a run: input side, pixels; default: the run's own."),
@@ -67,8 +67,7 @@ def evaluate(
     from edge_fgir.runtime import Classifier
     from edge_fgir.runtime.manifest import MANIFEST
 
-    if split not in SPLITS:
-        raise InputError(f"--split {split}", f"one of {', '.join(SPLITS)}")
+    part = choose("--split", split, SPLITS)
     if not model.exists():
         raise InputError(f"{model} does not exist", "a run folder or a bundle")
     bundle = model.is_file() or (model / MANIFEST).exists()
@@ -89,10 +88,10 @@ def evaluate(
             )
     bounds = shots_choice(shots)
     pictures = open_data(data, convert=convert)
-    samples = pictures.split(split)
+    samples = pictures.split(part)
     if bundle:
         with Classifier.open(model, device_choice(device)) as classifier:
-            result = evaluated(BundlePredictor(classifier), pictures, split, shot_bounds=bounds)
+            result = evaluated(BundlePredictor(classifier), pictures, part, shot_bounds=bounds)
     else:
         need("torch", "train", "evaluating a run folder")
         from edge_fgir.runs import Run
@@ -101,7 +100,7 @@ def evaluate(
         run = run.at(run.trained_as.setting(image_size, keep_rate_choice(keep_rate)))
         tau = logit_adjustment_choice(logit_adjustment)
         predictor = run.predictor(pictures, full=full, logit_adjustment=tau)
-        result = evaluated(predictor, pictures, split, shot_bounds=bounds)
+        result = evaluated(predictor, pictures, part, shot_bounds=bounds)
     body = result.model_dump(mode="json", exclude={"environment", "pictures"})
     if classes_csv is not None:
         write_atomic(classes_csv, classes_table(body["classes"]))

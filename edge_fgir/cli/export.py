@@ -10,6 +10,7 @@ import typer
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import (
+    ConvertOption,
     KeepRateOption,
     LogitAdjustmentOption,
     keep_rate_choice,
@@ -60,9 +61,7 @@ def export(
         Path | None,
         typer.Option(metavar="KEY.pem", help="Sign the bundle with this Ed25519 private key."),
     ] = None,
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    convert: ConvertOption = False,
     json: JsonOption = False,
 ) -> None:
     """Quantize and compile a trained model into a sealed bundle, compared with torch on the way.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, print_json
-from edge_fgir.cli._choices import DeviceOption, TrustOption
+from edge_fgir.cli._choices import ConvertOption, DeviceOption, TrustOption
 
 
 @app.command()
@@ -18,9 +18,7 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to list.")] = 5,
     device: DeviceOption = "auto",
     trust: TrustOption = None,
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    convert: ConvertOption = False,
     explain: Annotated[
         Path | None,
         typer.Option(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import targets_help
+from edge_fgir.cli._choices import ConvertOption, choose, targets_help
 
 if TYPE_CHECKING:
     from edge_fgir.profiling import Budget, Plan
-    from edge_fgir.runtime.manifest import Precision
 
 
 @app.command()
@@ -57,9 +56,7 @@ def profile(
         Path | None,
         typer.Option(help="A latency model measured before; it overrides descriptor and probes."),
     ] = None,
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    convert: ConvertOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find the most accurate setting that fits a device: at most 16 probes, then a search.
@@ -78,6 +75,7 @@ def profile(
     from edge_fgir.exporting.export import check_precision
     from edge_fgir.profiling import REPORT, DeviceRef, Request
     from edge_fgir.profiling import profile as run_profile
+    from edge_fgir.runtime.manifest import Precision
 
     def tell(line: str) -> None:
         typer.echo(line, err=json)
@@ -87,6 +85,8 @@ def profile(
     ref = DeviceRef.parse(device)
     chosen = read_target(target or ref.target)
     check_precision(chosen, precision)
+    words: tuple[Precision, ...] = get_args(Precision)
+    precisions = () if precision == "auto" else (choose("--precision", precision, words),)
     plan = run_profile(
         Request(
             runs=tuple(runs),
@@ -102,7 +102,7 @@ def profile(
                 min_accuracy=min_accuracy,
             ),
             sizes=_sizes(sizes),
-            precisions=() if precision == "auto" else (cast("Precision", precision),),
+            precisions=precisions,
             calibration=calibration,
         ),
         out,

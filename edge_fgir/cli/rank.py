@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import ConvertOption
 
 if TYPE_CHECKING:
     from edge_fgir.training.ranking import Candidate
@@ -24,9 +25,7 @@ def rank_teachers(
     images: Annotated[
         int | None, typer.Option(min=1, help="Look at so many training pictures; default: all.")
     ] = None,
-    convert: Annotated[
-        bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK files.")
-    ] = False,
+    convert: ConvertOption = False,
     out: Annotated[Path | None, typer.Option(help="Also write the result file.")] = None,
     json: JsonOption = False,
 ) -> None:
