@@ -11,6 +11,8 @@ from edge_fgir import _resources
 from edge_fgir._errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_fgir.runtime import Device
 
 _Word = TypeVar("_Word", bound=str)

@@ -69,7 +69,7 @@ def predict(
         result = Predictions(**subject, predictions=tuple(predictions), environment=environment())
         result.write(out)
     if json:
-        print_json([prediction.model_dump(mode="json") for prediction in predictions])
+        print_json([p.model_dump(mode="json", exclude_none=True) for p in predictions])
 
 
 def _rounded(region: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

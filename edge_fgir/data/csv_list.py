@@ -1,4 +1,6 @@
-"""Label lists as CSV, in both conventions of DAF:re: with a header, or without (spec DAF:re 2).
+"""Label lists as CSV, in both conventions of DAF:re: with a header, or without.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#files.
 
 Which one a file follows is read from its first line. Everything that would silently drop or shift a
 row is refused: another delimiter, a field too many, a class id that is no whole number.

@@ -1,4 +1,7 @@
-"""Paths in lists of pictures, and DAF:re's rule for them (spec DAF:re section 2)."""
+"""Paths in lists of pictures, and DAF:re's rule for them.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Data sets whose pictures are listed in CSV files, as DAF:re's are (spec DAF:re 2 and 3).
+"""Data sets whose pictures are listed in CSV files, as DAF:re's are.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#files and #splits.
 
     ROOT/labels/train.csv, test.csv, val.csv      or the same in ROOT itself
     ROOT/labels/classid_classname.csv             names; without it classes are called by their ids

@@ -49,7 +49,8 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
     """Augmented training pictures: (3, S, S) ``uint8``, their label and their place in the split.
 
     Resize to a square of ``resize`` pixels (antialiased), random crop of ``size``, horizontal flip,
-    optional TrivialAugmentWide (spec TGDA section 1.7) or colour jitter (spec DAF:re section 5.2).
+    optional TrivialAugmentWide (arXiv 2507.12157, docs/science/tgda.md#pictures) or colour jitter
+    (arXiv 2101.08674, docs/science/dafre.md#recipe).
     Resized pictures are kept in memory while they fit one GiB.
 
     Args:

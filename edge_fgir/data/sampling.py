@@ -1,6 +1,6 @@
 """Which pictures an epoch draws: as they are, or so that rare classes are seen more often.
 
-Decoupling (arXiv 1910.09217, section 3); spec DAF:re section 8.
+Source: arXiv 1910.09217, section 3 (decoupling); docs/science/dafre.md#tools-for-the-tail.
 """
 
 from __future__ import annotations

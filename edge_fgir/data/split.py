@@ -38,7 +38,8 @@ _TRAIN, _VAL = 0.7, 0.1
 def in_file_order(labels: Sequence[int]) -> list[list[int]]:
     """Split positions 0..n-1 as DAF:re was: by class, unshuffled, 70, 10 and 20 % of it.
 
-    The counts are those of the authors' floating-point arithmetic (spec DAF:re 3): of 20 pictures
+    The counts are those of the authors' floating-point arithmetic
+    (arXiv 2101.08674, docs/science/dafre.md#splits): of 20 pictures
     14, 1 and 5, for 0.7 + 0.1 is a little less than 0.8.
 
     Returns:

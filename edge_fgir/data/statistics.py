@@ -1,4 +1,7 @@
-"""How evenly a split's pictures are spread over its classes (spec DAF:re section 4)."""
+"""How evenly a split's pictures are spread over its classes.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#long-tail.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Shot groups: classes by how many pictures they were learned from (spec DAF:re sections 4 and 8).
+"""Shot groups: classes by how many pictures they were learned from.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#long-tail.
 
 Top-1 over images is dominated by the classes with many; the groups show what the others get.
 """

@@ -1,7 +1,7 @@
 """The residual stream of an adapted transformer: how large it is, and whether float16 holds it.
 
-Published adapters sum nine patches, so the patches grow and the class token does not (spec ILA
-section 15.5).
+Published adapters sum nine patches, so the patches grow and the class token does not
+(arXiv 2409.11051, docs/science/ila.md#low-precision).
 """
 
 from __future__ import annotations

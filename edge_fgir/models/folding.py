@@ -1,8 +1,8 @@
 """Folding: affine steps of a trained network into the layers beside them, exact in evaluation.
 
-Spec TGDA section 7.4, and beyond it the norms of a ViTFS's stem (:class:`ShiftedConv`). BatchNorms
-behind a convolution without an activation between them are left to the ONNX simplifier, which folds
-all of them.
+Source: docs/science/tgda.md#export, and beyond it the norms of a ViTFS's stem
+(:class:`ShiftedConv`). BatchNorms behind a convolution without an activation between them are left
+to the ONNX simplifier, which folds all of them.
 """
 
 from __future__ import annotations

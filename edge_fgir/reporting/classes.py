@@ -1,4 +1,7 @@
-"""Every class's accuracy as a table for spreadsheets (spec DAF:re sections 6 and 9)."""
+"""Every class's accuracy as a table for spreadsheets.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#evaluation.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,10 @@ class _Section(BaseModel):
 
 
 class DataSection(_Section):
-    """Pictures on their way to the network (spec TGDA section 1.7)."""
+    """Pictures on their way to the network.
+
+    Source: arXiv 2507.12157, docs/science/tgda.md#pictures.
+    """
 
     view_size: Annotated[int, Field(ge=32, le=2048, description="crop side S_T, pixels")] = 448
     resize_ratio: Annotated[
@@ -122,9 +125,12 @@ class EvalSection(_Section):
 
 
 class OptimizerSection(_Section):
-    """Optimiser and schedule (spec TGDA section 1.8): cosine per step, warm-up inside it.
+    """Optimiser and schedule: a cosine per step, with the warm-up inside it.
 
-    With ``decay_epochs``, steps instead of the cosine (spec DAF:re section 5.2).
+    Source: arXiv 2507.12157, docs/science/tgda.md#schedule.
+
+    With ``decay_epochs``, steps instead of the cosine
+    (arXiv 2101.08674, docs/science/dafre.md#recipe).
     """
 
     name: Annotated[Literal["adamw", "sgd"], Field(description="optimiser")] = "adamw"
@@ -147,7 +153,11 @@ class OptimizerSection(_Section):
 
 
 class LossSection(_Section):
-    """Classification and distillation losses (spec TGDA section 1.5, spec DAF:re section 8)."""
+    """Classification and distillation losses.
+
+    Source: arXiv 2507.12157, docs/science/tgda.md#loss; arXiv 2101.08674,
+    docs/science/dafre.md#tools-for-the-tail.
+    """
 
     classification: Annotated[
         Classification,

@@ -1,4 +1,7 @@
-"""Pictures of what a model that looks twice (GLSim) rests on (spec GLSim section 11)."""
+"""Pictures of what a model that looks twice (GLSim) rests on.
+
+Source: arXiv 2407.12891, docs/science/glsim.md#drawing.
+"""
 
 from __future__ import annotations
 

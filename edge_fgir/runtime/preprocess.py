@@ -34,7 +34,8 @@ class Preprocess(BaseModel):
     """How a picture becomes the model's ``uint8`` input; written as ``preprocess.json``.
 
     The aspect ratio is not kept: the picture is stretched to a square of ``size / crop_fraction``
-    pixels and the centre ``size`` pixels are kept (spec TGDA section 1.7). Mean and standard
+    pixels and the centre ``size`` pixels are kept
+    (arXiv 2507.12157, docs/science/tgda.md#pictures). Mean and standard
     deviation are part of the exported graph, not of this step.
     """
 

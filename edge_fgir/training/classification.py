@@ -1,4 +1,6 @@
-"""Losses of hard labels, plain and for long-tailed data (spec DAF:re section 8).
+"""Losses of hard labels, plain and for long-tailed data.
+
+Source: arXiv 2101.08674, docs/science/dafre.md#tools-for-the-tail.
 
 ``n`` are the training pictures of each class and ``pi`` their shares. At inference the logits are
 used as they are.

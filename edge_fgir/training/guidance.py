@@ -1,4 +1,7 @@
-"""What a teacher tells a student about a batch (spec TGDA sections 1.2 and 1.6)."""
+"""What a teacher tells a student about a batch.
+
+Source: arXiv 2507.12157, docs/science/tgda.md#one-step and #teacher-modes.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class LiveTeacher:
 
     Args:
         teacher: Frozen model. A :class:`CAL` makes views by its attention, a plain one by the class
-            activation map of what it predicts (spec TGDA section 2.5).
+            activation map of what it predicts (arXiv 2507.12157, docs/science/tgda.md#other-maps).
         section: Its mode.
         views: Views it makes; none for plain distillation.
         precision: What it computes in.

@@ -1,4 +1,7 @@
-"""Losses of CAL and TGDA (spec TGDA sections 1.5 and 2.2-2.3)."""
+"""Losses of CAL and TGDA.
+
+Source: arXiv 2507.12157 and 2108.08728, docs/science/tgda.md#loss and #cal-loss.
+"""
 
 from __future__ import annotations
 

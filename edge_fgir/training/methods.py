@@ -97,8 +97,8 @@ class CrossEntropy:
 class CALTraining:
     """The teacher's own training: raw image and views, counterfactual effect, centres.
 
-    With V views: 1/3 CE(raw) + V/3 CE(views) + (V + 1)/3 CE(effects) + centre loss (spec TGDA
-    sections 2.3 and 1.11).
+    With V views: 1/3 CE(raw) + V/3 CE(views) + (V + 1)/3 CE(effects) + centre loss
+    (arXiv 2507.12157, docs/science/tgda.md#cal-loss).
     """
 
     def __init__(self, model: CAL, views: tuple[View, ...]) -> None:
@@ -135,7 +135,9 @@ class CALTraining:
 
 
 class TGDA:
-    """Teacher-Guided Data Augmentation (arXiv 2507.12157; spec TGDA sections 1.2 and 1.5).
+    """Teacher-Guided Data Augmentation.
+
+    Source: arXiv 2507.12157, docs/science/tgda.md#one-step and #loss.
 
     The teacher looks at the batch, zooms in on and blanks what it attends to, and labels all views
     softly. The student learns the raw view's hard label and every view's soft label. Raw and each

@@ -1,4 +1,7 @@
-"""Optimiser and schedule (spec TGDA section 1.8)."""
+"""Optimiser and schedule.
+
+Source: arXiv 2507.12157, docs/science/tgda.md#schedule.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +38,13 @@ def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.O
 def make_scheduler(
     optimizer: torch.optim.Optimizer, section: OptimizerSection, epochs: int, steps_per_epoch: int
 ) -> Scheduler:
-    """Build the per-step cosine schedule; the warm-up counts inside it (spec TGDA section 1.8).
+    """Build the per-step cosine schedule; the warm-up counts inside it.
 
-    The cool-down follows it, at the lowest rate (spec CLCA section 4). Or the rate is divided every
-    so many epochs (spec DAF:re section 5.2).
+    Source: arXiv 2507.12157, docs/science/tgda.md#schedule.
+
+    The cool-down follows it, at the lowest rate
+    (arXiv 2501.00243, docs/science/clca.md#recipe). Or the rate is divided every
+    so many epochs (arXiv 2101.08674, docs/science/dafre.md#recipe).
     """
     warm_up = section.warmup_steps + section.warmup_epochs * steps_per_epoch
     if section.decay_epochs:

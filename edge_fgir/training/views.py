@@ -1,4 +1,6 @@
-"""Crop, drop and mix views from attention maps (arXiv 2507.12157; spec TGDA 1.2-1.4 and 1.11).
+"""Crop, drop and mix views from attention maps.
+
+Source: arXiv 2507.12157, docs/science/tgda.md#crop-and-drop.
 
 What a view shows is settled by one attention map and one threshold an image (:class:`Sight`).
 Making it from the image is another step, so a sight can be kept and made into pixels again later.

@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SCIENCE = ROOT / "docs" / "science"
 _CITED = re.compile(r"docs/science/(\w+\.md)(?:#([\w-]+))?")
 _LINKED = re.compile(r"\]\((\w+\.md)?(?:#([\w-]+))?\)")
-_CITING = ("edge_fgir/**/*.py", "benchmarks/**/*.py", "recipes/**/*.yaml", "tests/**/*.*", "docs/*")
+_CITING = (
+    "edge_fgir/**/*.py",
+    "benchmarks/**/*.py",
+    "recipes/**/*.yaml",
+    "tests/**/*.*",
+    "README.md",
+    "docs/*",
+)
 
 
 def anchors(page: Path) -> set[str]:
@@ -48,3 +55,13 @@ def test_a_missing_anchor_would_be_noticed() -> None:
     assert "crop-and-drop" in anchors(SCIENCE / "tgda.md")
     assert "ratio-1-2" in anchors(SCIENCE / "tgda.md")
     assert "nothing-of-the-kind" not in anchors(SCIENCE / "tgda.md")
+
+
+def test_no_source_cites_a_page_that_readers_cannot_open() -> None:
+    for pattern in _CITING:
+        for path in ROOT.glob(pattern):
+            if path.suffix in {".py", ".yaml"} and path != Path(__file__):
+                hit = re.search(
+                    r"\b[Ss]pecs? (TGDA|CLCA|ILA|GLSim|DAF:re|section)\b", path.read_text()
+                )
+                assert hit is None, f"{path}: {hit}"

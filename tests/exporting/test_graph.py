@@ -65,7 +65,8 @@ def test_onnx_equals_torch_with_nothing_left_but_the_listed_operators(
     model = randomised(name)
     graph = to_onnx(folded(model), NORMALIZATION, 64, 18)
     kinds = [node.op_type for node in graph.graph.node]
-    # Spec TGDA section 8, 16, leaves those of a ViTFS between a ReLU and a zero-padded convolution.
+    # arXiv 2507.12157, docs/science/tgda.md#acceptance, leaves those of a ViTFS between a ReLU and
+    # a zero-padded convolution.
     assert "BatchNormalization" not in kinds
     if name.startswith("vitfs"):
         assert kinds.count("Conv") == 5  # what a norm adds to a convolution is a constant

@@ -1,4 +1,4 @@
-"""Adapters as a graph and in low precision: spec ILA section 16, 10, and section 15."""
+"""Adapters as a graph and in low precision: arXiv 2409.11051, docs/science/ila.md#low-precision."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Animesion's networks: spec DAF:re sections 5.1 and 9."""
+"""Animesion's networks: arXiv 2101.08674, docs/science/dafre.md#networks."""
 
 from pathlib import Path
 

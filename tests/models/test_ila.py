@@ -1,4 +1,5 @@
-"""Spec ILA section 16, 1 to 8 and 12: counts, shapes, what an adapter computes, what is refused."""
+"""arXiv 2409.11051, docs/science/ila.md#acceptance: counts, shapes, what an adapter computes, what
+is refused."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""Adapters from a recipe to a run folder and back: spec ILA section 16, 9 and 11."""
+"""Adapters from a recipe to a run folder and back: arXiv 2409.11051,
+docs/science/ila.md#acceptance."""
 
 import hashlib
 import json
