@@ -1,9 +1,8 @@
 """Choosing a teacher before any student is trained: Ratio 1-2 (arXiv 2605.15689).
 
-The metric, its use and what is reported beside it: arXiv 2507.12157,
-docs/science/tgda.md#ratio-1-2. The paper measures during a
-student's training; here every teacher looks once at the raw training pictures under its own
-recipe's augmentation, in evaluation mode (running BatchNorm statistics, no stochastic
+The metric, its use and what is reported beside it: docs/science/tgda.md#ratio-1-2. The paper
+measures during a student's training; here every teacher looks once at the raw training pictures
+under its own recipe's augmentation, in evaluation mode (running BatchNorm statistics, no stochastic
 depth), so that the figure does not depend on the batches and a second call repeats it.
 """
 
