@@ -106,7 +106,8 @@ def trained_cell(
     for rate in LEARNING_RATES[cell]:
         out = options.work / f"pilot-{cell}-{rate:g}"
         rated = [*changes, f"optimizer.lr={rate}", f"epochs={options.pilot}"]
-        pilots[rate] = train(read_recipe(options.recipe, rated), data, out, resume=True)["val_top1"]
+        pilot = train(read_recipe(options.recipe, rated), data, out, resume=True)
+        pilots[rate] = pilot.val_top1 or 0.0
     best = max(pilots, key=pilots.__getitem__)
     out = options.work / f"{cell}-0"
     run(options.recipe, [*changes, f"optimizer.lr={best}"], data, out)

@@ -63,7 +63,6 @@ def evaluate(
     from edge_fgir.evaluation import evaluate as evaluated
     from edge_fgir.reporting.classes import classes_table
     from edge_fgir.reporting.pictures import thumbnails
-    from edge_fgir.results import SplitPicture
     from edge_fgir.runtime import Classifier
     from edge_fgir.runtime.manifest import MANIFEST
 
@@ -103,15 +102,14 @@ def evaluate(
         result = evaluated(predictor, pictures, part, shot_bounds=bounds)
     body = result.model_dump(mode="json", exclude={"environment", "pictures"})
     if classes_csv is not None:
-        write_atomic(classes_csv, classes_table(body["classes"]))
+        write_atomic(classes_csv, classes_table(result.classes))
     if out is not None:
         # Scripts read the standard output: pictures are for the file, and so for the report, alone.
         small = thumbnails(
-            body["confused_pairs"],
+            result.confused_pairs,
             lambda index: (samples[index].path.name, pictures.read(samples[index])),
         )
-        shown = tuple(SplitPicture.model_validate(picture) for picture in small)
-        result.model_copy(update={"pictures": shown}).write(out)
+        result.model_copy(update={"pictures": small}).write(out)
     if json:
         print_json(body)
         return

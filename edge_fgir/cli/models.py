@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -94,7 +95,7 @@ def show(
     model = network.build(num_classes, image_size, meta=True)
     summary = summarize(model, name, image_size, num_classes)
     if json:
-        print_json(summary.to_dict())
+        print_json(asdict(summary))
         return
     typer.echo(
         f"{name}: {summary.params:,} parameters, {summary.gmacs:.3f} GMACs at {image_size} px, "

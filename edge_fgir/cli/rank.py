@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import ConvertOption
 
 if TYPE_CHECKING:
-    from edge_fgir.training.ranking import Candidate
+    from edge_fgir.results import RankedTeacher
 
 _WIDTH = 100
 _NONE = "-"
@@ -38,32 +39,28 @@ def rank_teachers(
     Example: `edge-fgir rank-teachers runs/teacher-a runs/teacher-b --data photos`
     """
     need("torch", "train", "rank-teachers")
-    from edge_fgir.benchmarking import write_result
     from edge_fgir.data import open_data
     from edge_fgir.training.ranking import rank_teachers as rank
 
     pictures = open_data(data, convert=convert)
-    found = rank(runs, pictures, images)
-    answer = [{"rank": place, **one.to_dict()} for place, one in enumerate(found, 1)]
+    result = rank(runs, pictures, images)
     if out is not None:
-        body = {"data": pictures.info.model_dump(), "split": "train", "teachers": answer}
-        write_result(out, "teachers", body)
+        result.write(out)
     if json:
-        print_json(answer)
+        print_json([teacher.model_dump(mode="json") for teacher in result.teachers])
     else:
-        _print(found)
-    methods = sorted({one.method for one in found})
-    if len(methods) > 1:
+        _print(result.teachers)
+    if len(result.methods) > 1:
         typer.echo(
-            f"caution: trained by different methods ({', '.join(methods)}); "
+            f"caution: trained by different methods ({', '.join(result.methods)}); "
             "compare only teachers trained with the same strategy",
             err=json,
         )
-    if len(found) > 1 and not json:
+    if len(result.teachers) > 1 and not json:
         typer.echo("next: validate the top two by a short distillation each, then take the better")
 
 
-def _print(found: list[Candidate]) -> None:
+def _print(teachers: Sequence[RankedTeacher]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -74,17 +71,17 @@ def _print(found: list[Candidate]) -> None:
         table.add_column(name, overflow="fold")
     for name in ("R12", "skipped %", "TAC %", "SSP", "images"):
         table.add_column(name, justify="right", no_wrap=True)
-    for place, one in enumerate(found, 1):
+    for teacher in teachers:
         cells = (
-            f"{place}",
-            one.run,
-            one.architecture,
-            one.method,
-            _NONE if one.r12 is None else f"{one.r12:.3f}",
-            f"{one.skipped:.1f}",
-            f"{one.tac:.1f}",
-            _NONE if one.ssp is None else f"{one.ssp:.4f}",
-            f"{one.images}",
+            f"{teacher.rank}",
+            teacher.run,
+            teacher.architecture,
+            teacher.method,
+            _NONE if teacher.r12 is None else f"{teacher.r12:.3f}",
+            f"{teacher.skipped:.1f}",
+            f"{teacher.tac:.1f}",
+            _NONE if teacher.ssp is None else f"{teacher.ssp:.4f}",
+            f"{teacher.images}",
         )
         table.add_row(*map(Text, cells))
     width = Console().width if sys.stdout.isatty() else _WIDTH

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 
 if TYPE_CHECKING:
+    from edge_fgir.results import SweepGroup
     from edge_fgir.sweeping import Outcome
 
 _WIDTH = 100
@@ -51,21 +53,21 @@ def sweep(
         typer.echo(_line(outcome), err=json)
 
     try:
-        body = run_sweep(file, out, address=address, latency=not no_latency, tell=tell)
+        result = run_sweep(file, out, address=address, latency=not no_latency, tell=tell)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise
-    failed = [cell for cell in body["cells"] if cell["status"] == "failed"]
+    failed, count = len(result.failed), len(result.cells)
     if json:
-        print_json(body)
+        print_json(result.to_dict())
     else:
-        _print(body["groups"])
-        for reason in dict.fromkeys(one["ms_note"] for one in body["groups"] if one["ms_note"]):
+        _print(result.groups)
+        for reason in dict.fromkeys(group.ms_note for group in result.groups if group.ms_note):
             typer.echo(f"no ms: {reason}")
-        typer.echo(f"{len(body['cells']) - len(failed)} of {len(body['cells'])} cells finished")
+        typer.echo(f"{count - failed} of {count} cells finished")
         typer.echo(f"report: {out / REPORT}")
     if failed:
-        typer.echo(f"{len(failed)} failed; the same command tries them again", err=True)
+        typer.echo(f"{failed} failed; the same command tries them again", err=True)
         raise typer.Exit(1)
 
 
@@ -73,10 +75,10 @@ def _line(outcome: Outcome) -> str:
     cell = outcome.cell
     if outcome.result is None:
         return f"{cell.key} {cell.label}: failed: {outcome.reason}"
-    return f"{cell.key} {cell.label}: top-1 {outcome.result['top1']:.1f} %"
+    return f"{cell.key} {cell.label}: top-1 {outcome.result.top1:.1f} %"
 
 
-def _print(groups: list[dict[str, Any]]) -> None:
+def _print(groups: Sequence[SweepGroup]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -85,22 +87,22 @@ def _print(groups: list[dict[str, Any]]) -> None:
     from edge_fgir.sweeping import changes_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    several = len({one["data"] for one in groups}) > 1
+    several = len({group.data for group in groups}) > 1
     for name in ("data", "setting") if several else ("setting",):
         table.add_column(name, overflow="fold")
     for name in ("seeds", "top-1 %", "sd", "macro %", "GMACs", "params M", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in groups:
+    for group in groups:
         cells = (
-            *([one["data"]] if several else []),
-            changes_text(one["changes"]),
-            f"{one['n']} of {one['n'] + one['failed']}" if one["failed"] else f"{one['n']}",
-            _number(one["top1"], 2),
-            _number(one["sd"], 2),
-            _number(one["macro"], 2),
-            _number(one["gmacs"], 3),
-            _NONE if one["params"] is None else f"{one['params'] / 1e6:.2f}",
-            _number(one["ms"], 2),
+            *([group.data] if several else []),
+            changes_text(group.changes),
+            f"{group.n} of {group.n + group.failed}" if group.failed else f"{group.n}",
+            _number(group.top1, 2),
+            _number(group.sd, 2),
+            _number(group.macro, 2),
+            _number(group.gmacs, 3),
+            _NONE if group.params is None else f"{group.params / 1e6:.2f}",
+            _number(group.ms, 2),
         )
         table.add_row(*map(Text, cells))
     width = Console().width if sys.stdout.isatty() else _WIDTH

@@ -35,20 +35,21 @@ def train(
 
     plan = read_recipe(recipe, set_ or [])
     pictures = open_data(data, convert=plan.data.convert)
-    summary = run(plan, pictures, out, resume=resume)
+    result = run(plan, pictures, out, resume=resume)
     if not first_process():
         return
     typer.echo(f"data {pictures.name}: {pictures.licence}", err=True)
     if json:
-        print_json({key: value for key, value in summary.items() if key != "history"})
+        fields = result.to_dict()
+        print_json({name: value for name, value in fields.items() if name != "history"})
         return
     typer.echo(
-        f"{out}: {summary['architecture']} by {summary['method']}, {summary['epochs']} epochs in "
-        f"{summary['seconds'] / 60:.1f} min, validation top-1 {summary['val_top1']:.1f} %, "
-        f"macro {summary['val_macro']:.1f} %"
+        f"{out}: {result.architecture} by {result.method}, {result.epochs} epochs in "
+        f"{result.seconds / 60:.1f} min, validation top-1 {result.val_top1:.1f} %, "
+        f"macro {result.val_macro:.1f} %"
     )
-    if (cache := summary.get("teacher_cache")) is not None:
+    if (cache := result.teacher_cache) is not None:
         typer.echo(
-            f"teacher cache {cache['folder']}: {cache['variants']} draws of the augmentation, "
-            f"{cache['bytes'] / 1e6:.1f} MB"
+            f"teacher cache {cache.folder}: {cache.variants} draws of the augmentation, "
+            f"{cache.bytes / 1e6:.1f} MB"
         )

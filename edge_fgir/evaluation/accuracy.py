@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from edge_fgir.results import ClassifiedImage, ConfusedPair
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
@@ -112,46 +113,47 @@ def confusion(probabilities: Floats, labels: Labels) -> list[list[int]]:
 
 def confused_pairs(
     probabilities: Floats, labels: Labels, classes: Sequence[str], limit: int | None = None
-) -> list[dict[str, Any]]:
-    """Return the pairs of classes that are mixed up, most confusions first.
+) -> tuple[ConfusedPair, ...]:
+    """Return the pairs of classes that are taken for each other, most confusions first.
+
+    Pairs with equally many confusions are ordered by their share. Of each direction up to three
+    mistakes are named, those with the highest score in the wrong class.
 
     Args:
         probabilities: (N, K).
         labels: (N,).
         classes: K names.
         limit: At most so many pairs; None: every pair that was confused at all.
-
-    Returns:
-        For each pair: ``classes`` (two names), ``images`` of each, ``confused`` (how many of the
-        first were taken for the second, and the other way round), ``share`` of the two classes'
-        images that are such confusions, percent, ``mistakes`` (for each direction up to three,
-        those with the highest score in the wrong class) and ``references`` (of each class the image
-        recognised with the highest score, where one was). The last two name an image by its
-        ``index`` among the N, its ``truth``, the ``answer`` and that answer's ``score``. Pairs with
-        equally many confusions are ordered by ``share``.
     """
     table = np.array(confusion(probabilities, labels))
     both = np.triu(table + table.T, 1)
     images = table.sum(axis=1)
-    found = [(int(a), int(b)) for a, b in zip(*np.nonzero(both), strict=True)]
-    share = {(a, b): float(100 * both[a, b] / (images[a] + images[b])) for a, b in found}
-    found.sort(key=lambda pair: (-both[pair], -share[pair]))
+    pairs = [(int(a), int(b)) for a, b in zip(*np.nonzero(both), strict=True)]
+    share = {(a, b): float(100 * both[a, b] / (images[a] + images[b])) for a, b in pairs}
+    pairs.sort(key=lambda pair: (-both[pair], -share[pair]))
     answers, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
 
-    def best(truth: int, answer: int, count: int) -> list[dict[str, Any]]:
-        places = np.flatnonzero((labels == truth) & (answers == answer))
-        places = places[np.argsort(-scores[places], kind="stable")][:count]
-        names = {"truth": classes[truth], "answer": classes[answer]}
-        return [{"index": int(i), **names, "score": float(scores[i])} for i in places]
+    def surest(truth: int, answer: int, count: int) -> tuple[ClassifiedImage, ...]:
+        indices = np.flatnonzero((labels == truth) & (answers == answer))
+        indices = indices[np.argsort(-scores[indices], kind="stable")][:count]
+        return tuple(
+            ClassifiedImage(
+                index=index,
+                truth=classes[truth],
+                answer=classes[answer],
+                score=float(scores[index]),
+            )
+            for index in indices.tolist()
+        )
 
-    return [
-        {
-            "classes": [classes[a], classes[b]],
-            "images": [int(images[a]), int(images[b])],
-            "confused": [int(table[a, b]), int(table[b, a])],
-            "share": share[a, b],
-            "mistakes": best(a, b, _EXAMPLES) + best(b, a, _EXAMPLES),
-            "references": best(a, a, 1) + best(b, b, 1),
-        }
-        for a, b in found[:limit]
-    ]
+    return tuple(
+        ConfusedPair(
+            classes=(classes[a], classes[b]),
+            images=(int(images[a]), int(images[b])),
+            confused=(int(table[a, b]), int(table[b, a])),
+            share=share[a, b],
+            mistakes=surest(a, b, _EXAMPLES) + surest(b, a, _EXAMPLES),
+            references=surest(a, a, 1) + surest(b, b, 1),
+        )
+        for a, b in pairs[:limit]
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from edge_fgir.evaluation import accuracy
 from edge_fgir.evaluation.accuracy import Floats, Labels
 from edge_fgir.evaluation.shots import Shots
-from edge_fgir.results import ClassAccuracy, ConfusedPair, Metrics, ShotAccuracy
+from edge_fgir.results import ClassAccuracy, Metrics
 
 _PAIRS = 10
 
@@ -58,10 +58,7 @@ class SingleLabel:
             macro=accuracy.macro(probabilities, labels),
             macro_f1=accuracy.macro_f1(probabilities, labels),
             worst_decile=accuracy.worst_decile(probabilities, labels),
-            shots=tuple(
-                ShotAccuracy.model_validate(row)
-                for row in (shots.accuracy(by_class, images) if shots else ())
-            ),
+            shots=shots.accuracy(by_class, images) if shots else (),
             ece=accuracy.expected_calibration_error(probabilities, labels),
             images=len(labels),
             classes=tuple(
@@ -75,8 +72,5 @@ class SingleLabel:
                 for label, name in enumerate(classes)
             ),
             confusion=tuple(map(tuple, accuracy.confusion(probabilities, labels))),
-            confused_pairs=tuple(
-                ConfusedPair.model_validate(pair)
-                for pair in accuracy.confused_pairs(probabilities, labels, classes, _PAIRS)
-            ),
+            confused_pairs=accuracy.confused_pairs(probabilities, labels, classes, _PAIRS),
         )

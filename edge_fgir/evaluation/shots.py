@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edge_fgir._errors import InputError
+from edge_fgir.results import ShotAccuracy
 from edge_fgir.runtime import Bundle
 
 GROUPS = ("many", "medium", "few")
@@ -59,32 +59,28 @@ class Shots:
 
     def accuracy(
         self, by_class: Sequence[float | None], images: Sequence[int]
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[ShotAccuracy, ...]:
         """Return each group's accuracy: the mean over its classes that have images.
 
         Args:
             by_class: (K,) top-1 of each class, percent; None for one without images.
             images: (K,) images of each class that it was measured on.
-
-        Returns:
-            For each group ``group``, ``train_images`` (its range), ``classes``, ``tested`` (how
-            many of them have images), ``images`` and ``top1`` (percent; None without images).
         """
         rows = []
         for name in GROUPS:
-            places = [place for place, group in enumerate(self.groups) if group == name]
-            known = [value for place in places if (value := by_class[place]) is not None]
+            labels = [label for label, group in enumerate(self.groups) if group == name]
+            known = [value for label in labels if (value := by_class[label]) is not None]
             rows.append(
-                {
-                    "group": name,
-                    "train_images": self.ranges[name],
-                    "classes": len(places),
-                    "tested": len(known),
-                    "images": sum(images[place] for place in places),
-                    "top1": float(np.mean(known)) if known else None,
-                }
+                ShotAccuracy(
+                    group=name,
+                    train_images=self.ranges[name],
+                    classes=len(labels),
+                    tested=len(known),
+                    images=sum(images[label] for label in labels),
+                    top1=float(np.mean(known)) if known else None,
+                )
             )
-        return rows
+        return tuple(rows)
 
 
 def known_counts(bundle: Bundle) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -44,10 +44,6 @@ class ModelSummary:
     image_size: int
     num_classes: int
     blocks: list[BlockTokens]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def count_params(model: nn.Module, *, trainable: bool = False) -> int:

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from edge_fgir.results import ClassAccuracy
 
 _COLUMNS = ("class_id", "class_name", "group", "train_images", "images", "top1")
 
 
-def classes_table(classes: Sequence[Mapping[str, Any]]) -> str:
+def classes_table(classes: Sequence[ClassAccuracy]) -> str:
     """Return the classes of an ``evaluation`` result as CSV, most images first, then most accurate.
 
     Empty are ``top1`` of a class without images, and ``group`` and ``train_images`` where they are
     not known.
     """
-    rows = [
-        {"class_id": place, "class_name": one["name"], **one} for place, one in enumerate(classes)
-    ]
-    rows.sort(key=lambda row: (-row["images"], -(row["top1"] or 0.0)))
+    order = sorted(
+        range(len(classes)), key=lambda i: (-classes[i].images, -(classes[i].top1 or 0.0))
+    )
+    rows = [{"class_id": i, "class_name": classes[i].name, **dict(classes[i])} for i in order]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

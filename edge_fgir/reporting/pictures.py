@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from edge_fgir._errors import InputError
+from edge_fgir.results import ConfusedPair, SplitPicture
 from edge_fgir.runtime import Pixels, read_image
 
 THUMBNAIL = 96
@@ -66,23 +66,20 @@ def embed_again(address: str, side: int) -> str | None:
 
 
 def thumbnails(
-    pairs: Iterable[Mapping[str, Any]], read: Callable[[int], tuple[str, Pixels]]
-) -> list[dict[str, str | int]]:
+    pairs: Iterable[ConfusedPair], read: Callable[[int], tuple[str, Pixels]]
+) -> tuple[SplitPicture, ...]:
     """Return the pictures that confused pairs speak of, small, for a result file.
 
     Args:
         pairs: ``confused_pairs`` of an evaluation.
         read: From an image's ``index`` to its file name and its (H, W, 3) ``uint8`` RGB pixels.
-
-    Returns:
-        By ``index``: ``file`` and ``picture``, a data address.
     """
-    named = {look["index"] for one in pairs for look in (*one["references"], *one["mistakes"])}
-    found = ((index, *read(index)) for index in sorted(named))
-    return [
-        {"index": index, "file": file, "picture": _encode(Image.fromarray(pixels), THUMBNAIL)}
-        for index, file, pixels in found
-    ]
+    named = {image.index for pair in pairs for image in (*pair.references, *pair.mistakes)}
+    files = ((index, *read(index)) for index in sorted(named))
+    return tuple(
+        SplitPicture(index=index, file=file, picture=_encode(Image.fromarray(pixels), THUMBNAIL))
+        for index, file, pixels in files
+    )
 
 
 def _encode(image: Image.Image, side: int) -> str:

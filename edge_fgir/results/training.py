@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import (
     ConfigDict,
@@ -53,7 +53,7 @@ class HistoryLine(Validation):
     loss: FiniteFloat | None = None
 
     @model_serializer(mode="wrap")
-    def _without_gaps(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_gaps(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         return {name: value for name, value in serialize(self).items() if value is not None}
 
 

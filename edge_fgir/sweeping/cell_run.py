@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, write_atomic, write_json
 from edge_fgir.data import DataSet, open_data
 from edge_fgir.evaluation import evaluate
 from edge_fgir.models import summarize
+from edge_fgir.results import CellFile, Training
 from edge_fgir.runs import Run
 from edge_fgir.sweeping.cells import Cell
 from edge_fgir.training import train
@@ -22,6 +21,7 @@ ERROR = "error.txt"
 """In a failed cell's run folder: the traceback."""
 
 _ACCURACIES = {"top1", "top5", "macro", "ece", "images"}
+_TRAINING = {"seconds", "device", "precision"}
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Outcome:
     """
 
     cell: Cell
-    result: dict[str, Any] | None
+    result: CellFile | None
     reason: str = ""
 
 
-def finished(cell: Cell, out: Path) -> dict[str, Any] | None:
+def finished(cell: Cell, out: Path) -> CellFile | None:
     """Return the result of a cell that has been trained and evaluated on its split, or None."""
     try:
-        result: dict[str, Any] = json.loads((cell.run(out) / RESULT).read_bytes())
+        result = CellFile.model_validate_json((cell.run(out) / RESULT).read_bytes())
     except FileNotFoundError:
         return None
-    return result if result["split"] == cell.split else None
+    return result if result.split == cell.split else None
 
 
 def attempt(cell: Cell, out: Path) -> Outcome:
@@ -68,7 +68,7 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
+def run_cell(cell: Cell, out: Path) -> CellFile:
     """Train a cell and evaluate it, unless that is done, and return its result.
 
     Raises:
@@ -87,27 +87,25 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
                 f"{cell.source} holds other pictures than when the sweep began",
                 "the same folder for all machines, unchanged",
             )
-        summary = train(cell.recipe, data, run, resume=True)
-        result = {
-            "split": cell.split,
-            **_evaluated(run, data, cell),
-            **{key: summary[key] for key in ("seconds", "device", "precision")},
-        }
-        write_json(run / RESULT, result)
+        training = train(cell.recipe, data, run, resume=True)
+        result = _evaluated(run, data, cell, training)
+        write_json(run / RESULT, result.model_dump(mode="json"))
         return result
 
 
-def _evaluated(run: Path, data: DataSet, cell: Cell) -> dict[str, Any]:
+def _evaluated(run: Path, data: DataSet, cell: Cell, training: Training) -> CellFile:
     opened = Run.open(run)
     evaluation = evaluate(opened.predictor(data), data, cell.split)
     described, size = opened.description, opened.description.preprocess.size
     counted = summarize(
         described.build(meta=True), described.network.name, size, described.num_classes
     )
-    return {
-        **evaluation.model_dump(mode="json", include=_ACCURACIES),
-        "params": counted.params,
-        "gmacs": counted.gmacs,
-        "architecture": described.network.name,
-        "image_size": size,
-    }
+    return CellFile(
+        split=cell.split,
+        **evaluation.model_dump(include=_ACCURACIES),
+        params=counted.params,
+        gmacs=counted.gmacs,
+        architecture=described.network.name,
+        image_size=size,
+        **training.model_dump(include=_TRAINING),
+    )

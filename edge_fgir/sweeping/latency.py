@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.folding import folded
+from edge_fgir.results import NetworkTime
 from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.sweeping.cell_run import reason_of
 
 LATENCIES = "latency.json"
-NOT_ASKED: dict[str, Any] = {"ms": None, "ms_note": "not measured (--no-latency)"}
+NOT_ASKED = NetworkTime(ms_note="not measured (--no-latency)")
 
 _PROTOCOL = Protocol(runs=100, seconds=2.0, warm_up=WarmUp(most_s=5.0))
 _AT_ONCE = 8
@@ -40,11 +42,11 @@ class Stopwatch:
         )
         self._refused: dict[str, str] = {}
 
-    def measure(self, runs: Sequence[Path]) -> list[dict[str, Any]]:
-        """Return, for each run, ``ms``: its network's median in OpenVINO float32, one picture.
+    def measure(self, runs: Sequence[Path]) -> list[NetworkTime]:
+        """Return what each run's network takes.
 
         Networks that are measured now take turns, so that what else the machine does hits all
-        alike. Where one cannot be measured ``ms`` is None, and ``ms_note`` says why.
+        alike.
         """
         networks = [_facts(Run.open(run).description) for run in runs]
         keys = [sha256(json.dumps(n, sort_keys=True).encode())[:_DIGITS] for n in networks]
@@ -57,13 +59,13 @@ class Stopwatch:
         for start in range(0, len(waiting), _AT_ONCE):
             self._measure({key: new[key] for key in waiting[start : start + _AT_ONCE]})
         return [
-            {"ms": None, "ms_note": self._refused[key]}
+            NetworkTime(ms_note=self._refused[key])
             if key in self._refused
-            else {"ms": self._known[key]["p50_ms"], "ms_note": ""}
+            else NetworkTime(ms=self._known[key]["p50_ms"], ms_note="")
             for key in keys
         ]
 
-    def _measure(self, new: Mapping[str, tuple[Path, dict[str, Any]]]) -> None:
+    def _measure(self, new: Mapping[str, tuple[Path, dict[str, JsonValue]]]) -> None:
         calls: dict[str, Callable[[], object]] = {}
         for key, (run, _) in new.items():
             try:
@@ -78,7 +80,7 @@ class Stopwatch:
         write_json(self._file, self._known)
 
 
-def _facts(trained: TrainedModel) -> dict[str, Any]:
+def _facts(trained: TrainedModel) -> dict[str, JsonValue]:
     """Return what a network's milliseconds depend on: itself, this machine and OpenVINO."""
     machine = environment()
     facts = machine.model_dump(mode="json", include={"processor", "instructions", "cpus"})

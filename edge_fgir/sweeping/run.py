@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking import write_result
 from edge_fgir.reporting import write_report
+from edge_fgir.results import Sweep
 from edge_fgir.sweeping.cell_run import Outcome, finished
 from edge_fgir.sweeping.cells import CELLS, make_cells
 from edge_fgir.sweeping.latency import NOT_ASKED, Stopwatch
@@ -29,7 +28,7 @@ def run_sweep(
     address: str = "",
     latency: bool = True,
     tell: Callable[[Outcome], None] = lambda outcome: None,
-) -> dict[str, Any]:
+) -> Sweep:
     """Train every cell of a sweep that is not finished, measure, and write the result.
 
     Args:
@@ -40,7 +39,7 @@ def run_sweep(
         tell: Called with each cell that has ended now.
 
     Returns:
-        The body of the ``sweep`` result.
+        The ``sweep`` result.
 
     Raises:
         InputError: The file is wrong in one place, and so nothing was begun, or ``out`` is no
@@ -75,8 +74,8 @@ def run_sweep(
         if latency
         else [NOT_ASKED] * len(trained)
     )
-    latencies = {cell.key: each for cell, each in zip(trained, times, strict=True)}
-    body = summary(sweep, [ended[cell.key] for cell in cells], latencies)
-    write_result(out / RESULT, "sweep", body)
+    by_cell = {cell.key: each for cell, each in zip(trained, times, strict=True)}
+    whole = summary(sweep, [ended[cell.key] for cell in cells], by_cell)
+    whole.write(out / RESULT)
     write_report([out / RESULT], out / REPORT)
-    return body
+    return whole

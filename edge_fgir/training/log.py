@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from edge_fgir._files import write_atomic
 from edge_fgir._run_files import RunFiles
+from edge_fgir.results import HistoryLine
 
 
 class Log:
@@ -40,9 +40,10 @@ class Log:
             tag = name.replace("_", "/") if name != "loss" else "train/loss"
             self._writer.add_scalar(tag, values[name], step)
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> tuple[HistoryLine, ...]:
         """Return every line."""
-        return [json.loads(line) for line in self._path.read_text().splitlines()]
+        lines = self._path.read_text().splitlines()
+        return tuple(HistoryLine.model_validate_json(line) for line in lines)
 
     def close(self) -> None:
         """Write out what TensorBoard has not got yet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -16,15 +15,17 @@ from timm.utils import ModelEmaV3
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from edge_fgir import results
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import write_atomic
 from edge_fgir._progress import progress
-from edge_fgir.benchmarking.results import write_result
+from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
 from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.ila import check_base, learned_state, load_learned
 from edge_fgir.models.inference import normalized
+from edge_fgir.results import read_result
 from edge_fgir.runs import Recipe, Run
 from edge_fgir.training.checkpoint import (
     Position,
@@ -61,7 +62,7 @@ def train(
     *,
     resume: bool = False,
     hooks: Sequence[Hook] = (),
-) -> dict[str, Any]:
+) -> results.Training:
     """Train by ``recipe`` and fill the run folder ``out``.
 
     Under ``accelerate launch`` every process calls this; ``out`` must be one shared folder.
@@ -74,7 +75,7 @@ def train(
         hooks: Called as the training goes on.
 
     Returns:
-        The summary: steps, seconds, validation accuracy.
+        The ``training`` result, which is also the run's ``summary.json``.
 
     Raises:
         InputError: ``out`` holds another run, or recipe, teacher and data do not go together.
@@ -82,8 +83,7 @@ def train(
     folder = Run(out)
     if folder.summary.exists() and resume:
         check_recipe(folder, recipe, folder.config.read_text())
-        summary: dict[str, Any] = json.loads(folder.summary.read_text())
-        return summary
+        return read_result(folder.summary, results.Training)
     if out.exists() and any(out.iterdir()) and not resume:
         raise InputError(
             f"{out} is not empty", "a new folder", "add --resume to go on, or choose another --out"
@@ -147,7 +147,7 @@ class Training:
         if recipe.compile:
             self.model.compile()
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> results.Training:
         """Train to the end and return the summary."""
         recipe = self.recipe
         examination = Examination(self.trained, self.data, self.processes)
@@ -346,32 +346,32 @@ class Training:
         if self.processes.first:
             self.log.write({"step": self.position.step, **values})
 
-    def _finish(self, metrics: dict[str, float]) -> dict[str, Any]:
-        body = {
-            "name": self.recipe.name,
-            "method": self.recipe.method,
-            "architecture": self.recipe.model.name,
-            "data": self.trained.data.model_dump(),
-            "steps": self.position.step,
-            "epochs": self.recipe.epochs,
-            "seconds": round(self.position.seconds, 1),
-            "waited_for_data": round(self.waited / max(self.position.seconds, 1e-9), 4),
-            "device": str(self.device),
-            "processes": self.processes.count,
-            "precision": self.precision,
-            "views": list(self.guide.views) if self.guide else [],
+    def _finish(self, metrics: dict[str, Any]) -> results.Training:
+        result = results.Training(
+            name=self.recipe.name,
+            method=self.recipe.method,
+            architecture=self.recipe.model.name,
+            data=self.trained.data,
+            steps=self.position.step,
+            epochs=self.recipe.epochs,
+            seconds=round(self.position.seconds, 1),
+            waited_for_data=round(self.waited / max(self.position.seconds, 1e-9), 4),
+            device=str(self.device),
+            processes=self.processes.count,
+            precision=self.precision,
+            views=tuple(self.guide.views) if self.guide else (),
             **metrics,
-        }
-        if isinstance(self.guide, CachedTeacher):
-            body["teacher_cache"] = self.guide.cache.described()
+            teacher_cache=self.guide.cache.size if isinstance(self.guide, CachedTeacher) else None,
+            history=self.log.lines() if self.processes.first else (),
+            environment=environment(),
+        )
         if self.processes.first:
             save_weights(self.folder.last_weights, self.model)
             if self.ema is not None:
                 save_weights(self.folder.averaged_weights, self.ema.module)
-            body["history"] = self.log.lines()
-            write_result(self.folder.summary, "training", body)
+            result.write(self.folder.summary)
         self.log.close()
         self.processes.wait()
         for hook in self.hooks:
             hook.on_end(self)
-        return body
+        return result

@@ -9,9 +9,7 @@ depth), so that the figure does not depend on the batches and a second call repe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from edge_fgir._progress import progress
+from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.evaluation import top1
 from edge_fgir.models.inference import normalized
+from edge_fgir.results import RankedTeacher, Teachers
 from edge_fgir.runs import Run, RunPredictor
 from edge_fgir.training.methods import to_student_size
 
@@ -70,40 +70,7 @@ def secondary_soft_probability_spread(logits: Tensor) -> float | None:
     return float(top[:, 1:].std(dim=1, correction=1).mean())
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A teacher and its figures.
-
-    Attributes:
-        run: Run folder.
-        name: The recipe's name.
-        architecture: timm name of the network (of a CAL teacher, its backbone).
-        method: How it was trained.
-        r12: Ratio 1-2; None where every sample was skipped.
-        skipped: Share of training pictures without a ratio, percent.
-        tac: Teacher accuracy: top-1 on the validation split, percent.
-        ssp: See :func:`secondary_soft_probability_spread`; on the pictures of ``r12``.
-        images: Training pictures that were looked at.
-    """
-
-    run: str
-    name: str
-    architecture: str
-    method: str
-    r12: float | None
-    skipped: float
-    tac: float
-    ssp: float | None
-    images: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-
-def rank_teachers(
-    runs: Sequence[Path], data: DataSet, images: int | None = None
-) -> list[Candidate]:
+def rank_teachers(runs: Sequence[Path], data: DataSet, images: int | None = None) -> Teachers:
     """Measure candidate teachers and rank them, lowest Ratio 1-2 first.
 
     Args:
@@ -117,8 +84,16 @@ def rank_teachers(
     """
     opened = [_opened(path, data) for path in dict.fromkeys(runs)]
     samples = _draw(data.split("train"), images)
-    candidates = [_measure(run, data, samples) for run in opened]
-    return sorted(candidates, key=lambda candidate: (candidate.r12 is None, candidate.r12 or 0.0))
+    measured = [_measure(run, data, samples) for run in opened]
+    ordered = sorted(measured, key=lambda teacher: (teacher.r12 is None, teacher.r12 or 0.0))
+    return Teachers(
+        data=data.info,
+        split="train",
+        teachers=tuple(
+            teacher.model_copy(update={"rank": rank}) for rank, teacher in enumerate(ordered, 1)
+        ),
+        environment=environment(),
+    )
 
 
 def _opened(path: Path, data: DataSet) -> Run:
@@ -135,11 +110,12 @@ def _draw(samples: Sequence[Sample], count: int | None) -> list[Sample]:
     return [samples[place] for place in np.sort(order[:count]).tolist()]
 
 
-def _measure(run: Run, data: DataSet, samples: Sequence[Sample]) -> Candidate:
+def _measure(run: Run, data: DataSet, samples: Sequence[Sample]) -> RankedTeacher:
     predictor = RunPredictor(run, run.load())
     logits = training_logits(predictor, data, samples)
     r12, skipped = ratio_1_2(logits)
-    return Candidate(
+    return RankedTeacher(
+        rank=0,  # until all are measured
         run=str(run.path),
         name=run.description.name,
         architecture=run.description.network.name,

@@ -27,6 +27,7 @@ from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, to_json, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
+from edge_fgir.results import TeacherCacheSize
 from edge_fgir.runs import View
 from edge_fgir.training.guidance import Guidance, LiveTeacher
 from edge_fgir.training.views import Sight, make_views
@@ -89,10 +90,11 @@ class TeacherCache:
                 "delete the folder",
             )
 
-    def described(self) -> dict[str, Any]:
-        """Return where it is, how many draws of the augmentation it holds and its size."""
-        files = [path.stat().st_size for path in self.folder.glob("*.safetensors")]
-        return {"folder": str(self.folder), "variants": len(files), "bytes": sum(files)}
+    @property
+    def size(self) -> TeacherCacheSize:
+        """How many draws of the augmentation it holds, and its bytes."""
+        sizes = [path.stat().st_size for path in self.folder.glob("*.safetensors")]
+        return TeacherCacheSize(folder=str(self.folder), variants=len(sizes), bytes=sum(sizes))
 
     def variant(self, number: int, title: str) -> dict[str, Tensor]:
         """Return the answers about one draw of the augmentation; the first caller asks the teacher.

@@ -88,20 +88,20 @@ def test_the_interval_holds_the_share_and_stays_a_percentage(share, images):
 
 def test_pairs_by_hand():
     found = confused_pairs(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
-    assert [pair["classes"] for pair in found] == [["robin", "wren"], ["tit", "robin"]]
+    assert [pair.classes for pair in found] == [("robin", "wren"), ("tit", "robin")]
     robin_wren, tit_robin = found
-    assert (robin_wren["images"], robin_wren["confused"]) == ([3, 0], [1, 0])
-    assert robin_wren["share"] == pytest.approx(100 / 3)
-    assert (tit_robin["images"], tit_robin["confused"]) == ([3, 3], [1, 0])
-    assert tit_robin["share"] == pytest.approx(100 / 6)
-    assert robin_wren["mistakes"] == [
-        {"index": 5, "truth": "robin", "answer": "wren", "score": pytest.approx(0.4)}
-    ]
+    assert (robin_wren.images, robin_wren.confused) == ((3, 0), (1, 0))
+    assert robin_wren.share == pytest.approx(100 / 3)
+    assert (tit_robin.images, tit_robin.confused) == ((3, 3), (1, 0))
+    assert tit_robin.share == pytest.approx(100 / 6)
+    (mistake,) = robin_wren.mistakes
+    assert (mistake.index, mistake.truth, mistake.answer) == (5, "robin", "wren")
+    assert mistake.score == pytest.approx(0.4)
     # Nothing was ever recognised as a wren, so there is no picture of one.
-    assert robin_wren["references"] == [
-        {"index": 4, "truth": "robin", "answer": "robin", "score": pytest.approx(0.8)}
-    ]
-    assert [look["index"] for look in tit_robin["references"]] == [0, 4]
+    (reference,) = robin_wren.references
+    assert (reference.index, reference.truth, reference.answer) == (4, "robin", "robin")
+    assert reference.score == pytest.approx(0.8)
+    assert [image.index for image in tit_robin.references] == [0, 4]
 
 
 def test_a_pair_shows_the_three_surest_mistakes_of_each_direction():
@@ -110,8 +110,8 @@ def test_a_pair_shows_the_three_surest_mistakes_of_each_direction():
     probabilities = np.stack([1 - wrong, wrong], axis=1)
     probabilities[5] = probabilities[5, ::-1]
     (pair,) = confused_pairs(probabilities, np.array([0, 0, 0, 0, 0, 1]), ("a", "b"))
-    assert [look["index"] for look in pair["mistakes"]] == [1, 4, 3, 5]
-    assert (pair["confused"], pair["share"], pair["references"]) == ([5, 1], 100, [])
+    assert [image.index for image in pair.mistakes] == [1, 4, 3, 5]
+    assert (pair.confused, pair.share, pair.references) == ((5, 1), 100, ())
 
 
 def test_equally_many_confusions_are_ordered_by_share():
@@ -119,9 +119,9 @@ def test_equally_many_confusions_are_ordered_by_share():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3])
     answers = np.array([1, 0, 0, 0, 1, 1, 1, 1, 3, 3])
     found = confused_pairs(np.eye(4)[answers], labels, "abcd")
-    assert [(pair["classes"], pair["share"]) for pair in found] == [
-        (["c", "d"], 50.0),
-        (["a", "b"], 12.5),
+    assert [(pair.classes, pair.share) for pair in found] == [
+        (("c", "d"), 50.0),
+        (("a", "b"), 12.5),
     ]
     assert confused_pairs(np.eye(4)[answers], labels, "abcd", 1) == found[:1]
 
@@ -147,7 +147,8 @@ def test_evaluation_puts_it_all_together():
     assert body["classes"][2]["top1"] is None
     assert body["confusion"] == [[2, 1, 0], [0, 2, 1], [0, 0, 0]]
     assert body["top1_interval"] == list(wilson_interval(body["top1"], 6))
-    assert body["confused_pairs"] == confused_pairs(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
+    pairs = confused_pairs(PROBABILITIES, LABELS, ("tit", "robin", "wren"))
+    assert body["confused_pairs"] == [pair.model_dump(mode="json") for pair in pairs]
 
 
 def test_an_evaluation_names_ten_pairs():
@@ -202,21 +203,21 @@ def test_pairs_count_every_confusion_once(answer):
     table = np.array(confusion(*answer))
     names = [str(i) for i in range(len(table))]
     found = confused_pairs(*answer, names)
-    assert sum(sum(pair["confused"]) for pair in found) == table.sum() - np.trace(table)
-    assert len({tuple(sorted(pair["classes"])) for pair in found}) == len(found)
-    counts = [sum(pair["confused"]) for pair in found]
+    assert sum(sum(pair.confused) for pair in found) == table.sum() - np.trace(table)
+    assert len({tuple(sorted(pair.classes)) for pair in found}) == len(found)
+    counts = [sum(pair.confused) for pair in found]
     assert counts == sorted(counts, reverse=True)
     for pair in found:
-        a, b = (int(name) for name in pair["classes"])
-        assert pair["confused"] == [table[a, b], table[b, a]]
-        assert 0 < pair["share"] <= 100 + 1e-9
-        for look in (*pair["mistakes"], *pair["references"]):
-            row = probabilities[look["index"]]
-            assert labels[look["index"]] == int(look["truth"])
-            assert row.argmax() == int(look["answer"])
-            assert look["score"] == row.max()
-        assert all(look["truth"] != look["answer"] for look in pair["mistakes"])
-        assert all(look["truth"] == look["answer"] for look in pair["references"])
+        a, b = (int(name) for name in pair.classes)
+        assert pair.confused == (table[a, b], table[b, a])
+        assert 0 < pair.share <= 100 + 1e-9
+        for look in (*pair.mistakes, *pair.references):
+            row = probabilities[look.index]
+            assert labels[look.index] == int(look.truth)
+            assert row.argmax() == int(look.answer)
+            assert look.score == row.max()
+        assert all(look.truth != look.answer for look in pair.mistakes)
+        assert all(look.truth == look.answer for look in pair.references)
 
 
 @given(answers())

@@ -59,7 +59,7 @@ def test_bounds_can_be_chosen():
 def test_classes_without_images_are_left_out_and_counted():
     shots = Shots((300, 300, 10))
     rows = shots.accuracy([80.0, None, None], [5, 0, 0])
-    assert [(row["classes"], row["tested"], row["top1"]) for row in rows] == [
+    assert [(row.classes, row.tested, row.top1) for row in rows] == [
         (2, 1, 80.0),
         (0, 0, None),
         (1, 0, None),

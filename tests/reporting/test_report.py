@@ -16,6 +16,7 @@ from samples import DATA, ENVIRONMENT, latency, metrics, model_bytes, subject, w
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir.reporting import write_report
 from edge_fgir.reporting.pictures import THUMBNAIL, embed, embed_again, thumbnails
+from edge_fgir.results import ConfusedPair
 from edge_fgir.runtime import read_image
 
 pytestmark = pytest.mark.unit
@@ -353,9 +354,13 @@ def confused(names=CLASSES):
 
 
 def with_pairs(photos, names=CLASSES):
-    pairs = [confused(names)]
-    small = thumbnails(pairs, lambda index: (photos[index].name, read_image(photos[index])))
-    extra = {"confused_pairs": pairs, "pictures": small}
+    pair = confused(names)
+    small = thumbnails(
+        [ConfusedPair.model_validate(pair)],
+        lambda index: (photos[index].name, read_image(photos[index])),
+    )
+    pictures = [picture.model_dump() for picture in small]
+    extra = {"confused_pairs": [pair], "pictures": pictures}
     return ("evaluation", evaluation("torch", (9, 7), names, **extra))
 
 

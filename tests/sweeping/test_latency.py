@@ -16,6 +16,7 @@ from edge_fgir._errors import GateError
 from edge_fgir.benchmarking import Protocol, WarmUp
 from edge_fgir.benchmarking.protocol import percentiles
 from edge_fgir.exporting import graph
+from edge_fgir.results import NetworkTime
 from edge_fgir.sweeping import latency
 from edge_fgir.sweeping.latency import Stopwatch
 
@@ -27,11 +28,11 @@ def test_a_network_is_measured_once(tiny_run, tmp_path, monkeypatch):
         latency, "_PROTOCOL", Protocol(runs=100, seconds=0.1, warm_up=WarmUp(least_s=0))
     )
     found = Stopwatch(tmp_path).measure([tiny_run])[0]
-    assert found["ms"] > 0
-    assert found["ms_note"] == ""
+    assert found.ms > 0
+    assert found.ms_note == ""
     ((entry),) = json.loads((tmp_path / "latency.json").read_text()).values()
     assert entry["measured"]["architecture"] == "lrnet14"
-    assert entry["p50_ms"] == found["ms"]
+    assert entry["p50_ms"] == found.ms
     monkeypatch.setattr(latency, "_inference", None)
     assert Stopwatch(tmp_path).measure([tiny_run])[0] == found
 
@@ -56,7 +57,7 @@ def test_networks_take_turns_a_few_at_a_time(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(latency, "_AT_ONCE", 2)
     found = Stopwatch(tmp_path).measure([*runs, runs[0]])
     assert groups == [2, 1]
-    assert [round(each["ms"]) for each in found] == [1, 2, 1, 1]
+    assert [round(each.ms) for each in found] == [1, 2, 1, 1]
     assert len(json.loads((tmp_path / "latency.json").read_text())) == 3
 
 
@@ -66,7 +67,7 @@ def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeyp
 
     monkeypatch.setattr(graph, "to_onnx", refuse)
     found = Stopwatch(tmp_path).measure([tiny_run])[0]
-    assert found == {"ms": None, "ms_note": "the graph has no fixed shape"}
+    assert found == NetworkTime(ms_note="the graph has no fixed shape")
     assert not (tmp_path / "latency.json").exists()
 
 
@@ -74,8 +75,8 @@ def test_a_missing_library_is_named(tiny_run, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "edge_fgir.exporting.graph")
     monkeypatch.setitem(sys.modules, "onnx", None)
     found = Stopwatch(tmp_path).measure([tiny_run])[0]
-    assert found["ms"] is None
-    assert found["ms_note"].startswith("onnx is not installed; expected it for milliseconds; run:")
+    assert found.ms is None
+    assert found.ms_note.startswith("onnx is not installed; expected it for milliseconds; run:")
 
 
 def test_adapters_and_instructions_tell_networks_apart(tiny_run, tmp_path, monkeypatch):

@@ -102,11 +102,11 @@ def test_a_killed_worker_is_replaced_and_goes_on(photos: Path, tmp_path: Path) -
 
     killer = Thread(target=kill)
     killer.start()
-    body = run_sweep(path, out, latency=False)
+    result = run_sweep(path, out, latency=False)
     killer.join()
     ((_, step),) = killed
     assert 4 <= step < 24
-    assert [one["status"] for one in body["cells"]] == ["finished"]
+    assert [cell.status for cell in result.cells] == ["finished"]
     assert_as_undisturbed(cell, out, photos, tmp_path / "whole")
 
 

@@ -178,7 +178,7 @@ def test_an_elastic_run_trains(photos: Path, tmp_path: Path) -> None:
         optimizer={**RECIPE["optimizer"], "ema_decay": 0.9},
     )
     summary = train(read_recipe(str(path)), open_data(str(photos)), tmp_path / "run")
-    assert summary["steps"] == 3
+    assert summary.steps == 3
 
 
 def reduced() -> ReducedViT:

@@ -13,7 +13,7 @@ from interruption import StopBefore
 from runs import write_recipe
 from torch import Tensor
 
-from edge_fgir import EdgeFgirError
+from edge_fgir import EdgeFgirError, results
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import Pictures
 from edge_fgir.models import Network
@@ -42,7 +42,7 @@ def exact_float32() -> Iterator[None]:
 
 def fit(
     photos: Path, out: Path, *hooks: Hook, resume: bool = False, **changes: Any
-) -> dict[str, Any]:
+) -> results.Training:
     """Train the tiny recipe in the GPU's own number format."""
     recipe = write_recipe(
         out.parent / "recipe.yaml", **{"precision": "auto", "epochs": 3, **changes}
@@ -58,11 +58,11 @@ def test_tgda_trains_in_half_precision(
 ) -> None:
     teacher = {"run": str(teacher_run), "cache_variants": variants, "joint_forward": joint}
     summary = fit(photos, tmp_path / "run", method="tgda", epochs=8, teacher=teacher)
-    assert summary["device"].startswith("cuda")
-    assert summary["precision"] == "fp16"
-    losses = [line["loss"] for line in summary["history"] if "loss" in line]
+    assert summary.device.startswith("cuda")
+    assert summary.precision == "fp16"
+    losses = [line.loss for line in summary.history if line.loss is not None]
     assert losses[-1] < losses[0]
-    assert summary["val_top1"] > 60
+    assert (summary.val_top1 or 0) > 60
     opened = Run.open(tmp_path / "run")
     _, model = opened.description, opened.load()
     assert all(weight.isfinite().all() for weight in model.state_dict().values())
@@ -91,10 +91,10 @@ def test_a_stopped_run_goes_on_with_its_loss_scale(
             fit(photos, tmp_path / "parts", StopBefore(13), **changes)
     parts = fit(photos, tmp_path / "parts", NoteScale(), resume=True, **changes)
     assert scales[0] == 512
-    assert parts["steps"] == whole["steps"]
+    assert parts.steps == whole.steps
     # Kernels of a GPU add in no fixed order, and another scale rounds otherwise.
     last = [
-        [line["loss"] for line in run["history"] if "loss" in line][-1] for run in (whole, parts)
+        [line.loss for line in run.history if line.loss is not None][-1] for run in (whole, parts)
     ]
     assert last[1] == pytest.approx(last[0], rel=0.1)
 
@@ -122,7 +122,7 @@ def test_views_are_those_of_the_cpu() -> None:
 
 def test_a_compiled_run_learns(photos: Path, tmp_path: Path) -> None:
     summary = fit(photos, tmp_path / "run", compile=True, epochs=8)
-    assert summary["val_top1"] > 80
+    assert (summary.val_top1 or 0) > 80
 
 
 def test_a_loss_that_is_no_number_is_found_among_the_steps_not_yet_looked_at(

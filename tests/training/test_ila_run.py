@@ -286,5 +286,5 @@ def test_the_last_run_learns_from_val_too(photos: Path, tmp_path: Path) -> None:
     more = {"view_size": 32, "resize_ratio": 1.2, "workers": 0, "with_val": True}
     recipe = read_recipe(str(write_recipe(tmp_path / "r.yaml", epochs=1, data=more)))
     summary = train(recipe, data, tmp_path / "run")
-    assert summary["steps"] == (counts["train"] + counts["val"]) // recipe.batch_size
+    assert summary.steps == (counts["train"] + counts["val"]) // recipe.batch_size
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["data"]["with_val"]

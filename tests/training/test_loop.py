@@ -10,7 +10,7 @@ from runs import CLASSES, fitted, write_recipe
 from safetensors.torch import load_file
 from shared import Shared
 
-from edge_fgir import InputError
+from edge_fgir import InputError, results
 from edge_fgir.data import open_data, pack
 from edge_fgir.models import Network
 from edge_fgir.models.setting import Setting
@@ -31,7 +31,7 @@ def fit(
     *hooks: Hook,
     resume: bool = False,
     overrides: tuple = (),
-) -> dict:
+) -> results.Training:
     plan = read_recipe(str(recipe), overrides)
     return train(plan, open_data(str(photos)), out, resume=resume, hooks=hooks)
 
@@ -106,7 +106,7 @@ def test_a_finished_run_is_left_as_it_is(photos: Path, tiny_run: Path, tmp_path:
     recipe = write_recipe(tmp_path / "r.yaml")
     before = (tiny_run / "weights.safetensors").stat().st_mtime_ns
     summary = fit(photos, tiny_run, recipe, resume=True)
-    assert summary["steps"] == 72
+    assert summary.steps == 72
     assert (tiny_run / "weights.safetensors").stat().st_mtime_ns == before
 
 

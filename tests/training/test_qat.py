@@ -133,7 +133,7 @@ def test_training_sees_the_rounded_network(photos: Path, tmp_path: Path) -> None
     for aware in (False, True):
         path = write_recipe(tmp_path / f"{aware}.yaml", epochs=1, quantization_aware=aware)
         summary = train(read_recipe(str(path)), open_data(str(photos)), tmp_path / str(aware))
-        losses.append(summary["history"][0]["loss"])
+        losses.append(summary.history[0].loss)
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.2)
 

@@ -143,7 +143,7 @@ def ratios_one_by_one(run: Path, data: DataSet, size: int) -> list[float]:
 @pytest.mark.parametrize("size", [32, 48])
 def test_a_timm_teacher_is_measured_on_every_augmented_training_picture(make_run, data, size):
     run = make_run("timm", "resnet10t", size=size, shift=5.0)
-    (found,) = rank_teachers([run], data)
+    (found,) = rank_teachers([run], data).teachers
     wanted = ratios_one_by_one(run, data, size)
     # 72 pictures are 32 + 32 + 8: the mean over pictures is not the mean over batches.
     assert found.r12 == pytest.approx(sum(wanted) / 72, rel=1e-4)
@@ -154,24 +154,25 @@ def test_a_timm_teacher_is_measured_on_every_augmented_training_picture(make_run
 @pytest.mark.parametrize("change", [{"kernel": "bilinear"}, {"color_jitter": 0.4}])
 def test_pictures_are_augmented_as_in_the_teachers_own_training(make_run, data, change):
     run = make_run("timm", "resnet10t", shift=5.0)
-    (plain,) = rank_teachers([run], data, 8)
+    (plain,) = rank_teachers([run], data, 8).teachers
     write_recipe(
         run / "config.yaml",
         model={"name": "resnet10t"},
         data={**RECIPE["data"], "trivial_augment": True, **change},
     )
-    assert rank_teachers([run], data, 8)[0].r12 != pytest.approx(plain.r12, rel=1e-6)
+    assert rank_teachers([run], data, 8).teachers[0].r12 != pytest.approx(plain.r12, rel=1e-6)
 
 
 def test_a_transformer_of_fixed_size_is_measured(make_run, data):
     run = make_run("vit", "vit_tiny_patch16_224", size=48, shift=5.0)
-    assert rank_teachers([run], data, 4)[0].r12 > 1
+    assert rank_teachers([run], data, 4).teachers[0].r12 > 1
 
 
 def test_teachers_are_ranked_lowest_ratio_first(make_run, data):
     # A shift of all logits brings the ratio nearer to one; below zero there is none.
     runs = [make_run(f"{shift}", "resnet10t", shift=shift) for shift in (-50.0, 5.0, 50.0)]
-    found = rank_teachers(runs, data)
+    found = rank_teachers(runs, data).teachers
+    assert [teacher.rank for teacher in found] == [1, 2, 3]
     assert [one.name for one in found] == ["50.0", "5.0", "-50.0"]
     assert [one.r12 is None for one in found] == [False, False, True]
     assert [one.skipped for one in found] == [0, 0, 100]
@@ -181,7 +182,9 @@ def test_teachers_are_ranked_lowest_ratio_first(make_run, data):
 
 def test_a_sample_of_the_pictures_is_the_same_every_time(make_run, data):
     run = make_run("timm", "resnet10t", shift=5.0)
-    first, again, more, all_ = (rank_teachers([run], data, n)[0] for n in (10, 10, 1000, None))
+    first, again, more, all_ = (
+        rank_teachers([run], data, n).teachers[0] for n in (10, 10, 1000, None)
+    )
     assert (first.images, more.images) == (10, 72)
     assert first == again
     assert first.r12 != all_.r12
@@ -189,7 +192,7 @@ def test_a_sample_of_the_pictures_is_the_same_every_time(make_run, data):
 
 
 def test_trained_runs_are_measured(teacher_run, tiny_run, data):
-    found = rank_teachers([teacher_run, tiny_run, teacher_run], data)
+    found = rank_teachers([teacher_run, tiny_run, teacher_run], data).teachers
     assert sorted(one.method for one in found) == ["cal", "ce"]
     for one in found:
         assert one.architecture == "lrnet14"

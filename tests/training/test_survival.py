@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from shared import Shared
 from torch import Tensor
 
-from edge_fgir import InputError
+from edge_fgir import InputError, results
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import open_data
 from edge_fgir.runs import Run
@@ -53,7 +53,7 @@ def one_thread() -> Iterator[None]:
 
 def fit(
     recipe: Path, photos: Path, out: Path, *hooks: Hook, resume: bool = False
-) -> dict[str, Any]:
+) -> results.Training:
     plan = read_recipe(str(recipe))
     return train(plan, open_data(str(photos)), out, resume=resume, hooks=hooks)
 
@@ -260,8 +260,8 @@ def test_a_run_stopped_before_its_last_validation_still_reports_it(
         fit(recipe, photos, run, StopBeforeValidation())
     assert step_of(run) == 3
     summary = fit(recipe, photos, run, resume=True)
-    assert summary["val_top1"] == json.loads((whole(1) / "summary.json").read_text())["val_top1"]
-    assert "val_top1" in summary["history"][-1]
+    assert summary.val_top1 == json.loads((whole(1) / "summary.json").read_text())["val_top1"]
+    assert summary.history[-1].val_top1 is not None
 
 
 def test_a_half_written_line_of_metrics_is_no_obstacle(photos: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_half_written_line_of_metrics_is_no_obstacle(photos: Path, tmp_path: P
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "epo')
     summary = fit(recipe, photos, run, resume=True)
-    assert [line["step"] for line in summary["history"] if "loss" in line] == [3, 6]
+    assert [line.step for line in summary.history if line.loss is not None] == [3, 6]
 
 
 def odd_picture(photos: Path, root: Path, pixels: np.ndarray) -> Path:

@@ -20,7 +20,7 @@ from runs import RECIPE, write_recipe
 from safetensors.torch import load_file
 from torch import Tensor
 
-from edge_fgir import InputError
+from edge_fgir import InputError, results
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.data import DataSet, open_data, pack
 from edge_fgir.data.loaders import TrainImages, all_images, mixed_seed
@@ -187,7 +187,7 @@ def test_plain_distillation_keeps_logits_alone(plan: dict[str, Any], data: DataS
 
 def fit(
     plan: dict[str, Any], data: DataSet, out: Path, *hooks: Hook, resume: bool = False
-) -> dict[str, Any]:
+) -> results.Training:
     return train(Recipe.model_validate(plan), data, out, resume=resume, hooks=hooks)
 
 
@@ -196,13 +196,13 @@ def test_only_the_first_student_asks(
     plan: dict[str, Any], data: DataSet, tmp_path: Path, asked: list[int], loaded: list[Path]
 ) -> None:
     summary = fit(plan, data, tmp_path / "first")
-    folder = Path(summary["teacher_cache"]["folder"])
+    folder = Path(summary.teacher_cache.folder)
     names = ["cache.json", "variant-00000.safetensors", "variant-00001.safetensors"]
     assert folder.parent == tmp_path / "teacher" / "cache"
     assert files_in(folder) == names
-    assert summary["teacher_cache"]["variants"] == 2
+    assert summary.teacher_cache.variants == 2
     sizes = [(folder / name).stat().st_size for name in names[1:]]
-    assert summary["teacher_cache"]["bytes"] == sum(sizes)
+    assert summary.teacher_cache.bytes == sum(sizes)
     assert (sum(asked), len(loaded)) == (2 * 72, 1)
 
     other = changed(
@@ -210,7 +210,7 @@ def test_only_the_first_student_asks(
     )
     written = [(folder / name).stat().st_mtime_ns for name in names]
     again = fit(other, data, tmp_path / "second")
-    assert again["teacher_cache"] == summary["teacher_cache"]
+    assert again.teacher_cache == summary.teacher_cache
     assert (sum(asked), len(loaded)) == (2 * 72, 1)
     assert [(folder / name).stat().st_mtime_ns for name in names] == written
 
@@ -221,7 +221,7 @@ def test_kd_replays_too(
 ) -> None:
     # Views are not kd's business, so those that depend on the batch are no obstacle.
     summary = fit({**plan, "method": "kd", "views": ["mix"]}, data, tmp_path / "run")
-    assert (summary["views"], summary["teacher_cache"]["variants"]) == ([], 2)
+    assert (summary.views, summary.teacher_cache.variants) == ((), 2)
     assert sum(asked) == 2 * 72
     assert not (tmp_path / "run" / "pictures").exists()
 
@@ -406,7 +406,7 @@ def test_an_interrupted_fill_leaves_nothing_to_find(
     assert files_in(guide.cache.folder) == ["cache.json"]
     assert is_free(guide.cache.folder / "variant-00000.lock")
     guide.start(0, "")
-    assert guide.cache.described()["variants"] == 1
+    assert guide.cache.size.variants == 1
 
 
 def test_the_runs_random_numbers_are_left_alone(plan: dict[str, Any], data: DataSet) -> None:
