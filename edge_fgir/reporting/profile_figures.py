@@ -35,13 +35,13 @@ _DOTS = 30
 
 def front_chart(profile: Profile) -> str:
     """Draw every point, top-1 over milliseconds, with each run's front and the budget."""
-    places = _fronts(profile)
+    fronts = _fronts(profile)
     lines = [
-        Curve(tuple(_place(profile.points[i]) for i in found), _colour(profile, run.name))
-        for run, found in zip(profile.runs, places, strict=True)
-        if found
+        Curve(tuple(_position(profile.points[i]) for i in best), _colour(profile, run.name))
+        for run, best in zip(profile.runs, fronts, strict=True)
+        if best
     ]
-    labels = _labels(profile, places)
+    labels = _labels(profile, fronts)
     roles = ("chosen", "runner-up", "")
     ranked = sorted(
         range(len(profile.points)),
@@ -80,26 +80,27 @@ def front_legend(profile: Profile) -> list[Key]:
 
 
 def _fronts(profile: Profile) -> list[list[int]]:
-    """Return, run by run, the places of the points that no other of the run beats."""
-    found = []
+    """Return, run by run, the indices of the points that no other of the run beats."""
+    fronts = []
     for run in profile.runs:
-        own = [i for i, point in enumerate(profile.points) if point.run == run.name]
-        found.append([own[i] for i in front([_place(profile.points[i]) for i in own])])
-    return found
+        points = [i for i, point in enumerate(profile.points) if point.run == run.name]
+        best = front([_position(profile.points[i]) for i in points])
+        fronts.append([points[i] for i in best])
+    return fronts
 
 
-def _labels(profile: Profile, places: Sequence[Sequence[int]]) -> dict[int, str]:
-    """Return what is written beside the points of the fronts and the finalists, by place."""
-    labels = {i: profile.points[i].name for found in places for i in found}
+def _labels(profile: Profile, fronts: Sequence[Sequence[int]]) -> dict[int, str]:
+    """Return what is written beside the points of the fronts and the finalists, by index."""
+    labels = {i: profile.points[i].name for best in fronts for i in best}
     if len(profile.runs) > 1:
-        labels |= {found[-1]: profile.points[found[-1]].run for found in places if found}
+        labels |= {best[-1]: profile.points[best[-1]].run for best in fronts if best}
     for i, point in enumerate(profile.points):
         if point.role:
             labels[i] = f"chosen: {point.name}" if point.role == "chosen" else point.name
     return labels
 
 
-def _place(point: ProfilePoint) -> tuple[float, float]:
+def _position(point: ProfilePoint) -> tuple[float, float]:
     return point.median_ms, point.accuracy.top1
 
 
@@ -111,7 +112,7 @@ def _point(profile: Profile, point: ProfilePoint, label: str) -> Point:
         across = (point.predicted.low, point.predicted.high)
     chosen = point.role == "chosen"
     return Point(
-        *_place(point),
+        *_position(point),
         _tip(profile, point),
         label,
         "chosen" if chosen else "",
@@ -126,10 +127,12 @@ def _point(profile: Profile, point: ProfilePoint, label: str) -> Point:
 
 
 def _tip(profile: Profile, point: ProfilePoint) -> str:
-    found = point.measured
-    if found is not None:
-        certified = "certified" if found.certified else "not certified"
-        took = f"p50 {milliseconds(found.p50_ms)}, p99 {milliseconds(found.p99_ms)} ms measured"
+    measured = point.measured
+    if measured is not None:
+        certified = "certified" if measured.certified else "not certified"
+        took = (
+            f"p50 {milliseconds(measured.p50_ms)}, p99 {milliseconds(measured.p99_ms)} ms measured"
+        )
         took = f"{took}, {certified}"
     else:
         word = "predicted" if profile.measured else "estimated"
@@ -140,13 +143,13 @@ def _tip(profile: Profile, point: ProfilePoint) -> str:
 
 
 def _bounds(profile: Profile) -> list[Bound]:
-    budget, found = profile.budget, []
+    budget, bounds = profile.budget, []
     if budget.latency_ms is not None:
         tail = " (p99)" if budget.percentile == "p99" else ""
-        found.append(Bound(budget.latency_ms, f"budget {budget.latency_ms:g} ms{tail}"))
+        bounds.append(Bound(budget.latency_ms, f"budget {budget.latency_ms:g} ms{tail}"))
     if budget.min_accuracy is not None:
-        found.append(Bound(budget.min_accuracy, f"at least {budget.min_accuracy:g} %", floor=True))
-    return found
+        bounds.append(Bound(budget.min_accuracy, f"at least {budget.min_accuracy:g} %", floor=True))
+    return bounds
 
 
 def cost_chart(profile: Profile) -> str:
@@ -174,8 +177,8 @@ def cost_chart(profile: Profile) -> str:
             )
         )
     points.sort(key=lambda point: -point.weight)
-    told = ", ".join(f"{milliseconds(s.latency_ms)} ms: {s.top1:.1f} %" for s in steps)
-    title = f"Best top-1 within a latency; {told}"
+    steps_text = ", ".join(f"{milliseconds(s.latency_ms)} ms: {s.top1:.1f} %" for s in steps)
+    title = f"Best top-1 within a latency; {steps_text}"
     axes = Axes("budget, ms", "best top-1 %, validation", _COST_WIDTH, _HEIGHT, ratios=True)
     line = Curve(tuple(corners), 1 if len(profile.runs) == 1 else 0)
     return scatter_chart(points, [line], title=title, axes=axes, bounds=_bounds(profile))
@@ -194,13 +197,13 @@ def _stairs(profile: Profile, run: ProfiledRun, models: Sequence[LatencyFit]) ->
     curves = []
     for model in models:
         assert model.staircase is not None
-        places = sorted(zip(model.staircase.tokens, model.staircase.block_ms, strict=True))
+        steps = sorted(zip(model.staircase.tokens, model.staircase.block_ms, strict=True))
         series, shape = _colour(profile, run.name), _SHAPES.get(model.precision, 3)
-        curves.append(Curve(tuple(places), series, shape))
-        drawn = places if len(places) <= _DOTS else places[-1:]
+        curves.append(Curve(tuple(steps), series, shape))
+        drawn = steps if len(steps) <= _DOTS else steps[-1:]
         for tokens, ms in reversed(drawn):
             tip = f"{model.precision}: a block of {tokens} tokens takes {ms:.3g} ms"
-            label = model.precision if tokens == places[-1][0] else ""
+            label = model.precision if tokens == steps[-1][0] else ""
             points.append(
                 Point(tokens, ms, tip, label, series=series, shape=shape, hollow=model.estimate)
             )

@@ -53,9 +53,12 @@ def tiles_of(profile: Profile) -> list[Tile]:
     chosen = profile.chosen
     if chosen is None:
         return []
-    found = chosen.accuracy
-    sure = f"{found.low:.0f} to {found.high:.0f} %, {_images(profile)}"
-    tiles = [Tile("top-1 accuracy", percent(found.top1), sure), _latency_tile(profile, chosen)]
+    accuracy = chosen.accuracy
+    margin = f"{accuracy.low:.0f} to {accuracy.high:.0f} %, {_images(profile)}"
+    tiles = [
+        Tile("top-1 accuracy", percent(accuracy.top1), margin),
+        _latency_tile(profile, chosen),
+    ]
     if profile.budget.text:
         first, *others = profile.budget.text.split(", ")
         tiles.append(Tile("budget", first, ", ".join(others) or _to_spare(profile, chosen)))
@@ -66,11 +69,11 @@ def tiles_of(profile: Profile) -> list[Tile]:
 
 
 def _latency_tile(profile: Profile, point: ProfilePoint) -> Tile:
-    scope, found = scope_of(profile), point.measured
-    if found is not None:
-        certified = "certified" if found.certified else "not certified"
-        note = f"99 of 100 within {milliseconds(found.p99_ms)} ms; {certified}"
-        return Tile(f"{scope}, median", f"{milliseconds(found.p50_ms)} ms", note)
+    scope, measured = scope_of(profile), point.measured
+    if measured is not None:
+        certified = "certified" if measured.certified else "not certified"
+        note = f"99 of 100 within {milliseconds(measured.p99_ms)} ms; {certified}"
+        return Tile(f"{scope}, median", f"{milliseconds(measured.p50_ms)} ms", note)
     word = "predicted" if profile.measured else "estimate"
     note = f"{interval_of(point)} ms; nothing was measured"
     return Tile(f"{scope}, {word}", f"{milliseconds(point.median_ms)} ms", note)
@@ -78,15 +81,19 @@ def _latency_tile(profile: Profile, point: ProfilePoint) -> Tile:
 
 def interval_of(point: ProfilePoint) -> str:
     """Return the ends of a prediction's interval; '' without one."""
-    found = point.predicted
-    return f"{milliseconds(found.low)} to {milliseconds(found.high)}" if found is not None else ""
+    predicted = point.predicted
+    return (
+        f"{milliseconds(predicted.low)} to {milliseconds(predicted.high)}"
+        if predicted is not None
+        else ""
+    )
 
 
 def _to_spare(profile: Profile, point: ProfilePoint) -> str:
-    bound, found = profile.budget.latency_ms, point.measured
-    if bound is None or found is None:
+    bound, measured = profile.budget.latency_ms, point.measured
+    if bound is None or measured is None:
         return ""
-    left = bound - (found.p99_ms if profile.budget.percentile == "p99" else found.p50_ms)
+    left = bound - (measured.p99_ms if profile.budget.percentile == "p99" else measured.p50_ms)
     return f"{milliseconds(abs(left))} ms {'to spare' if left >= 0 else 'too much'}"
 
 
@@ -104,15 +111,15 @@ def price_of(profile: Profile) -> str:
     here = _best_within(profile.costs, bound)
     if here is None:
         return ""
-    told = []
+    sentences = []
     for times, named in zip(_OTHERS, ("Half", "Twice"), strict=True):
         other = _best_within(profile.costs, times * bound)
         if other is None:
-            told.append(f"{named} the budget, {times * bound:g} ms: nothing is that fast.")
+            sentences.append(f"{named} the budget, {times * bound:g} ms: nothing is that fast.")
         else:
             change = other.top1 - here.top1
-            told.append(f"{named} the budget, {times * bound:g} ms: {points(change)} points.")
-    return " ".join(told)
+            sentences.append(f"{named} the budget, {times * bound:g} ms: {points(change)} points.")
+    return " ".join(sentences)
 
 
 def _best_within(costs: Sequence[CostStep], bound: float) -> CostStep | None:
@@ -131,10 +138,10 @@ def notes_of(profile: Profile) -> list[str]:
         "made by them, so expect a little less on other images."
     )
     if profile.test is not None:
-        found = profile.test
+        test = profile.test
         notes.append(
-            f"On {found.images} {found.split} images, by which nothing was chosen, the chosen "
-            f"bundle reaches {percent(found.top1)}."
+            f"On {test.images} {test.split} images, by which nothing was chosen, the chosen "
+            f"bundle reaches {percent(test.top1)}."
         )
     kinds = {point.accuracy_of for point in profile.points}
     if len(kinds) > 1:

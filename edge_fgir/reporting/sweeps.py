@@ -104,10 +104,10 @@ def front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
     A point is beaten by one that costs no more and gains no less, and differs in either.
     """
     best = float("-inf")
-    places: list[int] = []
-    for place in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
-        same = places and points[places[-1]] == points[place]
-        if points[place][1] > best or same:
-            best = points[place][1]
-            places.append(place)
-    return tuple(places)
+    indices: list[int] = []
+    for index in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        same = indices and points[indices[-1]] == points[index]
+        if points[index][1] > best or same:
+            best = points[index][1]
+            indices.append(index)
+    return tuple(indices)

@@ -14,9 +14,11 @@ from PIL import Image
 from samples import DATA, ENVIRONMENT, latency, metrics, model_bytes, subject, write_result
 
 from edge_fgir._errors import InputError, MissingExtraError
-from edge_fgir.reporting import write_report
+from edge_fgir.reporting import columns, write_report
 from edge_fgir.reporting.pictures import THUMBNAIL, embed, embed_again, thumbnails
-from edge_fgir.results import ConfusedPair
+from edge_fgir.reporting.rows import make_rows
+from edge_fgir.reporting.terminal import table
+from edge_fgir.results import ConfusedPair, Evaluation
 from edge_fgir.runtime import read_image
 
 pytestmark = pytest.mark.unit
@@ -694,3 +696,24 @@ def test_importing_it_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+def test_a_column_is_declared_once(page, monkeypatch):
+    """One declaration is all that page, terminal and scripts need."""
+    size = columns.Column(
+        "Input",
+        lambda row: [columns.Line(f"{row.subject.image_size} px")],
+        key="image_size",
+        value=lambda row: row.subject.image_size,
+        heading="px",
+        plain=lambda row: str(row.subject.image_size),
+    )
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, size))
+    found = page(TORCH, OPENVINO)
+    assert found.rows[0][-1] == "Input"
+    assert found.row("torch fp32")[-1] == found.row("openvino int8")[-1] == "64 px"
+    (row,) = make_rows([Evaluation.model_validate({**TORCH[1], "environment": ENVIRONMENT})], [])
+    assert columns.to_dict(row)["image_size"] == 64
+    drawn = table([row])
+    assert [column.header for column in drawn.columns][-1] == "px"
+    assert [str(cell) for cell in drawn.columns[-1].cells] == ["64"]
