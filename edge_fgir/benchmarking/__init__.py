@@ -16,11 +16,9 @@ from edge_fgir.benchmarking.messages import Identity, Timing
 from edge_fgir.benchmarking.protocol import PROBES, Protocol, StoppingRule, WarmUp, measure, warm_up
 from edge_fgir.benchmarking.remote import RemoteDevice
 from edge_fgir.benchmarking.remote_link import Host
-from edge_fgir.benchmarking.results import KINDS, read_result, write_result
 
 __all__ = [
     "FRAME",
-    "KINDS",
     "LOCAL",
     "PROBES",
     "Baseline",
@@ -44,7 +42,5 @@ __all__ = [
     "match_device",
     "measure",
     "read_device",
-    "read_result",
     "warm_up",
-    "write_result",
 ]

@@ -15,8 +15,8 @@ from bundles import LABELS, make_bundle
 from PIL import Image
 
 from edge_fgir import __version__
-from edge_fgir.benchmarking import read_result
 from edge_fgir.cli import app
+from edge_fgir.results import Evaluation, Latency, Predictions, read_result
 
 pytestmark = pytest.mark.unit
 
@@ -204,10 +204,9 @@ def test_predict_for_people(run_cli, tiny_bundle, pictures, elpv_photos):
 def test_predict_writes_a_result(run_cli, tiny_bundle, pictures, tmp_path):
     out = tmp_path / "new" / "answers.json"
     done = run_cli("predict", tiny_bundle, pictures, "--out", out, "--json")
-    kind, body = read_result(out)
-    assert kind == "predictions"
-    assert body["predictions"] == done.json
-    assert body["target"] == "openvino"
+    result = read_result(out, Predictions)
+    assert result.to_dict()["predictions"] == done.json
+    assert result.target == "openvino"
 
 
 @pytest.mark.export
@@ -288,9 +287,8 @@ def test_bench_json(run_cli, tiny_bundle, tmp_path, quick_bench):
     assert found["mode"] == "burst"
     assert found["scope"] == "frame_to_decision"
     assert found["environment"]["versions"]["openvino"]
-    kind, body = read_result(out)
-    assert kind == "latency"
-    assert (body["p50_ms"], body["n"]) == (found["p50_ms"], found["n"])
+    result = read_result(out, Latency)
+    assert (result.p50_ms, result.n) == (found["p50_ms"], found["n"])
 
 
 @pytest.mark.export
@@ -491,8 +489,7 @@ def test_eval_of_a_bundle(run_cli, tmp_path):
     assert done.json["macro"] == pytest.approx(100 * (1 + 2 / 3 + 1) / 3)
     assert 0 <= done.json["ece"] <= 100
     assert done.json["confusion"] == [[1, 0, 0], [1, 2, 0], [0, 0, 2]]
-    kind, body = read_result(out)
-    assert kind == "evaluation"
+    body = read_result(out, Evaluation).to_dict()
     assert {key: body[key] for key in done.json} == done.json
     text = run_cli("eval", bundle, "--data", data, "--split", "val").out
     assert text.startswith(f"{bundle} on 6 val images of data (openvino ")

@@ -10,8 +10,8 @@ import pytest
 from bundles import make_bundle
 from PIL import Image
 
-from edge_fgir.benchmarking import read_result
 from edge_fgir.evaluation import wilson_interval
+from edge_fgir.results import Evaluation, read_result
 
 pytestmark = pytest.mark.unit
 
@@ -49,7 +49,7 @@ def test_confused_pairs_and_their_pictures(run_cli, mixed, tmp_path):
     assert done.json["top1_interval"] == list(wilson_interval(done.json["top1"], 8))
     # Scripts get numbers; the file gets the pictures too.
     assert "data:image" not in done.out
-    body = read_result(out)[1]
+    body = read_result(out, Evaluation).to_dict()
     assert {key: body[key] for key in done.json} == done.json
     assert [one["index"] for one in body["pictures"]] == [0, 2, 3, 4, 5]
     assert [one["file"] for one in body["pictures"]] == [f"{n}.png" for n in (0, 2, 0, 1, 2)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_fgir.benchmarking import read_result
+from edge_fgir.results import Teachers, read_result
 
 pytest.importorskip("torch")
 
@@ -29,10 +29,9 @@ def test_teachers_in_rank_order(run_cli, teacher_run, tiny_run, photos, tmp_path
         ]
         assert one["images"] == 40
         assert one["ssp"] is None  # three classes
-    kind, body = read_result(out)
-    assert kind == "teachers"
-    assert body["teachers"] == done.json
-    assert body["data"]["name"] == photos.name
+    result = read_result(out, Teachers)
+    assert result.to_dict()["teachers"] == done.json
+    assert result.data.name == photos.name
     assert "on train: 40/40" in done.err  # progress
 
 
