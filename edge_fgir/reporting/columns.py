@@ -37,6 +37,7 @@ class Column:
         value: Its value there.
         heading: Its heading in the terminal; empty: it is not shown there.
         plain: Its cell there.
+        narrow: What a narrow page writes beside the cell; empty: title and unit.
     """
 
     title: str
@@ -47,12 +48,12 @@ class Column:
     value: Callable[[Row], float | None] = lambda row: None
     heading: str = ""
     plain: Callable[[Row], str] = lambda row: ""
+    narrow: str = ""
 
     @property
     def name(self) -> str:
-        """Title and unit, where a narrow page repeats them beside the cell."""
-        unit = self.unit.rpartition(" ")[2] if self.needs == "timings" else self.unit
-        return ", ".join(filter(None, (self.title, unit)))
+        """What a narrow page writes beside the cell, where it has no heading."""
+        return self.narrow or ", ".join(filter(None, (self.title, self.unit)))
 
 
 def _percent(title: str, key: str, heading: str = "") -> Column:
@@ -164,6 +165,7 @@ COLUMNS = (
         "timings",
         heading="frame to decision\np50 / p99 ms",
         plain=_plain_frame,
+        narrow="Frame to decision, ms",
     ),
     Column(
         "Network alone",
@@ -172,8 +174,17 @@ COLUMNS = (
         "timings",
         heading="network\np50 ms",
         plain=_plain_network,
+        narrow="Network alone, ms",
     ),
-    Column("Speed", _speed, "vs torch", "timings", heading="speed", plain=_plain_speed),
+    Column(
+        "Speed",
+        _speed,
+        "vs torch",
+        "timings",
+        heading="speed",
+        plain=_plain_speed,
+        narrow="Speed vs torch",
+    ),
 )
 """All columns but the model's name, in the order of the page."""
 
