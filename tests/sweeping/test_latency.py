@@ -91,7 +91,7 @@ def test_adapters_and_instructions_tell_networks_apart(tiny_run, tmp_path, monke
         runs.append(run)
     asked = []
 
-    def measure(calls, **options):
+    def measure(calls, protocol):
         asked.extend(calls)
         return {key: percentiles([0.001 * len(asked)], steady=True) for key in calls}
 
