@@ -80,8 +80,7 @@ def show(
     Example: `edge-fgir models show vit_base_patch16_224 --adapters ila++ --image-size 448`
     """
     need("timm", "train", "models")
-    from edge_fgir.models import Network, summarize
-    from edge_fgir.models.arithmetic import CONVENTION
+    from edge_fgir.models import CONVENTION, Network, summarize
     from edge_fgir.models.glsim import GLSimOptions
     from edge_fgir.models.ila import Adapters
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from edge_fgir.models import animesion, lrnet, vitfs
-from edge_fgir.models.arithmetic import BlockTokens, ModelSummary, count_params, summarize
+from edge_fgir.models.arithmetic import (
+    CONVENTION,
+    BlockTokens,
+    ModelSummary,
+    count_params,
+    summarize,
+)
+from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
+from edge_fgir.models.folding import folded
+from edge_fgir.models.inference import logits_of, normalized, normalized_batches, on_gpu
+from edge_fgir.models.logit_adjustment import adjustment, best_tau, log_prior, with_adjustment
 from edge_fgir.models.lrnet import LRNet
 from edge_fgir.models.network import Network
+from edge_fgir.models.setting import Setting
 from edge_fgir.models.vitfs import ViTFS
 from edge_fgir.models.weights import LITE0
 from edge_fgir.models.wrapper import Wrapper, as_wrapper
@@ -20,6 +31,7 @@ GROUPS = {"ours": OWN_MODELS, "animesion": animesion.MODELS}
 
 __all__ = [
     "CAL",
+    "CONVENTION",
     "GROUPS",
     "LITE0",
     "OWN_MODELS",
@@ -28,12 +40,23 @@ __all__ = [
     "LRNet",
     "ModelSummary",
     "Network",
+    "Setting",
     "ViTFS",
     "Wrapper",
+    "adjustment",
     "as_wrapper",
+    "best_tau",
     "bilinear_attention_pool",
     "class_activation_maps",
     "count_params",
+    "folded",
     "full_inference",
+    "log_prior",
+    "logits_of",
+    "normalized",
+    "normalized_batches",
+    "on_gpu",
+    "reestimate",
     "summarize",
+    "with_adjustment",
 ]

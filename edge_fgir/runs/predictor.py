@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from torch import nn
 from edge_fgir._errors import InputError
 from edge_fgir.data import DataSet, labels_of, prepared_images
 from edge_fgir.evaluation.accuracy import Floats
-from edge_fgir.models import CAL, full_inference
+from edge_fgir.models import full_inference
 from edge_fgir.models.inference import device_name, logits_of, on_gpu
 from edge_fgir.models.logit_adjustment import adjustment, best_tau
 from edge_fgir.results import EvaluatedModel
@@ -39,7 +39,7 @@ class RunPredictor:
     offset: Floats | None = None
 
     def __post_init__(self) -> None:
-        if self.full and not isinstance(self.network, CAL):
+        if self.full and not self.run.description.network.attention_maps:
             raise InputError(
                 f"--full: {self.run.path} is no CAL teacher",
                 "the run folder of a CAL teacher",
@@ -96,10 +96,10 @@ class RunPredictor:
 
     def logits(self, images: Pixels, title: str) -> Floats:
         """Return (N, K) for prepared pictures (N, S, S, 3); ``title`` is of the progress."""
-        network = self.network
-        forward = partial(full_inference, network) if isinstance(network, CAL) else None
+        network: Any = self.network
+        forward = partial(full_inference, network) if self.full else None
         normalization = self.run.description.normalization
-        logits = logits_of(network, images, normalization, title, forward if self.full else None)
+        logits = logits_of(network, images, normalization, title, forward)
         return logits if self.offset is None else logits + self.offset
 
     def probabilities(self, images: Pixels, title: str = "classifying") -> Floats:

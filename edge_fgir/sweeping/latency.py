@@ -13,8 +13,7 @@ from pydantic import JsonValue
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
-from edge_fgir.models import as_wrapper
-from edge_fgir.models.folding import folded
+from edge_fgir.models import as_wrapper, folded
 from edge_fgir.results import NetworkTime
 from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.sweeping.cell_run import reason_of
