@@ -204,7 +204,7 @@ class TeacherSection(_Section):
     ] = False
     mode: Annotated[
         Literal["train", "eval", "hybrid"],
-        Field(description="batch or running BatchNorm statistics x sampled or mean map (spec 1.6)"),
+        Field(description="batch or running BatchNorm statistics x sampled or mean map"),
     ] = "hybrid"
 
 

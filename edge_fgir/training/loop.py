@@ -34,8 +34,6 @@ from edge_fgir.training.checkpoint import (
     save_state,
     save_weights,
 )
-from edge_fgir.training.examination import Examination
-from edge_fgir.training.guidance import Guide
 from edge_fgir.training.hooks import Hook
 from edge_fgir.training.log import Log
 from edge_fgir.training.methods import Batch
@@ -44,8 +42,10 @@ from edge_fgir.training.pictures import save_views
 from edge_fgir.training.precision import autocast, resolve_precision
 from edge_fgir.training.processes import Processes, Step
 from edge_fgir.training.setup import describe, make_method, make_schedule
+from edge_fgir.training.soft_targets import SoftTargetSource
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
+from edge_fgir.training.validator import Validator
 
 _VIEW_COLUMNS = 6
 _CACHED_SEED = 0
@@ -137,11 +137,11 @@ class Training:
         # Students that share a teacher's answers share the draws of the augmentation as well.
         seed = _CACHED_SEED if self.schedule.variants else recipe.seed
         self.images = recipe.data.augmented(data, data.split("train"), seed)
-        self.guide: Guide | None = None
+        self.target_source: SoftTargetSource | None = None
         if self.teacher is not None:
             facts = train_fingerprint(data, recipe)
-            self.guide = self.teacher.guide(self.images, facts, recipe.data.workers)
-        self.method = make_method(recipe, self.model, self.guide, data.counts("train"))
+            self.target_source = self.teacher.target_source(self.images, facts, recipe.data.workers)
+        self.method = make_method(recipe, self.model, self.target_source, data.counts("train"))
         step = Step(self.model, self.method, quantization_aware=recipe.quantization_aware)
         self.step = self.processes.join(step)
         if recipe.compile:
@@ -150,7 +150,7 @@ class Training:
     def run(self) -> results.Training:
         """Train to the end and return the summary."""
         recipe = self.recipe
-        examination = Examination(self.trained, self.data, self.processes)
+        validator = Validator(self.trained, self.data, self.processes)
         if self.folder.state.exists():
             self._resume()
         self.processes.wait()
@@ -173,19 +173,19 @@ class Training:
             for hook in self.hooks:
                 hook.on_epoch(self, epoch + 1)
             if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
-                metrics = self._validate(examination, epoch)
+                metrics = self._validate(validator, epoch)
         if not metrics:
             # Interrupted between the last checkpoint and the last validation.
-            metrics = self._validate(examination, recipe.epochs - 1)
+            metrics = self._validate(validator, recipe.epochs - 1)
         return self._finish(metrics)
 
     def run_epoch(self, batches: Iterator[Pictures]) -> None:
         """Learn the rest of the current epoch from ``batches`` and save the state."""
         recipe, start, length = self.recipe, self.position, self.schedule.steps_per_epoch
         title = f"{recipe.name}: epoch {start.epoch + 1}/{recipe.epochs}"
-        if isinstance(self.guide, CachedTeacher):
+        if isinstance(self.target_source, CachedTeacher):
             variant = self.schedule.variant(start.epoch)
-            self.guide.start(variant, f"{title}: asking the teacher")
+            self.target_source.start(variant, f"{title}: asking the teacher")
         began, loss_sum = time.monotonic(), start.epoch_loss
         left = length - start.step_in_epoch
         pending: list[Tensor] = []
@@ -269,17 +269,17 @@ class Training:
         return sum(values)
 
     def _picture_views(self, batch: Batch) -> None:
-        if self.guide is None:
+        if self.target_source is None:
             return
         with torch.random.fork_rng():
             images = batch.images[:_VIEW_COLUMNS]
-            guidance = self.guide.look(images, batch.indices[:_VIEW_COLUMNS])
-        if guidance.views is not None:
-            save_views(self.folder.views, images, guidance.views, self.trained.normalization)
+            targets = self.target_source.look(images, batch.indices[:_VIEW_COLUMNS])
+        if targets.views is not None:
+            save_views(self.folder.views, images, targets.views, self.trained.normalization)
 
-    def _validate(self, examination: Examination, epoch: int) -> dict[str, float]:
+    def _validate(self, validator: Validator, epoch: int) -> dict[str, float]:
         model = self.ema.module if self.ema is not None else self.model
-        metrics = examination.metrics(model, f"epoch {epoch + 1} val")
+        metrics = validator.metrics(model, f"epoch {epoch + 1} val")
         self.position = replace(self.position, best=max(self.position.best, metrics["val_top1"]))
         self._log({"epoch": epoch + 1, **metrics})
         return metrics
@@ -347,6 +347,7 @@ class Training:
             self.log.write({"step": self.position.step, **values})
 
     def _finish(self, metrics: dict[str, Any]) -> results.Training:
+        source = self.target_source
         result = results.Training(
             name=self.recipe.name,
             method=self.recipe.method,
@@ -359,9 +360,11 @@ class Training:
             device=str(self.device),
             processes=self.processes.count,
             precision=self.precision,
-            views=tuple(self.guide.views) if self.guide else (),
+            views=tuple(source.views) if source else (),
             **metrics,
-            teacher_cache=self.guide.cache.size if isinstance(self.guide, CachedTeacher) else None,
+            teacher_cache=self.target_source.cache.size
+            if isinstance(self.target_source, CachedTeacher)
+            else None,
             history=self.log.lines() if self.processes.first else (),
             environment=environment(),
         )

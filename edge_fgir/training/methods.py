@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from edge_fgir.models import CAL
 from edge_fgir.runs import LossSection, View
 from edge_fgir.training.classification import make_criterion
-from edge_fgir.training.guidance import Guide
 from edge_fgir.training.losses import FeatureCentres, distillation
-from edge_fgir.training.views import draw_sight, make_views
+from edge_fgir.training.soft_targets import SoftTargetSource
+from edge_fgir.training.views import make_views, sample_view_spec
 
 
 class Batch(NamedTuple):
@@ -111,8 +111,8 @@ class CALTraining:
         images, labels, count = batch.images, batch.labels, len(self._views)
         raw = model.look(images, counterfactual=True)
         with torch.no_grad():
-            sight = draw_sight(raw.attention.detach(), self._views)
-            views = make_views(images, sight, self._views)
+            spec = sample_view_spec(raw.attention.detach(), self._views)
+            views = make_views(images, spec, self._views)
         seen = model.look(views, counterfactual=True)
         again = labels.repeat(count)
         assert raw.effect is not None
@@ -144,7 +144,7 @@ class TGDA:
     view weigh 1/2; without views (plain KD) raw weighs 1.
 
     Args:
-        guide: The teacher, or its replay.
+        source: The teacher, or its replay.
         loss: Temperature, weights.
         image_size: The student's input side, pixels.
         joint_forward: Show the student raw and views in one forward instead of two.
@@ -153,27 +153,27 @@ class TGDA:
 
     def __init__(
         self,
-        guide: Guide,
+        source: SoftTargetSource,
         loss: LossSection,
         image_size: int,
         *,
         joint_forward: bool = False,
         counts: Sequence[int] = (),
     ) -> None:
-        self.guide = guide
+        self.source = source
         self._loss, self._size, self._joint = loss, image_size, joint_forward
         self._criterion = make_criterion(loss, counts)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the TGDA loss."""
-        guidance = self.guide.look(batch.images, batch.indices)
-        images, soft_labels = [batch.images], [guidance.raw]
-        if guidance.views is not None and guidance.seen is not None:
-            images.append(guidance.views)
-            soft_labels.append(guidance.seen)
+        targets = self.source.look(batch.images, batch.indices)
+        images, soft_labels = [batch.images], [targets.raw]
+        if targets.views is not None and targets.seen is not None:
+            images.append(targets.views)
+            soft_labels.append(targets.seen)
         logits = self._logits(model, images)
         hard = self._criterion(logits[0], batch.labels)
-        count = len(self.guide.views)
+        count = len(self.source.views)
         weights = (0.5, count / 2) if count else (1.0,)
         soft = sum(
             weight * self._distill(own, label)
@@ -197,12 +197,12 @@ class TGDA:
         return distillation(student, teacher, self._loss.temperature, self._loss.kd_t2_scaling)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the guide must keep."""
-        return self.guide.state()
+        """Return what the source of the soft targets must keep."""
+        return self.source.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Give it back to the guide."""
-        self.guide.load_state(state)
+        """Give it back to that source."""
+        self.source.load_state(state)
 
 
 def to_student_size(images: Tensor, size: int) -> Tensor:

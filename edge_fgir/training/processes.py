@@ -17,7 +17,7 @@ from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.fake_quantization import FakeQuantMode
 from edge_fgir.training.losses import of_all_processes
 from edge_fgir.training.methods import Batch, Method
-from edge_fgir.training.whole_batch import WholeBatch
+from edge_fgir.training.sync_batch_norm import SyncBatchNormMode
 
 
 class Processes:
@@ -93,7 +93,7 @@ class Step(nn.Module):
         """Return the loss, and what the network itself adds to it."""
         with ExitStack() as modes:
             if distributed.is_initialized():
-                modes.enter_context(WholeBatch())
+                modes.enter_context(SyncBatchNormMode())
             if self._quantization_aware:
                 modes.enter_context(FakeQuantMode())
             loss = self.method.loss(self.model, batch)

@@ -13,9 +13,9 @@ from edge_fgir.models import CAL
 from edge_fgir.runs import Recipe, TrainedModel
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training.elastic import Elastic, check_sizes
-from edge_fgir.training.guidance import Guide
 from edge_fgir.training.methods import TGDA, CALTraining, CrossEntropy, Method
 from edge_fgir.training.processes import Processes
+from edge_fgir.training.soft_targets import SoftTargetSource
 from edge_fgir.training.teachers import Teacher
 
 
@@ -64,23 +64,23 @@ def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedM
 
 
 def make_method(
-    recipe: Recipe, model: nn.Module, guide: Guide | None, counts: Sequence[int]
+    recipe: Recipe, model: nn.Module, target_source: SoftTargetSource | None, counts: Sequence[int]
 ) -> Method:
     """Return what the steps minimise.
 
     Args:
         recipe: The recipe.
         model: The network that learns.
-        guide: Its teacher, if it has one.
+        target_source: Its teacher, if it has one.
         counts: (K,) training pictures of each class.
     """
     size = recipe.eval.image_size
     if isinstance(model, CAL):
         return CALTraining(model, recipe.views)
     student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size, counts)
-    if guide is not None and recipe.teacher is not None:
+    if target_source is not None and recipe.teacher is not None:
         joint = recipe.teacher.joint_forward
-        student = TGDA(guide, recipe.loss, size, joint_forward=joint, counts=counts)
+        student = TGDA(target_source, recipe.loss, size, joint_forward=joint, counts=counts)
     if recipe.elastic is None:
         return student
     check_sizes(model, recipe.elastic)

@@ -29,8 +29,8 @@ from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
 from edge_fgir.results import TeacherCacheSize
 from edge_fgir.runs import View
-from edge_fgir.training.guidance import Guidance, LiveTeacher
-from edge_fgir.training.views import Sight, make_views
+from edge_fgir.training.soft_targets import LiveTeacher, SoftTargets
+from edge_fgir.training.views import ViewSpec, make_views
 
 FACTS = "cache.json"
 _VERSION = 1
@@ -139,23 +139,23 @@ class TeacherCache:
             torch.manual_seed(mixed_seed(number))
             for pixels, _, _ in self._source.pictures(number):
                 images = self._source.prepare(pixels)
-                guidance, sight = teacher.observe(images, compact=True)
-                for name, value in _answers(guidance, sight, len(pixels)).items():
+                targets, spec = teacher.observe(images, compact=True)
+                for name, value in _answers(targets, spec, len(pixels)).items():
                     parts.setdefault(name, []).append(value.cpu())
                 meter.advance(len(pixels))
         return {name: torch.cat(values) for name, values in parts.items()}
 
 
-def _answers(guidance: Guidance, sight: Sight | None, batch: int) -> dict[str, Tensor]:
-    logits = [guidance.raw]
-    if guidance.seen is None or sight is None:
+def _answers(targets: SoftTargets, spec: ViewSpec | None, batch: int) -> dict[str, Tensor]:
+    logits = [targets.raw]
+    if targets.seen is None or spec is None:
         return {"logits": torch.stack(logits, dim=1).half()}
-    logits += guidance.seen.split(batch)
-    return {"logits": torch.stack(logits, dim=1).half(), "maps": sight.maps, "theta": sight.theta}
+    logits += targets.seen.split(batch)
+    return {"logits": torch.stack(logits, dim=1).half(), "maps": spec.maps, "theta": spec.theta}
 
 
 class CachedTeacher:
-    """A :class:`Guide` that replays a cache; the views are made again from the pixels.
+    """A :class:`SoftTargetSource` that replays a cache; the views are made again from the pixels.
 
     Args:
         cache: The answers.
@@ -176,18 +176,18 @@ class CachedTeacher:
             self._number = variant
 
     @torch.no_grad()
-    def look(self, images: Tensor, indices: Tensor) -> Guidance:
+    def look(self, images: Tensor, indices: Tensor) -> SoftTargets:
         """Return what the teacher said about these pictures."""
         places = indices.cpu()
         logits = self._answers["logits"][places].to(self._device).float()
         if not self.views:
-            return Guidance(logits[:, 0], None, None)
-        sight = Sight(
+            return SoftTargets(logits[:, 0], None, None)
+        spec = ViewSpec(
             self._answers["maps"][places].to(self._device),
             self._answers["theta"][places].to(self._device),
         )
         seen = logits[:, 1:].transpose(0, 1).flatten(0, 1)
-        return Guidance(logits[:, 0], make_views(images, sight, self.views), seen)
+        return SoftTargets(logits[:, 0], make_views(images, spec, self.views), seen)
 
     def state(self) -> dict[str, Tensor]:
         """Nothing to keep: the cache is on disk."""

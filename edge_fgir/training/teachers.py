@@ -1,4 +1,4 @@
-"""Finding a student's guide: the teacher of its recipe, running or replayed."""
+"""Where a student's soft targets come from: the teacher of its recipe, running or replayed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_fgir.data.loaders import TrainImages, all_images
 from edge_fgir.models import class_activation_maps
 from edge_fgir.models.inference import normalized
 from edge_fgir.runs import Recipe, Run, TeacherSection, View
-from edge_fgir.training.guidance import Guide, LiveTeacher
+from edge_fgir.training.soft_targets import LiveTeacher, SoftTargetSource
 from edge_fgir.training.teacher_cache import CachedTeacher, CacheSource, TeacherCache
 
 _BATCH = 32
@@ -67,8 +67,10 @@ class Teacher:
         placed = self.run.load().to(self.device).to(memory_format=torch.channels_last)
         return LiveTeacher(placed, self.section, self.views, self.precision)
 
-    def guide(self, images: TrainImages, fingerprint: dict[str, Any], workers: int) -> Guide:
-        """Return the guide the recipe asks for.
+    def target_source(
+        self, images: TrainImages, fingerprint: dict[str, Any], workers: int
+    ) -> SoftTargetSource:
+        """Return the source of soft targets that the recipe asks for.
 
         Args:
             images: The train split as the student sees it.

@@ -2,8 +2,8 @@
 
 Source: arXiv 2507.12157, docs/science/tgda.md#crop-and-drop.
 
-What a view shows is settled by one attention map and one threshold an image (:class:`Sight`).
-Making it from the image is another step, so a sight can be kept and made into pixels again later.
+What a view shows is settled by one attention map and one threshold an image (:class:`ViewSpec`).
+Making it from the image is another step, so it can be kept and made into pixels again later.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIX_THETA = (0.6, 0.8)
 """Range of the mix threshold as a share of the map's peak."""
 
 
-class Sight(NamedTuple):
+class ViewSpec(NamedTuple):
     """What each image's views show.
 
     Attributes:
@@ -37,18 +37,18 @@ class Sight(NamedTuple):
     maps: Tensor
     theta: Tensor
 
-    def compact(self) -> Sight:
+    def compact(self) -> ViewSpec:
         """Round to what a cache stores: maps of peak one in ``float16``, ``float32`` thresholds.
 
         A region depends only on the map's shape, not on its height.
         """
         peak = self.maps.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-        return Sight((self.maps.float() / peak).half(), self.theta.float())
+        return ViewSpec((self.maps.float() / peak).half(), self.theta.float())
 
 
-def draw_sight(
+def sample_view_spec(
     attention: Tensor, views: Sequence[View], *, first_maps: int = 0, mean: bool = False
-) -> Sight:
+) -> ViewSpec:
     """Choose a map and a threshold for every view.
 
     Args:
@@ -60,15 +60,15 @@ def draw_sight(
     among = attention[:, :first_maps] if first_maps else attention
     maps = mean_maps(attention, len(views)) if mean else sample_maps(among, len(views))
     theta = [sample_theta(len(attention), _THETA[view], attention.device) for view in views]
-    return Sight(maps, torch.stack(theta, dim=1))
+    return ViewSpec(maps, torch.stack(theta, dim=1))
 
 
-def make_views(images: Tensor, sight: Sight, views: Sequence[View]) -> Tensor:
+def make_views(images: Tensor, spec: ViewSpec, views: Sequence[View]) -> Tensor:
     """Make the views: (B, 3, H, W) to (V * B, 3, H, W), view by view."""
     made = []
     for number, view in enumerate(views):
         make = _MAKERS[view]
-        made.append(make(images, sight.maps[:, number].float(), sight.theta[:, number]))
+        made.append(make(images, spec.maps[:, number].float(), spec.theta[:, number]))
     return torch.cat(made)
 
 

@@ -113,9 +113,9 @@ def test_methods_use_the_recipes_loss(logits: Tensor) -> None:
         views = ()
 
         def look(self, images: Tensor, indices: Tensor) -> object:
-            from edge_fgir.training.guidance import Guidance
+            from edge_fgir.training.soft_targets import SoftTargets
 
-            return Guidance(torch.zeros(8, 3), None, None)
+            return SoftTargets(torch.zeros(8, 3), None, None)
 
     distilled = TGDA(Silent(), section, 4, counts=COUNTS).loss(model, batch)
     assert distilled.item() == pytest.approx(expected.item())

@@ -18,8 +18,8 @@ from edge_fgir.models.setting import Setting
 from edge_fgir.runs import ElasticSection, LossSection, View
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.elastic import Elastic, check_sizes, settings_of
-from edge_fgir.training.guidance import Guidance
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome, to_student_size
+from edge_fgir.training.soft_targets import SoftTargets
 
 pytestmark = pytest.mark.unit
 
@@ -40,12 +40,12 @@ class Net(nn.Module):
 
 
 class Told:
-    """A guide with fixed answers."""
+    """Soft targets that are always the same."""
 
     views: tuple[View, ...] = ("crop",)
 
-    def look(self, images: Tensor, indices: Tensor) -> Guidance:
-        return Guidance(torch.ones(len(images), 4), images.flip(3), torch.eye(4)[indices])
+    def look(self, images: Tensor, indices: Tensor) -> SoftTargets:
+        return SoftTargets(torch.ones(len(images), 4), images.flip(3), torch.eye(4)[indices])
 
     def state(self) -> dict[str, Tensor]:
         return {"told": torch.ones(1)}
@@ -139,11 +139,11 @@ def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
 
 
 def test_the_methods_state_is_kept() -> None:
-    guide = Told()
-    elastic = Elastic(TGDA(guide, LossSection(), 32), section(), 32)
+    target_source = Told()
+    elastic = Elastic(TGDA(target_source, LossSection(), 32), section(), 32)
     assert elastic.state() == {"told": torch.ones(1)}
     elastic.load_state({"told": torch.zeros(1)})
-    assert guide.loaded == {"told": torch.zeros(1)}
+    assert target_source.loaded == {"told": torch.zeros(1)}
 
 
 @pytest.mark.parametrize(

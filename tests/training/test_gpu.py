@@ -20,7 +20,7 @@ from edge_fgir.models import Network
 from edge_fgir.runs import Run, View
 from edge_fgir.training import Hook, Training, read_recipe, train
 from edge_fgir.training.methods import CrossEntropy
-from edge_fgir.training.views import Sight, make_views
+from edge_fgir.training.views import ViewSpec, make_views
 
 pytestmark = [
     pytest.mark.gpu,
@@ -113,9 +113,9 @@ def test_logits_are_those_of_the_cpu(name: str) -> None:
 def test_views_are_those_of_the_cpu() -> None:
     torch.manual_seed(0)
     images = torch.rand(6, 3, 64, 64)
-    sight = Sight(torch.rand(6, len(VIEWS), 7, 7), torch.full((6, len(VIEWS)), 0.5))
-    here = make_views(images, sight, VIEWS)
-    there = make_views(images.cuda(), Sight(*(part.cuda() for part in sight)), VIEWS).cpu()
+    spec = ViewSpec(torch.rand(6, len(VIEWS), 7, 7), torch.full((6, len(VIEWS)), 0.5))
+    here = make_views(images, spec, VIEWS)
+    there = make_views(images.cuda(), ViewSpec(*(part.cuda() for part in spec)), VIEWS).cpu()
     # A threshold that rounding crosses moves a box or the border of a hole by a pixel.
     assert ((here - there).abs() < 1e-4).float().mean() > 0.99
 

@@ -134,7 +134,7 @@ def test_a_teacher_of_other_classes_is_refused_before_anything_is_written(
     other = make_folder(tmp_path / "other", classes=("a", "b"))
     recipe = write_recipe(tmp_path / "r.yaml", method="kd", teacher={"run": str(teacher_run)})
     with pytest.raises(
-        InputError, match=r"other classes than other; .* knows 3, the data has 2, 'a'"
+        InputError, match=r"other classes than data other; .* knows 3, the data has 2, 'a'"
     ):
         fit(other, tmp_path / "run", recipe)
     assert not (tmp_path / "run").exists()

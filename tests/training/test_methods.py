@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,10 +7,10 @@ from torch import Tensor, nn
 
 from edge_fgir.models import CAL, Network, class_activation_maps
 from edge_fgir.runs import LossSection, TeacherSection
-from edge_fgir.training import guidance
-from edge_fgir.training.guidance import LiveTeacher
+from edge_fgir.training import soft_targets
 from edge_fgir.training.losses import distillation
 from edge_fgir.training.methods import TGDA, Batch, CALTraining, to_student_size
+from edge_fgir.training.soft_targets import LiveTeacher
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +65,7 @@ def test_the_student_sees_the_teachers_own_views_resampled() -> None:
     torch.manual_seed(1)
     tgda.loss(student, batch)
     torch.manual_seed(1)
-    views = tgda.guide.look(batch.images, batch.indices).views
+    views = tgda.source.look(batch.images, batch.indices).views
     assert views is not None
     assert torch.equal(student.seen[0], to_student_size(batch.images, 48))
     assert torch.equal(student.seen[1], to_student_size(views, 48))
@@ -71,7 +73,7 @@ def test_the_student_sees_the_teachers_own_views_resampled() -> None:
 
 def test_a_joint_forward_is_one_batch_with_the_same_loss_weights() -> None:
     teacher, student, batch = make_teacher(), Recorder().eval(), make_batch()
-    live = make_tgda(teacher).guide
+    live = make_tgda(teacher).source
     losses = []
     for joint in (False, True):
         student.seen.clear()
@@ -93,7 +95,7 @@ def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view(
     torch.manual_seed(1)
     found = tgda.loss(student, batch)
     torch.manual_seed(1)
-    look = tgda.guide.look(batch.images, batch.indices)
+    look = tgda.source.look(batch.images, batch.indices)
     assert look.views is not None
     assert look.seen is not None
     raw = student(to_student_size(batch.images, 48))
@@ -107,8 +109,8 @@ def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view(
 
 def test_views_come_in_order_and_only_those_asked_for() -> None:
     batch = make_batch()
-    both = make_tgda(make_teacher()).guide.look(batch.images, batch.indices)
-    drop = make_tgda(make_teacher(), views=("drop",)).guide.look(batch.images, batch.indices)
+    both = make_tgda(make_teacher()).source.look(batch.images, batch.indices)
+    drop = make_tgda(make_teacher(), views=("drop",)).source.look(batch.images, batch.indices)
     assert both.views is not None
     assert drop.views is not None
     assert drop.seen is not None
@@ -141,9 +143,16 @@ def test_maps_are_drawn_except_in_eval_mode(
     mode: str, draws: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     means = []
-    original = guidance.draw_sight
+    original = soft_targets.sample_view_spec
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        means.append(options["mean"])
+        return original(*arguments, **options)
+
     monkeypatch.setattr(
-        guidance, "draw_sight", lambda *a, **k: means.append(k["mean"]) or original(*a, **k)
+        soft_targets,
+        "sample_view_spec",
+        spy,
     )
     make_tgda(make_teacher(), mode).loss(Network(name="lrnet14").build(4), make_batch())
     assert means == [not draws]
@@ -156,7 +165,7 @@ def test_a_plain_teacher_makes_views_by_what_it_predicts() -> None:
     with torch.no_grad():
         teacher.get_classifier().weight.zero_()[3, 7] = 1
     teacher.forward_features = lambda x: features.expand(len(x), -1, -1, -1)  # type: ignore[assignment]
-    look = make_tgda(teacher, "eval", views=("drop",)).guide.look(batch.images, batch.indices)
+    look = make_tgda(teacher, "eval", views=("drop",)).source.look(batch.images, batch.indices)
     assert look.views is not None
     dropped = (look.views == 0).all(dim=1)
     assert dropped[:, 21, 42].all()

@@ -31,7 +31,7 @@ from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.manifest import Normalization
 from edge_fgir.training import Hook, read_recipe, teacher_cache, train
 from edge_fgir.training.checkpoint import save_weights
-from edge_fgir.training.guidance import Guidance, LiveTeacher
+from edge_fgir.training.soft_targets import LiveTeacher, SoftTargets
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
 
@@ -91,16 +91,20 @@ def find(plan: dict[str, Any], data: DataSet, precision: str = "fp32") -> Teache
     return teacher
 
 
-def guide_of(plan: dict[str, Any], data: DataSet, precision: str = "fp32") -> CachedTeacher:
+def folder_of(plan: dict[str, Any], data: DataSet) -> Path:
+    return source_of(plan, data).cache.folder
+
+
+def source_of(plan: dict[str, Any], data: DataSet, precision: str = "fp32") -> CachedTeacher:
     fingerprint = train_fingerprint(data, Recipe.model_validate(plan))
-    guide = find(plan, data, precision).guide(images_of(data), fingerprint, 0)
-    assert isinstance(guide, CachedTeacher)
-    return guide
+    target_source = find(plan, data, precision).target_source(images_of(data), fingerprint, 0)
+    assert isinstance(target_source, CachedTeacher)
+    return target_source
 
 
 def live_looks(
     plan: dict[str, Any], data: DataSet, variant: int
-) -> Iterator[tuple[Tensor, Tensor, Guidance]]:
+) -> Iterator[tuple[Tensor, Tensor, SoftTargets]]:
     """Yield images, their places and what the teacher itself says, as it is asked for a cache."""
     live = find(plan, data).live()
     torch.manual_seed(mixed_seed(variant))
@@ -142,10 +146,10 @@ def files_in(folder: Path) -> list[str]:
 
 
 def test_a_replay_is_the_live_look(plan: dict[str, Any], data: DataSet) -> None:
-    guide = guide_of(plan, data)
-    guide.start(1, "")
+    target_source = source_of(plan, data)
+    target_source.start(1, "")
     for images, indices, wanted in live_looks(plan, data, 1):
-        found = guide.look(images, indices)
+        found = target_source.look(images, indices)
         assert found.views is not None
         assert found.seen is not None
         assert wanted.views is not None
@@ -155,7 +159,7 @@ def test_a_replay_is_the_live_look(plan: dict[str, Any], data: DataSet) -> None:
         assert torch.equal(found.seen, wanted.seen.half().float())
         # A student sees the same pictures in another company.
         few = torch.tensor([5, 0, 2])
-        alone = guide.look(images[few], indices[few])
+        alone = target_source.look(images[few], indices[few])
         assert alone.views is not None
         by_view = wanted.views.unflatten(0, (2, len(images)))
         assert torch.equal(alone.views, by_view[:, few].flatten(0, 1))
@@ -163,7 +167,7 @@ def test_a_replay_is_the_live_look(plan: dict[str, Any], data: DataSet) -> None:
 
 
 def test_draws_of_the_augmentation_differ(plan: dict[str, Any], data: DataSet) -> None:
-    cache = guide_of(plan, data).cache
+    cache = source_of(plan, data).cache
     first, second = cache.variant(0, ""), cache.variant(1, "")
     assert {name: value.shape[0] for name, value in first.items()} == {
         "logits": 72,
@@ -176,11 +180,11 @@ def test_draws_of_the_augmentation_differ(plan: dict[str, Any], data: DataSet) -
 
 def test_plain_distillation_keeps_logits_alone(plan: dict[str, Any], data: DataSet) -> None:
     plan = {**plan, "method": "kd"}
-    guide = guide_of(plan, data)
-    guide.start(0, "")
-    assert set(load_file(guide.cache.folder / "variant-00000.safetensors")) == {"logits"}
+    target_source = source_of(plan, data)
+    target_source.start(0, "")
+    assert set(load_file(target_source.cache.folder / "variant-00000.safetensors")) == {"logits"}
     for images, indices, wanted in live_looks(plan, data, 0):
-        found = guide.look(images, indices)
+        found = target_source.look(images, indices)
         assert (found.views, found.seen) == (None, None)
         assert torch.equal(found.raw, wanted.raw.half().float())
 
@@ -230,7 +234,7 @@ def test_a_cache_folder_may_be_elsewhere(
     plan: dict[str, Any], data: DataSet, tmp_path: Path
 ) -> None:
     plan = changed(plan, "teacher.cache_folder", str(tmp_path / "shared"))
-    assert guide_of(plan, data).cache.folder.parent == tmp_path / "shared"
+    assert folder_of(plan, data).parent == tmp_path / "shared"
 
 
 @pytest.mark.parametrize(
@@ -250,9 +254,7 @@ def test_a_cache_folder_may_be_elsewhere(
 def test_other_answers_lie_elsewhere(
     plan: dict[str, Any], data: DataSet, key: str, value: object
 ) -> None:
-    assert (
-        guide_of(changed(plan, key, value), data).cache.folder != guide_of(plan, data).cache.folder
-    )
+    assert folder_of(changed(plan, key, value), data) != folder_of(plan, data)
 
 
 @pytest.mark.parametrize(
@@ -275,34 +277,32 @@ def test_other_answers_lie_elsewhere(
 def test_what_is_the_students_own_changes_nothing(
     plan: dict[str, Any], data: DataSet, key: str, value: object
 ) -> None:
-    assert (
-        guide_of(changed(plan, key, value), data).cache.folder == guide_of(plan, data).cache.folder
-    )
+    assert folder_of(changed(plan, key, value), data) == folder_of(plan, data)
 
 
 def test_another_number_format_lies_elsewhere(plan: dict[str, Any], data: DataSet) -> None:
-    assert guide_of(plan, data, "bf16").cache.folder != guide_of(plan, data).cache.folder
+    assert source_of(plan, data, "bf16").cache.folder != folder_of(plan, data)
 
 
 def test_another_teacher_lies_elsewhere(
     plan: dict[str, Any], data: DataSet, tmp_path: Path
 ) -> None:
-    before = guide_of(plan, data).cache.folder
+    before = folder_of(plan, data)
     make_teacher(tmp_path / "teacher", data, seed=1)
-    assert guide_of(plan, data).cache.folder != before
+    assert folder_of(plan, data) != before
     make_teacher(tmp_path / "teacher", data)
-    assert guide_of(plan, data).cache.folder == before
+    assert folder_of(plan, data) == before
 
 
 def test_a_teacher_with_other_options_lies_elsewhere(
     plan: dict[str, Any], data: DataSet, tmp_path: Path
 ) -> None:
-    before = guide_of(plan, data).cache.folder
+    before = folder_of(plan, data)
     path = tmp_path / "teacher" / "model.json"
     described = json.loads(path.read_text())
     described["network"]["options"] = {"in_chans": 3}
     path.write_text(json.dumps(described))
-    assert guide_of(plan, data).cache.folder != before
+    assert folder_of(plan, data) != before
 
 
 @pytest.mark.parametrize("shards", [False, True])
@@ -315,11 +315,11 @@ def test_touched_pictures_lie_elsewhere(
     else:
         shutil.copytree(photos, copy)
     data = open_data(str(copy))
-    before = guide_of(plan, data).cache.folder
-    assert guide_of(plan, open_data(str(copy))).cache.folder == before
+    before = folder_of(plan, data)
+    assert source_of(plan, open_data(str(copy))).cache.folder == before
     file = data.split("train")[40].file
     os.utime(file, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns + 1_000_000))
-    assert guide_of(plan, open_data(str(copy))).cache.folder != before
+    assert source_of(plan, open_data(str(copy))).cache.folder != before
 
 
 @pytest.mark.parametrize(
@@ -329,36 +329,36 @@ def test_touched_pictures_lie_elsewhere(
 def test_a_folder_of_other_facts_is_refused(
     plan: dict[str, Any], data: DataSet, text: str, named: str
 ) -> None:
-    facts = guide_of(plan, data).cache.folder / "cache.json"
+    facts = folder_of(plan, data) / "cache.json"
     facts.write_text(text)
     with pytest.raises(InputError, match=f"was made with another {named}") as caught:
-        guide_of(plan, data)
+        source_of(plan, data)
     assert str(caught.value).endswith("delete the folder")
     assert "\n" not in str(caught.value)
 
 
 def test_what_differs_is_named(plan: dict[str, Any], data: DataSet) -> None:
-    facts = guide_of(plan, data).cache.folder / "cache.json"
+    facts = folder_of(plan, data) / "cache.json"
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "teacher": "another"}))
     with pytest.raises(InputError, match="was made with another teacher; expected"):
-        guide_of(plan, data)
+        source_of(plan, data)
 
 
 @pytest.mark.parametrize("kept", [0, 100, -1])
 def test_a_cut_file_is_one_line_and_mends_by_deleting(
     plan: dict[str, Any], data: DataSet, kept: int
 ) -> None:
-    guide = guide_of(plan, data)
-    guide.start(0, "")
-    path = guide.cache.folder / "variant-00000.safetensors"
+    target_source = source_of(plan, data)
+    target_source.start(0, "")
+    path = target_source.cache.folder / "variant-00000.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:kept])
     with pytest.raises(InputError, match=r"variant-00000\.safetensors cannot be read") as caught:
-        guide_of(plan, data).start(0, "")
+        source_of(plan, data).start(0, "")
     assert str(caught.value).endswith("delete the file")
     assert "\n" not in str(caught.value)
     path.unlink()
-    guide_of(plan, data).start(0, "")
+    source_of(plan, data).start(0, "")
     assert path.read_bytes() == whole
 
 
@@ -368,14 +368,14 @@ def test_a_full_disk_says_how_much_is_needed(
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    guide = guide_of(plan, data)
+    target_source = source_of(plan, data)
     monkeypatch.setattr(teacher_cache, "write_atomic", full)
     with pytest.raises(
         EdgeFgirError, match=r"No space left.*takes 0\.0 MB: make room, set"
     ) as caught:
-        guide.start(0, "")
+        target_source.start(0, "")
     assert "\n" not in str(caught.value)
-    assert is_free(guide.cache.folder / "variant-00000.lock")
+    assert is_free(target_source.cache.folder / "variant-00000.lock")
 
 
 def is_free(lock: Path) -> bool:
@@ -397,23 +397,23 @@ def test_an_interrupted_fill_leaves_nothing_to_find(
             raise KeyboardInterrupt
         return original(self, images, **options)
 
-    guide = guide_of(plan, data)
+    target_source = source_of(plan, data)
     with monkeypatch.context() as patch:
         patch.setattr(LiveTeacher, "observe", observe)
         with pytest.raises(KeyboardInterrupt):
-            guide.start(0, "")
+            target_source.start(0, "")
     assert asked == [32]
-    assert files_in(guide.cache.folder) == ["cache.json"]
-    assert is_free(guide.cache.folder / "variant-00000.lock")
-    guide.start(0, "")
-    assert guide.cache.size.variants == 1
+    assert files_in(target_source.cache.folder) == ["cache.json"]
+    assert is_free(target_source.cache.folder / "variant-00000.lock")
+    target_source.start(0, "")
+    assert target_source.cache.size.variants == 1
 
 
 def test_the_runs_random_numbers_are_left_alone(plan: dict[str, Any], data: DataSet) -> None:
-    guide = guide_of(plan, data)
+    target_source = source_of(plan, data)
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    guide.start(0, "")
+    target_source.start(0, "")
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -439,9 +439,9 @@ def study(plan: dict[str, Any], photos: Path, marks: Path) -> int:
 
     LiveTeacher.observe = both_are_here  # type: ignore[method-assign]
     teacher_cache.alone = mark
-    guide = guide_of(plan, open_data(str(photos)))
-    guide.start(0, "")
-    assert guide._answers["logits"].shape == (72, 3, 3)
+    target_source = source_of(plan, open_data(str(photos)))
+    target_source.start(0, "")
+    assert target_source._answers["logits"].shape == (72, 3, 3)
     return asked
 
 

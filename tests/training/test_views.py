@@ -145,7 +145,7 @@ def test_all_zero_maps_mix_the_partners_whole_image_in() -> None:
 
 def test_mix_theta_is_the_papers_and_each_view_draws_its_own() -> None:
     assert views.MIX_THETA == (0.6, 0.8)
-    theta = views.draw_sight(torch.rand(3000, 2, 2, 2), ("drop", "mix", "crop")).theta
+    theta = views.sample_view_spec(torch.rand(3000, 2, 2, 2), ("drop", "mix", "crop")).theta
     ranges = (views.DROP_THETA, views.MIX_THETA, views.CROP_THETA)
     for column, bounds in zip(theta.T, ranges, strict=True):
         assert bounds[0] <= column.min() < bounds[0] + 0.01

@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from two_processes import Pair, two_processes
 
 from edge_fgir.models.vitfs import TokenBatchNorm
-from edge_fgir.training.whole_batch import WholeBatch
+from edge_fgir.training.sync_batch_norm import SyncBatchNormMode
 
 pytestmark = pytest.mark.unit
 
@@ -54,7 +54,7 @@ def normalise(name: str, dtype: torch.dtype) -> Normalised:
     count = distributed.get_world_size() if distributed.is_initialized() else 1
     rank = distributed.get_rank() if count > 1 else 0
     own = images.chunk(count)[rank].clone().requires_grad_()
-    with WholeBatch() if count > 1 else nullcontext():
+    with SyncBatchNormMode() if count > 1 else nullcontext():
         layer(own.detach())
         values = layer(own)
     (values * wanted.chunk(count)[rank]).sum().backward()

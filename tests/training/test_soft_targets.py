@@ -7,8 +7,8 @@ from torch import Tensor
 from edge_fgir.models import CAL, Network
 from edge_fgir.models.regions import hot_region
 from edge_fgir.runs import TeacherSection, View
-from edge_fgir.training.guidance import LiveTeacher
-from edge_fgir.training.views import Sight, draw_sight, make_views
+from edge_fgir.training.soft_targets import LiveTeacher
+from edge_fgir.training.views import ViewSpec, make_views, sample_view_spec
 
 pytestmark = pytest.mark.unit
 
@@ -25,8 +25,8 @@ def numbered_maps(batch: int, count: int) -> Tensor:
 )
 def test_maps_are_drawn_among_the_first(first_maps: int, drawn: set[int]) -> None:
     torch.manual_seed(0)
-    sight = draw_sight(numbered_maps(200, 4), VIEWS, first_maps=first_maps)
-    assert set(sight.maps.unique().tolist()) == drawn
+    spec = sample_view_spec(numbered_maps(200, 4), VIEWS, first_maps=first_maps)
+    assert set(spec.maps.unique().tolist()) == drawn
 
 
 def make_teacher() -> CAL:
@@ -41,34 +41,34 @@ def test_a_teacher_draws_among_the_maps_of_its_section() -> None:
     with torch.no_grad():
         first = teacher.look(images).attention[:, :1]
     live = LiveTeacher(teacher, TeacherSection(run="teacher", first_maps=1), VIEWS)
-    _, sight = live.observe(images)
-    assert sight is not None
+    _, spec = live.observe(images)
+    assert spec is not None
     assert first.sum() > 0
-    assert torch.equal(sight.maps, first.expand(-1, 2, -1, -1))
+    assert torch.equal(spec.maps, first.expand(-1, 2, -1, -1))
 
 
 def test_compact_views_are_those_of_the_rounded_sight() -> None:
     images = torch.randn(5, 3, 64, 64)
     live = LiveTeacher(make_teacher(), TeacherSection(run="teacher"), VIEWS)
     torch.manual_seed(1)
-    guidance, sight = live.observe(images, compact=True)
+    targets, spec = live.observe(images, compact=True)
     torch.manual_seed(1)
     _, exact = live.observe(images)
-    assert sight is not None
+    assert spec is not None
     assert exact is not None
-    assert guidance.views is not None
-    assert (sight.maps.dtype, sight.theta.dtype) == (torch.float16, torch.float32)
-    assert torch.equal(sight.maps, exact.compact().maps)
-    assert torch.equal(sight.theta, exact.theta)
-    assert torch.equal(guidance.views, make_views(images, sight, VIEWS))
+    assert targets.views is not None
+    assert (spec.maps.dtype, spec.theta.dtype) == (torch.float16, torch.float32)
+    assert torch.equal(spec.maps, exact.compact().maps)
+    assert torch.equal(spec.theta, exact.theta)
+    assert torch.equal(targets.views, make_views(images, spec, VIEWS))
 
 
 @pytest.mark.parametrize("scale", [2.0**-30, 1.0, 2.0**20])
 def test_compact_keeps_the_region_whatever_the_height(scale: float) -> None:
     torch.manual_seed(0)
     maps, theta = torch.rand(8, 2, 7, 7), torch.rand(8, 2) * 0.4 + 0.2
-    compact = Sight(maps * scale, theta).compact()
-    assert torch.equal(compact.maps, Sight(maps, theta).compact().maps)
+    compact = ViewSpec(maps * scale, theta).compact()
+    assert torch.equal(compact.maps, ViewSpec(maps, theta).compact().maps)
     assert (compact.maps.amax(dim=(2, 3)) == 1).all()
     for view in range(2):
         kept, exact = (
@@ -79,5 +79,5 @@ def test_compact_keeps_the_region_whatever_the_height(scale: float) -> None:
 
 
 def test_compact_leaves_an_empty_map_empty() -> None:
-    compact = Sight(torch.zeros(2, 1, 3, 3), torch.full((2, 1), 0.5)).compact()
+    compact = ViewSpec(torch.zeros(2, 1, 3, 3), torch.full((2, 1), 0.5)).compact()
     assert torch.equal(compact.maps, torch.zeros(2, 1, 3, 3, dtype=torch.float16))

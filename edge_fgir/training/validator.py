@@ -17,7 +17,7 @@ from edge_fgir.training.elastic import settings_of
 from edge_fgir.training.processes import Processes
 
 
-class Examination:
+class Validator:
     """The validation split, read once.
 
     Args:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from edge_fgir.models import as_wrapper
 from edge_fgir.runs import TeacherSection, View
 from edge_fgir.training.precision import autocast
-from edge_fgir.training.views import Sight, draw_sight, make_views
+from edge_fgir.training.views import ViewSpec, make_views, sample_view_spec
 
 
-class Guidance(NamedTuple):
+class SoftTargets(NamedTuple):
     """Soft labels, and views with theirs.
 
     Attributes:
@@ -30,13 +30,13 @@ class Guidance(NamedTuple):
     seen: Tensor | None
 
 
-class Guide(Protocol):
+class SoftTargetSource(Protocol):
     """Anything that guides a student: a teacher that runs, or the replay of one."""
 
     views: tuple[View, ...]
 
-    def look(self, images: Tensor, indices: Tensor) -> Guidance:
-        """Return the guidance for (B, 3, S, S) normalised pixels of the pictures ``indices``."""
+    def look(self, images: Tensor, indices: Tensor) -> SoftTargets:
+        """Return the soft targets for (B, 3, S, S) normalised pixels of pictures ``indices``."""
 
     def state(self) -> dict[str, Tensor]:
         """Return tensors a resumed run needs."""
@@ -71,31 +71,33 @@ class LiveTeacher:
         self._first_maps = section.first_maps
         self._precision = precision
 
-    def look(self, images: Tensor, indices: Tensor) -> Guidance:
+    def look(self, images: Tensor, indices: Tensor) -> SoftTargets:
         """Run the teacher on the images and on the views it makes of them."""
         return self.observe(images)[0]
 
     @torch.no_grad()
-    def observe(self, images: Tensor, *, compact: bool = False) -> tuple[Guidance, Sight | None]:
-        """Return the guidance and the sight behind its views.
+    def observe(
+        self, images: Tensor, *, compact: bool = False
+    ) -> tuple[SoftTargets, ViewSpec | None]:
+        """Return the soft targets and what their views show.
 
         Args:
             images: (B, 3, S, S) normalised pixels.
-            compact: Round the sight as a cache does before the views are made.
+            compact: Round what the views show, as a cache does before the views are made.
         """
         with autocast(images.device, self._precision):
             return self._observe(images, compact)
 
-    def _observe(self, images: Tensor, compact: bool) -> tuple[Guidance, Sight | None]:
+    def _observe(self, images: Tensor, compact: bool) -> tuple[SoftTargets, ViewSpec | None]:
         if not self.views:
-            return Guidance(self._teacher(images).float(), None, None), None
+            return SoftTargets(self._teacher(images).float(), None, None), None
         logits, attention = _attend(self._teacher, images)
-        sight = draw_sight(attention, self.views, first_maps=self._first_maps, mean=self._mean)
+        spec = sample_view_spec(attention, self.views, first_maps=self._first_maps, mean=self._mean)
         if compact:
-            sight = sight.compact()
-        views = make_views(images, sight, self.views)
+            spec = spec.compact()
+        views = make_views(images, spec, self.views)
         seen = self._teacher(views)
-        return Guidance(logits.float(), views, seen.float()), sight
+        return SoftTargets(logits.float(), views, seen.float()), spec
 
     def state(self) -> dict[str, Tensor]:
         """Return the teacher's buffers, which ``mode: train`` moves."""

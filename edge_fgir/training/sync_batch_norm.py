@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from edge_fgir.training.losses import of_all_processes
 
 
-class WholeBatch(TorchFunctionMode):
+class SyncBatchNormMode(TorchFunctionMode):
     """While it is entered, BatchNorms in training see the pictures of every process.
 
     Every process must hold as many pictures and call the same layers in the same order.
