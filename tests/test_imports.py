@@ -95,6 +95,24 @@ def test_the_walk_sees_imports_of_every_kind(tmp_path):
     }
 
 
+def test_no_modules_of_the_runtime_import_each_other_in_a_circle():
+    base = "edge_fgir.runtime"
+    files = {
+        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts): f
+        for f in (PACKAGE / "runtime").glob("*.py")
+        if f.stem != "__init__"
+    }
+    needs = {
+        name: {one for one in files if any(f"{i}.".startswith(f"{one}.") for i in imported(file))}
+        for name, file in files.items()
+    }
+    assert needs[f"{base}.classifier"] >= {f"{base}.stream", f"{base}.frames"}
+    while free := [name for name, others in needs.items() if not others & set(needs)]:
+        for name in free:
+            del needs[name]
+    assert not needs
+
+
 LOOK = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
 
 

@@ -23,7 +23,7 @@ from edge_fgir.cli._choices import ConvertOption, DeviceOption, TrustOption, cho
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import Frame, Result, Source
-    from edge_fgir.runtime.stream import Drop
+    from edge_fgir.runtime.frames import Drop
     from edge_fgir.runtime.video import VideoWriter
 
 _CAMERA_FPS = 25.0
@@ -97,7 +97,7 @@ def camera(
 
 
 def _drop_choice(value: str) -> Drop | None:
-    from edge_fgir.runtime.stream import Drop
+    from edge_fgir.runtime.frames import Drop
 
     word = choose("--drop", value, ("auto", *get_args(Drop)))
     return None if word == "auto" else word

@@ -32,6 +32,7 @@ from edge_fgir.exporting.graph import (
     selects,
     to_onnx,
 )
+from edge_fgir.exporting.model_api import model_api_metadata
 from edge_fgir.exporting.regions import regions_of
 from edge_fgir.exporting.residual import residual_report
 from edge_fgir.exporting.search import Choice, Search, Trial
@@ -166,7 +167,7 @@ def export(
     figures = SingleLabel().figures(probabilities, validation.labels, labels, Shots(counts))
     reports.append(AccuracyReport(**dict(figures), split="val", logit_adjustment=tau))
     contents = {
-        **made.backend.files(head, _model_api_metadata(trained, labels)),
+        **made.backend.files(head, model_api_metadata(trained.preprocess, labels)),
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
         "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
         "calibration.json": to_json(calibration.model_dump()).encode(),
@@ -260,18 +261,3 @@ def _check_fixed_shapes(model: nn.Module, fixed_samples: bool) -> None:
             "another method, such as evit",
             "or add --fixed-samples: the most tokens are computed for every picture",
         )
-
-
-def _model_api_metadata(trained: TrainedModel, labels: tuple[str, ...]) -> dict[str, str]:
-    """Return what OpenVINO's Model API reads (``rt_info`` and ONNX ``metadata_props``)."""
-    return {
-        "model_type": "Classification",
-        # The list is joined by spaces, so a space inside a label must go.
-        "labels": " ".join(label.replace(" ", "_") for label in labels),
-        "resize_type": "standard",
-        "interpolation_mode": {"bilinear": "LINEAR", "bicubic": "CUBIC"}[trained.preprocess.kernel],
-        "reverse_input_channels": "YES",
-        "mean_values": "0 0 0",
-        "scale_values": "1 1 1",
-        "input_dtype": "u8",
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import tempfile
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
@@ -15,6 +14,7 @@ import onnx
 
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.exporting.graph import OUTPUT, Head, Logits
+from edge_fgir.exporting.quiet import errors_only
 from edge_fgir.exporting.target import NncfScheme
 from edge_fgir.runtime import Pixels
 from edge_fgir.runtime.runtimes.openvino import compile_model, openvino_core
@@ -41,16 +41,14 @@ def quantize_ir(
     """
     openvino_core()  # before NNCF makes cores of its own, which come and go
     # Importing NNCF makes torch look for a CUDA compiler and complain that there is no GPU.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    import nncf
-    from nncf.quantization.advanced_parameters import (
-        AdvancedQuantizationParameters,
-        AdvancedSmoothQuantParameters,
-        OverflowFix,
-    )
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
-
-    logging.getLogger("nncf").setLevel(logging.ERROR)
+    with errors_only("torch.utils.cpp_extension"):
+        import nncf
+        from nncf.quantization.advanced_parameters import (
+            AdvancedQuantizationParameters,
+            AdvancedSmoothQuantParameters,
+            OverflowFix,
+        )
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
     ranges = {
         "min_max": RangeEstimatorParametersSet.MINMAX,
         "mean_min_max": RangeEstimatorParametersSet.MEAN_MINMAX,
@@ -62,7 +60,7 @@ def quantize_ir(
         *(() if scheme.products else _products(model)),
     ]
     # NNCF draws its bars on standard output, which is the command's answer.
-    with redirect_stdout(io.StringIO()):
+    with errors_only("nncf"), redirect_stdout(io.StringIO()):
         return nncf.quantize(
             model,
             nncf.Dataset([image[None] for image in images]),

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_fgir.exporting.graph import INPUT, Logits, run_onnx
+from edge_fgir.exporting.quiet import root_logger_filtered
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme
 from edge_fgir.runtime import Pixels
 
@@ -37,8 +38,7 @@ def quantize_onnx(
     """
     source = onnx.ModelProto()
     source.CopyFrom(model)  # the quantizers rewrite what they are given
-    logging.getLogger().addFilter(_no_preprocess_advice)
-    with tempfile.TemporaryDirectory() as folder:
+    with root_logger_filtered(_no_preprocess_advice), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantized.onnx"
         if isinstance(scheme, DynamicScheme):
             _quantize_dynamic(source, path, scheme, float_layers)

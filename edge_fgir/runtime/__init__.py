@@ -5,12 +5,12 @@ Imports numpy, Pillow and pydantic; a runtime's own library when it is used; nev
 
 from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage
 from edge_fgir.runtime.classifier import Classifier, Result, Timing
+from edge_fgir.runtime.frames import Frame
 from edge_fgir.runtime.images import check_image, is_picture, read_image, to_rgb
 from edge_fgir.runtime.manifest import Manifest
 from edge_fgir.runtime.preprocess import Pixels, Preprocess, Region
 from edge_fgir.runtime.runtimes import Device, Engine, RuntimeSpec, find_runtime, open_engine
 from edge_fgir.runtime.sources import Source, open_source
-from edge_fgir.runtime.stream import Frame
 from edge_fgir.runtime.verify import verify
 
 __all__ = [

@@ -16,9 +16,9 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from edge_fgir._errors import EdgeFgirError, InputError, MissingExtraError
+from edge_fgir.runtime.frames import Frame
 from edge_fgir.runtime.images import find_pictures, is_picture, read_image
 from edge_fgir.runtime.preprocess import Pixels
-from edge_fgir.runtime.stream import Frame
 
 _Self = TypeVar("_Self", bound="Source")
 

@@ -4,44 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import replace
+from typing import TypeVar, get_args
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.frames import Drop, Frame
 from edge_fgir.runtime.preprocess import Pixels
 
-if TYPE_CHECKING:
-    from edge_fgir.runtime.classifier import Classifier, Result
-
-Drop = Literal["oldest", "none"]
+Answer = TypeVar("Answer")
 
 # A reader may hang in a driver or on the network: closing a stream does not wait longer for it.
 _READER_EXIT_S = 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture of a stream.
-
-    Attributes:
-        pixels: (H, W, 3) ``uint8``, BGR.
-        index: Its number in the source, from 0; dropped frames count.
-        timestamp: Seconds since the source's start: of arrival, or of presentation in a video file.
-        dropped: Frames lost between the one delivered before and this one.
-    """
-
-    pixels: Pixels = field(repr=False)
-    index: int
-    timestamp: float
-    dropped: int = 0
-
-
 def classify_stream(
-    model: Classifier, source: Iterable[Frame | Pixels], drop: Drop
-) -> Generator[Result, None, None]:
-    """Yield the results of ``source``'s frames; see :meth:`Classifier.stream`.
+    classify: Callable[[Frame], Answer], source: Iterable[Frame | Pixels], drop: Drop
+) -> Generator[Answer, None, None]:
+    """Yield the answers to ``source``'s frames; see :meth:`Classifier.stream`.
 
     Closing the generator stops the reading thread. The source is closed at the end, where it has a
     ``close()``, and by the thread that reads it: few camera drivers allow anything else.
@@ -51,15 +32,15 @@ def classify_stream(
     """
     if drop not in get_args(Drop):
         raise InputError(f"drop={drop!r}", f"one of {', '.join(get_args(Drop))}")
-    return _classify(model, _newest(source) if drop == "oldest" else _every(source))
+    return _classify(classify, _newest(source) if drop == "oldest" else _every(source))
 
 
 def _classify(
-    model: Classifier, frames: Generator[Frame, None, None]
-) -> Generator[Result, None, None]:
+    classify: Callable[[Frame], Answer], frames: Generator[Frame, None, None]
+) -> Generator[Answer, None, None]:
     with closing(frames):
         for frame in frames:
-            yield replace(model(frame.pixels), frame=frame)
+            yield classify(frame)
 
 
 def _every(source: Iterable[Frame | Pixels]) -> Generator[Frame, None, None]:

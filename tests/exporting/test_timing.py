@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def trained(tiny_run):
 def test_they_run_as_real_ones_do_in_every_precision(trained, name, tmp_path, capsys):
     target = read_target(name)
     graph = timing_graph(trained, target)
+    filters, handlers = logging.root.filters[:], logging.root.handlers[:]
     sizes = {}
     for precision in ("fp32", "int8"):
         out = tmp_path / f"{precision}.fgir"
@@ -35,6 +38,9 @@ def test_they_run_as_real_ones_do_in_every_precision(trained, name, tmp_path, ca
             answer = model(np.zeros((48, 48, 3), np.uint8))
         assert answer.probabilities.sum() == pytest.approx(1, abs=1e-3)
         assert len(answer.labels) == trained.num_classes
+    # Nor must a program that exports log otherwise afterwards.
+    assert (logging.root.filters, logging.root.handlers[:]) == (filters, handlers)
+    assert logging.getLogger("nncf").level != logging.ERROR
     assert sizes["int8"] < 0.5 * sizes["fp32"]
     # What quantizers draw must not stand between a command and its answer.
     assert capsys.readouterr().out == ""

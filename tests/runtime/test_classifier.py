@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge_fgir import Classifier, EdgeFgirError, InputError
+from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.runtimes.openvino import engine as openvino_engine
 from edge_fgir.runtime.runtimes.openvino import openvino_core
 
@@ -163,6 +164,42 @@ def test_a_batch_is_answered_in_order_and_answers_do_not_share_memory(model):
         assert result.probabilities == pytest.approx(expected_probabilities(frame, 3), abs=1e-4)
     assert [r.label for r in model.predict_batch([f[..., ::-1] for f in frames])] == list(COLORS)
     assert model.predict_batch([]) == []
+
+
+class BatchEngine:
+    """Takes batches, and notes how large they were."""
+
+    description = "batches"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def infer(self, batch):
+        self.sizes.append(len(batch))
+        return np.stack([expected_probabilities(image, 3) for image in batch])
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_graph_that_takes_batches_is_given_them(tmp_path):
+    spec = {"name": "image", "shape": (8, 32, 32, 3)}
+    engine = BatchEngine()
+    model = Classifier(Bundle(make_bundle(tmp_path / "x.fgir", input=spec)), engine)
+    frames = [plain(color) for color in COLORS.values()]
+    engine.sizes.clear()
+    results = model.predict_batch(frames, color="rgb")
+    assert engine.sizes == [len(frames)]
+    assert [result.label for result in results] == list(COLORS)
+    assert all(result.timing.total_ms > 0 for result in results)
+
+
+def test_a_batch_of_files_may_be_converted(model, tmp_path):
+    path = tmp_path / "cmyk.jpg"
+    Image.new("CMYK", (40, 30), (0, 255, 255, 0)).save(path)
+    with pytest.raises(InputError, match="CMYK"):
+        model.predict_batch([path, path])
+    assert [one.label for one in model.predict_batch([path, path], convert=True)] == ["red", "red"]
 
 
 def test_infer_takes_any_number_of_prepared_frames(model):

@@ -1,0 +1,42 @@
+"""Libraries that log what no user can act on are kept quiet, for as long as they are called."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Keep = Callable[[logging.LogRecord], bool]
+
+
+@contextmanager
+def errors_only(*names: str) -> Iterator[None]:
+    """Let the loggers of these names tell errors alone while the block runs.
+
+    They get their levels back afterwards, as far as the block did not configure them itself.
+    """
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def root_logger_filtered(keep: Keep) -> Iterator[None]:
+    """Drop records of the root logger that ``keep`` refuses, while the block runs.
+
+    A library that logs by ``logging.warning`` also gives the root logger a handler: it goes again.
+    """
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)
+        root.handlers[:] = handlers
