@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,11 +94,13 @@ def test_every_command_has_help_with_an_example(run_cli, names):
 
 @pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
 def test_every_example_is_a_legal_command_line(names):
-    _, _, example = COMMANDS[names].help.rpartition("Example: ")
-    program, *words = shlex.split(example.strip().strip("`"))
-    assert program == "edge-fgir"
-    assert tuple(words[: len(names)]) == names
-    COMMANDS[names].make_context("edge-fgir", words[len(names) :])
+    examples = re.findall("Example: `([^`]+)`", COMMANDS[names].help)
+    assert len(examples) == COMMANDS[names].help.count("Example") > 0
+    for example in examples:
+        program, *words = shlex.split(example)
+        assert program == "edge-fgir"
+        assert tuple(words[: len(names)]) == names
+        COMMANDS[names].make_context("edge-fgir", words[len(names) :])
 
 
 @pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
