@@ -6,30 +6,38 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import RECIPE, write_recipe
+from runs import RECIPE, fitted
+from shared import Shared
 
-from edge_fgir.data import open_data
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.runs import Run
-from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
-REDUCTION = {"method": "evit", "keep_rate": 1.0, "cla": True, "clr_tokens": 1}
+MODEL = {
+    "name": "vit_tiny_patch16_224",
+    "options": {"depth": 4, "embed_dim": 48},
+    "reduction": {
+        "method": "evit",
+        "keep_rate": 1.0,
+        "blocks": [1, 2],
+        "cla": True,
+        "clr_tokens": 1,
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reduced")
-    recipe = write_recipe(
-        folder / "r.yaml",
+def run(photos: Path, shared: Shared) -> Path:
+    return fitted(
+        shared,
+        "reduced",
+        photos,
         epochs=2,
-        model={"name": "vitfs_nano", "reduction": REDUCTION},
+        model=MODEL,
         elastic={"keep_rates": [1.0, 0.7, 0.5]},
         optimizer={**RECIPE["optimizer"], "ema_decay": 0.9},
     )
-    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
-    return folder / "run"
 
 
 def test_it_is_learned_and_watched_at_every_keep_rate(run: Path) -> None:

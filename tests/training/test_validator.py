@@ -5,23 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import write_recipe
+from runs import fitted
+from shared import Shared
 
 from edge_fgir.data import open_data, prepared_images, typical_images
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.setting import Setting
 from edge_fgir.runs import Run
-from edge_fgir.training import read_recipe, train
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def elastic_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("elastic")
-    recipe = write_recipe(folder / "r.yaml", elastic={"image_sizes": [16, 24, 32]})
-    train(read_recipe(str(recipe)), open_data(str(photos)), folder / "run")
-    return folder / "run"
+def elastic_run(photos: Path, shared: Shared) -> Path:
+    return fitted(shared, "elastic", photos, elastic={"image_sizes": [16, 24, 32]})
 
 
 def test_an_elastic_run_learns_and_is_watched_at_every_size(elastic_run: Path) -> None:
