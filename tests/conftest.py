@@ -81,6 +81,18 @@ def quick_exports(shared: Shared) -> Iterator[None]:  # noqa: F811
         yield
 
 
+TRAINED = {"tiny_run", "teacher_run", "vit_run", "tiny_export"}
+"""Fixtures that cost a training where no test before has asked for them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a trained run as slow, before any are chosen by mark."""
+    for item in items:
+        if TRAINED & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 class Done(NamedTuple):
     """How a command ended."""
 

@@ -223,6 +223,7 @@ def test_any_bytes_are_refused_with_a_reason_or_accepted(data):
         checked_ir(b"<net>" + data, 0, ())
 
 
+@pytest.mark.slow
 def test_a_file_of_very_many_fields_ends_soon():
     with pytest.raises(ValueError, match="over 2000000 fields"):
         check_onnx(b"\x08\x00" * 2_000_001, ())

@@ -410,6 +410,7 @@ def test_an_unknown_model_is_named_with_its_like(refused):
     assert text.endswith("run: edge-fgir models list")
 
 
+@pytest.mark.slow
 def test_recipes(run_cli):
     pytest.importorskip("torch")
     names = run_cli("recipes", "list", "--json").json

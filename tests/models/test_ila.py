@@ -88,6 +88,7 @@ def test_macs_are_the_papers(name: str, variant: str, size: int) -> None:
     assert found.gmacs == pytest.approx(GOLDEN[name]["gmacs"][variant][size], rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_papers_total_of_trainable_parameters() -> None:
     totals = {}
     for variant in GOLDEN["ttp"]:

@@ -30,7 +30,7 @@ from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.runs import Run
 from edge_fgir.training import read_recipe, train
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 class EvenlySpaced(Reducer):

@@ -30,7 +30,7 @@ from edge_fgir.sweeping import latency, read_sweep
 from edge_fgir.sweeping.cells import Cell, make_cells
 from edge_fgir.training import train
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 _PATIENCE_S = 900
 

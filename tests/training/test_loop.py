@@ -19,7 +19,7 @@ from edge_fgir.training import Hook, read_recipe, train
 from edge_fgir.training.methods import CrossEntropy
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SMALL = {"epochs": 2, "checkpoint_steps": 5}
 

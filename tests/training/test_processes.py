@@ -23,7 +23,7 @@ from edge_fgir import InputError, results
 from edge_fgir.data import open_data
 from edge_fgir.training import Training, read_recipe
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PLAN: dict[str, Any] = {
     **RECIPE,

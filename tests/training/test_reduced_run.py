@@ -12,7 +12,7 @@ from shared import Shared
 from edge_fgir.models.reduction import ReducedViT
 from edge_fgir.runs import Run
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 MODEL = {
     "name": "vit_tiny_patch16_224",

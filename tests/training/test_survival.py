@@ -31,7 +31,7 @@ from edge_fgir.runs import Run
 from edge_fgir.training import Hook, read_recipe, train
 from edge_fgir.training.methods import CrossEntropy
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PLAN: dict[str, Any] = {
     "epochs": 4,

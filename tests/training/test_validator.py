@@ -13,7 +13,7 @@ from edge_fgir.models.inference import logits_of
 from edge_fgir.models.setting import Setting
 from edge_fgir.runs import Run
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
