@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,8 +53,11 @@ def sweep(
     def tell(outcome: Outcome) -> None:
         typer.echo(_line(outcome), err=json)
 
+    # Ray says on standard output that a worker was lost; with --json that is for the result alone.
+    spoken = redirect_stdout(sys.stderr) if json else nullcontext()
     try:
-        result = run_sweep(file, out, address=address, latency=not no_latency, tell=tell)
+        with spoken:
+            result = run_sweep(file, out, address=address, latency=not no_latency, tell=tell)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise

@@ -65,6 +65,7 @@ def test_tokens_and_macs_are_the_papers(method: str, size: int, rate: float, clc
     assert counted == pytest.approx(golden("macs", method, size, rate, clca), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "size", "rate", "clca"), SETTINGS)
 def test_the_network_does_what_the_schedule_says(
     method: str, size: int, rate: float, clca: bool
@@ -162,6 +163,7 @@ def test_keeping_everything_is_the_backbone(name: str) -> None:
         torch.testing.assert_close(model(images()), model.backbone(images()), atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clca", [False, True])
 @pytest.mark.parametrize(
     ("method", "rate"),

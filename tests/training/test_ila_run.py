@@ -275,6 +275,7 @@ def test_the_papers_learning_rates_are_chosen_on_val() -> None:
     assert sweep.split == "val"
 
 
+@pytest.mark.slow
 @pytest.mark.unit
 def test_the_last_run_learns_from_val_too(photos: Path, tmp_path: Path) -> None:
     data = open_data(str(photos))

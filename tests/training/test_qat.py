@@ -127,6 +127,7 @@ def test_what_it_cannot_be_done_for(tiny_run: Path, photos: Path, tmp_path: Path
         read_recipe(str(recipe))
 
 
+@pytest.mark.slow
 def test_training_sees_the_rounded_network(photos: Path, tmp_path: Path) -> None:
     """The first loss of a run is that of rounded layers, and not the plain one."""
     losses = []
