@@ -301,6 +301,47 @@ def test_a_session_copies_the_package_once_and_times_bundles_in_turns(
 
 @NEEDS_SSHD
 @pytest.mark.slow
+@pytest.mark.export
+def test_a_whole_profile_is_one_session(device, photos, tiny_run, tmp_path, monkeypatch):
+    from edge_fgir.data import open_data
+    from edge_fgir.exporting import read_target
+    from edge_fgir.profiling import Budget, DeviceRef, Request, finalists, fit, profile
+    from edge_fgir.results import Profile
+
+    monkeypatch.setattr(fit, "choose_probes", lambda works, load, count: range(len(works)))
+    monkeypatch.setattr(finalists, "AT_ONCE", 1)
+    sent, send = [], remote_link.Link.send
+
+    async def counted(self, file, path):
+        sent.append(file.name)
+        await send(self, file, path)
+
+    monkeypatch.setattr(remote_link.Link, "send", counted)
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    asked = Request(
+        runs=(run,),
+        data=open_data(str(photos)),
+        target=read_target("arm"),
+        device=DeviceRef.parse(device.host),
+        budget=Budget(latency_ms=1000),
+        sizes=(32, 48),
+        probing=SHORT,
+        benching=Protocol(runs=20, seconds=0.1, warm_up=WarmUp(least_s=0, most_s=0.05)),
+    )
+    said = []
+    plan = profile(asked, tmp_path / "plan.json", tell_device=said.append)
+    assert plan.chosen.measured
+    assert plan.device == device.host
+    # The package, two probes in each of two precisions, and one finalist.
+    assert sent == ["code.zip", "0.zip", "1.zip", "0.zip", "1.zip", "0.zip"]
+    assert device.folders() == []
+    models = read_result(tmp_path / "plan.profile.json", Profile).runs[0].models
+    assert {model.precision for model in models} == {"int8", "fp32"}
+    assert all(line.startswith(f"{LOOPBACK}:{device.port}: ") for line in said)
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
 def test_a_device_is_refused_before_anything_is_built(device, photos, tiny_run, tmp_path, run_cli):
     device.customize("import sys\nsys.modules['onnxruntime'] = None\n")
     done = run_cli(
