@@ -99,7 +99,9 @@ def export(
     bounded = read_target(target)
     if max_drop is not None:
         bounded = bounded.allowing(max_drop)
-    setting = Run.open(run).trained_as.setting(image_size, keep_rate_choice(keep_rate))
+    rate, setting = keep_rate_choice(keep_rate), None
+    if image_size is not None or rate is not None:
+        setting = Run.open(run).trained_as.setting(image_size, rate)
     if plan is not None:
         from edge_fgir.profiling import Plan
 

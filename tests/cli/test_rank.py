@@ -64,7 +64,10 @@ def test_one_strategy_needs_no_caution(run_cli, tiny_run, photos):
 def test_what_cannot_be_ranked_is_one_line(run_cli, tiny_run, make_folder, photos, tmp_path):
     other = make_folder(tmp_path / "other", ("a", "b"))
     for arguments, message in (
-        ((tiny_run, "--data", other), f"{tiny_run} knows other classes than other; expected"),
+        (
+            (tiny_run, "--data", other),
+            f"run {tiny_run} knows other classes than data other; expected",
+        ),
         ((tmp_path, "--data", photos), f"{tmp_path} is not a run folder"),
     ):
         done = run_cli("rank-teachers", *arguments, "--out", tmp_path / "out.json")
