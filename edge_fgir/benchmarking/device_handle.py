@@ -80,7 +80,7 @@ class DeviceHandle(ABC):
         return self.identity
 
     def close(self) -> None:
-        """Leave the device as it was."""
+        """Leave the device as it was: here nothing has to be undone."""
         return
 
     def time(self, bundles: Sequence[Bundle], protocol: Protocol = PROBES) -> list[Timing]:

@@ -65,7 +65,7 @@ class FixedRateRun:
 
     @property
     def result(self) -> FixedRate:
-        """What is kept of it."""
+        """The part of a ``latency`` result that tells of it."""
         return FixedRate(
             fps=self.fps,
             frames=self.frames,

@@ -134,7 +134,7 @@ class Link:
             ) from error
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection; the next step makes it anew."""
         if self._connection is not None:
             self._connection.abort()
             await self._connection.wait_closed()

@@ -32,7 +32,7 @@ class Sustained:
 
     @property
     def answered(self) -> int:
-        """Number of runs."""
+        """How many frames were answered."""
         return sum(map(len, self.windows))
 
     @property
@@ -49,7 +49,7 @@ class Sustained:
 
     @property
     def result(self) -> SustainedRun:
-        """What is kept of it."""
+        """The part of a ``latency`` result that tells of it."""
         return SustainedRun(
             window_s=self.window_s,
             runs=self.answered,

@@ -53,7 +53,7 @@ class Probe(_Part):
 
     @property
     def setting(self) -> Setting:
-        """What was timed."""
+        """The setting that was timed."""
         return Setting(self.image_size, self.keep_rate, self.method)
 
 

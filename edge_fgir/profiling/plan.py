@@ -43,7 +43,7 @@ class Option(_Part):
 
 
 class Plan(_Part):
-    """The choice."""
+    """The chosen option for a run, target and device, and the runners-up."""
 
     schema_: Annotated[Literal["edge-fgir/plan/1"], Field(alias="schema")] = SCHEMA
     run: Annotated[str, Field(description="the recipe's name")]
