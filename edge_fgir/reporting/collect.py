@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_fgir._errors import InputError
+from edge_fgir._run_files import RunFiles
 from edge_fgir.reporting.comparison import Comparison, make_comparisons
 from edge_fgir.reporting.confusions import Confusions, make_confusions
 from edge_fgir.reporting.outcome import headline, outcome
@@ -30,9 +31,6 @@ from edge_fgir.results import (
     read_result,
 )
 from edge_fgir.runtime.manifest import DataInfo
-
-VIEWS = "pictures/views.png"
-"""Beside a training result: what the teacher makes of the images, one row a view."""
 
 _MAX_CARDS = 48
 _CARD_SIDE, _VIEWS_SIDE = 320, 1200
@@ -222,7 +220,7 @@ def _data_sets(results: Iterable[Result]) -> Iterator[DataInfo]:
 
 
 def _training_card(training: Training, path: Path) -> TrainingCard:
-    picture = path.parent / VIEWS
+    picture = RunFiles(path.parent).views
     return TrainingCard(training, embed(picture, _VIEWS_SIDE) if picture.is_file() else None)
 
 

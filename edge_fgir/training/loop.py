@@ -362,9 +362,7 @@ class Training:
             precision=self.precision,
             views=tuple(source.views) if source else (),
             **metrics,
-            teacher_cache=self.target_source.cache.size
-            if isinstance(self.target_source, CachedTeacher)
-            else None,
+            teacher_cache=source.cache.size if isinstance(source, CachedTeacher) else None,
             history=self.log.lines() if self.processes.first else (),
             environment=environment(),
         )

@@ -191,7 +191,7 @@ def test_a_run_with_other_tensors_is_refused(base: Path, tmp_path: Path, photos:
         preprocess={"size": SIZE},
         data=open_data(str(photos)).info,
     )
-    trained.save(tmp_path, ("a", "b", "c"))
+    Run(tmp_path).write(trained, ("a", "b", "c"))
     state = {k: v.contiguous() for k, v in learned_state(trained.build()).items()}
     del state["backbone.cls_token"]
     save_file(state, tmp_path / "weights.safetensors")

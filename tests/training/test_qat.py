@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.models import Network
 from edge_fgir.models.setting import Setting
-from edge_fgir.runs import Run
+from edge_fgir.runs import Run, predictor
 from edge_fgir.training import read_recipe, train, train_quantization_aware
 from edge_fgir.training.fake_quantization import FakeQuantMode, rounded_input, rounded_weight
 
@@ -143,3 +144,21 @@ def test_functions_that_are_rounded_are_the_ones_that_layers_call() -> None:
     x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3, requires_grad=True)
     with FakeQuantMode():
         assert torch.equal(F.conv2d(x, weight), torch.conv2d(x, weight))
+
+
+def test_both_runs_are_evaluated_on_the_gpu_where_there_is_one_and_say_so(
+    tiny_run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))
+    moved, titles = [], []
+    logits_of = predictor.logits_of
+
+    def spy(model: nn.Module, images: Any, normalization: Any, title: str, *rest: Any) -> Any:
+        assert model in moved
+        titles.append(title)
+        return logits_of(model, images, normalization, title, *rest)
+
+    monkeypatch.setattr(predictor, "on_gpu", moved.append)
+    monkeypatch.setattr(predictor, "logits_of", spy)
+    found = train_quantization_aware(run, data, 1)
+    assert titles == [f"{run} on val", f"{found.run} on val"]
