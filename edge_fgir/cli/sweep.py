@@ -50,14 +50,16 @@ def sweep(
     need("jinja2", "report", "the report")
     from edge_fgir.sweeping import REPORT, run_sweep
 
-    def tell(outcome: Outcome) -> None:
+    def show(outcome: Outcome) -> None:
         typer.echo(_line(outcome), err=json)
 
     # Ray says on standard output that a worker was lost; with --json that is for the result alone.
     spoken = redirect_stdout(sys.stderr) if json else nullcontext()
     try:
         with spoken:
-            result = run_sweep(file, out, address=address, latency=not no_latency, tell=tell)
+            result = run_sweep(
+                file, out, address=address, latency=not no_latency, on_outcome=show
+            )
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise

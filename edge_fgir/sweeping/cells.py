@@ -1,4 +1,4 @@
-"""Cells: the trainings of a sweep, each found again by what it depends on."""
+"""Cells: the trainings of a sweep, each identified by what its result depends on."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Cell:
     """One training and its evaluation.
 
     Attributes:
-        key: Content hash of recipe, data and the weights that it starts or learns from.
+        key: Content hash of the recipe, the data, and the weights that it starts or learns from.
         source: Its data: an absolute folder or a built-in name.
         data: What that is.
         seed: Of the training.
-        changes: What sets it apart from cells of other settings.
-        recipe: Every choice; paths are absolute, as a worker has a working folder of its own.
-        split: What is evaluated on; the training does not depend on it.
+        changes: The recipe keys in which it differs from other cells, with their values.
+        recipe: The whole recipe, with absolute paths: a worker has another working folder.
+        split: The split that is evaluated; the training does not depend on it.
     """
 
     key: str
@@ -51,11 +51,11 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """What sets it apart, for people."""
+        """A description for people."""
         return f"{self.data.name}: {changes_text(self.changes)}, seed {self.seed}"
 
     def run(self, out: Path) -> Path:
-        """Return its run folder in the folder of a sweep."""
+        """Return its run folder inside the folder of a sweep."""
         return out / CELLS / self.key
 
 
@@ -65,16 +65,16 @@ def changes_text(changes: Mapping[str, JsonValue]) -> str:
 
 
 def make_cells(sweep: Sweep, folder: Path) -> tuple[Cell, ...]:
-    """Return all cells of a sweep; every recipe, data set, teacher and network is looked at.
+    """Return all cells of a sweep, after checking every recipe, data set, teacher and network.
 
     Args:
         sweep: What to train.
-        folder: Where the sweep file lies.
+        folder: The folder of the sweep file.
 
     Raises:
         InputError: A cell cannot be trained, or two are the same.
     """
-    materials = _Materials()
+    inputs = _SharedInputs()
     cells: dict[str, Cell] = {}
     for name in sweep.data:
         source = _source(name, folder)
@@ -83,22 +83,22 @@ def make_cells(sweep: Sweep, folder: Path) -> tuple[Cell, ...]:
                 label = f"sweep {sweep.name}, cell {name}: {changes_text(changes)}, seed {seed}"
                 try:
                     recipe = _read(sweep, folder, {**changes, "seed": seed})
-                    data = materials.data(source, recipe.data.convert)
+                    data = inputs.data(source, recipe.data.convert)
                     for split in ("train", "val", sweep.split):
                         data.split(split)
-                    materials.check_network(recipe, len(data.classes))
-                    key = materials.key(source, recipe)
+                    inputs.check_network(recipe, len(data.classes))
+                    key = inputs.key(source, recipe)
                 except InputError as error:
                     raise InputError(f"{label}: {error}") from error
                 if key in cells:
                     same = cells[key]
                     raise InputError(f"{label} is the same training as {same.label}", "it once")
                 cells[key] = Cell(key, source, data.info, seed, changes, recipe, sweep.split)
-    return _told_apart(tuple(cells.values()))
+    return _with_distinct_names(tuple(cells.values()))
 
 
-class _Materials:
-    """What many cells share, looked at once."""
+class _SharedInputs:
+    """Inputs that many cells share; each is opened and checked once."""
 
     def __init__(self) -> None:
         self.data = cache(lambda source, convert: open_data(source, convert=convert))
@@ -142,7 +142,7 @@ def _read(sweep: Sweep, folder: Path, changes: Mapping[str, JsonValue]) -> Recip
     values = {**sweep.fixed, **changes}
     overrides = [f"{key}={_yaml(value)}" for key, value in values.items()]
     recipe = read_recipe(str(beside) if beside.is_file() else sweep.recipe, overrides)
-    # A resumed run must find the very text it began with; only this key says nothing about it.
+    # A run resumes only with the recipe that it began with; ``about`` has no influence on it.
     update: dict[str, Any] = {"about": ""}
     if recipe.teacher is not None:
         paths = {"run": recipe.teacher.run, "cache_folder": recipe.teacher.cache_folder}
@@ -170,8 +170,8 @@ def _weights(recipe: Recipe) -> list[Path]:
     return [*teacher, *([start] if start.is_file() else [])]
 
 
-def _told_apart(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Give data sets of one name their folders as names."""
+def _with_distinct_names(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Name data sets that share a name after their folders."""
     sources = {(cell.data.name, cell.source) for cell in cells}
     count = Counter(name for name, _ in sources)
     return tuple(

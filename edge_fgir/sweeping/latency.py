@@ -1,4 +1,4 @@
-"""Milliseconds of a sweep's networks, measured on one machine: each distinct network once."""
+"""How long the networks of a sweep take on this machine; each distinct network is timed once."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.sweeping.cell_run import reason_of
 
 LATENCIES = "latency.json"
-NOT_ASKED = NetworkTime(ms_note="not measured (--no-latency)")
+NOT_TIMED = NetworkTime(ms_note="not measured (--no-latency)")
 
 _PROTOCOL = Protocol(runs=100, seconds=2.0, warm_up=WarmUp(most_s=5.0))
 _AT_ONCE = 8
-"""Networks that take turns: all of them lie in memory."""
+"""Networks that are timed in turns; all of them are in memory."""
 _DIGITS = 12
 
 
-class Stopwatch:
-    """Measures the networks of runs, and remembers them in the folder of a sweep.
+class NetworkTimer:
+    """Times the networks of runs and keeps the results in the folder of a sweep.
 
-    A network is its architecture with options and reduction, input size and classes; on another
-    machine or OpenVINO it is measured again.
+    A network is timed once; on another machine, or with another OpenVINO, it is timed again.
+
+    Args:
+        out: Folder of the sweep.
     """
 
     def __init__(self, out: Path) -> None:
@@ -42,10 +44,10 @@ class Stopwatch:
         self._refused: dict[str, str] = {}
 
     def measure(self, runs: Sequence[Path]) -> list[NetworkTime]:
-        """Return what each run's network takes.
+        """Return the time of each run's network.
 
-        Networks that are measured now take turns, so that what else the machine does hits all
-        alike.
+        Networks that have no time yet are timed in turns, so that whatever else the machine does
+        affects all of them alike.
         """
         networks = [_facts(Run.open(run).description) for run in runs]
         keys = [sha256(json.dumps(n, sort_keys=True).encode())[:_DIGITS] for n in networks]
@@ -80,7 +82,7 @@ class Stopwatch:
 
 
 def _facts(trained: TrainedModel) -> dict[str, JsonValue]:
-    """Return what a network's milliseconds depend on: itself, this machine and OpenVINO."""
+    """Return what the time of a network depends on: itself, this machine and OpenVINO."""
     machine = environment()
     facts = machine.model_dump(mode="json", include={"processor", "instructions", "cpus"})
     return {

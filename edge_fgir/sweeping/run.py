@@ -1,4 +1,4 @@
-"""A sweep from its file to its result: what is finished is kept, the rest is trained."""
+"""A sweep, from its file to its result: finished cells are kept, the others are trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_fgir.reporting import write_report
 from edge_fgir.results import Sweep
 from edge_fgir.sweeping.cell_run import Outcome, finished
 from edge_fgir.sweeping.cells import CELLS, make_cells
-from edge_fgir.sweeping.latency import NOT_ASKED, Stopwatch
+from edge_fgir.sweeping.latency import NOT_TIMED, NetworkTimer
 from edge_fgir.sweeping.summary import summary
 from edge_fgir.sweeping.sweep import read_sweep
 from edge_fgir.sweeping.workers import outcomes
@@ -27,22 +27,22 @@ def run_sweep(
     *,
     address: str = "",
     latency: bool = True,
-    tell: Callable[[Outcome], None] = lambda outcome: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Sweep:
-    """Train every cell of a sweep that is not finished, measure, and write the result.
+    """Train every unfinished cell of a sweep, time the networks, and write the result.
 
     Args:
         path: The sweep file.
         out: Its folder: ``cells/``, ``latency.json`` and ``sweep.json``.
         address: Of a Ray cluster; empty: this machine alone.
-        latency: Measure the networks' milliseconds on this machine.
-        tell: Called with each cell that has ended now.
+        latency: Time the networks on this machine.
+        on_outcome: Called with the outcome of each cell as it ends.
 
     Returns:
         The ``sweep`` result.
 
     Raises:
-        InputError: The file is wrong in one place, and so nothing was begun, or ``out`` is no
+        InputError: The file has an error, in which case nothing is started, or ``out`` is not the
             folder of a sweep.
     """
     sweep = read_sweep(path)
@@ -65,14 +65,14 @@ def run_sweep(
         with progress(title, len(missing)) as meter, closing(work):
             for outcome in work:
                 ended[outcome.cell.key] = outcome
-                tell(outcome)
-                failed = sum(one.result is None for one in ended.values())
+                on_outcome(outcome)
+                failed = sum(each.result is None for each in ended.values())
                 meter.advance(note=f"{failed} failed" if failed else "")
     trained = [cell for cell in cells if ended[cell.key].result is not None]
     times = (
-        Stopwatch(out).measure([cell.run(out) for cell in trained])
+        NetworkTimer(out).measure([cell.run(out) for cell in trained])
         if latency
-        else [NOT_ASKED] * len(trained)
+        else [NOT_TIMED] * len(trained)
     )
     by_cell = {cell.key: each for cell, each in zip(trained, times, strict=True)}
     whole = summary(sweep, [ended[cell.key] for cell in cells], by_cell)

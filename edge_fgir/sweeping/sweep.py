@@ -1,4 +1,4 @@
-"""The sweep file: which trainings, declared once."""
+"""The sweep file: which trainings are run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray: cells on the cores of this machine, or on a cluster."""
+"""Runs cells with Ray, on the cores of this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from edge_fgir.sweeping.cell_run import Outcome, attempt, reason_of
 from edge_fgir.sweeping.cells import Cell
 
 _RETRIES = 2
-"""How often a cell goes on after its worker has died."""
+"""How often a cell is resumed after its worker died."""
 
 _REACH_S = 10.0
 
 _OBJECT_STORE_BYTES = 128 * 2**20
-"""Cells travel as recipes and come back as numbers; Ray would take 30 % of the memory."""
+"""Cells are sent as recipes and return numbers; by default Ray reserves 30 % of the memory."""
 
 
 def outcomes(
     cells: Sequence[Cell], out: Path, *, cpus: int, gpus: float, address: str = ""
 ) -> Generator[Outcome, None, None]:
-    """Run cells on Ray and yield how each ended, as they end.
+    """Run cells on Ray and yield each outcome as soon as a cell ends.
 
     Args:
         cells: What to train.
-        out: Folder of the sweep, seen by all machines.
-        cpus: Cores of a cell.
-        gpus: GPUs of a cell.
-        address: Of a Ray cluster; empty: this machine alone, and nothing stays running.
+        out: Folder of the sweep, which all machines can reach under this path.
+        cpus: Cores for each cell.
+        gpus: GPUs for each cell.
+        address: Of a Ray cluster; if empty, Ray is started on this machine and stopped at the end.
 
     Raises:
-        InputError: The cluster is out of reach, or no machine is large enough for a cell.
+        InputError: The cluster cannot be reached, or no machine is large enough for a cell.
     """
     if address:
         _check_reachable(address)
@@ -65,18 +65,21 @@ def _work(cell: Cell, out: Path) -> Outcome:
     import ray
 
     if not ray.get_gpu_ids():
-        # Ray leaves all GPUs in sight of a task that asked for none.
+        # Ray hides no GPU from a task that asked for none.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     return attempt(cell, out)
 
 
 def _protect() -> None:
-    """Give a Ray of our own a token: it listens on all interfaces, and would write one at home."""
+    """Protect a local Ray by a random token, as it listens on all interfaces.
+
+    Without one, Ray would write a token into the user's home folder.
+    """
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _check_reachable(address: str) -> None:
-    """Raise InputError unless something listens at ``host:port``; Ray would try for minutes."""
+    """Raise InputError unless something listens at ``host:port``; Ray retries for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return
@@ -108,7 +111,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _check_resources(nodes: Sequence[dict[str, Any]], cpus: int, gpus: float) -> None:
-    """Raise InputError if a cell would wait for ever."""
+    """Raise InputError if no machine is large enough, so that a cell would wait for ever."""
     machines = [node["Resources"] for node in nodes if node["Alive"]]
     sizes = [(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in machines]
     if not any(cpus <= most_cpus and gpus <= most_gpus for most_cpus, most_gpus in sizes):

@@ -18,7 +18,7 @@ from edge_fgir.benchmarking.protocol import percentiles
 from edge_fgir.exporting import graph
 from edge_fgir.results import NetworkTime
 from edge_fgir.sweeping import latency
-from edge_fgir.sweeping.latency import Stopwatch
+from edge_fgir.sweeping.latency import NetworkTimer
 
 pytestmark = pytest.mark.export
 
@@ -27,14 +27,14 @@ def test_a_network_is_measured_once(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         latency, "_PROTOCOL", Protocol(runs=100, seconds=0.1, warm_up=WarmUp(least_s=0))
     )
-    found = Stopwatch(tmp_path).measure([tiny_run])[0]
+    found = NetworkTimer(tmp_path).measure([tiny_run])[0]
     assert found.ms > 0
     assert found.ms_note == ""
     ((entry),) = json.loads((tmp_path / "latency.json").read_text()).values()
     assert entry["measured"]["architecture"] == "lrnet14"
     assert entry["p50_ms"] == found.ms
     monkeypatch.setattr(latency, "_inference", None)
-    assert Stopwatch(tmp_path).measure([tiny_run])[0] == found
+    assert NetworkTimer(tmp_path).measure([tiny_run])[0] == found
 
 
 def test_networks_take_turns_a_few_at_a_time(tiny_run, tmp_path, monkeypatch):
@@ -55,7 +55,7 @@ def test_networks_take_turns_a_few_at_a_time(tiny_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(latency, "measure", measure)
     monkeypatch.setattr(latency, "_AT_ONCE", 2)
-    found = Stopwatch(tmp_path).measure([*runs, runs[0]])
+    found = NetworkTimer(tmp_path).measure([*runs, runs[0]])
     assert groups == [2, 1]
     assert [round(each.ms) for each in found] == [1, 2, 1, 1]
     assert len(json.loads((tmp_path / "latency.json").read_text())) == 3
@@ -66,7 +66,7 @@ def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeyp
         raise GateError("the graph has no fixed shape")
 
     monkeypatch.setattr(graph, "to_onnx", refuse)
-    found = Stopwatch(tmp_path).measure([tiny_run])[0]
+    found = NetworkTimer(tmp_path).measure([tiny_run])[0]
     assert found == NetworkTime(ms_note="the graph has no fixed shape")
     assert not (tmp_path / "latency.json").exists()
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeyp
 def test_a_missing_library_is_named(tiny_run, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "edge_fgir.exporting.graph")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    found = Stopwatch(tmp_path).measure([tiny_run])[0]
+    found = NetworkTimer(tmp_path).measure([tiny_run])[0]
     assert found.ms is None
     assert found.ms_note.startswith("onnx is not installed; expected it for milliseconds; run:")
 
@@ -97,9 +97,9 @@ def test_adapters_and_instructions_tell_networks_apart(tiny_run, tmp_path, monke
 
     monkeypatch.setattr(latency, "measure", measure)
     monkeypatch.setattr(latency, "_inference", lambda run: lambda: None)
-    Stopwatch(tmp_path).measure(runs)
+    NetworkTimer(tmp_path).measure(runs)
     assert len(set(asked)) == 3
     elsewhere = latency.environment().model_copy(update={"instructions": ("avx2",)})
     monkeypatch.setattr(latency, "environment", lambda: elsewhere)
-    Stopwatch(tmp_path).measure(runs)
+    NetworkTimer(tmp_path).measure(runs)
     assert len(set(asked)) == 6
