@@ -57,9 +57,7 @@ def sweep(
     spoken = redirect_stdout(sys.stderr) if json else nullcontext()
     try:
         with spoken:
-            result = run_sweep(
-                file, out, address=address, latency=not no_latency, on_outcome=show
-            )
+            result = run_sweep(file, out, address=address, latency=not no_latency, on_outcome=show)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise
