@@ -28,7 +28,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
-from edge_fgir.exporting import Target, export, read_target, target_names
+from edge_fgir.exporting import ExportOptions, Target, export, read_target, target_names
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import is_transformer, to_onnx
 from edge_fgir.models import Network
@@ -162,7 +162,13 @@ def accuracy_of(run: Path, data: DataSet, targets: Sequence[str]) -> Iterator[di
             }
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    bundle = export(run, gates, data, Path(folder) / "x.fgir", precision=precision)
+                    bundle = export(
+                        run,
+                        gates,
+                        data,
+                        Path(folder) / "x.fgir",
+                        ExportOptions(precision=precision),
+                    )
                 except GateError as error:
                     yield {**row, "refused": str(error), "ok": False}
                     continue

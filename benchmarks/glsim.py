@@ -33,7 +33,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import ExportOptions, export, read_target
 from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.models import Network, summarize
 from edge_fgir.models.folding import folded
@@ -204,7 +204,7 @@ def accuracy_of(arguments: argparse.Namespace, data: DataSet) -> Iterator[dict[s
             target = read_target(name)
             gates = target.gates.model_copy(update=_GATES)
             target = target.model_copy(update={"gates": gates})
-            exported = export(run, target, data, bundle, precision="int8")
+            exported = export(run, target, data, bundle, ExportOptions(precision="int8"))
             with Classifier.open(bundle) as classifier:
                 found = np.concatenate([classifier.infer(image[None]) for image in images])
             correct = found.argmax(axis=1) == labels

@@ -42,7 +42,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import ExportOptions, export, read_target
 from edge_fgir.models import Network, count_params, summarize
 from edge_fgir.models.ila import AdaptedViT, Adapters, Variant, residual_ranges
 from edge_fgir.models.inference import logits_of
@@ -145,7 +145,9 @@ def bundles_of(cell: str, data: DataSet, work: Path) -> Iterator[dict[str, Any]]
         row: dict[str, Any] = {"cell": cell, "target": name, "torch_top1": before}
         with tempfile.TemporaryDirectory() as folder:
             try:
-                bundle = export(out, target, data, Path(folder) / "x.fgir", precision="int8")
+                bundle = export(
+                    out, target, data, Path(folder) / "x.fgir", ExportOptions(precision="int8")
+                )
             except GateError as error:
                 yield {**row, "refused": str(error), "ok": False}
                 continue

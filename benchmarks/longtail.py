@@ -25,7 +25,7 @@ from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Split, labels_of, open_data, prepared_images
 from edge_fgir.data.statistics import ClassSizes
 from edge_fgir.evaluation import GROUPS, Shots, SingleLabel, drop_interval
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import ExportOptions, export, read_target
 from edge_fgir.models.inference import logits_of
 from edge_fgir.models.logit_adjustment import adjustment, best_tau
 from edge_fgir.runs import Run
@@ -127,7 +127,9 @@ def exported(run: Path, data: DataSet, shots: Shots) -> list[dict[str, Any]]:
         for wanted in wishes:
             out = run / f"{name}-{wanted}.fgir"
             target = read_target(name).allowing(MOST_DROP)
-            bundle = export(run, target, data, out, precision="int8", logit_adjustment=wanted)
+            bundle = export(
+                run, target, data, out, ExportOptions(precision="int8", logit_adjustment=wanted)
+            )
             tau = bundle.report("accuracy")["logit_adjustment"]
             own = logits if tau is None else logits + adjustment(shots.train_counts, tau)
             with Classifier.open(out) as model:

@@ -29,7 +29,7 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import LocalDevice, environment
 from edge_fgir.data import DataSet, open_data
 from edge_fgir.evaluation import top1
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import ExportOptions, export, read_target
 from edge_fgir.models.setting import Setting
 from edge_fgir.profiling import Budget, DeviceRef, Plan, Request, described, profile
 from edge_fgir.profiling.accuracies import Accuracies
@@ -76,8 +76,7 @@ def planned(
         target,
         data,
         work / f"{budget_ms:g}.fgir",
-        precision=chosen.precision,
-        setting=chosen.setting,
+        ExportOptions(precision=chosen.precision, setting=chosen.setting),
     )
     with LocalDevice() as device:
         benches = [device.bench(bundle, seconds=_BENCH_S) for _ in range(2)]

@@ -81,11 +81,17 @@ def tiny_export(tiny_run: Path, photos: Path, shared: Shared) -> Callable[[str, 
     """Return a function that returns the tiny run's bundle for a target, in a precision."""
     pytest.importorskip("onnx")
     from edge_fgir.data import open_data
-    from edge_fgir.exporting import export
+    from edge_fgir.exporting import ExportOptions, export
 
     def make(target: str, precision: str) -> Path:
         def fill(path: Path) -> None:
-            export(tiny_run, loosened(target), open_data(str(photos)), path, precision=precision)
+            export(
+                tiny_run,
+                loosened(target),
+                open_data(str(photos)),
+                path,
+                ExportOptions(precision=precision),
+            )
 
         return shared.folder(f"tiny-{target}-{precision}.fgir", fill)
 

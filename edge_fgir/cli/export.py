@@ -73,7 +73,7 @@ def export(
     need("onnx", "export", "exporting")
     from edge_fgir.data import open_data
     from edge_fgir.deploying import export_with_qat
-    from edge_fgir.exporting import Choice, Trial, read_target
+    from edge_fgir.exporting import Choice, ExportOptions, Trial, read_target
     from edge_fgir.exporting import export as run_export
     from edge_fgir.results import AccuracyReport, ParityReport, Stage
     from edge_fgir.runs import Run
@@ -120,13 +120,15 @@ def export(
             within,
             pictures,
             out,
-            precision=precision,
-            setting=setting,
-            fixed_samples=fixed_samples,
-            logit_adjustment=logit_adjustment_choice(logit_adjustment),
-            as_zip=zip_,
-            signing_key=None if sign is None else SigningKey.read(sign),
-            tell=tell,
+            ExportOptions(
+                precision=precision,
+                setting=setting,
+                fixed_samples=fixed_samples,
+                logit_adjustment=logit_adjustment_choice(logit_adjustment),
+                as_zip=zip_,
+                signing_key=None if sign is None else SigningKey.read(sign),
+            ),
+            tell,
         )
 
     if qat_epochs is None:

@@ -71,8 +71,7 @@ def profile(
     need("torch", "export", "profiling")
     need("onnx", "export", "profiling")
     from edge_fgir.data import open_data
-    from edge_fgir.exporting import read_target
-    from edge_fgir.exporting.export import check_precision
+    from edge_fgir.exporting import check_precision, read_target
     from edge_fgir.profiling import REPORT, DeviceRef, Request
     from edge_fgir.profiling import profile as run_profile
     from edge_fgir.runtime.manifest import Precision

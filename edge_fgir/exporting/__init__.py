@@ -1,7 +1,17 @@
 """From a run folder to a sealed bundle: ONNX, quantization, target builders, gates."""
 
 from edge_fgir.exporting.export import export
+from edge_fgir.exporting.options import ExportOptions, check_precision
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 
-__all__ = ["Choice", "Target", "Trial", "export", "read_target", "target_names"]
+__all__ = [
+    "Choice",
+    "ExportOptions",
+    "Target",
+    "Trial",
+    "check_precision",
+    "export",
+    "read_target",
+    "target_names",
+]

@@ -10,7 +10,7 @@ from edge_fgir._errors import GateError, InputError
 from edge_fgir.benchmarking import DeviceHandle, Protocol
 from edge_fgir.data import DataSet
 from edge_fgir.evaluation import BundlePredictor, top1
-from edge_fgir.exporting import Target, export
+from edge_fgir.exporting import ExportOptions, Target, export
 from edge_fgir.profiling.accuracies import top_one
 from edge_fgir.profiling.candidates import Candidate, Candidates, Variant, described
 from edge_fgir.profiling.plan import Option
@@ -141,8 +141,9 @@ class FinalistBuilder:
             self.target,
             self.data,
             out,
-            precision="auto" if everything_fits else variants[0].precision,
-            setting=setting,
+            ExportOptions(
+                precision="auto" if everything_fits else variants[0].precision, setting=setting
+            ),
         )
         latency = self.device.bench(bundle, seconds=self.protocol.seconds, protocol=self.protocol)
         frame = latency.scopes.frame_to_decision

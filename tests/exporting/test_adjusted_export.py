@@ -14,7 +14,7 @@ from targets import loosened
 from edge_fgir import Classifier
 from edge_fgir.data import open_data
 from edge_fgir.evaluation import known_counts
-from edge_fgir.exporting import export
+from edge_fgir.exporting import ExportOptions, export
 from edge_fgir.exporting.graph import run_onnx, to_onnx
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
@@ -82,8 +82,7 @@ def test_a_bundle_answers_as_adjusted_torch(
         loosened(target, schemes=1, min_agreement=85.0),
         open_data(str(photos)),
         tmp_path / "x.fgir",
-        precision=precision,
-        logit_adjustment=1.0,
+        ExportOptions(precision=precision, logit_adjustment=1.0),
     )
     assert all(check.ok for check in verify(bundle.path))
     wanted = adjusted_logits(uneven_run, pictures, 1.0)

@@ -17,7 +17,7 @@ from edge_fgir import GateError, InputError
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir._files import new_folder
 from edge_fgir.data import open_data
-from edge_fgir.exporting import export, read_target
+from edge_fgir.exporting import ExportOptions, export, read_target, source
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle
 
@@ -50,7 +50,7 @@ def test_labels_that_are_not_the_models(run: Path, photos: Path, tmp_path: Path)
 def test_more_weights_than_a_file_holds(
     run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["edge_fgir.exporting.export"], "_MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(source, "_MOST_BYTES", 1_000_000)
     with pytest.raises(InputError, match="less than 2 GB, which is all that an ONNX file can hold"):
         export(run, read_target("arm"), open_data(str(photos)), tmp_path / "x.fgir")
 
@@ -81,7 +81,7 @@ def test_a_gate_names_the_layer_at_which_the_numbers_part(
             read_target("arm"),
             open_data(str(photos)),
             tmp_path / "x.fgir",
-            precision="fp32",
+            ExportOptions(precision="fp32"),
         )
     assert not (tmp_path / "x.fgir").exists()
 
@@ -199,6 +199,6 @@ def test_a_full_temporary_folder_is_named(
             read_target("openvino"),
             open_data(str(photos)),
             tmp_path / "x.fgir",
-            precision="fp32",
+            ExportOptions(precision="fp32"),
         )
     assert not (tmp_path / "x.fgir").exists()

@@ -11,7 +11,7 @@ from targets import loosened
 
 from edge_fgir import Classifier, GateError, InputError
 from edge_fgir.data import open_data
-from edge_fgir.exporting import export, read_target, target_names
+from edge_fgir.exporting import ExportOptions, export, read_target, target_names
 from edge_fgir.exporting.writer import check_out
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runs import Run
@@ -87,7 +87,7 @@ def test_a_graph_the_jetson_builder_refuses_gives_no_bundle(
             loosened("jetson"),
             open_data(str(photos)),
             tmp_path / "x.fgir",
-            precision="fp32",
+            ExportOptions(precision="fp32"),
         )
     assert not list(tmp_path.iterdir())
 
@@ -120,7 +120,7 @@ def test_what_carries_no_manifest_of_ours_is_never_replaced(
     if as_zip:
         out = Path(shutil.make_archive(str(tmp_path / "thesis"), "zip", out))
     with pytest.raises(InputError, match=r"is not a bundle (zip|folder); .* choose another --out"):
-        export(tiny_run, loosened("arm"), open_data(str(photos)), out, as_zip=as_zip)
+        export(tiny_run, loosened("arm"), open_data(str(photos)), out, ExportOptions(as_zip=as_zip))
     assert out.is_file() if as_zip else (out / "thesis.txt").exists()
     with pytest.raises(InputError, match="is not a bundle folder"):
         check_out(tmp_path / "thesis", as_zip=False)
@@ -142,7 +142,7 @@ def test_zip_holds_the_same_bundle(
     out = tmp_path / "x.fgir"
     # Not INT8: which of its schemes is fastest is no certain thing.
     data, target = open_data(str(photos)), loosened("openvino")
-    export(tiny_run, target, data, out, precision="fp32", as_zip=True)
+    export(tiny_run, target, data, out, ExportOptions(precision="fp32", as_zip=True))
     assert zipfile.is_zipfile(out)
     assert all(check.ok for check in verify(out))
     picture = next((photos / "test").rglob("*.png"))
@@ -192,4 +192,10 @@ def test_other_data_and_unknown_targets_are_refused(
     with pytest.raises(InputError, match=r"unknown target 'jetsn'.*did you mean jetson"):
         read_target("jetsn")
     with pytest.raises(InputError, match=r"--precision fp16 is not offered for target arm"):
-        export(tiny_run, loosened("arm"), open_data(str(other)), tmp_path / "x", precision="fp16")
+        export(
+            tiny_run,
+            loosened("arm"),
+            open_data(str(other)),
+            tmp_path / "x",
+            ExportOptions(precision="fp16"),
+        )

@@ -12,7 +12,7 @@ from targets import loosened
 
 from edge_fgir import Classifier
 from edge_fgir.data import open_data
-from edge_fgir.exporting import export
+from edge_fgir.exporting import ExportOptions, export
 from edge_fgir.models.glsim import GLSim, GLSimOptions
 from edge_fgir.models.inference import normalized_batches
 from edge_fgir.runs import Run
@@ -45,7 +45,7 @@ def bundles(photos: Path, run: Path, shared: Shared) -> Callable:
     def make(name: str, precision: str) -> Path:
         def fill(path: Path) -> None:
             target = loosened(name, schemes=1)
-            export(run, target, open_data(str(photos)), path, precision=precision)
+            export(run, target, open_data(str(photos)), path, ExportOptions(precision=precision))
 
         return shared.folder(f"glsim-{name}-{precision}.fgir", fill)
 

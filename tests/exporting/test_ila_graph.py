@@ -18,7 +18,7 @@ from targets import loosened
 
 from edge_fgir import GateError
 from edge_fgir.data import open_data
-from edge_fgir.exporting import export, residual
+from edge_fgir.exporting import ExportOptions, export, residual
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import MODULE, check_ops, run_onnx, to_onnx
 from edge_fgir.exporting.openvino_ir import run_ir, to_ir
@@ -222,7 +222,13 @@ def test_a_run_becomes_an_int8_bundle(
     target: str, run: Path, photos: Path, tmp_path: Path, run_cli: Callable
 ) -> None:
     bundle = tmp_path / "x.fgir"
-    export(run, loosened(target, schemes=1), open_data(str(photos)), bundle, precision="int8")
+    export(
+        run,
+        loosened(target, schemes=1),
+        open_data(str(photos)),
+        bundle,
+        ExportOptions(precision="int8"),
+    )
     report = json.loads((bundle / "reports" / "residual.json").read_text())
     assert [block["tokens"] for block in report["blocks"]] == [17, 5, 5]
     answer = run_cli("eval", bundle, "--data", photos, "--json").json

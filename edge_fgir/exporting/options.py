@@ -1,0 +1,50 @@
+"""What may be asked of an export, beside what goes in and where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_fgir._errors import InputError
+from edge_fgir.exporting.target import Target
+from edge_fgir.models.setting import Setting
+from edge_fgir.runtime.signature import SigningKey
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a run is exported.
+
+    Attributes:
+        precision: One the target offers; ``auto``: INT8 where it keeps the gates and is faster.
+        setting: Input size, keep rate and token reduction method; None: as the run was trained.
+            BatchNorm statistics are measured again for another one.
+        fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.
+        logit_adjustment: tau of the post-hoc logit adjustment, folded into the classifier; torch is
+            adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
+        as_zip: Write one uncompressed zip instead of a folder.
+        signing_key: Signs the manifest; None: the bundle is not signed.
+    """
+
+    precision: str = "auto"
+    setting: Setting | None = None
+    fixed_samples: bool = False
+    logit_adjustment: float | Literal["auto"] | None = None
+    as_zip: bool = False
+    signing_key: SigningKey | None = None
+
+
+DEFAULTS = ExportOptions()
+
+
+def check_precision(target: Target, precision: str) -> None:
+    """Refuse a precision that ``target`` does not offer; ``auto`` always goes.
+
+    Raises:
+        InputError: It is not offered.
+    """
+    if precision not in ("auto", *target.precisions):
+        raise InputError(
+            f"--precision {precision} is not offered for target {target.name}",
+            f"one of auto, {', '.join(target.precisions)}",
+        )
