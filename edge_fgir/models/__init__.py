@@ -1,4 +1,4 @@
-"""Networks and their arithmetic. Importing this registers ours with timm."""
+"""Networks and their arithmetic. Importing this package registers our networks with timm."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from edge_fgir.models.weights import LITE0
 from edge_fgir.models.wrapper import Wrapper, as_wrapper
 
 OWN_MODELS = (*lrnet.CONFIGS, *vitfs.CONFIGS)
-"""Our networks, by the names that they are registered under with timm."""
+"""Names of our networks at timm."""
 
 GROUPS = {"ours": OWN_MODELS, "animesion": animesion.MODELS}
-"""Lists of networks that belong together."""
+"""Names of networks that belong together."""
 
 __all__ = [
     "CAL",

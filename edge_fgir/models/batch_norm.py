@@ -1,7 +1,8 @@
-"""BatchNorm statistics for the setting a model is used in.
+"""BatchNorm statistics for the setting in which a model is used.
 
-Statistics belong to an input size: a network trained at several has a mixture that fits none. They
-are measured again on training images, as for slimmable networks (arXiv 1903.05134).
+Statistics depend on the input size: those of a network that was trained at several sizes are a
+mixture that fits none of them. They are measured again on training images, as for slimmable
+networks (arXiv 1903.05134).
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def _fold_block(block: Block) -> None:
 
 def _fold_ends(backbone: ViTFS) -> None:
     """Fold the stem's BatchNorms, and the final one, which commutes with the mean of tokens."""
-    *convs, projection = (one for one in backbone.stem if isinstance(one, nn.Conv2d))
-    norms = [one for one in backbone.stem if isinstance(one, nn.BatchNorm2d)]
+    *convs, projection = (layer for layer in backbone.stem if isinstance(layer, nn.Conv2d))
+    norms = [layer for layer in backbone.stem if isinstance(layer, nn.BatchNorm2d)]
     for conv, norm in zip(convs, norms, strict=True):
         _even_out(conv, norm)
     layers = [convs[0], nn.ReLU()]

@@ -1,4 +1,4 @@
-"""A network as data: all that it is built from, declared once."""
+"""The description of a network: everything that it is built from."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ class Network(BaseModel):
         return self.model_copy(update={"weights": "random", "drop_path": 0.0})
 
     def key(self, num_classes: int, image_size: int | None = None) -> str:
-        """Return a hash of all that its operations depend on; weights are not among it.
+        """Return a hash of everything that its operations depend on, which excludes weights.
 
         Args:
             num_classes: Number of classes.
-            image_size: Input side, pixels; None: of networks of all sizes.
+            image_size: Input side, pixels; None: the same key for all sizes.
         """
         described = self.trained.model_dump(mode="json")
         facts = {"network": described, "num_classes": num_classes, "image_size": image_size}

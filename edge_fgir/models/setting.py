@@ -1,4 +1,4 @@
-"""What trained weights may be run at: the knobs that need no new training."""
+"""The settings at which trained weights can be used without training them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting weights: none, timm's (downloaded by timm), a package's, or a file."""
+"""Starting weights: those of timm (which downloads them), of a package, or of a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNREADABLE = (
     RuntimeError,
     ValueError,
 )
-"""What reading a damaged or foreign file has been seen to raise."""
+"""What reading a damaged or foreign file is known to raise."""
 
 
 def read_weights(source: str) -> dict[str, Tensor]:

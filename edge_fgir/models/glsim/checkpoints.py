@@ -22,8 +22,8 @@ def make_glsim(
         backbone: A timm transformer or ViTFS.
         options: The settings.
         num_classes: Size of the output.
-        state: Weights of a :class:`GLSim` or of the bare backbone; None: ``backbone`` has what it
-            shall have.
+        state: Weights of a :class:`GLSim` or of the bare backbone; None: keep what ``backbone``
+            has.
         source: Where they come from, for messages.
 
     Raises:

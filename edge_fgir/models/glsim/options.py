@@ -1,4 +1,4 @@
-"""How GLSim looks a second time: declared once."""
+"""Settings of GLSim."""
 
 from __future__ import annotations
 

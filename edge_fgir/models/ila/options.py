@@ -1,4 +1,4 @@
-"""How a frozen transformer is adapted: declared once."""
+"""Settings of the adapters of a frozen transformer."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def make_reduced(
         reduction: The settings.
         num_classes: Size of the output.
         state: Weights of a :class:`ReducedViT`, of the authors' code (github.com/arkel23/CLCA), or
-            of the bare backbone; None: ``backbone`` has what it shall have.
+            of the bare backbone; None: keep what ``backbone`` has.
         source: Where they come from, for messages.
 
     Raises:

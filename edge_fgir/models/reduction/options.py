@@ -1,4 +1,4 @@
-"""How a vision transformer's tokens are reduced: declared once."""
+"""Settings of token reduction in a vision transformer."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from edge_fgir.models.full_precision import full_precision
 
 NEVER = -1e4
-"""Added to a logit that shall not count; finite, and within float16's range."""
+"""Added to a logit that must not count; finite, and within float16's range."""
 
 _EPSILON = 1e-6
 

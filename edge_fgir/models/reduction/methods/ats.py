@@ -26,8 +26,8 @@ class ATS(Reducer):
         prefix, samples = self.layout.prefix, stage.kept - self.layout.prefix
         projected = project(block.attn, block.norm1(tokens.x))
         attention = projected.attention(projected.q, tokens.key_bias())
-        asked = attention[:, :, :1] if self.layout.class_token else attention
-        received = asked.mean(dim=2)[:, :, prefix:]
+        queries = attention[:, :, :1] if self.layout.class_token else attention
+        received = queries.mean(dim=2)[:, :, prefix:]
         significance = (received * projected.v[:, :, prefix:].norm(dim=-1)).sum(dim=1)
         chosen = sample(significance, tokens.real, samples, prefix)
         front = torch.arange(prefix, device=chosen.device).expand(len(chosen), -1)

@@ -20,12 +20,12 @@ RATIO_WEIGHT = 2.0
 
 
 class DynamicViT(Reducer):
-    """A small predictor decides. In training dropped tokens are masked, in evaluation removed.
+    """A small predictor decides. Dropped tokens are masked in training and removed in evaluation.
 
     Args:
         layout: What stands in front of the patches.
         dim: Channels of a token.
-        share: Share of the tokens that shall be left after this stage.
+        share: Share of the tokens that is to be left after this stage.
     """
 
     def __init__(self, layout: Layout, dim: int, share: float) -> None:
