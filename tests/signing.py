@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edge_fgir.runtime.signature import SigningKey
 
@@ -16,7 +17,7 @@ class Keys:
 
         folder.mkdir()
         self.private, self.public = folder / "key.pem", folder / "pub.pem"
-        key = {
+        key: Any = {
             "ed25519": ed25519.Ed25519PrivateKey.generate,
             "ed448": ed448.Ed448PrivateKey.generate,
             "ec": lambda: ec.generate_private_key(ec.SECP256R1()),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -183,7 +184,7 @@ def test_each_call_is_warmed_up_and_says_whether_it_settled(clock):
 @pytest.mark.export
 def test_bench_measures_the_network_and_the_way_from_the_frame(tiny_bundle, quick_bench):
     with Classifier.open(tiny_bundle) as model:
-        body = bench(model, seconds=0.01).to_dict()
+        body: Any = bench(model, seconds=0.01).to_dict()
         info = model.info
     assert {key: body[key] for key in info} == info
     assert body["scope"] == "frame_to_decision"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_confused_pairs_and_their_pictures(run_cli, mixed, tmp_path):
     assert done.json["top1_interval"] == list(wilson_interval(done.json["top1"], 8))
     # Scripts get numbers; the file gets the pictures too.
     assert "data:image" not in done.out
-    body = read_result(out, Evaluation).to_dict()
+    body: Any = read_result(out, Evaluation).to_dict()
     assert {key: body[key] for key in done.json} == done.json
     assert [one["index"] for one in body["pictures"]] == [0, 2, 3, 4, 5]
     assert [one["file"] for one in body["pictures"]] == [f"{n}.png" for n in (0, 2, 0, 1, 2)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,7 +56,8 @@ def models(exported: onnx.ModelProto, pictures: Pixels) -> dict[Precision, bytes
     """A Jetson bundle's model.onnx in each precision."""
     target = read_target("jetson")
     scheme = next(iter(target.quantization.cnn.values()))
-    backends = {name: make_backend(exported, target, name) for name in ("fp32", "fp16")}
+    floats: tuple[Precision, ...] = ("fp32", "fp16")
+    backends = {name: make_backend(exported, target, name) for name in floats}
     backends["int8"] = backends["fp32"].quantized(scheme, pictures)
     return {
         name: backends[name].files(HEAD, {"labels": "a b c"})["model.onnx"] for name in backends
@@ -212,7 +214,7 @@ def test_it_builds_as_nvinfer_builds_it(models, precision):
     assert builder.build_serialized_network(network, config) is not None
 
 
-def _errors(parser: object) -> Iterator[str]:
+def _errors(parser: Any) -> Iterator[str]:
     for index in range(parser.num_errors):
         yield parser.get_error(index).desc()
 

@@ -121,7 +121,7 @@ def test_adapters_and_stream_stay_in_float_in_onnx(variant: str, target: str) ->
     assert len(names) > 10
     sums = {node.name for node in graph.graph.node if node.op_type == "Add"}
     for scheme in rules.quantization.transformer.values():
-        form = make_backend(graph, rules, "int8").quantized(scheme, pictures())
+        form: Any = make_backend(graph, rules, "int8").quantized(scheme, pictures())
         made = {out: node for node in form.model.graph.node for out in node.output}
         quantized = {
             node.name
@@ -140,7 +140,8 @@ def test_adapters_and_stream_stay_in_float_in_openvino() -> None:
     values = {out for node in adapters_of(graph) for out in node.output}
     plain, *_, most = rules.quantization.transformer.values()
     for scheme in (plain, most):
-        model = make_backend(graph, rules, "int8").quantized(scheme, pictures()).model
+        form: Any = make_backend(graph, rules, "int8").quantized(scheme, pictures())
+        model = form.model
         quantized = [
             operation
             for operation in model.get_ordered_ops()
@@ -162,7 +163,7 @@ def test_norms_sum_up_in_float32_where_the_rest_is_float16() -> None:
     rules = read_target("jetson")
     graph = to_onnx(folded(model), NORMALIZATION, SIZE, rules.opset)
     expected = logits_of(model, pictures(), NORMALIZATION, "torch")
-    half = make_backend(graph, rules, "fp16")
+    half: Any = make_backend(graph, rules, "fp16")
     assert np.abs(half.run(pictures()) - expected).max() < 0.02 * np.abs(expected).max()
     norms = [n for n in half.model.graph.node if n.op_type == "LayerNormalization"]
     assert norms
@@ -242,7 +243,7 @@ def test_tensorrt_builds_it(variant: str) -> None:
     tensorrt_rtx = pytest.importorskip("tensorrt_rtx", reason="the builder has no wheel here")
     target = read_target("jetson")
     graph = to_onnx(folded(adapted(variant)), NORMALIZATION, SIZE, target.opset)
-    backend = make_backend(graph, target, "int8")
+    backend: Any = make_backend(graph, target, "int8")
     schemes = target.quantization.transformer.values()
     forms = [to_float16(graph), *(backend.quantized(s, pictures()).model for s in schemes)]
     for form in forms:

@@ -88,7 +88,7 @@ def test_both_heads_of_a_distilled_model_may_differ(tmp_path: Path) -> None:
 
 
 class _Attack:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
         return (Path.touch, (Path("pwned"),))
 
 

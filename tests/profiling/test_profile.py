@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_a_transformer_from_probes_to_bundle(photos, vit, tmp_path, run_cli):
     assert len(kept.probes) == 3
     assert any("probes in" in line for line in said)
 
-    body = read_result((tmp_path / "plan.json").with_suffix(RESULT), Profile).to_dict()
+    body: Any = read_result((tmp_path / "plan.json").with_suffix(RESULT), Profile).to_dict()
     chosen = [point for point in body["points"] if point["role"] == "chosen"]
     assert [point["measured"]["p50_ms"] for point in chosen] == [plan.chosen.latency_ms]
     assert body["test"]["images"] == 36
@@ -194,7 +195,7 @@ def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, monkey
     plan = profile(asked, tmp_path / "plan.json")
     assert plan.chosen.keep_rate is None
     assert plan.chosen.image_size in (32, 64)
-    body = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
+    body: Any = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
     assert made == [32, 64]  # one graph a size serves both precisions
     assert {model["precision"] for model in body["runs"][0]["models"]} == {"int8", "fp32"}
     assert {model["staircase"] for model in body["runs"][0]["models"]} == {None}
@@ -264,7 +265,7 @@ def test_a_device_that_is_not_here_is_estimated_and_says_so(photos, cnn, tmp_pat
     assert plan.estimate
     assert not plan.chosen.measured
     assert "estimated" in plan.why
-    body = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
+    body: Any = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
     assert not body["measured"]
     assert all(point["measured"] is None for point in body["points"])
     assert not (cnn / "profile" / "latency-jetson-orin-nano-8gb-jetson-fp32.json").exists()
@@ -272,7 +273,7 @@ def test_a_device_that_is_not_here_is_estimated_and_says_so(photos, cnn, tmp_pat
 
 def test_several_runs_lie_on_one_front(photos, cnn, vit, tmp_path, pretended):
     plan = profile(request(photos, cnn, vit, sizes=(32,)), tmp_path / "plan.json")
-    body = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
+    body: Any = read_result(tmp_path / "plan.profile.json", Profile).to_dict()
     assert [run["name"] for run in body["runs"]] == ["tiny", "leaves"]
     assert {point["run"] for point in body["points"]} == {"tiny", "leaves"}
     assert plan.run in ("tiny", "leaves")

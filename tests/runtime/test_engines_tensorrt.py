@@ -8,6 +8,7 @@ import inspect
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_cuda_has_what_we_use():
 
 def quantized(*, broken: bool = False) -> bytes:
     """A convolution between Q/DQ pairs, as the Jetson target has it."""
-    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
     random = np.random.default_rng(0)
@@ -184,7 +185,7 @@ def quantized(*, broken: bool = False) -> bytes:
         [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
     )
     opset = [helper.make_opsetid("", 18)]
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    model: Any = helper.make_model(graph, opset_imports=opset, ir_version=9)
     return model.SerializeToString()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from runs import write_recipe
 from safetensors.torch import load_file
 
-from edge_fgir import InputError
+from edge_fgir import InputError, results
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import Key, Pictures, TrainImages
 from edge_fgir.runs import DataSection, OptimizerSection, Run
@@ -34,7 +34,7 @@ def girls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit(
     girls: Path, out: Path, *overrides: str, hook: Hook | None = None, resume: bool = False
-) -> dict:
+) -> results.Training:
     recipe = write_recipe(out.with_suffix(".yaml"), epochs=2, checkpoint_steps=3)
     plan, hooks = read_recipe(str(recipe), overrides), [hook] if hook else []
     return train(plan, open_data(str(girls)), out, resume=resume, hooks=hooks)

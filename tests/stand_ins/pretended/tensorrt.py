@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 __version__ = os.environ.get("PRETENDED_VERSION", "10.3.0")
 NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
@@ -24,6 +25,9 @@ Logger = SimpleNamespace(ERROR="error")
 
 class ILogger:
     ERROR, INTERNAL_ERROR = "error", "internal error"
+
+    def log(self, severity: str, text: str) -> None:
+        """What a builder calls; overridden."""
 
 
 class IProgressMonitor:
@@ -39,7 +43,7 @@ class TimingCache:
 
 
 class Config:
-    progress_monitor = None
+    progress_monitor: Any = None
 
     def __init__(self, logger: ILogger) -> None:
         self.limits: dict[str, int] = {}
