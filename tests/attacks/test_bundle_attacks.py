@@ -385,7 +385,7 @@ def test_a_huge_text_that_is_sealed_is_not_read(name, tmp_path):
     data = b" " * ((16 << 20) + 1)
     path = make_bundle(tmp_path / "a.fgir", replaced={name: data})
     bundle = Bundle(path)
-    bundle._store.read = lambda name, size: pytest.fail(f"{name} was read")
+    bundle._store.read = lambda name, size: pytest.fail(f"{name} was read")  # type: ignore[method-assign]
     read = {
         "labels.txt": lambda: bundle.labels,
         "preprocess.json": lambda: bundle.preprocess,

@@ -118,7 +118,7 @@ def test_too_few_timings_are_noticed(bundle, monkeypatch):
 
 def test_models_are_closed_whatever_happens(bundle, monkeypatch):
     closed = []
-    monkeypatch.setattr(worker.Classifier, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(worker.Classifier, "close", lambda self: closed.append(self))  # type: ignore[attr-defined]
     monkeypatch.setattr(worker, "interleave", lambda *calls, **options: 1 / 0)
     asked = TimeBundles(device="auto", protocol=SHORT).on([str(bundle.path)] * 2)
     with pytest.raises(ZeroDivisionError):

@@ -23,7 +23,7 @@ class Script:
     def __init__(self, monkeypatch):
         self.asked, self.warm_ups, self.now = [], [], 0.0
         monkeypatch.setattr(interleaving, "time_runs", self._time_runs)
-        monkeypatch.setattr(interleaving.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(interleaving.time, "monotonic", lambda: self.now)  # type: ignore[attr-defined]
 
     def play(self, script, *, brief=(), block_s=0.1, protocol=PROBES):
         self._script = {name: iter(blockes) for name, blockes in script.items()}

@@ -176,7 +176,7 @@ def test_idling_is_subtracted_and_stated(machine):
 
 
 def test_without_a_meter_nothing_is_waited_for_and_the_reason_is_kept(monkeypatch):
-    monkeypatch.setattr(power.time, "sleep", lambda seconds: pytest.fail("slept"))
+    monkeypatch.setattr(power.time, "sleep", lambda seconds: pytest.fail("slept"))  # type: ignore[attr-defined]
     monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("watched"))
     result, busy = metered("no meter", lambda: 7)
     assert result == 7

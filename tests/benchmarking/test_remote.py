@@ -544,7 +544,7 @@ def test_only_old_folders_that_nothing_runs_in_go(tmp_path, monkeypatch):
         (tmp_path / name / "1").mkdir(parents=True)
         if name == "running":
             lock = (tmp_path / name / "1" / "pid").open("w")
-            remote_agent.fcntl.flock(lock, remote_agent.fcntl.LOCK_EX)
+            remote_agent.fcntl.flock(lock, remote_agent.fcntl.LOCK_EX)  # type: ignore[attr-defined]
         past = time.time() - 3600 * hours
         os.utime(tmp_path / name, (past, past))
     with lock:

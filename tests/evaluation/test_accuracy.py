@@ -194,7 +194,7 @@ def test_class_accuracies_are_the_confusions_diagonal(answer):
         images = table[label].sum()
         wanted = pytest.approx(100 * table[label, label] / images) if images else None
         assert found == wanted
-    assert top_k(*answer, 1) == pytest.approx(100 * np.trace(table) / table.sum())
+    assert top_k(*answer, 1) == pytest.approx(100 * np.trace(table) / table.sum())  # type: ignore[call-arg]
 
 
 @given(answers())
@@ -202,7 +202,7 @@ def test_pairs_count_every_confusion_once(answer):
     probabilities, labels = answer
     table = np.array(confusion(*answer))
     names = [str(i) for i in range(len(table))]
-    found = confused_pairs(*answer, names)
+    found = confused_pairs(*answer, names)  # type: ignore[call-arg]
     assert sum(sum(pair.confused) for pair in found) == table.sum() - np.trace(table)
     assert len({tuple(sorted(pair.classes)) for pair in found}) == len(found)
     counts = [sum(pair.confused) for pair in found]

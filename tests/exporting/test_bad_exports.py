@@ -74,7 +74,7 @@ def test_a_gate_names_the_layer_at_which_the_numbers_part(
         return slim
 
     original = onnxslim.slim
-    monkeypatch.setattr(graph.onnxslim, "slim", wrong)
+    monkeypatch.setattr(graph.onnxslim, "slim", wrong)  # type: ignore[attr-defined]
     with pytest.raises(GateError, match=r"gate 'onnx' failed .*part first at layer stages\.\S+ \("):
         export(
             run,

@@ -82,7 +82,7 @@ def test_a_bundle_looks_where_torch_does(
         prepared = np.stack([classifier.prepare(file) for file in files])
     (batch,) = normalized_batches(prepared, trained.normalization, torch.device("cpu"))
     with torch.inference_mode():
-        wanted = model.look(batch)  # type: ignore[operator]
+        wanted = model.look(batch)
     for one, region, values in zip(found, wanted.region, wanted.similarity, strict=True):
         assert one.map.shape == (4, 4)
         if precision == "fp32":

@@ -36,7 +36,7 @@ def test_map_is_where_the_class_is() -> None:
     features[0, 7, 1, 2] = 3
     features[0, 8, 3, 3] = 1
     with torch.no_grad():
-        model.forward_features = lambda x: features
+        model.forward_features = lambda x: features  # type: ignore[assignment]
         model.head.weight.zero_()
         model.head.weight[1, 7] = 2  # for the predicted class
         model.head.weight[1, 8] = -1  # against it

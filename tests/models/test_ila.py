@@ -158,7 +158,7 @@ def test_branch_a_is_the_papers_order_of_layers(padding: int) -> None:
     if padding:
         adapter = Padded(24, 8, 1, dropout=0.1)
     else:
-        adapter = DownSampling(24, 8, 1, residual=1.0, dropout=0.1)
+        adapter = DownSampling(24, 8, 1, residual=1.0, dropout=0.1)  # type: ignore[assignment]
     stir(adapter)
     a = adapter.bottleneck.eval()
     x = torch.randn(2, 26, 24)

@@ -185,7 +185,7 @@ def test_what_was_measured_is_not_measured_again(photos, cnn, tmp_path, pretende
 
 
 def test_a_cnn_is_profiled_over_size_and_precision(photos, cnn, tmp_path, monkeypatch):
-    made, timing_graph = [], probe_bundles.timing_graph
+    made, timing_graph = [], probe_bundles.timing_graph  # type: ignore[attr-defined]
     monkeypatch.setattr(
         probe_bundles,
         "timing_graph",

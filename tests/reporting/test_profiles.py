@@ -205,7 +205,7 @@ def marks_of(chart: ElementTree.Element) -> Iterator[tuple[str, ElementTree.Elem
     """Yield every mark with what is shown when the pointer rests on it."""
     for group in chart.iter("g"):
         mark = next(part for part in group if (part.get("class") or "").startswith("mark"))
-        yield group.find("title").text, mark
+        yield group.find("title").text, mark  # type: ignore[misc]
 
 
 def texts(chart: ElementTree.Element) -> list[str]:

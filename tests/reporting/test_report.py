@@ -78,7 +78,7 @@ class Page(HTMLParser):
 
     @property
     def images(self) -> list[str]:
-        return [a["src"] for tag, a in self.tags if tag == "img"]
+        return [a["src"] for tag, a in self.tags if tag == "img"]  # type: ignore[misc]
 
     def row(self, title: str) -> list[str]:
         return next(row for row in self.rows if row and row[0].startswith(title))

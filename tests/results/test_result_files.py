@@ -88,7 +88,7 @@ def test_what_json_cannot_hold_is_no_result(value):
 
 def test_a_result_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
-        predictions().name = "other"  # type: ignore[misc]
+        predictions().name = "other"
 
 
 @pytest.mark.parametrize("path", OLD_FILES, ids=lambda path: path.stem)

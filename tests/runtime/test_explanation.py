@@ -169,7 +169,7 @@ class Context:
         self.addresses[name] = address
 
     def execute_async_v3(self, stream: int) -> bool:
-        pixels = np.frombuffer(FakeCuda.memory[self.addresses["image"]], np.uint8)
+        pixels = np.frombuffer(FakeCuda.memory[self.addresses["image"]], np.uint8)  # type: ignore[call-overload]
         pixels = pixels.reshape(SIZE, SIZE, 3)
         for name, value in {
             "probabilities": expected_probabilities(pixels, 3),

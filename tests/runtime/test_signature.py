@@ -71,8 +71,8 @@ def test_classifier_and_verify_take_the_key_too(signed, ours, theirs, tiny_bundl
         "golden",
     ]
     for action in (Classifier.open, verify):
-        assert "is signed by key" in refusal(lambda a=action: list(a(signed, trust=theirs.public)))
-        assert "is not signed" in refusal(lambda a=action: list(a(tiny_bundle, trust=ours.public)))
+        assert "is signed by key" in refusal(lambda a=action: list(a(signed, trust=theirs.public)))  # type: ignore[misc]
+        assert "is not signed" in refusal(lambda a=action: list(a(tiny_bundle, trust=ours.public)))  # type: ignore[misc]
 
 
 def test_without_a_key_the_check_says_that_it_proves_nothing(signed, theirs):

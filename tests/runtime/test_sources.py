@@ -181,7 +181,7 @@ def _no_frames(folder: Path) -> Path:
     import cv2
 
     path = folder / "none.avi"
-    cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 64)).release()
+    cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 64)).release()  # type: ignore[attr-defined]
     return path
 
 

@@ -99,7 +99,7 @@ def test_adapters_and_instructions_tell_networks_apart(tiny_run, tmp_path, monke
     monkeypatch.setattr(latency, "_inference", lambda run: lambda: None)
     NetworkTimer(tmp_path).measure(runs)
     assert len(set(asked)) == 3
-    elsewhere = latency.environment().model_copy(update={"instructions": ("avx2",)})
+    elsewhere = latency.environment().model_copy(update={"instructions": ("avx2",)})  # type: ignore[attr-defined]
     monkeypatch.setattr(latency, "environment", lambda: elsewhere)
     NetworkTimer(tmp_path).measure(runs)
     assert len(set(asked)) == 6

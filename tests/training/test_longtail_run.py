@@ -133,7 +133,7 @@ def test_the_papers_recipes_are_the_authors_transforms(size: int) -> None:
 def images(girls: Path, **options: object) -> TrainImages:
     data = open_data(str(girls))
     settings = {"size": 24, "resize": 24, "trivial_augment": False, "seed": 0, **options}
-    return TrainImages(data, data.split("train"), **settings)  # type: ignore[arg-type]
+    return TrainImages(data, data.split("train"), **settings)
 
 
 @pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])

@@ -143,7 +143,7 @@ def test_maps_are_drawn_except_in_eval_mode(
     mode: str, draws: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     means = []
-    original = soft_targets.sample_view_spec
+    original = soft_targets.sample_view_spec  # type: ignore[attr-defined]
 
     def spy(*arguments: Any, **options: Any) -> Any:
         means.append(options["mean"])

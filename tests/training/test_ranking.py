@@ -105,7 +105,7 @@ def make_run(tmp_path: Path, data: DataSet) -> MakeRun:
         model = trained.build()
         with torch.no_grad():
             head = [part for part in model.modules() if isinstance(part, nn.Linear)][-1]
-            head.bias += shift
+            head.bias += shift  # type: ignore[misc]
         run = tmp_path / name
         Run(run).write(trained, data.classes)
         save_weights(run / "weights.safetensors", model)

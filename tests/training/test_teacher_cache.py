@@ -424,7 +424,7 @@ def study(plan: dict[str, Any], photos: Path, marks: Path) -> int:
     """
     torch.set_num_threads(1)
     asked = 0
-    observe, alone = LiveTeacher.observe, teacher_cache.alone
+    observe, alone = LiveTeacher.observe, teacher_cache.alone  # type: ignore[attr-defined]
 
     def both_are_here(self: LiveTeacher, images: Tensor, **options: bool) -> Any:
         nonlocal asked
@@ -438,7 +438,7 @@ def study(plan: dict[str, Any], photos: Path, marks: Path) -> int:
         return alone(path)
 
     LiveTeacher.observe = both_are_here  # type: ignore[method-assign]
-    teacher_cache.alone = mark
+    teacher_cache.alone = mark  # type: ignore[attr-defined]
     target_source = source_of(plan, open_data(str(photos)))
     target_source.start(0, "")
     assert target_source._answers["logits"].shape == (72, 3, 3)

@@ -22,7 +22,7 @@ def test_drop_view_blanks_exactly_the_hot_region() -> None:
         torch.rand(2, 7, 7),
         torch.tensor([0.3, 0.4]),
     )
-    hot = views.hot_region(maps, theta, (28, 28))
+    hot = views.hot_region(maps, theta, (28, 28))  # type: ignore[attr-defined]
     view = views.drop_view(images, maps, theta)
     assert (view[hot[:, None].expand_as(view)] == 0).all()
     assert torch.equal(view[~hot[:, None].expand_as(view)], images[~hot[:, None].expand_as(view)])
@@ -37,7 +37,7 @@ def test_all_zero_maps_give_the_whole_image() -> None:
 
 def test_crop_zooms_on_a_single_peak() -> None:
     theta = torch.tensor([0.5])
-    box = views.crop_boxes(views.hot_region(peak(), theta, (70, 70)))[0].tolist()
+    box = views.crop_boxes(views.hot_region(peak(), theta, (70, 70)))[0].tolist()  # type: ignore[attr-defined]
     row, column = 3 * 69 / 6, 4 * 69 / 6
     assert box[0] < row < box[2]
     assert box[1] < column < box[3]
