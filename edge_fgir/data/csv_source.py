@@ -22,8 +22,8 @@ from edge_fgir._errors import InputError
 from edge_fgir.data.csv_list import PICTURE, Row, check_ids, read_class_names, read_list
 from edge_fgir.data.csv_paths import are_by_id, is_inside, path_problem
 from edge_fgir.data.csv_samples import CsvSamples
-from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
-from edge_fgir.data.split import in_file_order, stratified
+from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
+from edge_fgir.data.split import in_file_order, set_val_aside
 
 NAMES = "classid_classname.csv"
 PICTURE_FOLDERS = ("faces", "fullMin256", "data", "images")
@@ -32,7 +32,6 @@ PICTURE_FOLDERS = ("faces", "fullMin256", "data", "images")
 _STEMS: dict[str, Split] = {"train": "train", "train_val": "train", "val": "val", "test": "test"}
 _TRAIN = ("train.csv", "train_val.csv")
 _LOOKS = 64
-_VAL_SHARE, _SEED = 0.1, 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ class CsvSource:
                         problems.append(problem)
                 labels = np.array([row.class_id for row in good], np.int64)
                 splits[split] = CsvSamples(root, [row.text for row in good], labels)
-        licence = "not stated; check the terms of your data"
-        return DataSet(self._name(root), licence, classes, self._split(splits), convert), problems
+        data = DataSet(self._name(root), LICENCE_UNKNOWN, classes, self._split(splits), convert)
+        return data, problems
 
     def _name(self, root: Path) -> str:
         path = root.resolve()
@@ -199,13 +198,7 @@ class CsvSource:
             return dict(zip(SPLITS, map(train.take, parts), strict=True))
         if "val" in splits:
             return dict(splits)
-        kept, aside = stratified(labels, [_VAL_SHARE], _SEED)
-        if not aside:
-            raise InputError(
-                f"{self.lists['train']} has {len(train)} pictures, too few to set a validation "
-                "share aside",
-                "at least 6 a class, or val.csv",
-            )
+        kept, aside = set_val_aside(labels, str(self.lists["train"]), "val.csv")
         return {**splits, "train": train.take(kept), "val": train.take(aside)}
 
 

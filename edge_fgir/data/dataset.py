@@ -24,6 +24,9 @@ from edge_fgir.runtime.manifest import DataInfo
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+LICENCE_UNKNOWN = "not stated; check the terms of your data"
+"""The licence of data that does not state one."""
+
 
 @dataclass(frozen=True)
 class Sample:

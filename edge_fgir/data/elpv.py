@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.data.dataset import DataSet, Sample
-from edge_fgir.data.split import stratified
+from edge_fgir.data.split import SEED, stratified
 
 LICENCE = "CC BY-NC-SA 4.0, non-commercial use only (elpv-dataset, ZAE Bayern)"
 
@@ -19,7 +19,6 @@ _GRADES = (0.0, 1 / 3, 2 / 3, 1.0)
 _GRADE_NAMES = ("ok", "minor", "major", "defect")
 _TYPES = ("mono", "poly")
 _VAL_SHARE, _TEST_SHARE = 0.15, 0.25
-_SEED = 0
 
 
 def read_elpv() -> DataSet:
@@ -34,7 +33,7 @@ def read_elpv() -> DataSet:
     root = Path(spec.origin).parent / "data"
     samples = [_sample(root, line) for line in (root / "labels.csv").read_text().splitlines()]
     labels = [sample.label for sample in samples]
-    train, val, test = stratified(labels, [_VAL_SHARE, _TEST_SHARE], _SEED)
+    train, val, test = stratified(labels, [_VAL_SHARE, _TEST_SHARE], SEED)
     classes = tuple(f"{kind}-{grade}" for kind in _TYPES for grade in _GRADE_NAMES)
     return DataSet(
         name="elpv",

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_fgir._errors import InputError
-from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
-from edge_fgir.data.split import stratified
+from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
+from edge_fgir.data.split import set_val_aside
 from edge_fgir.runtime.images import pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
-_VAL_SHARE = 0.1
-_SEED = 0
 
 
 def read_folder(root: Path, *, convert: bool = False) -> DataSet:
@@ -29,9 +27,10 @@ def read_folder(root: Path, *, convert: bool = False) -> DataSet:
         if (root / split).is_dir():
             splits[split] = _read_split(root / split, classes)
     if "val" not in splits:
-        splits["train"], splits["val"] = _set_aside(splits["train"])
-    licence = "not stated; check the terms of your data"
-    return DataSet(root.name, licence, classes, splits, convert)
+        train = splits["train"]
+        parts = set_val_aside([sample.label for sample in train], "train", "a val folder")
+        splits["train"], splits["val"] = (tuple(train[i] for i in part) for part in parts)
+    return DataSet(root.name, LICENCE_UNKNOWN, classes, splits, convert)
 
 
 def _class_names(train: Path) -> tuple[str, ...]:
@@ -69,14 +68,3 @@ def _read_split(root: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
     if not samples:
         raise InputError(f"{root} is empty", _LAYOUT)
     return tuple(samples)
-
-
-def _set_aside(train: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    labels = [sample.label for sample in train]
-    kept, aside = stratified(labels, [_VAL_SHARE], _SEED)
-    if not aside:
-        raise InputError(
-            f"train has {len(train)} pictures, too few to set a validation share aside",
-            "at least 6 a class, or a val folder",
-        )
-    return tuple(train[i] for i in kept), tuple(train[i] for i in aside)

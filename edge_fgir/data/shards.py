@@ -21,17 +21,15 @@ from pydantic import BaseModel
 from edge_fgir._errors import InputError
 from edge_fgir._paths import join_below
 from edge_fgir._refusal import validated
-from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
+from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.part import Part
 from edge_fgir.data.shard_index import Contents, index_shards
-from edge_fgir.data.split import stratified
+from edge_fgir.data.split import set_val_aside
 
 CARD = "dataset.json"
 LABELS = "labels.txt"
 
 _LAYOUT = "labels.txt and train-*.tar or train/*.tar, and the same for test (and val)"
-_VAL_SHARE = 0.1
-_SEED = 0
 _WINDOW = 4
 _BLOCK = 1 << 16
 
@@ -132,7 +130,9 @@ def read_shards(root: Path, *, convert: bool = False) -> DataSet:
     }
     name, licence = _described(root, splits)
     if "train" in splits and "val" not in splits:
-        splits["train"], splits["val"] = _set_aside(splits["train"])
+        train = splits["train"]
+        parts = set_val_aside(train.labels.tolist(), "train", "val shards")
+        splits["train"], splits["val"] = (train.take(part) for part in parts)
     sizes = {split: samples.shard_sizes for split, samples in splits.items()}
     return DataSet(name, licence, classes, splits, convert, sizes)
 
@@ -159,7 +159,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
 def _described(root: Path, splits: dict[Split, ShardSamples]) -> tuple[str, str]:
     path = root / CARD
     if not path.exists():
-        return root.resolve().name, "not stated; check the terms of your data"
+        return root.resolve().name, LICENCE_UNKNOWN
     card = validated(Card, path.read_bytes(), path, "name, licence, pictures")
     for split in SPLITS:
         found, said = len(splits.get(split, ())), card.pictures.get(split, 0)
@@ -170,16 +170,6 @@ def _described(root: Path, splits: dict[Split, ShardSamples]) -> tuple[str, str]
                 "copy it again",
             )
     return card.name, card.licence
-
-
-def _set_aside(train: ShardSamples) -> tuple[ShardSamples, ShardSamples]:
-    kept, aside = stratified(train.labels.tolist(), [_VAL_SHARE], _SEED)
-    if not aside:
-        raise InputError(
-            f"train has {len(train)} pictures, too few to set a validation share aside",
-            "at least 6 a class, or val shards",
-        )
-    return train.take(kept), train.take(aside)
 
 
 def shard_order(

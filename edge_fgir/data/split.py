@@ -6,6 +6,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge_fgir._errors import InputError
+
+SEED = 0
+"""Of every split that is drawn."""
+
+_VAL_SHARE = 0.1
+
+
+def set_val_aside(labels: Sequence[int], what: str, instead: str) -> tuple[list[int], list[int]]:
+    """Split a train list without a validation list: 10 % of each class is set aside, seeded.
+
+    Args:
+        labels: Class of each training picture.
+        what: What holds them, for the error.
+        instead: What would make this unnecessary.
+
+    Returns:
+        Sorted positions that stay in train, and of val.
+
+    Raises:
+        InputError: There are too few to set any aside.
+    """
+    kept, aside = stratified(labels, [_VAL_SHARE], SEED)
+    if not aside:
+        raise InputError(
+            f"{what} has {len(labels)} pictures, too few to set a validation share aside",
+            f"at least 6 a class, or {instead}",
+        )
+    return kept, aside
+
 
 def stratified(labels: Sequence[int], fractions: Sequence[float], seed: int) -> list[list[int]]:
     """Split positions 0..n-1 so that each class is shared out by ``fractions``.
