@@ -151,7 +151,7 @@ def test_both_runs_are_evaluated_on_the_gpu_where_there_is_one_and_say_so(
 ) -> None:
     run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))
     moved, titles = [], []
-    logits_of = predictor.logits_of
+    logits_of = predictor.logits_of  # type: ignore[attr-defined]
 
     def spy(model: nn.Module, images: Any, normalization: Any, title: str, *rest: Any) -> Any:
         assert model in moved
