@@ -119,7 +119,7 @@ def test_a_killed_run_resumes_bit_exactly(
     )
     for step in steps:
         kill_at(step, recipe, photos, tmp_path / "parts")
-    assert fit(recipe, photos, tmp_path / "parts", resume=True)["steps"] == 12
+    assert fit(recipe, photos, tmp_path / "parts", resume=True).steps == 12
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
     fit(recipe, photos, tmp_path / "whole")
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
@@ -285,7 +285,7 @@ def odd_picture(photos: Path, root: Path, pixels: np.ndarray) -> Path:
 def test_a_grey_picture_is_learned_from(photos: Path, tmp_path: Path) -> None:
     grey = odd_picture(photos, tmp_path / "data", np.full((40, 56), 90, np.uint8))
     recipe = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 1})
-    assert fit(recipe, grey, tmp_path / "run")["steps"] == 3
+    assert fit(recipe, grey, tmp_path / "run").steps == 3
 
 
 @pytest.mark.parametrize("convert", [False, True])

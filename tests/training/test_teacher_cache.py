@@ -467,9 +467,9 @@ def test_an_interrupted_student_resumes_bit_exactly(
     with pytest.raises(KeyboardInterrupt):
         fit(plan, data, tmp_path / "parts", StopBefore(9))
     if gone:
-        shutil.rmtree(whole["teacher_cache"]["folder"])
+        shutil.rmtree(whole.teacher_cache.folder)
     parts = fit(plan, data, tmp_path / "parts", resume=True)
-    assert parts["teacher_cache"]["folder"] == whole["teacher_cache"]["folder"]
+    assert parts.teacher_cache.folder == whole.teacher_cache.folder
     one, other = (load_file(Run(tmp_path / run).weights) for run in ("whole", "parts"))
     assert all(torch.equal(one[key], other[key]) for key in one)
 
