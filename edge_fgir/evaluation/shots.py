@@ -86,7 +86,7 @@ class Shots:
 def known_counts(bundle: Bundle) -> tuple[int, ...]:
     """Return the training pictures of each class that a bundle's report names; else nothing."""
     try:
-        counts = tuple(one["train_images"] for one in bundle.report("accuracy")["classes"])
+        counts = tuple(row["train_images"] for row in bundle.report("accuracy")["classes"])
     except (InputError, KeyError, TypeError):
         return ()
     known = len(counts) == len(bundle.labels) and all(type(n) is int and n >= 0 for n in counts)

@@ -22,7 +22,7 @@ from edge_fgir.models.reduction import METHODS, Reduction
 from edge_fgir.runtime import Preprocess
 from edge_fgir.runtime.preprocess import Kernel
 
-Method = Literal["ce", "cal", "kd", "tgda"]
+MethodName = Literal["ce", "cal", "kd", "tgda"]
 View = Literal["crop", "drop", "mix"]
 Classification = Literal["ce", "focal", "logit_adjusted", "balanced_softmax", "ldam"]
 
@@ -259,7 +259,7 @@ class Recipe(_Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     about: Annotated[str, Field(description="what it is for and what it reaches")] = ""
     method: Annotated[
-        Method, Field(description="ce; cal: a teacher; kd: soft labels; tgda: kd with views")
+        MethodName, Field(description="ce; cal: a teacher; kd: soft labels; tgda: kd with views")
     ]
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 8

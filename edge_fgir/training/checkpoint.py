@@ -70,8 +70,8 @@ def save_state(
         for key, value in moments.items():
             tensors[f"optimizer/{number}/{key}"] = torch.as_tensor(value)
     metadata = {"position": json.dumps(asdict(position)), "recipe": recipe}
-    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    write_atomic(run.state, save(own, metadata))
+    copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    write_atomic(run.state, save(copies, metadata))
     write_json(run.position, asdict(position))
 
 
@@ -133,10 +133,10 @@ def load_state(
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )
-    found = {
+    by_part = {
         part: {
             k.removeprefix(f"{part}/"): v for k, v in tensors.items() if k.startswith(f"{part}/")
         }
         for part in parts
     }
-    return Position(**json.loads(metadata["position"])), found
+    return Position(**json.loads(metadata["position"])), by_part

@@ -53,10 +53,10 @@ class Focal:
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of the batch."""
-        own = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
+        right = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
         # A power of exactly 0 has no gradient where gamma is below 1.
-        rest = -torch.expm1(own.clamp(max=-torch.finfo(own.dtype).eps))
-        return -(rest**self._gamma * own).mean()
+        rest = -torch.expm1(right.clamp(max=-torch.finfo(right.dtype).eps))
+        return -(rest**self._gamma * right).mean()
 
 
 class LogitAdjusted:

@@ -50,8 +50,8 @@ class Elastic:
         loss, parts, logits = self.method.outcome(model, batch)
         images, target = torch.cat(parts), torch.cat(logits).detach()
         for setting in settings:
-            seen = _answer(model, images, setting)
-            loss = loss + distillation(seen, target, temperature=1.0, t2_scaling=False)
+            answers = _answer(model, images, setting)
+            loss = loss + distillation(answers, target, temperature=1.0, t2_scaling=False)
         return loss
 
     def _settings(self, device: torch.device) -> list[Setting]:

@@ -224,8 +224,8 @@ class Training:
             began = time.monotonic()
 
     def _time_left(self) -> str:
-        place = self.position
-        seconds = place.seconds / place.step * (place.total - place.step)
+        now = self.position
+        seconds = now.seconds / now.step * (now.total - now.step)
         return f", whole run {int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
     def _learn(self, pictures: Pictures) -> Tensor:

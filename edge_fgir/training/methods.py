@@ -113,14 +113,14 @@ class CALTraining:
         with torch.no_grad():
             spec = sample_view_spec(raw.attention.detach(), self._views)
             views = make_views(images, spec, self._views)
-        seen = model.look(views, counterfactual=True)
+        of_views = model.look(views, counterfactual=True)
         again = labels.repeat(count)
         assert raw.effect is not None
-        assert seen.effect is not None
-        effect = torch.cat([raw.effect, seen.effect])
+        assert of_views.effect is not None
+        effect = torch.cat([raw.effect, of_views.effect])
         return (
             F.cross_entropy(raw.logits, labels) / 3
-            + F.cross_entropy(seen.logits, again) * count / 3
+            + F.cross_entropy(of_views.logits, again) * count / 3
             + F.cross_entropy(effect, torch.cat([labels, again])) * (count + 1) / 3
             + self._centres.loss(raw.embedding, labels)
         )
@@ -168,16 +168,16 @@ class TGDA:
         """Return the TGDA loss."""
         targets = self.source.look(batch.images, batch.indices)
         images, soft_labels = [batch.images], [targets.raw]
-        if targets.views is not None and targets.seen is not None:
+        if targets.views is not None and targets.of_views is not None:
             images.append(targets.views)
-            soft_labels.append(targets.seen)
+            soft_labels.append(targets.of_views)
         logits = self._logits(model, images)
         hard = self._criterion(logits[0], batch.labels)
         count = len(self.source.views)
         weights = (0.5, count / 2) if count else (1.0,)
         soft = sum(
-            weight * self._distill(own, label)
-            for weight, own, label in zip(weights, logits, soft_labels, strict=True)
+            weight * self._distill(student, label)
+            for weight, student, label in zip(weights, logits, soft_labels, strict=True)
         )
         loss = hard + self._loss.kd_weight * soft
         return Outcome(loss, images, logits)

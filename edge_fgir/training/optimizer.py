@@ -21,8 +21,8 @@ def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.O
     Not decayed are biases, 1-D tensors and what the model names itself, such as position embeddings
     (timm's rule).
     """
-    own: Any = getattr(model, "no_weight_decay", set)
-    named = own()
+    undecayed: Any = getattr(model, "no_weight_decay", set)
+    named = undecayed()
     learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     weights = [p for name, p in learned if p.ndim > 1 and name not in named]
     others = [p for name, p in learned if p.ndim <= 1 or name in named]

@@ -22,12 +22,12 @@ class SoftTargets(NamedTuple):
     Attributes:
         raw: (B, K) logits of the images as they are.
         views: (V * B, 3, S, S), view by view; None without views.
-        seen: (V * B, K) their logits; None without views.
+        of_views: (V * B, K) their logits; None without views.
     """
 
     raw: Tensor
     views: Tensor | None
-    seen: Tensor | None
+    of_views: Tensor | None
 
 
 class SoftTargetSource(Protocol):
@@ -96,8 +96,8 @@ class LiveTeacher:
         if compact:
             spec = spec.compact()
         views = make_views(images, spec, self.views)
-        seen = self._teacher(views)
-        return SoftTargets(logits.float(), views, seen.float()), spec
+        of_views = self._teacher(views)
+        return SoftTargets(logits.float(), views, of_views.float()), spec
 
     def state(self) -> dict[str, Tensor]:
         """Return the teacher's buffers, which ``mode: train`` moves."""

@@ -78,11 +78,11 @@ class TeacherCache:
         if not path.exists():
             write_atomic(path, to_json(facts))
         try:
-            found = json.loads(path.read_text())
+            stored = json.loads(path.read_text())
         except ValueError:
-            found = None
-        if found != json.loads(to_json(facts)):
-            known = found if isinstance(found, dict) else {}
+            stored = None
+        if stored != json.loads(to_json(facts)):
+            known = stored if isinstance(stored, dict) else {}
             other = sorted(key for key in facts if known.get(key) != facts[key])
             raise InputError(
                 f"teacher cache {self.folder} was made with another {', '.join(other)}",
@@ -148,9 +148,9 @@ class TeacherCache:
 
 def _answers(targets: SoftTargets, spec: ViewSpec | None, batch: int) -> dict[str, Tensor]:
     logits = [targets.raw]
-    if targets.seen is None or spec is None:
+    if targets.of_views is None or spec is None:
         return {"logits": torch.stack(logits, dim=1).half()}
-    logits += targets.seen.split(batch)
+    logits += targets.of_views.split(batch)
     return {"logits": torch.stack(logits, dim=1).half(), "maps": spec.maps, "theta": spec.theta}
 
 
@@ -186,8 +186,8 @@ class CachedTeacher:
             self._answers["maps"][places].to(self._device),
             self._answers["theta"][places].to(self._device),
         )
-        seen = logits[:, 1:].transpose(0, 1).flatten(0, 1)
-        return SoftTargets(logits[:, 0], make_views(images, spec, self.views), seen)
+        of_views = logits[:, 1:].transpose(0, 1).flatten(0, 1)
+        return SoftTargets(logits[:, 0], make_views(images, spec, self.views), of_views)
 
     def state(self) -> dict[str, Tensor]:
         """Nothing to keep: the cache is on disk."""

@@ -30,8 +30,8 @@ class Validator:
         self._processes = processes
         samples = data.split("val")
         self._labels = labels_of(samples)
-        own = trained.preprocess.size
-        self._settings = settings_of(trained.elastic_sizes, trained.elastic_keep_rates, own)
+        own_size = trained.preprocess.size
+        self._settings = settings_of(trained.elastic_sizes, trained.elastic_keep_rates, own_size)
         self._described = [trained.at(setting) for setting in self._settings]
         self._images = [
             prepared_images(data, samples, described.preprocess) for described in self._described
@@ -47,7 +47,7 @@ class Validator:
 
         For smaller settings ``val_top1_<size>`` or ``val_top1_<size>_<keep rate>``.
         """
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for number, described in enumerate(self._described):
             if self._typical:
                 model = deepcopy(model)
@@ -59,11 +59,11 @@ class Validator:
             probabilities = torch.from_numpy(logits).softmax(1).numpy()
             top1 = accuracy.top_k(probabilities, self._labels, 1)
             if number:
-                found[f"val_top1_{_name(self._settings[number])}"] = top1
+                metrics[f"val_top1_{_name(self._settings[number])}"] = top1
             else:
-                found["val_top1"] = top1
-                found["val_macro"] = accuracy.macro(probabilities, self._labels)
-        return found
+                metrics["val_top1"] = top1
+                metrics["val_macro"] = accuracy.macro(probabilities, self._labels)
+        return metrics
 
 
 def _name(setting: Setting) -> str:

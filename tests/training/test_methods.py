@@ -97,12 +97,12 @@ def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view(
     torch.manual_seed(1)
     look = tgda.source.look(batch.images, batch.indices)
     assert look.views is not None
-    assert look.seen is not None
+    assert look.of_views is not None
     raw = student(to_student_size(batch.images, 48))
     seen = student(to_student_size(look.views, 48))
     expected = F.cross_entropy(raw, batch.labels, label_smoothing=0.1) + 3 * (
         0.5 * distillation(raw, look.raw, 0.7, t2_scaling)
-        + len(views) / 2 * distillation(seen, look.seen, 0.7, t2_scaling)
+        + len(views) / 2 * distillation(seen, look.of_views, 0.7, t2_scaling)
     )
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -113,9 +113,9 @@ def test_views_come_in_order_and_only_those_asked_for() -> None:
     drop = make_tgda(make_teacher(), views=("drop",)).source.look(batch.images, batch.indices)
     assert both.views is not None
     assert drop.views is not None
-    assert drop.seen is not None
+    assert drop.of_views is not None
     assert len(both.views) == 6
-    assert len(drop.views) == len(drop.seen) == 3
+    assert len(drop.views) == len(drop.of_views) == 3
     assert ((drop.views == 0) | (drop.views == batch.images)).all()
 
 

@@ -151,12 +151,12 @@ def test_a_replay_is_the_live_look(plan: dict[str, Any], data: DataSet) -> None:
     for images, indices, wanted in live_looks(plan, data, 1):
         found = target_source.look(images, indices)
         assert found.views is not None
-        assert found.seen is not None
+        assert found.of_views is not None
         assert wanted.views is not None
-        assert wanted.seen is not None
+        assert wanted.of_views is not None
         assert torch.equal(found.views, wanted.views)
         assert torch.equal(found.raw, wanted.raw.half().float())
-        assert torch.equal(found.seen, wanted.seen.half().float())
+        assert torch.equal(found.of_views, wanted.of_views.half().float())
         # A student sees the same pictures in another company.
         few = torch.tensor([5, 0, 2])
         alone = target_source.look(images[few], indices[few])
@@ -185,7 +185,7 @@ def test_plain_distillation_keeps_logits_alone(plan: dict[str, Any], data: DataS
     assert set(load_file(target_source.cache.folder / "variant-00000.safetensors")) == {"logits"}
     for images, indices, wanted in live_looks(plan, data, 0):
         found = target_source.look(images, indices)
-        assert (found.views, found.seen) == (None, None)
+        assert (found.views, found.of_views) == (None, None)
         assert torch.equal(found.raw, wanted.raw.half().float())
 
 
