@@ -58,32 +58,32 @@ def rooms_of(names: set[str]) -> set[str]:
     return {part[1] for part in parts if part[0] == "edge_fgir" and len(part) > 1}
 
 
-def test_every_room_has_its_floor():
+def test_every_room_has_its_floor() -> None:
     folders = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
     assert folders == set(ROOMS)
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_from_rooms_below(room):
+def test_a_room_imports_only_from_rooms_below(room) -> None:
     for file in modules(room):
         above = (rooms_of(imported(file)) & set(ROOMS)) - ROOMS[room] - {room}
         assert not above, f"{file.relative_to(PACKAGE)} imports {above}"
 
 
-def test_the_roots_private_modules_are_below_all_rooms():
+def test_the_roots_private_modules_are_below_all_rooms() -> None:
     for file in PACKAGE.glob("_*.py"):
         if not file.name.startswith("__"):
             assert not rooms_of(imported(file)) & set(ROOMS), file.name
 
 
 @pytest.mark.parametrize("room", LIGHT_ROOMS)
-def test_light_rooms_name_no_heavy_library(room):
+def test_light_rooms_name_no_heavy_library(room) -> None:
     for file in modules(room):
         heavy = {name.split(".")[0] for name in imported(file)} & set(HEAVY)
         assert not heavy, f"{file.relative_to(PACKAGE)} imports {heavy}"
 
 
-def test_the_walk_sees_imports_of_every_kind(tmp_path):
+def test_the_walk_sees_imports_of_every_kind(tmp_path: Path) -> None:
     folder = PACKAGE / "runtime" / "runtimes" / "openvino"
     file = folder / "engine.py"
     assert "edge_fgir.runtime.bundle.Bundle" in imported(file)
@@ -95,7 +95,7 @@ def test_the_walk_sees_imports_of_every_kind(tmp_path):
     }
 
 
-def test_no_modules_of_the_runtime_import_each_other_in_a_circle():
+def test_no_modules_of_the_runtime_import_each_other_in_a_circle() -> None:
     base = "edge_fgir.runtime"
     files = {
         ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts): f
@@ -128,29 +128,29 @@ def loaded_by(code: str, *arguments: object) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_importing_the_package_loads_next_to_nothing():
+def test_importing_the_package_loads_next_to_nothing() -> None:
     assert not loaded_by("import edge_fgir") & {"numpy", "PIL", "pydantic", "typer", *HEAVY}
 
 
 @pytest.mark.parametrize("name", ["Classifier", "Result", "InputError"])
-def test_its_public_names_are_there(name):
+def test_its_public_names_are_there(name) -> None:
     assert name in edge_fgir.__all__
     assert getattr(edge_fgir, name).__name__ == name
 
 
-def test_every_public_name_is_there_and_no_other():
+def test_every_public_name_is_there_and_no_other() -> None:
     assert all(getattr(edge_fgir, name) for name in edge_fgir.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Detector'"):
         _ = edge_fgir.Detector
 
 
 @pytest.mark.parametrize("module", [f"edge_fgir.{room}" for room in (*LIGHT_ROOMS, "cli", "data")])
-def test_importing_a_light_room_loads_nothing_heavy(module):
+def test_importing_a_light_room_loads_nothing_heavy(module) -> None:
     engines = {"openvino", "onnxruntime", "tensorrt", "cv2"}
     assert not loaded_by(f"import {module}") & {*HEAVY, *engines}
 
 
-def test_the_command_line_starts_without_numpy():
+def test_the_command_line_starts_without_numpy() -> None:
     assert not loaded_by("import edge_fgir.cli") & {"numpy", "PIL"}
 
 
@@ -172,7 +172,7 @@ json.loads(out.getvalue())
 
 @pytest.mark.export
 @pytest.mark.parametrize("command", ["doctor", "predict", "verify", "bench"])
-def test_commands_of_a_device_load_nothing_heavy(command, tiny_bundle, elpv_photos):
+def test_commands_of_a_device_load_nothing_heavy(command, tiny_bundle, elpv_photos) -> None:
     arguments = {
         "doctor": [],
         "predict": [tiny_bundle, elpv_photos[0]],
@@ -185,7 +185,7 @@ def test_commands_of_a_device_load_nothing_heavy(command, tiny_bundle, elpv_phot
 
 
 @pytest.mark.export
-def test_a_device_needs_no_heavy_library_to_be_installed(tiny_bundle, elpv_photos):
+def test_a_device_needs_no_heavy_library_to_be_installed(tiny_bundle, elpv_photos) -> None:
     hidden = f"import sys; sys.modules.update(dict.fromkeys({HEAVY}))"
     code = f"{hidden}\n{RUN}\nfor name in {HEAVY}: del sys.modules[name]"
     assert "openvino" in loaded_by(code, "predict", tiny_bundle, elpv_photos[0], "--json")

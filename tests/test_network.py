@@ -22,12 +22,12 @@ pytestmark = pytest.mark.unit
         (socket.AF_INET6, ("2001:db8::1", 80)),
     ],
 )
-def test_connections_to_other_machines_fail_the_test(method, family, address):
+def test_connections_to_other_machines_fail_the_test(method, family, address) -> None:
     with socket.socket(family) as ours, pytest.raises(Failed, match="the network was used"):
         getattr(ours, method)(address)
 
 
-def test_datagrams_that_find_the_own_address_fail_the_test():
+def test_datagrams_that_find_the_own_address_fail_the_test() -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
         pytest.raises(Failed, match=r"the network was used: 192\.0\.2\.1"),
@@ -36,12 +36,12 @@ def test_datagrams_that_find_the_own_address_fail_the_test():
 
 
 @pytest.mark.parametrize("host", ["example.org", b"example.org", "192.0.2.1"])
-def test_name_lookups_fail_the_test(host):
+def test_name_lookups_fail_the_test(host) -> None:
     with pytest.raises(Failed, match="the network was used"):
         socket.getaddrinfo(host, 80)
 
 
-def test_libraries_cannot_swallow_it():
+def test_libraries_cannot_swallow_it() -> None:
     def download():
         try:
             socket.create_connection(("example.org", 443))
@@ -63,7 +63,7 @@ class _Hello(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_can_be_reached(host, monkeypatch):
+def test_this_machine_can_be_reached(host, monkeypatch: pytest.MonkeyPatch) -> None:
     for proxy in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hello) as server:

@@ -36,12 +36,12 @@ def run(tmp_path: Path, names: str, seconds: float, *before: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_a_library_leaves_no_device_id_in_the_users_folders(tmp_path, name):
+def test_a_library_leaves_no_device_id_in_the_users_folders(tmp_path: Path, name) -> None:
     pytest.importorskip(name)
     assert run(tmp_path, name, 0) == set()
 
 
-def test_no_library_looks_up_or_connects_to_another_machine(tmp_path):
+def test_no_library_looks_up_or_connects_to_another_machine(tmp_path: Path) -> None:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")

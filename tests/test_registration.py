@@ -87,7 +87,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget_runtime("toyrt")
 
 
-def test_every_command_knows_them(toy, tiny_run, photos, tmp_path, run_cli, quick_bench):
+def test_every_command_knows_them(
+    toy, tiny_run, photos, tmp_path: Path, run_cli, quick_bench
+) -> None:
     out, picture = tmp_path / "x.fgir", next(photos.rglob("*.png"))
     done = run_cli("export", tiny_run, "--target", "toyboard", "--data", photos, "--out", out)
     assert done.code == 0, done.err
@@ -122,7 +124,7 @@ def test_every_command_knows_them(toy, tiny_run, photos, tmp_path, run_cli, quic
     assert "toyboard" in page.read_text()
 
 
-def test_a_report_says_that_another_runtime_stood_in(toy):
+def test_a_report_says_that_another_runtime_stood_in(toy) -> None:
     from edge_fgir.reporting.rows import replay_note
     from edge_fgir.results import Subject
 
@@ -130,7 +132,7 @@ def test_a_report_says_that_another_runtime_stood_in(toy):
     assert replay_note(subject) == "replayed in onnxruntime, not measured on a Toyboard"
 
 
-def test_its_bundle_is_a_stranger_where_it_is_not_registered(toy, tmp_path):
+def test_its_bundle_is_a_stranger_where_it_is_not_registered(toy, tmp_path: Path) -> None:
     from bundles import make_bundle
 
     path = make_bundle(tmp_path / "x.fgir", target="arm", runtime="toyrt")
@@ -152,7 +154,9 @@ def test_its_bundle_is_a_stranger_where_it_is_not_registered(toy, tmp_path):
         ("gates: {", "gates: [", "is not YAML"),
     ],
 )
-def test_a_target_that_is_written_wrongly_is_refused_in_one_line(toy, found, replacement, message):
+def test_a_target_that_is_written_wrongly_is_refused_in_one_line(
+    toy, found, replacement, message
+) -> None:
     from edge_fgir.exporting import read_target
 
     assert found in TARGET
@@ -165,6 +169,6 @@ def test_a_target_that_is_written_wrongly_is_refused_in_one_line(toy, found, rep
     assert message in text
 
 
-def test_a_folder_that_is_no_target_is_not_registered(tmp_path):
+def test_a_folder_that_is_no_target_is_not_registered(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"target\.yaml: No such file"):
         register_target(tmp_path)

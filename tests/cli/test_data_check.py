@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -23,14 +24,14 @@ def girls(tmp_path):
     return write_lists(tmp_path / "girls", lists)
 
 
-def test_nothing_wrong(run_cli, girls):
+def test_nothing_wrong(run_cli, girls) -> None:
     done = run_cli("data", "check", girls, "--min-images", 13)
     assert (done.code, done.out) == (0, "girls, faces, 59 pictures: nothing wrong\n")
     found = run_cli("data", "check", girls, "--min-images", 13, "--json").json
     assert (found["ok"], found["pictures"], found["problems"]) == (True, 59, [])
 
 
-def test_problems_end_with_exit_code_1(run_cli, girls):
+def test_problems_end_with_exit_code_1(run_cli, girls) -> None:
     done = run_cli("data", "check", girls, "--min-images", 14)
     assert done.code == 1
     assert done.out == (
@@ -44,7 +45,7 @@ def test_problems_end_with_exit_code_1(run_cli, girls):
     assert found.json["problems"][0]["kind"] == "class"
 
 
-def test_of_many_problems_of_a_kind_some_are_shown(run_cli, girls):
+def test_of_many_problems_of_a_kind_some_are_shown(run_cli, girls) -> None:
     for path in sorted((girls / "faces").rglob("*.png"))[:30]:
         shutil.copy(path, path.with_suffix(".bak"))
         path.write_text("no picture")
@@ -54,13 +55,13 @@ def test_of_many_problems_of_a_kind_some_are_shown(run_cli, girls):
     assert lines[-1] == "girls, faces, 59 pictures: 30 unreadable"
 
 
-def test_what_is_no_data_set_is_bad_input(run_cli, tmp_path):
+def test_what_is_no_data_set_is_bad_input(run_cli, tmp_path: Path) -> None:
     done = run_cli("data", "check", tmp_path / "nothing")
     assert (done.code, done.out) == (2, "")
     assert "does not exist" in done.err
 
 
-def test_stats_say_how_uneven_the_classes_are(run_cli, girls):
+def test_stats_say_how_uneven_the_classes_are(run_cli, girls) -> None:
     lines = run_cli("data", "stats", girls).out.splitlines()
     assert lines[-2:] == [
         "train: 8 to 24 pictures a class, mean 14.7, median 12; imbalance ratio 3.0, Gini 0.24",
@@ -74,14 +75,14 @@ def test_stats_say_how_uneven_the_classes_are(run_cli, girls):
 
 
 @pytest.mark.parametrize("shots", ["20", "a,b", "10,20", "-1,5", ""])
-def test_shots_that_are_no_two_numbers(run_cli, girls, shots):
+def test_shots_that_are_no_two_numbers(run_cli, girls, shots) -> None:
     done = run_cli("data", "stats", girls, "--shots", shots)
     assert done.code == 2
     assert len(done.err.splitlines()) == 1
     assert "shot" in done.err
 
 
-def test_a_plot_of_the_class_sizes(run_cli, girls, tmp_path):
+def test_a_plot_of_the_class_sizes(run_cli, girls, tmp_path: Path) -> None:
     for name in ("sizes.svg", "sizes.png"):
         assert run_cli("data", "stats", girls, "--plot", tmp_path / name).code == 0
     ElementTree.parse(tmp_path / "sizes.svg")

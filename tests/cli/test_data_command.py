@@ -16,7 +16,7 @@ def _needs_the_writer():
     pytest.importorskip("webdataset")
 
 
-def test_pack_says_what_it_wrote(run_cli, photos, tmp_path):
+def test_pack_says_what_it_wrote(run_cli, photos, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     done = run_cli("data", "pack", photos, "--out", out)
     assert done.code == 0
@@ -33,7 +33,7 @@ def test_pack_says_what_it_wrote(run_cli, photos, tmp_path):
     ]
 
 
-def test_stats_of_shards_are_those_of_the_folder(run_cli, photos, tmp_path):
+def test_stats_of_shards_are_those_of_the_folder(run_cli, photos, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     packed = run_cli("data", "pack", photos, "--out", out, "--shard-mb", 1, "--json").json
     assert packed == {
@@ -48,7 +48,7 @@ def test_stats_of_shards_are_those_of_the_folder(run_cli, photos, tmp_path):
     assert run_cli("data", "stats", out).out == run_cli("data", "stats", photos).out
 
 
-def test_a_sample_of_shards_is_whole_files(run_cli, photos, tmp_path):
+def test_a_sample_of_shards_is_whole_files(run_cli, photos, tmp_path: Path) -> None:
     run_cli("data", "pack", photos, "--out", tmp_path / "shards")
     done = run_cli("data", "sample", tmp_path / "shards", "--out", tmp_path / "few", "--json")
     copies = [Path(copy) for copy in done.json]
@@ -59,14 +59,14 @@ def test_a_sample_of_shards_is_whole_files(run_cli, photos, tmp_path):
 
 
 @pytest.mark.parametrize("size", ["0", "-5", "many"])
-def test_a_wrong_shard_size(run_cli, photos, tmp_path, size):
+def test_a_wrong_shard_size(run_cli, photos, tmp_path: Path, size) -> None:
     done = run_cli("data", "pack", photos, "--out", tmp_path / "out", "--shard-mb", size)
     assert done.code == 2
     assert "--shard-mb" in done.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pack_leaves_another_folder_alone(run_cli, photos, tmp_path):
+def test_pack_leaves_another_folder_alone(run_cli, photos, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     done = run_cli("data", "pack", photos, "--out", tmp_path)
     assert done.code == 2
@@ -74,7 +74,7 @@ def test_pack_leaves_another_folder_alone(run_cli, photos, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_pack_checks_the_pictures_first(run_cli, make_folder, tmp_path):
+def test_pack_checks_the_pictures_first(run_cli, make_folder, tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data", ("a", "b"))
     (root / "val" / "a" / "0.png").write_text("no picture")
     done = run_cli("data", "pack", root, "--out", tmp_path / "out")
@@ -83,7 +83,7 @@ def test_pack_checks_the_pictures_first(run_cli, make_folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_json_of_a_cut_shard_is_one_line(run_cli, photos, tmp_path):
+def test_json_of_a_cut_shard_is_one_line(run_cli, photos, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     run_cli("data", "pack", photos, "--out", out)
     tar = out / "val-000000.tar"

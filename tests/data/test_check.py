@@ -32,11 +32,11 @@ def problems(source: Path | str, **options) -> list[tuple[str, str]]:
     return [(problem.kind, problem.message) for problem in found.problems]
 
 
-def test_nothing_wrong(birds):
+def test_nothing_wrong(birds) -> None:
     assert problems(birds) == []
 
 
-def test_a_picture_in_two_splits_is_found_in_other_clothes(birds):
+def test_a_picture_in_two_splits_is_found_in_other_clothes(birds) -> None:
     with Image.open(birds / "train" / "tit" / "4.png") as image:
         image.resize((64, 50)).save(birds / "test" / "tit" / "copy.jpg", quality=70)
     (found,) = check_data(str(birds), min_images=0).problems
@@ -48,19 +48,19 @@ def test_a_picture_in_two_splits_is_found_in_other_clothes(birds):
     assert problems(birds, distance=0) == []
 
 
-def test_a_duplicate_of_another_class_says_so(birds):
+def test_a_duplicate_of_another_class_says_so(birds) -> None:
     shutil.copy(birds / "train" / "tit" / "4.png", birds / "val" / "robin" / "x.png")
     assert problems(birds) == [
         ("duplicate", "robin/x.png of val looks like tit/4.png of train, and is robin, not tit")
     ]
 
 
-def test_a_picture_twice_in_one_split_is_no_leak(birds):
+def test_a_picture_twice_in_one_split_is_no_leak(birds) -> None:
     shutil.copy(birds / "train" / "tit" / "4.png", birds / "train" / "tit" / "x.png")
     assert problems(birds) == []
 
 
-def test_unreadable_files_are_all_named(birds):
+def test_unreadable_files_are_all_named(birds) -> None:
     (birds / "train" / "robin" / "1.png").write_text("no picture")
     path = birds / "test" / "tit" / "0.png"
     path.write_bytes(path.read_bytes()[:200])
@@ -71,7 +71,7 @@ def test_unreadable_files_are_all_named(birds):
     assert len(check_data(str(birds), min_images=0, convert=True).problems) == 2
 
 
-def test_damage_in_the_middle_is_found(birds):
+def test_damage_in_the_middle_is_found(birds) -> None:
     path = birds / "train" / "tit" / "0.png"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -79,7 +79,7 @@ def test_damage_in_the_middle_is_found(birds):
     assert [kind for kind, _ in problems(birds)] == ["unreadable"]
 
 
-def test_small_and_absent_classes(birds):
+def test_small_and_absent_classes(birds) -> None:
     assert problems(birds, min_images=17) == [
         ("class", f"class {name} has 16 pictures in all splits, fewer than 17")
         for name in ("robin", "tit")
@@ -88,7 +88,7 @@ def test_small_and_absent_classes(birds):
     assert problems(birds, min_images=0) == [("class", "class tit has no picture in val")]
 
 
-def test_wrong_paths_of_lists_are_all_named(tmp_path):
+def test_wrong_paths_of_lists_are_all_named(tmp_path: Path) -> None:
     train, test = rows_of([9, 9]), rows_of([5, 5], 9000)
     root = write_lists(tmp_path / "girls", {"train": train, "test": test})
     for _, name in (train[0], train[12], test[3]):
@@ -102,7 +102,7 @@ def test_wrong_paths_of_lists_are_all_named(tmp_path):
     ]
 
 
-def test_shards_and_built_in_sets_too(birds, tmp_path_factory):
+def test_shards_and_built_in_sets_too(birds, tmp_path_factory: pytest.TempPathFactory) -> None:
     pytest.importorskip("webdataset")
     from edge_fgir.data import open_data, pack
 

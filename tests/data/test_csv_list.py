@@ -44,7 +44,7 @@ PLAIN = "0,0291/1796291.jpg\n12,0007/7.jpg\n"
     ],
     ids=["plain", "crlf", "no last newline", "byte order mark", "spaces and quotes"],
 )
-def test_a_list_without_a_header(tmp_path, content):
+def test_a_list_without_a_header(tmp_path: Path, content) -> None:
     assert read_list(written(tmp_path, content), "dir") == ROWS
 
 
@@ -58,12 +58,12 @@ def test_a_list_without_a_header(tmp_path, content):
     ],
     ids=["plain", "byte order mark", "capitals", "another order and more columns"],
 )
-def test_a_list_with_a_header(tmp_path, content):
+def test_a_list_with_a_header(tmp_path: Path, content) -> None:
     found = read_list(written(tmp_path, content), "dir")
     assert found == [row._replace(line=row.line + 1) for row in ROWS]
 
 
-def test_empty_lines_are_passed_over_and_lines_counted(tmp_path):
+def test_empty_lines_are_passed_over_and_lines_counted(tmp_path: Path) -> None:
     path = written(tmp_path, "\n0,a.jpg\n\n,\n1,b.jpg\n\n")
     assert read_list(path, "dir") == [Row(2, 0, "a.jpg"), Row(5, 1, "b.jpg")]
 
@@ -90,12 +90,12 @@ def test_empty_lines_are_passed_over_and_lines_counted(tmp_path):
         ("0,a.jpg\n".encode("utf-16"), "is UTF-16 text; expected UTF-8; save it as UTF-8"),
     ],
 )
-def test_what_would_drop_or_shift_a_row_is_refused(tmp_path, content, message):
+def test_what_would_drop_or_shift_a_row_is_refused(tmp_path: Path, content, message) -> None:
     path = written(tmp_path, content)
     assert message.format(path) in refusal(path)
 
 
-def test_a_missing_list(tmp_path):
+def test_a_missing_list(tmp_path: Path) -> None:
     assert "no.csv: No such file" in refusal(tmp_path / "no.csv")
 
 
@@ -110,7 +110,9 @@ FIELD = st.text(
     mark=st.booleans(),
     newline=st.sampled_from(["\n", "\r\n"]),
 )
-def test_every_list_reads_back(tmp_path_factory, rows, header, mark, newline):
+def test_every_list_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, rows, header, mark, newline
+) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator=newline)
     if header:
@@ -121,7 +123,9 @@ def test_every_list_reads_back(tmp_path_factory, rows, header, mark, newline):
 
 
 @given(st.binary(max_size=200) | st.text('0129,;"\n\t\r\ufeffaclsid_r./', max_size=80))
-def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, content):
+def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content
+) -> None:
     path = written(tmp_path_factory.mktemp("lists"), content)
     for reader in (lambda path: read_list(path, "dir"), read_class_names):
         refused = ""
@@ -132,7 +136,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factor
         assert len(refused.splitlines()) <= 1
 
 
-def test_class_names_in_any_order(tmp_path):
+def test_class_names_in_any_order(tmp_path: Path) -> None:
     path = written(tmp_path, 'class_id,class_name\n1,"rin_(v,b)"\n0,初音ミク\n')
     assert read_class_names(path) == ("初音ミク", "rin_(v,b)")
 
@@ -148,5 +152,5 @@ def test_class_names_in_any_order(tmp_path):
         ("0,a\u2028b\n1,c\n", "names a class"),
     ],
 )
-def test_class_names_with_gaps_and_doubles(tmp_path, content, message):
+def test_class_names_with_gaps_and_doubles(tmp_path: Path, content, message) -> None:
     assert message in refusal(written(tmp_path, content), read_class_names)

@@ -53,7 +53,7 @@ def girls(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("header", [False, True])
-def test_both_conventions_are_read(tmp_path, header):
+def test_both_conventions_are_read(tmp_path: Path, header) -> None:
     root = write_lists(tmp_path / "girls", LISTS, header=header)
     data = open_data(str(root))
     assert data.classes == ("girl_0", "girl_1", "girl_2")
@@ -63,7 +63,7 @@ def test_both_conventions_are_read(tmp_path, header):
         assert found == [(label, str(root / "faces" / name)) for label, name in rows]
 
 
-def test_both_conventions_are_the_same_data(tmp_path):
+def test_both_conventions_are_the_same_data(tmp_path: Path) -> None:
     plain, headed = (
         open_data(str(write_lists(tmp_path / name / "girls", LISTS, header=header)))
         for name, header in (("a", False), ("b", True))
@@ -72,7 +72,7 @@ def test_both_conventions_are_the_same_data(tmp_path):
     assert plain.name == "girls, faces"
 
 
-def test_lists_in_the_folder_itself_and_pictures_beside_them(girls):
+def test_lists_in_the_folder_itself_and_pictures_beside_them(girls) -> None:
     for path in (girls / "labels").iterdir():
         path.rename(girls / path.name)
     (girls / "labels").rmdir()
@@ -80,7 +80,7 @@ def test_lists_in_the_folder_itself_and_pictures_beside_them(girls):
     assert open_data(str(girls)).counts("train") == [6, 5, 4]
 
 
-def test_of_two_versions_of_the_pictures_one_is_named(girls):
+def test_of_two_versions_of_the_pictures_one_is_named(girls) -> None:
     for _, name in TRAIN + VAL + TEST:
         write_picture(girls / "fullMin256" / name, 7)
     faces = girls / "faces"
@@ -93,7 +93,7 @@ def test_of_two_versions_of_the_pictures_one_is_named(girls):
     assert {path.parents[1].name for path in files_of(data.split("train"))} == {"fullMin256"}
 
 
-def test_a_pair_of_lists_may_be_named(girls):
+def test_a_pair_of_lists_may_be_named(girls) -> None:
     labels = girls / "labels"
     data = open_data(f"{labels}/train.csv,{labels}/test.csv")
     # No val list: a tenth is set aside, and there are too few of each for that.
@@ -106,7 +106,7 @@ def test_a_pair_of_lists_may_be_named(girls):
     ]
 
 
-def test_train_val_stands_for_both(girls):
+def test_train_val_stands_for_both(girls) -> None:
     labels = girls / "labels"
     both = (labels / "train.csv").read_text() + (labels / "val.csv").read_text()
     (labels / "train_val.csv").write_text(both)
@@ -116,7 +116,7 @@ def test_train_val_stands_for_both(girls):
     assert [len(data.split(split)) for split in SPLITS] == [17, 2, 3]
 
 
-def test_one_list_is_split_in_its_own_order(tmp_path):
+def test_one_list_is_split_in_its_own_order(tmp_path: Path) -> None:
     counts = (20, 25, 100)
     root = write_lists(tmp_path / "girls", {"all": rows_of(counts)})
     data = open_data(str(root / "labels" / "all.csv"))
@@ -127,7 +127,7 @@ def test_one_list_is_split_in_its_own_order(tmp_path):
     assert names == [Path(name).stem for _, name in rows_of(counts)[:14]]
 
 
-def test_a_zipf_set_stands_in_for_the_real_one(tmp_path):
+def test_a_zipf_set_stands_in_for_the_real_one(tmp_path: Path) -> None:
     root = write_lists(tmp_path / "zipf", {"all": rows_of(ZIPF)})
     data = open_data(str(root / "labels" / "all.csv"))
     train = data.counts("train")
@@ -137,12 +137,12 @@ def test_a_zipf_set_stands_in_for_the_real_one(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "parts"), GOLDEN["split"].items())
-def test_the_split_has_the_authors_arithmetic(count, parts):
+def test_the_split_has_the_authors_arithmetic(count, parts) -> None:
     assert [len(part) for part in in_file_order([5] * count)] == parts
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=90))
-def test_the_split_keeps_the_order_of_each_class(labels):
+def test_the_split_keeps_the_order_of_each_class(labels) -> None:
     train, val, test = in_file_order(labels)
     assert sorted(train + val + test) == list(range(len(labels)))
     for label, count in Counter(labels).items():
@@ -153,7 +153,7 @@ def test_the_split_keeps_the_order_of_each_class(labels):
 
 
 @pytest.mark.parametrize(("picture_id", "folder"), GOLDEN["folders"].items())
-def test_the_folder_is_the_id_modulo_1000(picture_id, folder):
+def test_the_folder_is_the_id_modulo_1000(picture_id, folder) -> None:
     assert id_folder(picture_id) == folder
     assert follows_id_rule(f"{folder}/{picture_id}.jpg")
 
@@ -162,11 +162,11 @@ def test_the_folder_is_the_id_modulo_1000(picture_id, folder):
     "name",
     ["0292/1796291.jpg", "291/1796291.jpg", "00291/1796291.jpg", "0291/1796291", "0291/x.jpg"],
 )
-def test_other_folders_break_the_rule(name):
+def test_other_folders_break_the_rule(name) -> None:
     assert not follows_id_rule(name)
 
 
-def test_a_path_in_the_wrong_folder_is_refused(girls):
+def test_a_path_in_the_wrong_folder_is_refused(girls) -> None:
     name = TRAIN[3][1]
     wrong = f"0999/{name.split('/')[1]}"
     change(girls / "labels" / "train.csv", name, wrong)
@@ -176,13 +176,13 @@ def test_a_path_in_the_wrong_folder_is_refused(girls):
     )
 
 
-def test_lists_of_other_data_may_have_other_paths(tmp_path):
+def test_lists_of_other_data_may_have_other_paths(tmp_path: Path) -> None:
     rows = [(label, f"{label:03d}.Tern/tern_{n}.png") for label in (0, 1) for n in range(7)]
     root = write_lists(tmp_path / "birds", {"train": rows, "test": [(1, "x/1.png")]})
     assert open_data(str(root)).counts("test") == [0, 1]
 
 
-def test_three_digit_folders_are_told_from_missing_pictures(girls):
+def test_three_digit_folders_are_told_from_missing_pictures(girls) -> None:
     for folder in (girls / "faces").iterdir():
         if folder.name != TRAIN[0][1][:4]:
             folder.rename(folder.with_name(folder.name[1:]))
@@ -191,7 +191,7 @@ def test_three_digit_folders_are_told_from_missing_pictures(girls):
     assert text.endswith("its folders have three digits: rename 291 to 0291 and so on")
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(girls):
+def test_missing_pictures_are_counted_and_the_first_is_named(girls) -> None:
     for _, name in (TRAIN[2], VAL[1]):
         (girls / "faces" / name).unlink()
     path = girls / "faces" / TRAIN[2][1]
@@ -201,7 +201,7 @@ def test_missing_pictures_are_counted_and_the_first_is_named(girls):
     )
 
 
-def test_no_picture_at_all(girls):
+def test_no_picture_at_all(girls) -> None:
     (girls / "faces").rename(girls / "photos")
     text = refusal(girls)
     assert "none of the first 15 pictures of" in text
@@ -211,7 +211,7 @@ def test_no_picture_at_all(girls):
 @pytest.mark.parametrize(
     ("split", "other"), [("train", "train"), ("val", "train"), ("test", "val")]
 )
-def test_a_picture_listed_twice(girls, split, other):
+def test_a_picture_listed_twice(girls, split, other) -> None:
     path, name = girls / "labels" / f"{split}.csv", LISTS[other][1][1]
     path.write_text(path.read_text() + f"0,{name}\n")
     assert refusal(girls) == (
@@ -221,7 +221,7 @@ def test_a_picture_listed_twice(girls, split, other):
 
 
 @pytest.mark.parametrize("names", [True, False])
-def test_a_gap_in_the_ids(girls, names):
+def test_a_gap_in_the_ids(girls, names) -> None:
     if names:
         change(girls / "labels" / "classid_classname.csv", "1,girl_1\n", "")
         assert "has no class 1 but a class 2 (line 2)" in refusal(girls)
@@ -235,12 +235,12 @@ def test_a_gap_in_the_ids(girls, names):
         )
 
 
-def test_without_names_classes_are_called_by_their_ids(girls):
+def test_without_names_classes_are_called_by_their_ids(girls) -> None:
     (girls / "labels" / "classid_classname.csv").unlink()
     assert open_data(str(girls)).classes == ("0", "1", "2")
 
 
-def test_a_class_that_nobody_named(girls):
+def test_a_class_that_nobody_named(girls) -> None:
     change(girls / "labels" / "val.csv", "2,", "3,")
     names = "classid_classname.csv"
     assert refusal(girls) == (
@@ -248,7 +248,7 @@ def test_a_class_that_nobody_named(girls):
     )
 
 
-def test_a_class_without_training_pictures(girls):
+def test_a_class_without_training_pictures(girls) -> None:
     path = girls / "labels" / "train.csv"
     keep_lines(path, lambda line: not line.startswith("2,"))
     assert refusal(girls) == (
@@ -256,25 +256,25 @@ def test_a_class_without_training_pictures(girls):
     )
 
 
-def test_a_class_without_test_pictures_is_no_error(girls):
+def test_a_class_without_test_pictures_is_no_error(girls) -> None:
     assert open_data(str(girls)).counts("test") == [1, 2, 0]
 
 
 @pytest.mark.parametrize(
     "name", ["../1.png", "/etc/passwd", "0007\\\\7.png", "./0007/7.png", "a//b.png", "a\x07.png"]
 )
-def test_paths_that_lead_elsewhere(girls, name):
+def test_paths_that_lead_elsewhere(girls, name) -> None:
     change(girls / "labels" / "train.csv", TRAIN[4][1], name)
     assert "line 5 of " in refusal(girls)
 
 
-def test_a_list_with_the_wrong_delimiter(girls):
+def test_a_list_with_the_wrong_delimiter(girls) -> None:
     path = girls / "labels" / "val.csv"
     path.write_text(path.read_text().replace(",", ";"))
     assert f"line 1 of {path} is separated by semicolons; expected commas" in refusal(girls)
 
 
-def test_broken_pictures_are_found_as_in_folders(girls):
+def test_broken_pictures_are_found_as_in_folders(girls) -> None:
     (girls / "faces" / TRAIN[0][1]).write_text("no picture")
     assert "is not a picture Pillow can read" in refusal(girls)
 
@@ -287,12 +287,12 @@ def test_broken_pictures_are_found_as_in_folders(girls):
         (["val.csv", "test.csv"], "without train.csv"),
     ],
 )
-def test_lists_that_make_no_data_set(girls, names, message):
+def test_lists_that_make_no_data_set(girls, names, message) -> None:
     labels = girls / "labels"
     assert message in refusal(",".join(str(labels / name) for name in names))
 
 
-def test_folders_of_classes_are_never_taken_for_lists(girls, make_folder):
+def test_folders_of_classes_are_never_taken_for_lists(girls, make_folder) -> None:
     root = make_folder(girls / "photos", ("a", "b"))
     (root / "train.csv").write_text("0,a.jpg\n")
     assert open_data(str(root)).classes == ("a", "b")
@@ -300,7 +300,7 @@ def test_folders_of_classes_are_never_taken_for_lists(girls, make_folder):
     assert CsvSource.find(str(girls / "nothing")) is None
 
 
-def test_samples_are_a_sequence_like_any_other(girls, tmp_path):
+def test_samples_are_a_sequence_like_any_other(girls, tmp_path: Path) -> None:
     pytest.importorskip("webdataset")
     data = open_data(str(girls))
     samples = data.split("train")
@@ -314,7 +314,7 @@ def test_samples_are_a_sequence_like_any_other(girls, tmp_path):
 
 
 @pytest.mark.slow
-def test_lists_as_long_as_the_published_ones(tmp_path):
+def test_lists_as_long_as_the_published_ones(tmp_path: Path) -> None:
     classes, wanted = GOLDEN["classes"], GOLDEN["pictures"]
     found = {}
     for split, first in (("val", 0), ("test", 10**6)):
@@ -330,7 +330,7 @@ def test_lists_as_long_as_the_published_ones(tmp_path):
 @pytest.mark.skipif(
     "DAFRE_LABELS" not in os.environ, reason="DAFRE_LABELS names no folder with DAF:re's lists"
 )
-def test_the_published_lists():
+def test_the_published_lists() -> None:
     folder = Path(os.environ["DAFRE_LABELS"])
     names = read_class_names(folder / "classid_classname.csv")
     assert len(names) == GOLDEN["classes"]

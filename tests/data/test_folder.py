@@ -53,7 +53,7 @@ def refusal(root: Path | str, **options) -> str:
     return text
 
 
-def test_classes_are_in_name_order(birds):
+def test_classes_are_in_name_order(birds) -> None:
     data = open_data(str(birds))
     assert (data.name, data.classes) == ("birds", ("robin", "tit"))
     assert data.counts("train") == [4, 3]
@@ -64,14 +64,14 @@ def test_classes_are_in_name_order(birds):
     assert [sample.label for sample in data.split("val")] == [0] * 4 + [1] * 3
 
 
-def test_pixels_are_those_of_the_file(birds):
+def test_pixels_are_those_of_the_file(birds) -> None:
     data = open_data(str(birds))
     pixels = data.read(data.split("train")[1])
     assert pixels.shape == (10, 12, 3)
     assert (pixels == (40, 1, 100)).all()
 
 
-def test_prepared_images_keep_the_order(birds):
+def test_prepared_images_keep_the_order(birds) -> None:
     data = open_data(str(birds))
     images = prepared_images(data, data.split("train"), Preprocess(size=16))
     assert images.shape == (7, 16, 16, 3)
@@ -79,13 +79,13 @@ def test_prepared_images_keep_the_order(birds):
     assert images[:, 5, 5, 1].tolist() == [0, 1, 2, 3, 0, 1, 2]
 
 
-def test_pictures_may_lie_in_subfolders(birds):
+def test_pictures_may_lie_in_subfolders(birds) -> None:
     (birds / "train" / "tit" / "2024" / "may").mkdir(parents=True)
     Image.new("RGB", (9, 9)).save(birds / "train" / "tit" / "2024" / "may" / "a.JPG", "JPEG")
     assert open_data(str(birds)).counts("train") == [4, 4]
 
 
-def test_hidden_and_other_files_are_passed_over(birds):
+def test_hidden_and_other_files_are_passed_over(birds) -> None:
     tit = birds / "train" / "tit"
     for name in (".a.png", "._b.jpg", "notes.txt", "Thumbs.db"):
         (tit / name).write_text("no picture")
@@ -98,20 +98,20 @@ def test_hidden_and_other_files_are_passed_over(birds):
     assert data.counts("train") == [4, 3]
 
 
-def test_a_test_split_may_lack_classes_and_be_missing(make):
+def test_a_test_split_may_lack_classes_and_be_missing(make) -> None:
     root = make({"train": {"a": 2, "b": 2}, "val": {"a": 1}, "test": {"b": 1}})
     data = open_data(str(root))
     assert data.counts("val") == [1, 0]
     assert data.counts("test") == [0, 1]
 
 
-def test_a_split_that_is_not_there_is_named(make):
+def test_a_split_that_is_not_there_is_named(make) -> None:
     data = open_data(str(make({"train": {"a": 2, "b": 2}, "val": {"a": 1, "b": 1}})))
     with pytest.raises(InputError, match=r"birds has no test split; expected one of train, val$"):
         data.split("test")
 
 
-def test_without_val_a_tenth_of_train_is_set_aside(make):
+def test_without_val_a_tenth_of_train_is_set_aside(make) -> None:
     data = open_data(str(make({"train": {"a": 60, "b": 20, "c": 3}, "test": {"a": 1}})))
     assert data.counts("train") == [54, 18, 3]
     assert data.counts("val") == [6, 2, 0]
@@ -121,13 +121,13 @@ def test_without_val_a_tenth_of_train_is_set_aside(make):
     assert open_data(str(data.split("train")[0].path.parents[2])).splits == data.splits
 
 
-def test_what_is_set_aside_is_not_simply_the_first(make):
+def test_what_is_set_aside_is_not_simply_the_first(make) -> None:
     data = open_data(str(make({"train": {"a": 60, "b": 60}})))
     assert names(data.split("val"))[:6] != [f"a/0{n}.png" for n in range(6)]
 
 
 @pytest.mark.parametrize("count", range(1, 6))
-def test_too_few_pictures_to_set_some_aside(make, count):
+def test_too_few_pictures_to_set_some_aside(make, count) -> None:
     root = make({"train": {"a": count, "b": count}})
     assert refusal(root) == (
         f"train has {2 * count} pictures, too few to set a validation share aside; "
@@ -135,36 +135,36 @@ def test_too_few_pictures_to_set_some_aside(make, count):
     )
 
 
-def test_as_many_as_the_message_asks_for_are_enough(make):
+def test_as_many_as_the_message_asks_for_are_enough(make) -> None:
     assert open_data(str(make({"train": {"a": 6, "b": 6}}))).counts("val") == [1, 1]
 
 
 LAYOUT = "expected train/<class>/<image>, and the same under test (and val)"
 
 
-def test_a_missing_folder(tmp_path):
+def test_a_missing_folder(tmp_path: Path) -> None:
     path = tmp_path / "no"
     assert refusal(path) == f"data folder {path} does not exist; {LAYOUT}"
 
 
-def test_a_file_instead_of_a_folder(tmp_path):
+def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     assert "a.txt does not exist; expected train/" in refusal(tmp_path / "a.txt")
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path) == f"{tmp_path / 'train'} does not exist; {LAYOUT}"
 
 
 @pytest.mark.parametrize("classes", [{}, {"a": 3}])
-def test_fewer_than_two_classes(make, classes):
+def test_fewer_than_two_classes(make, classes) -> None:
     root = make({"train": classes, "test": {}})
     (root / "train").mkdir(exist_ok=True)
     assert f"train holds {len(classes)} class folders; expected at least 2: " in refusal(root)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_a_class_without_pictures(make, split):
+def test_a_class_without_pictures(make, split) -> None:
     layout = {"train": {"a": 2, "b": 2}, "val": {"a": 1}, "test": {"a": 1}}
     root = make(layout)
     (root / split / "b").mkdir(exist_ok=True)
@@ -178,7 +178,7 @@ def test_a_class_without_pictures(make, split):
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_a_class_that_train_does_not_have(make, split):
+def test_a_class_that_train_does_not_have(make, split) -> None:
     root = make({"train": {"a": 2, "b": 2}, "val": {"a": 1}, split: {"a": 1, "c": 1}})
     path = root / split / "c"
     assert refusal(root) == (
@@ -187,7 +187,7 @@ def test_a_class_that_train_does_not_have(make, split):
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_an_empty_split(make, split):
+def test_an_empty_split(make, split) -> None:
     root = make({"train": {"a": 2, "b": 2}, "val": {"a": 1}})
     (root / split).mkdir(exist_ok=True)
     for file in (root / split).rglob("*.png"):
@@ -198,18 +198,18 @@ def test_an_empty_split(make, split):
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "a\u2028b", "cut\x85here", "\udcff"])
-def test_class_names_that_no_line_of_labels_can_hold(make, name):
+def test_class_names_that_no_line_of_labels_can_hold(make, name) -> None:
     root = make({"train": {"a": 2, name: 2}, "val": {"a": 1}})
     assert "cannot be a line of labels.txt; expected one line of UTF-8 text" in refusal(root)
 
 
 @pytest.mark.parametrize("name", ["great tit", "Кошка", "雀", "a.b-c", "x" * 200])
-def test_class_names_of_any_script(make, name):
+def test_class_names_of_any_script(make, name) -> None:
     root = make({"train": {"A": 2, name: 2}, "val": {"A": 1}})
     assert set(open_data(str(root)).classes) == {"A", name}
 
 
-def test_one_bad_picture_is_named_with_its_remedy(birds):
+def test_one_bad_picture_is_named_with_its_remedy(birds) -> None:
     path = birds / "test" / "robin" / "01.png"
     path.write_text("no picture")
     assert refusal(birds) == (
@@ -218,7 +218,7 @@ def test_one_bad_picture_is_named_with_its_remedy(birds):
     )
 
 
-def test_the_first_of_many_bad_pictures_is_named_and_all_are_counted(birds):
+def test_the_first_of_many_bad_pictures_is_named_and_all_are_counted(birds) -> None:
     first = birds / "train" / "robin" / "02.png"
     for path in (first, birds / "val" / "tit" / "00.png", birds / "test" / "tit" / "02.png"):
         path.write_text("no picture")
@@ -227,7 +227,7 @@ def test_the_first_of_many_bad_pictures_is_named_and_all_are_counted(birds):
     )
 
 
-def test_odd_pictures_are_refused_or_converted(birds):
+def test_odd_pictures_are_refused_or_converted(birds) -> None:
     path = birds / "val" / "tit" / "00.png"
     Image.new("RGBA", (10, 10), (0, 0, 0, 0)).save(path)
     assert "--convert" in refusal(birds)
@@ -236,13 +236,13 @@ def test_odd_pictures_are_refused_or_converted(birds):
     assert (data.read(sample) == 255).all()
 
 
-def test_what_cannot_be_converted_is_found_before_the_work_begins(birds):
+def test_what_cannot_be_converted_is_found_before_the_work_begins(birds) -> None:
     path = birds / "val" / "tit" / "00.tif"
     Image.fromarray(np.zeros((10, 10), np.float32)).save(path)
     assert "is a floating-point image" in refusal(birds, convert=True)
 
 
-def test_the_hash_tells_changes_of_names_labels_splits_and_sizes(birds):
+def test_the_hash_tells_changes_of_names_labels_splits_and_sizes(birds) -> None:
     def digest() -> str:
         return open_data(str(birds)).info.hash
 
@@ -262,7 +262,7 @@ def test_the_hash_tells_changes_of_names_labels_splits_and_sizes(birds):
     assert len(found) == 6
 
 
-def test_a_file_name_of_an_old_camera_is_no_obstacle(birds):
+def test_a_file_name_of_an_old_camera_is_no_obstacle(birds) -> None:
     tit = birds / "train" / "tit"
     (tit / "00.png").rename(tit / "m\udcfcnchen.png")  # Latin-1 bytes, not UTF-8
     data = open_data(str(birds))
@@ -270,7 +270,7 @@ def test_a_file_name_of_an_old_camera_is_no_obstacle(birds):
     assert len(data.info.hash) == 64
 
 
-def test_the_hash_is_the_same_wherever_the_folder_lies(birds, tmp_path):
+def test_the_hash_is_the_same_wherever_the_folder_lies(birds, tmp_path: Path) -> None:
     before = open_data(str(birds)).info.hash
     moved = birds.rename(tmp_path / "elsewhere")
     assert open_data(str(moved)).info.hash == before

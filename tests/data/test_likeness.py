@@ -31,7 +31,7 @@ def compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_same_picture_in_other_clothes(seed):
+def test_the_same_picture_in_other_clothes(seed) -> None:
     pixels = photo(seed)
     smaller = np.asarray(Image.fromarray(pixels).resize((70, 52), Image.Resampling.BILINEAR))
     grey = np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
@@ -40,13 +40,13 @@ def test_the_same_picture_in_other_clothes(seed):
         assert bits_apart(pixels, other) <= 8
 
 
-def test_other_pictures_are_far_away():
+def test_other_pictures_are_far_away() -> None:
     hashes = np.stack([look_hash(photo(seed)) for seed in range(60)])
     assert hashes.shape == (60, BYTES)
     assert alike(hashes, np.arange(60), 15) == []
 
 
-def test_a_mirrored_picture_is_another():
+def test_a_mirrored_picture_is_another() -> None:
     assert bits_apart(photo(0), photo(0)[:, ::-1]) > 15
 
 
@@ -58,7 +58,7 @@ NEAR = st.lists(
 
 
 @given(NEAR, st.integers(0, 15))
-def test_all_near_pairs_are_found_and_no_others(rows, distance):
+def test_all_near_pairs_are_found_and_no_others(rows, distance) -> None:
     """A few patterns with some bits turned, compared with a search of all pairs."""
     patterns = np.random.default_rng(0).integers(0, 2, (4, 128), np.uint8)
     bits = np.stack([patterns[pattern] for _, pattern, _ in rows])
@@ -80,7 +80,7 @@ def test_all_near_pairs_are_found_and_no_others(rows, distance):
         assert np.flatnonzero(equal)[0] == low
 
 
-def test_many_equal_pictures_are_not_many_more_pairs():
+def test_many_equal_pictures_are_not_many_more_pairs() -> None:
     hashes = np.zeros((6000, BYTES), np.uint8)
     groups = np.repeat([0, 2], 3000)
     assert alike(hashes, groups, 4) == [(0, place) for place in range(3000, 6000)]

@@ -24,7 +24,7 @@ LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=120).map(np.array)
         ("square_root", [12 / 22, 6 / 22, 0, np.sqrt(12) / 22]),
     ],
 )
-def test_shares_are_powers_of_the_class_sizes(sampler, shares):
+def test_shares_are_powers_of_the_class_sizes(sampler, shares) -> None:
     counts = np.array([144, 36, 0, 12])
     found = class_shares(counts, sampler)
     expected = np.array(shares)
@@ -32,7 +32,7 @@ def test_shares_are_powers_of_the_class_sizes(sampler, shares):
 
 
 @pytest.mark.parametrize("sampler", ["class_balanced", "square_root"])
-def test_a_hundred_thousand_draws_have_the_frequencies_asked_for(sampler):
+def test_a_hundred_thousand_draws_have_the_frequencies_asked_for(sampler) -> None:
     labels = np.repeat(np.arange(len(ZIPF)), ZIPF)
     epochs = -(-(10**5) // len(labels))
     drawn = np.concatenate([labels[draw(labels, sampler, seed).places] for seed in range(epochs)])
@@ -43,7 +43,7 @@ def test_a_hundred_thousand_draws_have_the_frequencies_asked_for(sampler):
 
 
 @given(LABELS, st.sampled_from(SAMPLERS), st.integers(0, 2**63))
-def test_an_epoch_gives_each_class_its_share_to_one_draw(labels, sampler, seed):
+def test_an_epoch_gives_each_class_its_share_to_one_draw(labels, sampler, seed) -> None:
     places, _ = draw(labels, sampler, seed)
     assert len(places) == len(labels)
     sizes = np.bincount(labels)
@@ -52,7 +52,7 @@ def test_an_epoch_gives_each_class_its_share_to_one_draw(labels, sampler, seed):
 
 
 @given(LABELS, st.sampled_from(SAMPLERS), st.integers(0, 2**63))
-def test_a_class_is_gone_through_before_a_picture_repeats(labels, sampler, seed):
+def test_a_class_is_gone_through_before_a_picture_repeats(labels, sampler, seed) -> None:
     places, repeats = draw(labels, sampler, seed)
     assert len({*zip(places.tolist(), repeats.tolist(), strict=True)}) == len(places)
     seen = np.bincount(places, minlength=len(labels))
@@ -62,14 +62,14 @@ def test_a_class_is_gone_through_before_a_picture_repeats(labels, sampler, seed)
     assert all(set(repeats[places == place]) == set(range(seen[place])) for place in set(places))
 
 
-def test_the_instance_sampler_draws_each_picture_once():
+def test_the_instance_sampler_draws_each_picture_once() -> None:
     labels = np.repeat([0, 1, 2], [200, 50, 10])
     places, repeats = draw(labels, "instance", 4)
     assert sorted(places.tolist()) == list(range(260))
     assert not repeats.any()
 
 
-def test_draws_depend_on_the_seed_alone_and_are_mixed():
+def test_draws_depend_on_the_seed_alone_and_are_mixed() -> None:
     labels = np.repeat([0, 1, 2], [200, 50, 10])
     first, again, other = (draw(labels, "class_balanced", seed).places for seed in (1, 1, 2))
     assert (first == again).all()
@@ -86,7 +86,7 @@ def schedule():
     return Schedule(images=66, batch=8, seed=3, sampler="class_balanced", labels=labels)
 
 
-def test_an_epoch_is_balanced_and_new_each_time(schedule):
+def test_an_epoch_is_balanced_and_new_each_time(schedule) -> None:
     epochs = [[key for keys in schedule.epoch(number) for key in keys] for number in (0, 0, 1)]
     assert epochs[0] == epochs[1] != epochs[2]
     counts = np.bincount([schedule.labels[key.place] for key in epochs[0]])
@@ -94,7 +94,7 @@ def test_an_epoch_is_balanced_and_new_each_time(schedule):
     assert counts.max() - counts.min() <= 3
 
 
-def test_a_picture_drawn_again_is_augmented_anew(schedule):
+def test_a_picture_drawn_again_is_augmented_anew(schedule) -> None:
     for number in range(3):
         keys = [key for keys in schedule.epoch(number) for key in keys]
         assert len(set(keys)) == len(keys)
@@ -103,14 +103,14 @@ def test_a_picture_drawn_again_is_augmented_anew(schedule):
     assert len(set(keys)) == len(keys)
 
 
-def test_with_a_teacher_cache_all_draws_of_an_epoch_are_of_its_variant(schedule):
+def test_with_a_teacher_cache_all_draws_of_an_epoch_are_of_its_variant(schedule) -> None:
     cached = replace(schedule, variants=2)
     assert [
         {key.variant for keys in cached.epoch(number) for key in keys} for number in range(3)
     ] == [{0}, {1}, {0}]
 
 
-def test_processes_share_every_balanced_batch(schedule):
+def test_processes_share_every_balanced_batch(schedule) -> None:
     for shards in ((), (30, 36)):
         whole = replace(schedule, shards=shards).epoch(1)
         parts = [

@@ -107,7 +107,7 @@ def refusal(root: Path, **options) -> str:
 # Opening.
 
 
-def test_classes_labels_and_order_are_those_of_the_shards(birds):
+def test_classes_labels_and_order_are_those_of_the_shards(birds) -> None:
     data = open_data(str(birds))
     assert (data.name, data.classes) == ("birds", CLASSES)
     assert labels_of(data.split("train")).tolist() == [0, 1, 2, 0, 1, 2]
@@ -117,7 +117,7 @@ def test_classes_labels_and_order_are_those_of_the_shards(birds):
     assert files_of(data.split("train")) == [birds / "train-0.tar", birds / "train-1.tar"]
 
 
-def test_a_sample_is_named_by_its_shard_and_read_from_it(birds):
+def test_a_sample_is_named_by_its_shard_and_read_from_it(birds) -> None:
     data = open_data(str(birds))
     sample = data.split("train")[5]
     assert sample.path == birds / "train-1.tar" / "0005.png"
@@ -127,7 +127,7 @@ def test_a_sample_is_named_by_its_shard_and_read_from_it(birds):
     assert (data.read(sample) == (5, 100, 20)).all()
 
 
-def test_shards_may_lie_in_folders_of_splits(birds):
+def test_shards_may_lie_in_folders_of_splits(birds) -> None:
     before = open_data(str(birds))
     (birds / "train").mkdir()
     for tar in birds.glob("train-*.tar"):
@@ -147,7 +147,7 @@ def refusal_of_folders(root: Path) -> str:
     return str(caught.value)
 
 
-def test_samples_are_a_sequence(birds):
+def test_samples_are_a_sequence(birds) -> None:
     train = open_data(str(birds)).split("train")
     assert list(train) == [train[i] for i in range(6)]
     assert train[-1] == train[5]
@@ -159,7 +159,7 @@ def test_samples_are_a_sequence(birds):
     assert list(pickle.loads(pickle.dumps(train))) == list(train)
 
 
-def test_labels_may_be_names_and_files_of_any_kind(birds):
+def test_labels_may_be_names_and_files_of_any_kind(birds) -> None:
     write_tar(
         birds / "train-0.tar",
         [
@@ -180,7 +180,7 @@ def test_labels_may_be_names_and_files_of_any_kind(birds):
     assert first.read_bytes() == picture(7, "JPEG")
 
 
-def test_long_names_and_names_of_any_script(birds):
+def test_long_names_and_names_of_any_script(birds) -> None:
     files = [(name + ending, content) for name in ("x" * 300, "雀") for ending, content in
              ((".png", picture()), (".cls", b"0"))]  # fmt: skip
     write_tar(birds / "train-0.tar", files)
@@ -189,7 +189,7 @@ def test_long_names_and_names_of_any_script(birds):
     assert train[1].read_bytes() == picture()
 
 
-def test_without_val_a_tenth_of_train_is_set_aside(birds):
+def test_without_val_a_tenth_of_train_is_set_aside(birds) -> None:
     (birds / "val-0.tar").unlink()
     write_tar(birds / "train-0.tar", samples([0] * 20))
     write_tar(birds / "train-1.tar", samples([1] * 10, first=20))
@@ -202,7 +202,7 @@ def test_without_val_a_tenth_of_train_is_set_aside(birds):
     assert all((data.read(s)[0, 0, 0] == int(s.path.stem)) for s in data.split("val"))
 
 
-def test_what_exists_for_folders_works_on_shards(birds):
+def test_what_exists_for_folders_works_on_shards(birds) -> None:
     data = open_data(str(birds))
     images = prepared_images(data, data.split("train"), Preprocess(size=16))
     assert images[:, 8, 8, 0].tolist() == [0, 1, 2, 3, 4, 5]
@@ -216,7 +216,7 @@ def test_what_exists_for_folders_works_on_shards(birds):
     assert files_of(plain.split("train")) == files_of(data.split("train"))
 
 
-def test_webdataset_reads_the_same_samples(packed):
+def test_webdataset_reads_the_same_samples(packed) -> None:
     library = pytest.importorskip("webdataset").tariterators
     train = open_data(str(packed)).split("train")
     with ExitStack() as files:  # left to itself, the library leaves them open
@@ -249,7 +249,7 @@ def scanned(monkeypatch) -> list[str]:
     return names
 
 
-def test_shards_are_read_through_once(birds, scanned):
+def test_shards_are_read_through_once(birds, scanned) -> None:
     before = open_data(str(birds))
     assert sorted(scanned) == ["test-0.tar", "train-0.tar", "train-1.tar", "val-0.tar"]
     scanned.clear()
@@ -259,7 +259,7 @@ def test_shards_are_read_through_once(birds, scanned):
     assert list(again.split("train")) == list(before.split("train"))
 
 
-def test_only_a_changed_shard_is_read_again(birds, scanned):
+def test_only_a_changed_shard_is_read_again(birds, scanned) -> None:
     open_data(str(birds))
     scanned.clear()
     write_tar(birds / "train-1.tar", samples([0, 0, 1], first=4))
@@ -276,7 +276,7 @@ def test_only_a_changed_shard_is_read_again(birds, scanned):
     assert scanned == []
 
 
-def test_an_index_of_other_classes_or_of_a_laxer_check_is_not_used(birds, scanned):
+def test_an_index_of_other_classes_or_of_a_laxer_check_is_not_used(birds, scanned) -> None:
     open_data(str(birds))
     scanned.clear()
     open_data(str(birds), convert=True)
@@ -290,7 +290,7 @@ def test_an_index_of_other_classes_or_of_a_laxer_check_is_not_used(birds, scanne
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nonsense", pickle.dumps([1])])
-def test_a_damaged_index_is_made_again(birds, scanned, content):
+def test_a_damaged_index_is_made_again(birds, scanned, content) -> None:
     before = open_data(str(birds)).info
     good = (birds / INDEX).read_bytes()
     scanned.clear()
@@ -303,7 +303,7 @@ def test_a_damaged_index_is_made_again(birds, scanned, content):
 @pytest.mark.parametrize(
     ("column", "value"), [("offsets", 1 << 40), ("sizes", -1), ("labels", 3), ("lengths", 1 << 40)]
 )
-def test_an_index_that_points_outside_is_not_used(birds, scanned, column, value):
+def test_an_index_that_points_outside_is_not_used(birds, scanned, column, value) -> None:
     before = list(open_data(str(birds)).split("train"))
     scanned.clear()
     with np.load(birds / INDEX) as archive:
@@ -314,7 +314,9 @@ def test_an_index_that_points_outside_is_not_used(birds, scanned, column, value)
     assert len(scanned) == 4
 
 
-def test_a_folder_that_cannot_be_written_is_indexed_in_memory(birds, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_indexed_in_memory(
+    birds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(path, data):
         raise PermissionError(13, "read-only", str(path))
 
@@ -326,7 +328,7 @@ def test_a_folder_that_cannot_be_written_is_indexed_in_memory(birds, monkeypatch
 # Reading from many places.
 
 
-def test_reading_leaves_no_file_open(packed):
+def test_reading_leaves_no_file_open(packed) -> None:
     data = open_data(str(packed))
     train = data.split("train")
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -336,7 +338,7 @@ def test_reading_leaves_no_file_open(packed):
     assert found[:72] == [data.read(sample).sum() for sample in train]
 
 
-def test_a_shard_that_changes_while_in_use(own):
+def test_a_shard_that_changes_while_in_use(own) -> None:
     sample = open_data(str(own)).split("train")[-1]
     content = sample.file.read_bytes()
     sample.file.write_bytes(content[: len(content) // 2])
@@ -348,7 +350,7 @@ def test_a_shard_that_changes_while_in_use(own):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_training_sees_the_pixels_of_the_folder(photos, packed, workers):
+def test_training_sees_the_pixels_of_the_folder(photos, packed, workers) -> None:
     torch = pytest.importorskip("torch")
     from edge_fgir.data.loaders import TrainImages
 
@@ -369,7 +371,7 @@ def test_training_sees_the_pixels_of_the_folder(photos, packed, workers):
 # Packing.
 
 
-def test_packing_keeps_every_file_and_its_class(photos, packed):
+def test_packing_keeps_every_file_and_its_class(photos, packed) -> None:
     folder, shards = open_data(str(photos)), open_data(str(packed))
     assert (shards.name, shards.classes, shards.licence) == (
         folder.name,
@@ -385,7 +387,7 @@ def test_packing_keeps_every_file_and_its_class(photos, packed):
         assert there == here
 
 
-def test_every_shard_is_a_mix_of_classes_of_about_the_size_asked_for(packed):
+def test_every_shard_is_a_mix_of_classes_of_about_the_size_asked_for(packed) -> None:
     data = open_data(str(packed))
     tars = files_of(data.split("train"))
     assert len(tars) > 5
@@ -395,7 +397,7 @@ def test_every_shard_is_a_mix_of_classes_of_about_the_size_asked_for(packed):
     assert all(len(set(part)) > 1 for part in np.split(labels, ends[:-1]))
 
 
-def test_the_same_data_gives_the_same_bytes(photos, packed, tmp_path):
+def test_the_same_data_gives_the_same_bytes(photos, packed, tmp_path: Path) -> None:
     again = tmp_path / "100%d again"
     pack(open_data(str(photos)), again, SHARD_BYTES)
     names = {path.name for path in packed.iterdir()} - {INDEX}
@@ -404,7 +406,7 @@ def test_the_same_data_gives_the_same_bytes(photos, packed, tmp_path):
         assert (again / name).read_bytes() == (packed / name).read_bytes(), name
 
 
-def test_names_of_any_kind_can_be_packed(make_folder, tmp_path):
+def test_names_of_any_kind_can_be_packed(make_folder, tmp_path: Path) -> None:
     pytest.importorskip("webdataset")
     root = make_folder(tmp_path / "odd", ("b.c", "雀"))
     odd = root / "train" / "雀"
@@ -418,14 +420,14 @@ def test_names_of_any_kind_can_be_packed(make_folder, tmp_path):
     assert shards.counts("train") == [8, 8]
 
 
-def test_shards_can_be_packed_anew(packed, tmp_path):
+def test_shards_can_be_packed_anew(packed, tmp_path: Path) -> None:
     pack(open_data(str(packed)), tmp_path / "big", 1 << 30)
     data = open_data(str(tmp_path / "big"))
     assert data.shard_sizes["train"] == (72,)
     assert data.counts("train") == [24, 24, 24]
 
 
-def test_an_interrupted_pack_leaves_nothing(photos, tmp_path):
+def test_an_interrupted_pack_leaves_nothing(photos, tmp_path: Path) -> None:
     pytest.importorskip("webdataset")
     data = open_data(str(photos))
     broken = DataSet(data.name, data.licence, data.classes, {**data.splits, "val": [Gone()]})
@@ -444,7 +446,7 @@ class Gone:
         raise KeyboardInterrupt
 
 
-def test_pack_leaves_other_things_alone(photos, packed, own, tmp_path):
+def test_pack_leaves_other_things_alone(photos, packed, own, tmp_path: Path) -> None:
     data = open_data(str(photos))
     (tmp_path / "file").write_text("precious")
     for out in (own, tmp_path / "file"):
@@ -456,14 +458,16 @@ def test_pack_leaves_other_things_alone(photos, packed, own, tmp_path):
     assert open_data(str(tmp_path / "empty")).info == open_data(str(packed)).info
 
 
-def test_packing_names_the_library_it_lacks(photos, tmp_path, monkeypatch):
+def test_packing_names_the_library_it_lacks(
+    photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "webdataset", None)
     with pytest.raises(MissingExtraError, match=r"webdataset is not installed; .*edge-fgir\[train"):
         pack(open_data(str(photos)), tmp_path / "out", SHARD_BYTES)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_needs_neither_webdataset_nor_torch(packed):
+def test_reading_needs_neither_webdataset_nor_torch(packed) -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['webdataset', 'torch']))\n"
         "from edge_fgir.data import open_data\n"
@@ -477,7 +481,7 @@ def test_reading_needs_neither_webdataset_nor_torch(packed):
 # What is refused.
 
 
-def test_a_missing_list_of_classes(birds):
+def test_a_missing_list_of_classes(birds) -> None:
     (birds / "labels.txt").unlink()
     assert refusal(birds) == (
         f"{birds} holds shards and no labels.txt; expected class names, a line each, in the order "
@@ -486,17 +490,17 @@ def test_a_missing_list_of_classes(birds):
 
 
 @pytest.mark.parametrize("text", ["", "robin\n", "robin\n\ntit\n", "robin\ntit\nrobin\n"])
-def test_a_wrong_list_of_classes(birds, text):
+def test_a_wrong_list_of_classes(birds, text) -> None:
     (birds / "labels.txt").write_text(text)
     assert refusal(birds).startswith(f"{birds / 'labels.txt'} has ")
 
 
-def test_a_list_of_classes_that_is_no_text(birds):
+def test_a_list_of_classes_that_is_no_text(birds) -> None:
     (birds / "labels.txt").write_bytes(b"M\xfcnchen\nBerlin\n")
     assert refusal(birds).startswith(f"{birds / 'labels.txt'} is not text (")
 
 
-def test_a_tar_cut_anywhere(birds):
+def test_a_tar_cut_anywhere(birds) -> None:
     tar = birds / "train-1.tar"
     whole = tar.read_bytes()
     with tarfile.open(tar) as archive:
@@ -508,7 +512,7 @@ def test_a_tar_cut_anywhere(birds):
         assert text.endswith("; expected a whole, uncompressed tar; copy it again")
 
 
-def test_a_compressed_tar_and_no_tar(birds):
+def test_a_compressed_tar_and_no_tar(birds) -> None:
     tar = birds / "train-1.tar"
     for content in (gzip.compress(tar.read_bytes()), b"<html>404</html>" * 100):
         tar.write_bytes(content)
@@ -521,7 +525,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @given(place=st.integers(0, 511), value=st.integers(0, 255), block=st.integers(0, 7))
-def test_a_damaged_header_ends_in_one_line(folder, place, value, block):
+def test_a_damaged_header_ends_in_one_line(folder, place, value, block) -> None:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for name, data in samples([0, 1]):
@@ -540,7 +544,7 @@ def test_a_damaged_header_ends_in_one_line(folder, place, value, block):
         assert found.fits(len(damaged), 2)
 
 
-def test_a_negative_size_does_not_hang(birds):
+def test_a_negative_size_does_not_hang(birds) -> None:
     tar = birds / "train-1.tar"
     content = bytearray(tar.read_bytes())
     header = content[:512]
@@ -618,14 +622,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_shards_are_refused_in_one_line(birds, name):
+def test_bad_shards_are_refused_in_one_line(birds, name) -> None:
     files, wanted = BAD[name]
     tar = write_tar(birds / "train-1.tar", files)
     assert refusal(birds).startswith(wanted.format(tar=tar))
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_links_are_no_pictures(birds, kind):
+def test_links_are_no_pictures(birds, kind) -> None:
     link = tarfile.TarInfo("a.png")
     link.type, link.linkname = kind, "/etc/passwd"
     tar = write_tar(birds / "train-1.tar", [(link, b""), *samples([0])])
@@ -635,7 +639,7 @@ def test_links_are_no_pictures(birds, kind):
     assert refusal(birds).startswith(f"sample {tar}/a has 0 pictures")
 
 
-def test_odd_pictures_are_refused_or_converted(birds):
+def test_odd_pictures_are_refused_or_converted(birds) -> None:
     buffer = io.BytesIO()
     Image.new("RGBA", (10, 10), (0, 0, 0, 0)).save(buffer, "PNG")
     write_tar(birds / "val-0.tar", [("a.png", buffer.getvalue()), ("a.cls", b"0")])
@@ -644,7 +648,7 @@ def test_odd_pictures_are_refused_or_converted(birds):
     assert (data.read(data.split("val")[0]) == 255).all()
 
 
-def test_damage_inside_a_picture_is_named_when_it_is_read(birds):
+def test_damage_inside_a_picture_is_named_when_it_is_read(birds) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")
@@ -655,7 +659,7 @@ def test_damage_inside_a_picture_is_named_when_it_is_read(birds):
         data.read(data.split("train")[4])
 
 
-def test_a_set_that_lacks_a_shard(own):
+def test_a_set_that_lacks_a_shard(own) -> None:
     tar = sorted(own.glob("train-*.tar"))[-1]
     tar.unlink()
     with pytest.raises(InputError) as caught:
@@ -666,7 +670,7 @@ def test_a_set_that_lacks_a_shard(own):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x"}', '{"name": 1, "licence": ""}'])
-def test_a_wrong_card(own, text):
+def test_a_wrong_card(own, text) -> None:
     (own / "dataset.json").write_text(text)
     with pytest.raises(InputError) as caught:
         open_data(str(own))
@@ -686,7 +690,9 @@ def orders(sizes: list[int], seed: int, epoch: int, world: int) -> list[np.ndarr
 
 
 @given(sizes=SIZES, seed=SEEDS, epoch=st.integers(0, 1000), world=WORLDS)
-def test_processes_share_an_epoch_equally_and_no_sample_is_read_twice(sizes, seed, epoch, world):
+def test_processes_share_an_epoch_equally_and_no_sample_is_read_twice(
+    sizes, seed, epoch, world
+) -> None:
     found = orders(sizes, seed, epoch, world)
     assert {len(order) for order in found} == {sum(sizes) // world}
     together = np.concatenate(found)
@@ -699,12 +705,12 @@ def test_processes_share_an_epoch_equally_and_no_sample_is_read_twice(sizes, see
 
 
 @given(sizes=SIZES, seed=SEEDS)
-def test_one_process_reads_everything(sizes, seed):
+def test_one_process_reads_everything(sizes, seed) -> None:
     assert sorted(shard_order(sizes, seed, 0).tolist()) == list(range(sum(sizes)))
 
 
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=60), seed=SEEDS, world=WORLDS)
-def test_a_process_reads_few_shards_at_a_time_and_finishes_each(sizes, seed, world):
+def test_a_process_reads_few_shards_at_a_time_and_finishes_each(sizes, seed, world) -> None:
     shard_of = np.repeat(np.arange(len(sizes)), sizes)
     owners = np.zeros(len(sizes), int)
     for order in orders(sizes, seed, 1, world):
@@ -718,7 +724,7 @@ def test_a_process_reads_few_shards_at_a_time_and_finishes_each(sizes, seed, wor
     assert (owners - 1).clip(0).sum() <= world - 1
 
 
-def test_epochs_seeds_and_ranks_have_orders_of_their_own():
+def test_epochs_seeds_and_ranks_have_orders_of_their_own() -> None:
     sizes = [50] * 40
     found = [
         shard_order(sizes, seed, epoch).tolist() for seed, epoch in ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -731,7 +737,7 @@ def test_epochs_seeds_and_ranks_have_orders_of_their_own():
     assert (np.diff(found[0][:200]) != 1).mean() > 0.9
 
 
-def test_what_is_dropped_changes_with_the_epoch():
+def test_what_is_dropped_changes_with_the_epoch() -> None:
     sizes = [3, 4, 4]
     dropped = set()
     for epoch in range(40):
@@ -750,7 +756,9 @@ def no_sample_objects(monkeypatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(ShardSamples, "__getitem__", fail)
 
 
-def test_large_sets_are_counted_and_hashed_without_an_object_a_picture(birds, no_sample_objects):
+def test_large_sets_are_counted_and_hashed_without_an_object_a_picture(
+    birds, no_sample_objects
+) -> None:
     data = open_data(str(birds))
     no_sample_objects()
     assert data.counts("train") == [2, 2, 2]
