@@ -1,16 +1,28 @@
 """Train, fit and deploy fine-grained image recognisers on edge devices.
 
-The camera app's whole API::
+On the device::
 
-    from edge_fgir import Classifier
+    import edge_fgir as ef
 
-    with Classifier.open("birds.fgir") as model:
-        result = model(frame)
+    with ef.Classifier.open("birds.fgir") as model:
+        result = model("photo.png")
         print(result.label, result.score)
+
+On the workstation::
+
+    import edge_fgir as ef
+
+    run = ef.train("recipe.yaml", "photos", "runs/student")
+    bundle = ef.export(run, "openvino", "photos", "birds.fgir", precision="fp32")
+    print(ef.evaluate(bundle.path, "photos", "val").top1)
+
+Each name is imported when it is first used, so that a device never loads what only a workstation
+has.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from edge_fgir._offline import refuse_telemetry
@@ -19,21 +31,58 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edge_fgir._errors import EdgeFgirError, GateError, InputError
-    from edge_fgir.runtime import Classifier, Result
+    from edge_fgir.api._bench import bench
+    from edge_fgir.api._evaluate import evaluate
+    from edge_fgir.api._export import export
+    from edge_fgir.api._profile import profile
+    from edge_fgir.api._train import train
+    from edge_fgir.models import Setting
+    from edge_fgir.results import Budget
+    from edge_fgir.runs import Run
+    from edge_fgir.runtime import Bundle, Classifier, Result, open_source, verify
 
 refuse_telemetry()  # before anything imports a library that would send it
 
-__all__ = ["Classifier", "EdgeFgirError", "GateError", "InputError", "Result", "__version__"]
+_MODULES = {
+    "_errors": ("EdgeFgirError", "GateError", "InputError"),
+    "api._bench": ("bench",),
+    "api._evaluate": ("evaluate",),
+    "api._export": ("export",),
+    "api._profile": ("profile",),
+    "api._train": ("train",),
+    "models": ("Setting",),
+    "results": ("Budget",),
+    "runs": ("Run",),
+    "runtime": ("Bundle", "Classifier", "Result", "open_source", "verify"),
+}
+
+__all__ = [
+    "Budget",
+    "Bundle",
+    "Classifier",
+    "EdgeFgirError",
+    "GateError",
+    "InputError",
+    "Result",
+    "Run",
+    "Setting",
+    "__version__",
+    "bench",
+    "evaluate",
+    "export",
+    "open_source",
+    "profile",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: `import edge_fgir` itself costs a few milliseconds.
-    if name in ("Classifier", "Result"):
-        from edge_fgir import runtime
-
-        return getattr(runtime, name)
-    if name in ("EdgeFgirError", "GateError", "InputError"):
-        from edge_fgir import _errors
-
-        return getattr(_errors, name)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

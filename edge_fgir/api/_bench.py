@@ -1,0 +1,57 @@
+"""Measuring a bundle's latency here, or on a machine that is reached by ssh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_fgir.benchmarking import Baseline, BenchMode, RemoteDevice
+from edge_fgir.benchmarking import bench as bench_bundle
+from edge_fgir.results import Latency
+from edge_fgir.runtime import AUTO, Bundle, Classifier, Device, find_runtime
+
+
+def bench(
+    bundle: Path | str,
+    *,
+    seconds: float | None = None,
+    mode: BenchMode = "burst",
+    fps: float | None = None,
+    device: Device = AUTO,
+    trust: Path | str | None = None,
+    host: str | None = None,
+    baseline: Baseline | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Latency:
+    """Measure how fast a bundle answers, as ``edge-fgir bench`` does.
+
+    Example::
+
+        import edge_fgir as ef
+
+        latency = ef.bench("birds.fgir", mode="quick")
+        print(latency.scopes.network.p50_ms, latency.p99_ms, latency.uncertified_because)
+
+    Args:
+        bundle: The bundle's folder or zip.
+        seconds: Measuring time of each scope; None: 10, and 600 in mode ``sustained``.
+        mode: ``burst``, ``sustained`` (frames back to back, until heat shows) or ``quick``.
+        fps: Frames arrive at this rate; not with mode ``sustained``.
+        device: Where the bundle answers: ``auto`` is its own runtime's first choice.
+        trust: PEM file with the public key that must have signed it.
+        host: ``[user@]host[:port]`` of another machine, reached by ssh; None: this one.
+        baseline: A call to be measured in the same run; not with ``host``.
+        tell: Gets lines about the connection to ``host``.
+
+    Raises:
+        InputError: The bundle cannot run there, or the machine cannot be reached.
+    """
+    if host is None:
+        with Classifier.open(bundle, device, trust) as model:
+            return bench_bundle(model, seconds=seconds, mode=mode, fps=fps, baseline=baseline)
+    opened = Bundle(bundle, trust)
+    runtime = find_runtime(opened.manifest.runtime)
+    with RemoteDevice(host, runtime, tell, device) as remote:
+        found = remote.bench(opened, seconds=seconds, mode=mode, fps=fps)
+        # The copy that was measured had a path of its own.
+        return found.model_copy(update={"host": remote.name, "bundle": str(opened.path)})
