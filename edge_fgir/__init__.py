@@ -13,7 +13,7 @@ On the workstation::
     import edge_fgir as ef
 
     run = ef.train("recipe.yaml", "photos", "runs/student")
-    bundle = ef.export(run, "openvino", "photos", "birds.fgir", precision="fp32")
+    bundle = ef.export(run, "openvino", "photos", "birds.fgir", ef.ExportOptions("fp32"))
     print(ef.evaluate(bundle.path, "photos", "val").top1)
 
 Each name is imported when it is first used, so that a device never loads what only a workstation
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from edge_fgir.api._export import export
     from edge_fgir.api._profile import profile
     from edge_fgir.api._train import train
-    from edge_fgir.models import Setting
+    from edge_fgir.exporting import ExportOptions
+    from edge_fgir.models.setting import Setting
     from edge_fgir.results import Budget
     from edge_fgir.runs import Run
-    from edge_fgir.runtime import Bundle, Classifier, Result, open_source, verify
+    from edge_fgir.runtime import Bundle, Classifier, Result, open_source
+    from edge_fgir.runtime.verify import verify
 
 refuse_telemetry()  # before anything imports a library that would send it
 
@@ -50,7 +52,8 @@ _MODULES = {
     "api._export": ("export",),
     "api._profile": ("profile",),
     "api._train": ("train",),
-    "models": ("Setting",),
+    "exporting": ("ExportOptions",),
+    "models.setting": ("Setting",),
     "results": ("Budget",),
     "runs": ("Run",),
     "runtime": ("Bundle", "Classifier", "Result", "open_source", "verify"),
@@ -61,6 +64,7 @@ __all__ = [
     "Bundle",
     "Classifier",
     "EdgeFgirError",
+    "ExportOptions",
     "GateError",
     "InputError",
     "Result",

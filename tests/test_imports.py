@@ -27,9 +27,9 @@ ROOMS = {
     "training": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
     "exporting": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
 }
-BELOW_CLI = {*ROOMS, "deploying", "sweeping", "profiling"}
 ROOMS["deploying"] = ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
-ROOMS["cli"] = BELOW_CLI
+ROOMS["api"] = set(ROOMS)
+ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
 LIGHT_ROOMS = ("runtime", "results", "benchmarking", "evaluation")
 

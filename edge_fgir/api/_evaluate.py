@@ -14,7 +14,6 @@ from edge_fgir.results import Evaluation
 from edge_fgir.runtime import AUTO, Classifier, Device, is_bundle
 
 if TYPE_CHECKING:
-    from edge_fgir.models import Setting
     from edge_fgir.runs import Run
 
 
@@ -23,11 +22,11 @@ def evaluate(
     data: Data,
     split: Split = "test",
     *,
-    setting: Setting | None = None,
     device: Device = AUTO,
     full: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     shot_bounds: tuple[int, int] = (100, 20),
+    convert: bool = False,
 ) -> Evaluation:
     """Measure the accuracy of a run or a bundle on a split, as ``edge-fgir eval`` does.
 
@@ -40,50 +39,47 @@ def evaluate(
         print(in_torch.top1, on_device.top1, on_device.top1_interval)
 
     Args:
-        model: A run folder or bundle, or one that is open. Bundles need no torch.
+        model: A run folder or bundle, or one that is open; ``run.at(setting)`` is a run at another
+            input size or keep rate. Bundles need no torch.
         data: A folder of photographs, a built-in name, or an open data set.
         split: ``train``, ``val`` or ``test``.
-        setting: For a run: input size, keep rate and reduction method; None: as it was trained.
         device: For the path of a bundle: where it answers.
         full: For a run: a CAL teacher's full inference, 8 forwards.
         logit_adjustment: For a run: tau of the post-hoc logit adjustment, or ``auto``.
         shot_bounds: Classes with more training pictures than the first number are ``many``, with
             fewer than the second ``few``.
+        convert: Accept turned, transparent, 16-bit or CMYK pictures.
 
     Raises:
         InputError: The model is missing or knows other classes, or an option is not for it.
     """
-    pictures = data_set(data)
+    pictures = data_set(data, convert=convert)
     if isinstance(model, str | Path):
         path = Path(model)
         if not path.exists():
             raise InputError(f"{path} does not exist", "a run folder or a bundle")
         if is_bundle(path):
-            _check_fixed(path, setting, full, logit_adjustment)
             with Classifier.open(path, device) as classifier:
-                return evaluate(classifier, pictures, split, shot_bounds=shot_bounds)
+                return evaluate(
+                    classifier,
+                    pictures,
+                    split,
+                    full=full,
+                    logit_adjustment=logit_adjustment,
+                    shot_bounds=shot_bounds,
+                )
         from edge_fgir.runs import Run
 
         model = Run.open(path)
     if isinstance(model, Classifier):
-        _check_fixed(model.bundle.path, setting, full, logit_adjustment)
-        predictor = BundlePredictor(model)
-        return evaluate_predictor(predictor, pictures, split, shot_bounds=shot_bounds)
-    run = model if setting is None else model.at(setting)
-    asked = run.predictor(pictures, full=full, logit_adjustment=logit_adjustment)
-    return evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds)
-
-
-def _check_fixed(path: Path, setting: object, full: bool, logit_adjustment: object) -> None:
-    """Refuse what is fixed in a bundle when it is exported."""
-    for name, is_given in (
-        ("a setting", setting is not None),
-        ("a logit adjustment", logit_adjustment is not None),
-        ("full inference", full),
-    ):
-        if is_given:
+        if full or logit_adjustment is not None:
             raise InputError(
-                f"{name} for {path}, a bundle, in which it is fixed",
+                f"{'full inference' if full else 'a logit adjustment'} for the bundle "
+                f"{model.bundle.path}, in which it is fixed",
                 "a run folder",
                 "export another bundle with it, or leave it out",
             )
+        predictor = BundlePredictor(model)
+        return evaluate_predictor(predictor, pictures, split, shot_bounds=shot_bounds)
+    asked = model.predictor(pictures, full=full, logit_adjustment=logit_adjustment)
+    return evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import DeviceOption, TrustOption
@@ -16,7 +17,6 @@ from edge_fgir.cli._choices import DeviceOption, TrustOption
 if TYPE_CHECKING:
     from edge_fgir.benchmarking import Baseline, BenchMode
     from edge_fgir.results import Latency
-    from edge_fgir.runtime import Bundle, Device
 
 
 @app.command()
@@ -56,26 +56,23 @@ def bench(
 
     Example: `edge-fgir bench birds.fgir --fps 30 --seconds 60`
     """
-    from edge_fgir.benchmarking import bench as run
     from edge_fgir.cli._choices import device_choice
-    from edge_fgir.runtime import Bundle, Classifier
 
-    engine = device_choice(device)
-    if host is not None:
-        if against is not None:
-            raise InputError(
-                f"--against {against} with --host", "one of the two: that run is here, not there"
-            )
-        latency = _measured_on(host, Bundle(bundle, trust), engine, seconds, _mode(mode), fps)
-    else:
-        with Classifier.open(bundle, engine, trust) as model:
-            latency = run(
-                model,
-                seconds=seconds,
-                mode=_mode(mode),
-                fps=fps,
-                baseline=None if against is None else _torch_baseline(against),
-            )
+    if host is not None and against is not None:
+        raise InputError(
+            f"--against {against} with --host", "one of the two: that run is here, not there"
+        )
+    latency = edge_fgir.bench(
+        bundle,
+        seconds=seconds,
+        mode=_mode(mode),
+        fps=fps,
+        device=device_choice(device),
+        trust=trust,
+        host=host,
+        baseline=None if against is None else _torch_baseline(against),
+        tell=partial(typer.echo, err=True),
+    )
     if out is not None:
         latency.write(out)
     if json:
@@ -99,24 +96,6 @@ def _mode(value: str) -> BenchMode:
     if value not in get_args(BenchMode):
         raise InputError(f"--mode {value}", f"one of {', '.join(get_args(BenchMode))}")
     return cast("BenchMode", value)
-
-
-def _measured_on(
-    host: str,
-    bundle: Bundle,
-    engine: Device,
-    seconds: float | None,
-    mode: BenchMode,
-    fps: float | None,
-) -> Latency:
-    from edge_fgir.benchmarking import RemoteDevice
-    from edge_fgir.runtime import find_runtime
-
-    runtime = find_runtime(bundle.manifest.runtime)
-    with RemoteDevice(host, runtime, partial(typer.echo, err=True), engine) as device:
-        latency = device.bench(bundle, seconds=seconds, mode=mode, fps=fps)
-        # The copy that was measured had a path of its own.
-        return latency.model_copy(update={"host": device.name, "bundle": str(bundle.path)})
 
 
 def _findings(latency: Latency) -> Iterator[str]:

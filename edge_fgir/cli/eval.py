@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir.cli._app import JsonOption, app, need, print_json
@@ -59,47 +60,44 @@ def evaluate(
     Example: `edge-fgir eval birds.fgir --data photos`
     """
     from edge_fgir.data import SPLITS, open_data
-    from edge_fgir.evaluation import BundlePredictor
-    from edge_fgir.evaluation import evaluate as evaluated
     from edge_fgir.reporting.classes import classes_table
     from edge_fgir.reporting.pictures import thumbnails
-    from edge_fgir.runtime import Classifier
-    from edge_fgir.runtime.manifest import MANIFEST
+    from edge_fgir.runtime import is_bundle
 
     part = choose("--split", split, SPLITS)
     if not model.exists():
         raise InputError(f"{model} does not exist", "a run folder or a bundle")
-    bundle = model.is_file() or (model / MANIFEST).exists()
-    if full and bundle:
-        raise InputError(
-            f"--full: {model} is a bundle", "the run folder of a CAL teacher", "leave out --full"
-        )
-    for option, value in (
-        ("--image-size", image_size),
-        ("--keep-rate", keep_rate),
-        ("--logit-adjustment", logit_adjustment),
-    ):
-        if value and bundle:
-            raise InputError(
-                f"{option}: {model} is a bundle, in which it is fixed",
-                "a run folder",
-                f"export another bundle with {option}",
-            )
     bounds = shots_choice(shots)
-    pictures = open_data(data, convert=convert)
-    samples = pictures.split(part)
-    if bundle:
-        with Classifier.open(model, device_choice(device)) as classifier:
-            result = evaluated(BundlePredictor(classifier), pictures, part, shot_bounds=bounds)
+    if is_bundle(model):
+        for option, value in (
+            ("--full", full),
+            ("--image-size", image_size),
+            ("--keep-rate", keep_rate),
+            ("--logit-adjustment", logit_adjustment),
+        ):
+            if value:
+                raise InputError(
+                    f"{option}: {model} is a bundle, in which it is fixed",
+                    "a run folder",
+                    f"leave out {option}, or export another bundle",
+                )
+        pictures = open_data(data, convert=convert)
+        result = edge_fgir.evaluate(
+            model, pictures, part, device=device_choice(device), shot_bounds=bounds
+        )
     else:
         need("torch", "train", "evaluating a run folder")
-        from edge_fgir.runs import Run
-
-        run = Run.open(model)
-        run = run.at(run.trained_as.setting(image_size, keep_rate_choice(keep_rate)))
-        tau = logit_adjustment_choice(logit_adjustment)
-        predictor = run.predictor(pictures, full=full, logit_adjustment=tau)
-        result = evaluated(predictor, pictures, part, shot_bounds=bounds)
+        run = edge_fgir.Run.open(model)
+        pictures = open_data(data, convert=convert)
+        result = edge_fgir.evaluate(
+            run.at(run.trained_as.setting(image_size, keep_rate_choice(keep_rate))),
+            pictures,
+            part,
+            full=full,
+            logit_adjustment=logit_adjustment_choice(logit_adjustment),
+            shot_bounds=bounds,
+        )
+    samples = pictures.split(part)
     body = result.model_dump(mode="json", exclude={"environment", "pictures"})
     if classes_csv is not None:
         write_atomic(classes_csv, classes_table(result.classes))

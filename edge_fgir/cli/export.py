@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import (
@@ -17,11 +18,6 @@ from edge_fgir.cli._choices import (
     logit_adjustment_choice,
     targets_help,
 )
-
-if TYPE_CHECKING:
-    from edge_fgir.exporting import Target
-    from edge_fgir.models.setting import Setting
-    from edge_fgir.runtime import Bundle
 
 
 @app.command()
@@ -71,12 +67,8 @@ def export(
     """
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
-    from edge_fgir.data import open_data
-    from edge_fgir.deploying import export_with_qat
-    from edge_fgir.exporting import Choice, ExportOptions, Trial, read_target
-    from edge_fgir.exporting import export as run_export
+    from edge_fgir.exporting import Choice, Trial
     from edge_fgir.results import AccuracyReport, ParityReport, Stage
-    from edge_fgir.runs import Run
     from edge_fgir.runtime.signature import SigningKey
 
     def tell(event: Stage | Trial | Choice) -> None:
@@ -96,54 +88,33 @@ def export(
             f"agreement {stage.agreement:.2f} %, max |delta logit| {delta}"
         )
 
-    bounded = read_target(target)
-    if max_drop is not None:
-        bounded = bounded.allowing(max_drop)
-    rate, setting = keep_rate_choice(keep_rate), None
-    if image_size is not None or rate is not None:
-        setting = Run.open(run).trained_as.setting(image_size, rate)
-    if plan is not None:
-        from edge_fgir.profiling import Plan
-
-        if precision != "auto" or setting is not None:
-            raise InputError(
-                "--plan beside --precision, --image-size or --keep-rate", "one of the two"
-            )
-        made = Plan.read(plan)
-        made.check(Run(run).weights_hash, target)
-        setting, precision = made.chosen.setting, made.chosen.precision
-    pictures = open_data(data, convert=convert)
-
-    def exported(run: Path, within: Target, setting: Setting | None, precision: str) -> Bundle:
-        return run_export(
-            run,
-            within,
-            pictures,
-            out,
-            ExportOptions(
-                precision=precision,
-                setting=setting,
-                fixed_samples=fixed_samples,
-                logit_adjustment=logit_adjustment_choice(logit_adjustment),
-                as_zip=zip_,
-                signing_key=None if sign is None else SigningKey.read(sign),
-            ),
-            tell,
-        )
-
-    if qat_epochs is None:
-        bundle = exported(run, bounded, setting, precision)
-    else:
-        bundle = export_with_qat(
-            run,
-            pictures,
-            bounded,
-            qat_epochs,
-            exported,
-            setting=setting,
-            precision=precision,
-            tell=lambda line: typer.echo(line, err=True),
-        )
+    if plan is not None and (precision != "auto" or image_size is not None or keep_rate):
+        raise InputError("--plan beside --precision, --image-size or --keep-rate", "one of the two")
+    setting = None
+    if image_size is not None or keep_rate is not None:
+        trained = edge_fgir.Run.open(run).trained_as
+        setting = trained.setting(image_size, keep_rate_choice(keep_rate))
+    options = edge_fgir.ExportOptions(
+        precision=precision,
+        setting=setting,
+        fixed_samples=fixed_samples,
+        logit_adjustment=logit_adjustment_choice(logit_adjustment),
+        as_zip=zip_,
+        signing_key=None if sign is None else SigningKey.read(sign),
+    )
+    bundle = edge_fgir.export(
+        run,
+        target,
+        data,
+        out,
+        options,
+        plan=plan,
+        max_drop=max_drop,
+        qat_epochs=qat_epochs,
+        convert=convert,
+        tell=tell,
+        tell_line=lambda line: typer.echo(line, err=True),
+    )
     parity, tau = ParityReport.of(bundle), AccuracyReport.of(bundle).logit_adjustment
     if json:
         print_json(

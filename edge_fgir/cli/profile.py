@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import ConvertOption, choose, targets_help
+from edge_fgir.cli._choices import ConvertOption, targets_help
 
 if TYPE_CHECKING:
     from edge_fgir.profiling import Budget, Plan
@@ -70,42 +71,29 @@ def profile(
     """
     need("torch", "export", "profiling")
     need("onnx", "export", "profiling")
-    from edge_fgir.data import open_data
-    from edge_fgir.exporting import check_precision, read_target
-    from edge_fgir.profiling import REPORT, DeviceRef, Request
-    from edge_fgir.profiling import profile as run_profile
-    from edge_fgir.runtime.manifest import Precision
-
-    def tell(line: str) -> None:
-        typer.echo(line, err=json)
+    from edge_fgir.profiling import REPORT
 
     if len(runs) > 1 and not compare:
         raise InputError(f"{len(runs)} runs", "one, or several with --compare")
-    ref = DeviceRef.parse(device)
-    chosen = read_target(target or ref.target)
-    check_precision(chosen, precision)
-    words: tuple[Precision, ...] = get_args(Precision)
-    precisions = () if precision == "auto" else (choose("--precision", precision, words),)
-    plan = run_profile(
-        Request(
-            runs=tuple(runs),
-            data=open_data(data, convert=convert),
-            target=chosen,
-            device=ref,
-            budget=_budget(
-                latency_ms=latency_ms,
-                percentile=percentile,
-                memory_mb=memory_mb,
-                energy_mj=energy_mj,
-                size_mb=size_mb,
-                min_accuracy=min_accuracy,
-            ),
-            sizes=_sizes(sizes),
-            precisions=precisions,
-            calibration=calibration,
-        ),
+    plan = edge_fgir.profile(
+        runs,
+        data,
         out,
-        tell,
+        budget=_budget(
+            latency_ms=latency_ms,
+            percentile=percentile,
+            memory_mb=memory_mb,
+            energy_mj=energy_mj,
+            size_mb=size_mb,
+            min_accuracy=min_accuracy,
+        ),
+        device=device,
+        target=target,
+        sizes=_sizes(sizes),
+        precision=precision,
+        calibration=calibration,
+        convert=convert,
+        tell=lambda line: typer.echo(line, err=json),
         tell_device=lambda line: typer.echo(line, err=True),
     )
     if json:

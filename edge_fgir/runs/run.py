@@ -37,9 +37,11 @@ class Run(RunFiles):
 
     Example::
 
-        run = Run.open(Path("runs/student")).at(Setting(image_size=96))
-        run.check_classes(data)
-        model = run.load(partial(typical_images, data))
+        import edge_fgir as ef
+
+        run = ef.Run.open("runs/student")
+        smaller = run.at(ef.Setting(image_size=16))
+        print(run.labels, smaller.description.preprocess.size, run.weights)
 
     Attributes:
         path: The folder.
@@ -49,13 +51,13 @@ class Run(RunFiles):
     setting: Setting | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path | str) -> Run:
         """Open a run folder; weights are not needed yet.
 
         Raises:
             InputError: ``path`` is no run folder.
         """
-        run = cls(path)
+        run = cls(Path(path))
         _ = run.trained_as
         return run
 

@@ -226,8 +226,20 @@ class Check:
     detail: str
 
 
+def is_bundle(path: Path) -> bool:
+    """Say whether a path is a file or has a manifest: a bundle, and no run folder."""
+    return path.is_file() or (path / MANIFEST).exists()
+
+
 class Bundle:
     """A sealed model: every byte it hands out has been compared with the manifest's hash.
+
+    Example::
+
+        import edge_fgir as ef
+
+        bundle = ef.Bundle("birds.fgir")
+        print(bundle.manifest.target, bundle.manifest.precision, bundle.labels)
 
     Args:
         path: The bundle's folder or zip.

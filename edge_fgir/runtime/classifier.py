@@ -102,9 +102,15 @@ class Classifier:
     Several threads may share one: their pictures are prepared side by side and the model answers
     one after another. ``close`` waits for the answer that is being computed; later calls raise.
 
-    Frames are HWC ``uint8`` arrays, BGR by default as OpenCV gives them::
+    Frames are HWC ``uint8`` arrays, BGR by default as OpenCV gives them.
 
-        with Classifier.open("birds.fgir") as model:
+    Example::
+
+        import edge_fgir as ef
+        import numpy as np
+
+        frame = np.zeros((480, 640, 3), np.uint8)
+        with ef.Classifier.open("birds.fgir") as model:
             result = model(frame)
             print(result.label, result.score, result.top(5))
     """

@@ -67,6 +67,14 @@ class Source(Protocol):
 def open_source(source: str | Path, realtime: bool = False, *, convert: bool = False) -> Source:
     """Open a camera, network stream, video file, picture or folder of pictures.
 
+    Example::
+
+        import edge_fgir as ef
+
+        with ef.Classifier.open("birds.fgir") as model:
+            for result in model.stream(ef.open_source("photos/test/red_leaf")):
+                print(result.frame.index, result.label, result.score)
+
     Args:
         source: A camera's number (``"0"``) or device file, an address such as ``rtsp://...``, or a
             path. Folders are read in name order.

@@ -25,6 +25,13 @@ def verify(
     it is refused. Where the bundle's own library is not installed, another one replays it if its
     runtime has a replay (ONNX Runtime for a Jetson's), and the check's name says so.
 
+    Example::
+
+        import edge_fgir as ef
+
+        for check in ef.verify("birds.fgir"):
+            print(check.ok, check.name, check.detail)
+
     Raises:
         InputError: A file was changed, is missing or is not listed, the signature is not that of
             ``trust``, or no engine is at hand.
