@@ -37,7 +37,7 @@ def profile(
         import edge_fgir as ef
 
         budget = ef.Budget(latency_ms=1000)
-        plan = ef.profile("runs/student", "photos", "plan.json", budget=budget, sizes=[32])
+        plan = ef.profile("runs/student", "photos", "plan.json", budget=budget, precision="fp32")
         print(plan.chosen.setting, plan.chosen.precision, plan.why)
 
     Args:

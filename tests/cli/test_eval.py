@@ -88,15 +88,21 @@ def test_the_report_shows_what_eval_wrote(run_cli, mixed, tmp_path):
 
 def test_full_is_for_cal_teachers(run_cli, tiny_run, photos, tmp_path):
     (tmp_path / "a.fgir").write_text("a bundle, as far as anyone has looked")
-    for model, found in (
-        (tiny_run, f"{tiny_run} is no CAL teacher"),
-        (tmp_path / "a.fgir", f"{tmp_path / 'a.fgir'} is a bundle"),
+    for model, error in (
+        (
+            tiny_run,
+            f"{tiny_run} is no CAL teacher; expected the run folder of a CAL teacher; "
+            "leave out --full",
+        ),
+        (
+            tmp_path / "a.fgir",
+            f"{tmp_path / 'a.fgir'} is a bundle, in which it is fixed; expected a run folder; "
+            "leave out --full, or export another bundle",
+        ),
     ):
         done = run_cli("eval", model, "--data", photos, "--full")
         assert (done.code, done.out) == (2, "")
-        assert done.err == (
-            f"error: --full: {found}; expected the run folder of a CAL teacher; leave out --full\n"
-        )
+        assert done.err == f"error: --full: {error}\n"
 
 
 def test_a_cal_teacher_is_offered_its_full_inference(run_cli, teacher_run, tiny_run, photos):
