@@ -90,7 +90,8 @@ def pretended(monkeypatch):
         ms = [setting.image_size**2 / 1024 for setting in settings]
         return [Timing(network_ms=each, frame_ms=each, tail=2.0, disturbed=False) for each in ms]
 
-    def built(run, target, data, out, *, precision, **options):
+    def built(run, target, data, out, options):
+        precision = options.precision
         stages = [{"top1": 75.0}]
         return SimpleNamespace(
             manifest=SimpleNamespace(precision="fp32" if precision == "auto" else precision),
