@@ -88,7 +88,7 @@ def test_the_walk_sees_imports_of_every_kind(tmp_path: Path) -> None:
     file = folder / "engine.py"
     assert "edge_fgir.runtime.bundle.Bundle" in imported(file)
     assert "openvino" in imported(folder / "core.py")  # inside a function
-    assert rooms_of(imported(PACKAGE / "cli" / "eval.py")) >= {"data", "runs", "runtime"}
+    assert rooms_of(imported(PACKAGE / "api" / "_evaluate.py")) >= {"data", "runs", "runtime"}
     assert rooms_of({"edge_fgir.data.folder.x", "numpy", "edge_fgir.__version__"}) == {
         "data",
         "__version__",
