@@ -70,6 +70,25 @@ def test_a_room_imports_only_from_rooms_below(room) -> None:
         assert not above, f"{file.relative_to(PACKAGE)} imports {above}"
 
 
+def test_a_room_imports_others_by_their_faces():
+    """A face is an ``__init__``: a room's, or that of a part of it.
+
+    ``data.loaders`` is none of its room's face because it needs torch; a runtime's parts are its
+    builder's, too.
+    """
+    for file in PACKAGE.rglob("*.py"):
+        own = file.relative_to(PACKAGE).parts[0]
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            _, *parts = node.module.split(".")
+            elsewhere = own != "__init__.py" and parts and parts[0] in set(ROOMS) - {own}
+            own_matter = ("edge_fgir.data.loaders", "edge_fgir.runtime.runtimes.")
+            if elsewhere and not node.module.startswith(own_matter):
+                face = PACKAGE.joinpath(*parts) / "__init__.py"
+                assert face.exists(), f"{file.relative_to(PACKAGE)} imports from {node.module}"
+
+
 def test_the_roots_private_modules_are_below_all_rooms() -> None:
     for file in PACKAGE.glob("_*.py"):
         if not file.name.startswith("__"):

@@ -12,7 +12,7 @@ from edge_fgir.profiling import DeviceRef, Plan, Request
 from edge_fgir.profiling import profile as profile_runs
 from edge_fgir.results import Budget
 from edge_fgir.runs import Run
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 
 def profile(

@@ -8,8 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from edge_fgir import _resources
-from edge_fgir.runtime import Bundle
-from edge_fgir.runtime.manifest import MANIFEST
+from edge_fgir.runtime import MANIFEST, Bundle
 
 _DATA = ("recipes", "export", "devices")
 

@@ -23,7 +23,7 @@ def build(
 
     Example: `edge-fgir build birds.fgir`
     """
-    from edge_fgir.benchmarking.devices import LOCAL, match_device, read_device
+    from edge_fgir.benchmarking import LOCAL, match_device, read_device
     from edge_fgir.runtime import Bundle
     from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan
 

@@ -22,9 +22,7 @@ from edge_fgir.cli._app import app
 from edge_fgir.cli._choices import ConvertOption, DeviceOption, TrustOption, choose
 
 if TYPE_CHECKING:
-    from edge_fgir.runtime import Frame, Result, Source
-    from edge_fgir.runtime.frames import Drop
-    from edge_fgir.runtime.video import VideoWriter
+    from edge_fgir.runtime import Drop, Frame, Result, Source, VideoWriter
 
 _CAMERA_FPS = 25.0
 _PICTURES_A_SECOND = 2.0
@@ -62,8 +60,7 @@ def camera(
     Example: `edge-fgir camera birds.fgir --source 0 --save out.mp4`
     """
     from edge_fgir.cli._choices import device_choice
-    from edge_fgir.runtime import Classifier, open_source
-    from edge_fgir.runtime.video import VideoWriter, check_video_path
+    from edge_fgir.runtime import Classifier, VideoWriter, check_video_path, open_source
 
     place = device_choice(device)
     policy = _drop_choice(drop)
@@ -97,7 +94,7 @@ def camera(
 
 
 def _drop_choice(value: str) -> Drop | None:
-    from edge_fgir.runtime.frames import Drop
+    from edge_fgir.runtime import Drop
 
     word = choose("--drop", value, ("auto", *get_args(Drop)))
     return None if word == "auto" else word
@@ -113,11 +110,11 @@ def _frame(result: Result) -> Frame:
 
 
 def _record(video: VideoWriter, result: Result, fps: float | None, live: bool) -> None:
-    from edge_fgir.runtime.video import draw
+    from edge_fgir.runtime import draw_result
 
     frame = _frame(result)
     # Frames that a live source lost would make the video run too fast.
-    video.write(draw(frame.pixels, result, fps), frame.timestamp if live else None)
+    video.write(draw_result(frame.pixels, result, fps), frame.timestamp if live else None)
 
 
 def _line(result: Result, top: int) -> dict[str, Any]:

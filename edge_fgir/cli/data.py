@@ -40,8 +40,7 @@ def stats(
     """
     from dataclasses import asdict
 
-    from edge_fgir.data import SPLITS, open_data
-    from edge_fgir.data.statistics import ClassSizes
+    from edge_fgir.data import SPLITS, ClassSizes, open_data
     from edge_fgir.evaluation import GROUPS, Shots
 
     found = open_data(data, convert=convert)
@@ -51,7 +50,7 @@ def stats(
     if plot is not None:
         if sizes is None:
             raise InputError(f"--plot: {found.name} has no training pictures", "a train split")
-        from edge_fgir.reporting.class_sizes import save_class_sizes
+        from edge_fgir.reporting import save_class_sizes
 
         save_class_sizes(plot, found.name, learned)
     if json:

@@ -21,8 +21,7 @@ def doctor(
 
     Example: `edge-fgir doctor --target jetson`
     """
-    from edge_fgir.runtime import find_runtime
-    from edge_fgir.runtime.targets import read_target_info, target_names
+    from edge_fgir.runtime import find_runtime, read_target_info, target_names
 
     targets = [read_target_info(name) for name in ([target] if target else target_names())]
     states = {info.name: _state(find_runtime(info.runtime)) for info in targets}

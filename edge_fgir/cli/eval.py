@@ -60,8 +60,7 @@ def evaluate(
     Example: `edge-fgir eval birds.fgir --data photos`
     """
     from edge_fgir.data import SPLITS, open_data
-    from edge_fgir.reporting.classes import classes_table
-    from edge_fgir.reporting.pictures import thumbnails
+    from edge_fgir.reporting import classes_table, thumbnails
     from edge_fgir.runtime import is_bundle
 
     part = choose("--split", split, SPLITS)

@@ -69,7 +69,7 @@ def export(
     need("onnx", "export", "exporting")
     from edge_fgir.exporting import Choice, Trial
     from edge_fgir.results import AccuracyReport, ParityReport, Stage
-    from edge_fgir.runtime.signature import SigningKey
+    from edge_fgir.runtime import SigningKey
 
     def tell(event: Stage | Trial | Choice) -> None:
         if isinstance(event, Choice):

@@ -36,8 +36,7 @@ def predict(
     from edge_fgir.benchmarking import environment
     from edge_fgir.cli._choices import device_choice
     from edge_fgir.results import Prediction, Predictions
-    from edge_fgir.runtime import Classifier
-    from edge_fgir.runtime.images import find_pictures, read_image
+    from edge_fgir.runtime import Classifier, find_pictures, read_image
 
     files = [file for path in images for file in find_pictures(path)]
     predictions = []

@@ -40,7 +40,7 @@ def rank_teachers(
     """
     need("torch", "train", "rank-teachers")
     from edge_fgir.data import open_data
-    from edge_fgir.training.ranking import rank_teachers as rank
+    from edge_fgir.training import rank_teachers as rank
 
     pictures = open_data(data, convert=convert)
     result = rank(runs, pictures, images)

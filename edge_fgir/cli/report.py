@@ -30,12 +30,11 @@ def report(
 
     Example: `edge-fgir report runs/birds/summary.json eval.json bench.json --out report.html`
     """
-    from edge_fgir.reporting import write_report
-    from edge_fgir.reporting.columns import to_dict
+    from edge_fgir.reporting import row_values, write_report
 
     page = write_report(results or [], out, title)
     if json:
-        print_json({"report": str(out), "rows": [to_dict(row) for row in page.rows]})
+        print_json({"report": str(out), "rows": [row_values(row) for row in page.rows]})
         return
     _print(page)
     typer.echo(f"report: {out}")
@@ -44,11 +43,11 @@ def report(
 def _print(page: Report) -> None:
     from rich.console import Console
 
-    from edge_fgir.reporting.terminal import table
+    from edge_fgir.reporting import terminal_table
 
     width = Console().width if sys.stdout.isatty() else _WIDTH
     if page.rows:
-        Console(width=min(width, _WIDTH)).print(table(page.rows))
+        Console(width=min(width, _WIDTH)).print(terminal_table(page.rows))
     for row in page.rows:
         if row.note:
             typer.echo(f"{row.title}: {row.note}")

@@ -14,15 +14,19 @@ from edge_fgir.data.dataset import (
 )
 from edge_fgir.data.excerpt import copy_excerpt
 from edge_fgir.data.packing import pack
+from edge_fgir.data.sampling import Sampler
 from edge_fgir.data.shards import shard_order
 from edge_fgir.data.source import BUILT_IN, open_data
 from edge_fgir.data.split import in_file_order, stratified
+from edge_fgir.data.statistics import ClassSizes
 
 __all__ = [
     "BUILT_IN",
     "SPLITS",
+    "ClassSizes",
     "DataSet",
     "Sample",
+    "Sampler",
     "Split",
     "check_data",
     "copy_excerpt",

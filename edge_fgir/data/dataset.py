@@ -18,8 +18,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
 from edge_fgir.data.part import Part
-from edge_fgir.runtime import Pixels, Preprocess, check_image, read_image
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo, Pixels, Preprocess, check_image, read_image
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_fgir._errors import InputError
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.split import set_val_aside
-from edge_fgir.runtime.images import pictures_below
+from edge_fgir.runtime import pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
 

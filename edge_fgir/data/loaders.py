@@ -22,8 +22,7 @@ from edge_fgir.data.dataset import DataSet, Sample
 from edge_fgir.data.sampling import Sampler as DrawBy
 from edge_fgir.data.sampling import draw
 from edge_fgir.data.shards import shard_order
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel
+from edge_fgir.runtime import PIL_KERNEL, Kernel, Pixels
 
 _CACHE_BYTES = 1 << 30
 _AGAIN = 1 << 20

@@ -27,8 +27,7 @@ from edge_fgir._files import sha256, write_atomic
 from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import refuse
-from edge_fgir.runtime import check_image
-from edge_fgir.runtime.images import SUFFIXES
+from edge_fgir.runtime import SUFFIXES, check_image
 
 INDEX = ".edge-fgir-index.npz"
 """The index's file, beside the shards."""

@@ -1,6 +1,7 @@
 """Accuracy of a run or a bundle on labelled pictures. Never imports torch."""
 
 from edge_fgir.evaluation.accuracy import (
+    Floats,
     confused_pairs,
     confusion,
     drop_interval,
@@ -29,6 +30,7 @@ __all__ = [
     "GROUPS",
     "Answers",
     "BundlePredictor",
+    "Floats",
     "Metric",
     "Predictor",
     "Shots",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking.environment import environment
+from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Split, labels_of, prepared_images
 from edge_fgir.evaluation.accuracy import Floats, Labels, top_k
 from edge_fgir.evaluation.metric import Metric, SingleLabel

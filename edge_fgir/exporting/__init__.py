@@ -1,9 +1,12 @@
 """From a run folder to a sealed bundle: ONNX, quantization, target builders, gates."""
 
+from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.export import Tell, export
+from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.exporting.options import ExportOptions, check_precision
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
+from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
 
 __all__ = [
     "Choice",
@@ -13,6 +16,10 @@ __all__ = [
     "Trial",
     "check_precision",
     "export",
+    "make_backend",
     "read_target",
     "target_names",
+    "timing_graph",
+    "to_onnx",
+    "write_timing_bundle",
 ]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edge_fgir._errors import InputError
-from edge_fgir.runtime import Calibration, Pixels, Preprocess
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Calibration, Pixels, Precision, Preprocess
 
 if TYPE_CHECKING:
     import onnx

@@ -14,8 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_fgir.exporting.graph import INPUT, OUTPUT
-from edge_fgir.runtime import Calibration, Preprocess
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Calibration, Precision, Preprocess
 
 FOLDER = "deepstream"
 

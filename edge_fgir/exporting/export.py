@@ -35,12 +35,10 @@ from edge_fgir.exporting.source import Source
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
-from edge_fgir.models import count_params
-from edge_fgir.models.folding import folded
+from edge_fgir.models import count_params, folded
 from edge_fgir.results import AccuracyReport, BundleReport, Stage
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle, Calibration, Pixels
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision
 
 Tell = Callable[[Stage | Trial | Choice], None]
 

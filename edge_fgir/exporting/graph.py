@@ -23,8 +23,7 @@ from torch import Tensor, nn
 
 from edge_fgir._errors import GateError
 from edge_fgir.models import as_wrapper
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization, Pixels
 from edge_fgir.runtime.runtimes.onnxruntime import SharedWeightError, open_session
 
 INPUT, LOGITS, OUTPUT = "image", "logits", "probabilities"

@@ -7,8 +7,8 @@ from typing import Literal
 
 from edge_fgir._errors import InputError
 from edge_fgir.exporting.target import Target
-from edge_fgir.models.setting import Setting
-from edge_fgir.runtime.signature import SigningKey
+from edge_fgir.models import Setting
+from edge_fgir.runtime import SigningKey
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ import torch
 from torch import nn
 
 from edge_fgir.exporting.graph import REGION, SIMILARITY
-from edge_fgir.models import as_wrapper
-from edge_fgir.models.inference import normalized_batches
+from edge_fgir.models import as_wrapper, normalized_batches
 from edge_fgir.results import RegionsReport
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import ExplanationSpec, Normalization
+from edge_fgir.runtime import ExplanationSpec, Normalization, Pixels
 
 Regions = npt.NDArray[np.float32]
 """(N, 4) left, top, right, bottom, pixels."""

@@ -14,8 +14,7 @@ from edge_fgir.exporting.target import Target
 from edge_fgir.models import as_wrapper
 from edge_fgir.models.ila import residual_ranges
 from edge_fgir.results import ResidualReport
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization, Pixels
 
 MOST_HALF = 3e4
 """Magnitude up to which float16, which ends at 65504, is safe on pictures not yet seen."""

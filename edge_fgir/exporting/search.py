@@ -15,8 +15,7 @@ from edge_fgir.exporting.gates import ParityGates, compare
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.target import Quantization, Scheme
 from edge_fgir.results import QuantizationReport, SchemeTrial, Stage
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Pixels, Precision
 
 _SENSITIVITY_IMAGES = 32
 _PROTOCOL = Protocol(runs=60, seconds=1.0, warm_up=WarmUp(most_s=5.0))

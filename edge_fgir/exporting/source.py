@@ -16,9 +16,7 @@ from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.options import ExportOptions
 from edge_fgir.exporting.target import Gates
-from edge_fgir.models import as_wrapper
-from edge_fgir.models.inference import logits_of
-from edge_fgir.models.logit_adjustment import adjustment, best_tau, with_adjustment
+from edge_fgir.models import adjustment, as_wrapper, best_tau, logits_of, with_adjustment
 from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.runtime import Pixels
 

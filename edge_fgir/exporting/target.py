@@ -9,9 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from edge_fgir.exporting.builders import find_builder
 from edge_fgir.models.glsim import CropForm
 from edge_fgir.results import Gates
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision, TargetInfo, read_target_as, target_names
 from edge_fgir.runtime.runtimes import check_runtime
-from edge_fgir.runtime.targets import TargetInfo, read_target_as, target_names
 
 
 class _Section(BaseModel):

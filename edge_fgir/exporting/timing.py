@@ -13,10 +13,9 @@ from edge_fgir.exporting.builders import Backend, make_backend
 from edge_fgir.exporting.graph import Head, is_transformer, to_onnx
 from edge_fgir.exporting.target import NncfScheme, Target
 from edge_fgir.exporting.writer import check_out, describe, seal
-from edge_fgir.models.folding import folded
+from edge_fgir.models import folded
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle, Calibration, Pixels
-from edge_fgir.runtime.manifest import MANIFEST, Precision
+from edge_fgir.runtime import MANIFEST, Bundle, Calibration, Pixels, Precision
 
 _RANGES_FROM = 2
 """Pictures of noise that INT8 ranges come from."""

@@ -16,31 +16,29 @@ from scipy.special import log_softmax
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
-from edge_fgir.benchmarking.environment import library_versions
+from edge_fgir.benchmarking import library_versions
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
 from edge_fgir.exporting.target import Target
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import (
+    MANIFEST,
+    SCHEMA_FAMILY,
+    SIGNATURE,
     Bundle,
     Classifier,
     Golden,
     GoldenImage,
-    Pixels,
-    find_runtime,
-    open_engine,
-)
-from edge_fgir.runtime.manifest import (
-    MANIFEST,
-    SCHEMA_FAMILY,
-    SIGNATURE,
     InputSpec,
     Manifest,
     OutputSpec,
+    Pixels,
     Precision,
+    SigningKey,
+    find_runtime,
+    open_engine,
 )
-from edge_fgir.runtime.signature import SigningKey
 
 _LEAST = 1e-30
 """A probability below it says no more about its logit."""

@@ -14,10 +14,17 @@ from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
 from edge_fgir.models.folding import folded
-from edge_fgir.models.inference import logits_of, normalized, normalized_batches, on_gpu
+from edge_fgir.models.inference import (
+    device_name,
+    logits_of,
+    normalized,
+    normalized_batches,
+    on_gpu,
+)
 from edge_fgir.models.logit_adjustment import adjustment, best_tau, log_prior, with_adjustment
 from edge_fgir.models.lrnet import LRNet
 from edge_fgir.models.network import Network
+from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.vitfs import ViTFS
 from edge_fgir.models.weights import LITE0
@@ -49,8 +56,12 @@ __all__ = [
     "bilinear_attention_pool",
     "class_activation_maps",
     "count_params",
+    "crop_and_resize",
+    "crop_boxes",
+    "device_name",
     "folded",
     "full_inference",
+    "hot_region",
     "log_prior",
     "logits_of",
     "normalized",

@@ -13,8 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from edge_fgir._progress import progress
 from edge_fgir.models.inference import normalized_batches
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization, Pixels
 
 
 @torch.inference_mode()

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir._progress import progress
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization, Pixels
 
 _BATCH = 32
 

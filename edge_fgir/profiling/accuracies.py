@@ -10,7 +10,7 @@ from edge_fgir._files import sha256, write_json
 from edge_fgir._progress import progress
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.evaluation import top_k, wilson_interval
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting
 from edge_fgir.results import TopOne
 from edge_fgir.runs import Run, RunPredictor
 from edge_fgir.runtime import Pixels, Preprocess

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting
 from edge_fgir.profiling.accuracies import Accuracies
 from edge_fgir.profiling.latency_model import Prediction
 from edge_fgir.profiling.latency_models import Predictor
@@ -18,7 +18,7 @@ from edge_fgir.profiling.tile_rounding import tile_rounded
 from edge_fgir.profiling.workload import Workload
 from edge_fgir.results import Budget, Cost, TopOne
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 
 class Variant(NamedTuple):

@@ -18,8 +18,8 @@ from edge_fgir._files import sha256, to_json, write_atomic
 from edge_fgir._refusal import validated
 from edge_fgir.benchmarking import PROBES, DeviceHandle, Identity, Protocol, Timing
 from edge_fgir.exporting import Target
+from edge_fgir.models import Setting
 from edge_fgir.models.reduction import KeepRate, ReductionName
-from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.features import Knots, Tile
 from edge_fgir.profiling.latency_model import LatencyModel, Prediction
 from edge_fgir.profiling.probe_bundles import build_probes
@@ -27,8 +27,7 @@ from edge_fgir.profiling.probes import MOST_PROBES, TRANSFER_PROBES, choose_prob
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.profiling.workload import Work, Workload
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Bundle, Precision
 
 SCHEMA: Literal["edge-fgir/latency-model/1"] = "edge-fgir/latency-model/1"
 _AT_ONCE_BYTES = 1_500_000_000

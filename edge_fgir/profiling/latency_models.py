@@ -8,12 +8,12 @@ from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import DeviceHandle
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting
 from edge_fgir.profiling.device_ref import DeviceRef
 from edge_fgir.profiling.fit import FittedModel, ProbedModel, architecture_key, fit_model
 from edge_fgir.profiling.roofline import Roofline
 from edge_fgir.profiling.workload import Workload
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 Predictor = FittedModel | Roofline
 Tell = Callable[[str], None]

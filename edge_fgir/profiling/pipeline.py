@@ -31,8 +31,7 @@ from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.reporting import write_report
 from edge_fgir.results import Budget, Profile
 from edge_fgir.runs import Run
-from edge_fgir.runtime import find_runtime
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision, find_runtime
 
 RESULT, REPORT = ".profile.json", ".html"
 """Behind the plan's name without its ending."""

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_fgir._errors import InputError
 from edge_fgir._files import to_json, write_atomic
 from edge_fgir._refusal import validated
+from edge_fgir.models import Setting
 from edge_fgir.models.reduction import KeepRate, ReductionName
-from edge_fgir.models.setting import Setting
 from edge_fgir.results import Budget
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 SCHEMA: Literal["edge-fgir/plan/1"] = "edge-fgir/plan/1"
 

@@ -12,11 +12,9 @@ import onnx
 from edge_fgir._files import sha256
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
-from edge_fgir.exporting import Target
-from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
+from edge_fgir.exporting import Target, timing_graph, write_timing_bundle
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Bundle, Precision
 
 _MOST_WORKERS, _WORKER_MB = 4, 4000
 _DIGITS = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting
 from edge_fgir.profiling.candidates import Candidate, Candidates, Variant, described
 from edge_fgir.profiling.finalists import Finalist
 from edge_fgir.profiling.fit import FittedModel, Probe
@@ -22,7 +22,7 @@ from edge_fgir.results import (
     Staircase,
     TopOne,
 )
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 _STEPS = 64
 

@@ -15,7 +15,7 @@ from edge_fgir.benchmarking import Descriptor
 from edge_fgir.profiling.features import SMOOTH, Tile
 from edge_fgir.profiling.latency_model import Prediction
 from edge_fgir.profiling.workload import Work, Workload
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 REACHED = 0.35
 """Share of peak and bandwidth that is reached at batch 1."""

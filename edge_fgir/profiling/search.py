@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.results import TopOne
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from edge_fgir._errors import InputError
+from edge_fgir.models import Setting
 from edge_fgir.models.reduction import METHODS, Reduction
-from edge_fgir.models.setting import Setting
 from edge_fgir.runs import TrainedModel
 
 RATES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from edge_fgir._errors import InputError
+from edge_fgir.models import Setting
 from edge_fgir.models.reduction import METHODS
-from edge_fgir.models.setting import Setting
 from edge_fgir.profiling.features import Tile
 from edge_fgir.profiling.workload import Workload
 

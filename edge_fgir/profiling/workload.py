@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_fgir.models import as_wrapper, count_params, summarize
+from edge_fgir.models import Setting, as_wrapper, count_params, summarize
 from edge_fgir.models.reduction import ReductionStage, TokenSchedule
-from edge_fgir.models.setting import Setting
 from edge_fgir.runs import TrainedModel
 
 

@@ -30,7 +30,7 @@ from edge_fgir.results import (
     Training,
     read_result,
 )
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo
 
 _MAX_CARDS = 48
 _CARD_SIDE, _VIEWS_SIDE = 320, 1200

@@ -220,7 +220,7 @@ def cells_of(row: Row) -> list[Cell]:
     return cells
 
 
-def to_dict(row: Row) -> dict[str, object]:
+def row_values(row: Row) -> dict[str, object]:
     """Return a row as ``report --json`` has it: plain JSON values."""
     return {
         "model": row.title,

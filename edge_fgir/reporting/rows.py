@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_fgir.results import Evaluation, Latency, Percentiles, Subject
-from edge_fgir.runtime import RuntimeSpec, find_runtime
-from edge_fgir.runtime.targets import read_target_info, target_names
+from edge_fgir.runtime import RuntimeSpec, find_runtime, read_target_info, target_names
 
 TORCH = "torch"
 

@@ -12,7 +12,7 @@ from edge_fgir.reporting import columns
 from edge_fgir.reporting.rows import Row
 
 
-def table(rows: Sequence[Row]) -> Table:
+def terminal_table(rows: Sequence[Row]) -> Table:
     """Return the rows as a table of at most 100 columns, where titles are not long."""
     shown = [column for column in columns.COLUMNS if column.heading]
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -10,7 +10,7 @@ from edge_fgir._files import to_json
 from edge_fgir._refusal import validated
 from edge_fgir.results.base import Record
 from edge_fgir.results.evaluation import Interval, Metrics
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Precision
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field, FiniteFloat, JsonValue, model_validator
 
 from edge_fgir.results.base import Record, Result, Subject
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo
 
 Interval = tuple[FiniteFloat, FiniteFloat]
 """The ends of a 95 % interval."""

@@ -10,7 +10,7 @@ from edge_fgir.results.base import Record, Result
 from edge_fgir.results.budget import Budget
 from edge_fgir.results.evaluation import TopOne
 from edge_fgir.results.latency import Scope
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo
 
 
 class Staircase(Record):

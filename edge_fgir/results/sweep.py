@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, FiniteFloat, JsonValue
 
 from edge_fgir.results.base import Record, Result
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo
 
 
 class CellResult(Record):

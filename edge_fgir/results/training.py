@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from edge_fgir.results.base import Record, Result
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo
 
 _SETTING = re.compile(r"val_top1_\d+(_[\d.e-]+)?")
 

@@ -11,12 +11,10 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
-from edge_fgir.models import Network, as_wrapper
+from edge_fgir.models import Network, Setting, as_wrapper
 from edge_fgir.models.ila import Base, check_base, check_there
 from edge_fgir.models.reduction import KeepRate, ReductionName
-from edge_fgir.models.setting import Setting
-from edge_fgir.runtime import Preprocess
-from edge_fgir.runtime.manifest import DataInfo, Normalization
+from edge_fgir.runtime import DataInfo, Normalization, Preprocess
 
 _FLAT = ("architecture", "options", "attention_maps", "reduction", "glsim", "adapters")
 

@@ -11,10 +11,8 @@ from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.data import DataSet, labels_of, prepared_images
-from edge_fgir.evaluation.accuracy import Floats
-from edge_fgir.models import full_inference
-from edge_fgir.models.inference import device_name, logits_of, on_gpu
-from edge_fgir.models.logit_adjustment import adjustment, best_tau
+from edge_fgir.evaluation import Floats
+from edge_fgir.models import adjustment, best_tau, device_name, full_inference, logits_of, on_gpu
 from edge_fgir.results import EvaluatedModel
 from edge_fgir.runs.run import Run
 from edge_fgir.runtime import Pixels, Preprocess

@@ -14,13 +14,11 @@ from edge_fgir import _resources
 from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
-from edge_fgir.data import DataSet, Sample
+from edge_fgir.data import DataSet, Sample, Sampler
 from edge_fgir.data.loaders import TrainImages
-from edge_fgir.data.sampling import Sampler
 from edge_fgir.models import Network
 from edge_fgir.models.reduction import METHODS, Reduction
-from edge_fgir.runtime import Preprocess
-from edge_fgir.runtime.preprocess import Kernel
+from edge_fgir.runtime import Kernel, Preprocess
 
 MethodName = Literal["ce", "cal", "kd", "tgda"]
 View = Literal["crop", "drop", "mix"]

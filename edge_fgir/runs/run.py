@@ -17,9 +17,8 @@ from edge_fgir._files import sha256, to_json, write_atomic
 from edge_fgir._run_files import RunFiles
 from edge_fgir.data import DataSet, typical_images
 from edge_fgir.evaluation import check_classes
-from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.models import Setting, reestimate
 from edge_fgir.models.ila import load_learned
-from edge_fgir.models.setting import Setting
 from edge_fgir.runs.description import TrainedModel
 from edge_fgir.runs.recipe import Recipe, read_recipe
 from edge_fgir.runtime import Pixels, Preprocess

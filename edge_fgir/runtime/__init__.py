@@ -5,40 +5,85 @@ Imports numpy, Pillow and pydantic; a runtime's own library when it is used; nev
 
 from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
 from edge_fgir.runtime.classifier import Classifier, Result, Timing
-from edge_fgir.runtime.frames import Frame
-from edge_fgir.runtime.images import check_image, is_picture, read_image, to_rgb
-from edge_fgir.runtime.manifest import Manifest
-from edge_fgir.runtime.preprocess import Pixels, Preprocess, Region
+from edge_fgir.runtime.frames import Drop, Frame
+from edge_fgir.runtime.images import (
+    SUFFIXES,
+    check_image,
+    find_pictures,
+    is_picture,
+    pictures_below,
+    read_image,
+    to_rgb,
+)
+from edge_fgir.runtime.manifest import (
+    MANIFEST,
+    SCHEMA_FAMILY,
+    SIGNATURE,
+    DataInfo,
+    ExplanationSpec,
+    InputSpec,
+    Manifest,
+    Normalization,
+    OutputSpec,
+    Precision,
+)
+from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel, Pixels, Preprocess, Region
 from edge_fgir.runtime.runtimes import AUTO, Device, Engine, RuntimeSpec, find_runtime, open_engine
+from edge_fgir.runtime.signature import SigningKey
 from edge_fgir.runtime.sources import Source, open_source
+from edge_fgir.runtime.targets import TargetInfo, read_target_as, read_target_info, target_names
 from edge_fgir.runtime.verify import verify
+from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result
 
 __all__ = [
     "AUTO",
+    "MANIFEST",
+    "PIL_KERNEL",
+    "SCHEMA_FAMILY",
+    "SIGNATURE",
+    "SUFFIXES",
     "Bundle",
     "Calibration",
     "Check",
     "Classifier",
+    "DataInfo",
     "Device",
+    "Drop",
     "Engine",
+    "ExplanationSpec",
     "Frame",
     "Golden",
     "GoldenImage",
+    "InputSpec",
+    "Kernel",
     "Manifest",
+    "Normalization",
+    "OutputSpec",
     "Pixels",
+    "Precision",
     "Preprocess",
     "Region",
     "Result",
     "RuntimeSpec",
+    "SigningKey",
     "Source",
+    "TargetInfo",
     "Timing",
+    "VideoWriter",
     "check_image",
+    "check_video_path",
+    "draw_result",
+    "find_pictures",
     "find_runtime",
     "is_bundle",
     "is_picture",
     "open_engine",
     "open_source",
+    "pictures_below",
     "read_image",
+    "read_target_as",
+    "read_target_info",
+    "target_names",
     "to_rgb",
     "verify",
 ]

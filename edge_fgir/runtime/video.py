@@ -28,7 +28,7 @@ _MIN_FONT_PX = 15
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf")
 
 
-def draw(pixels: Pixels, result: Result, fps: float | None = None) -> Pixels:
+def draw_result(pixels: Pixels, result: Result, fps: float | None = None) -> Pixels:
     """Return a copy of a frame with label, score and rate in a bar at its lower edge.
 
     Args:

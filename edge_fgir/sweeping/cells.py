@@ -17,10 +17,9 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import BUILT_IN, Split, open_data
 from edge_fgir.runs import DataSection, Run
-from edge_fgir.runtime.manifest import DataInfo
+from edge_fgir.runtime import DataInfo
 from edge_fgir.sweeping.sweep import Changes, Sweep
-from edge_fgir.training import Recipe, read_recipe
-from edge_fgir.training.teachers import train_fingerprint
+from edge_fgir.training import Recipe, read_recipe, train_fingerprint
 
 CELLS = "cells"
 

@@ -96,9 +96,7 @@ def _facts(trained: TrainedModel) -> dict[str, JsonValue]:
 
 def _inference(run: Path) -> Callable[[], object]:
     try:
-        from edge_fgir.exporting.builders import make_backend
-        from edge_fgir.exporting.graph import to_onnx
-        from edge_fgir.exporting.target import read_target
+        from edge_fgir.exporting import make_backend, read_target, to_onnx
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export", "milliseconds") from error
     opened = Run.open(run)

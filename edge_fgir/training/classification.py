@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edge_fgir.models.logit_adjustment import log_prior
+from edge_fgir.models import log_prior
 from edge_fgir.runs import Classification, LossSection
 
 

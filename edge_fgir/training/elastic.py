@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir.models import as_wrapper
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting, as_wrapper
 from edge_fgir.runs import ElasticSection
 from edge_fgir.training.losses import distillation, of_all_processes
 from edge_fgir.training.methods import Batch, StudentMethod, to_student_size

@@ -22,9 +22,8 @@ from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
 from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
-from edge_fgir.models import as_wrapper
+from edge_fgir.models import as_wrapper, normalized
 from edge_fgir.models.ila import check_base, learned_state, load_learned
-from edge_fgir.models.inference import normalized
 from edge_fgir.results import read_result
 from edge_fgir.runs import Recipe, Run
 from edge_fgir.training.checkpoint import (

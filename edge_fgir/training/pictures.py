@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from edge_fgir._files import write_atomic
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization
 
 _GAP = 4
 

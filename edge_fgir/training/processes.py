@@ -10,10 +10,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, distributed, nn
 
-from edge_fgir.models import as_wrapper
-from edge_fgir.models.inference import logits_of
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.models import as_wrapper, logits_of
+from edge_fgir.runtime import Normalization, Pixels
 from edge_fgir.training.fake_quantization import FakeQuantMode
 from edge_fgir.training.losses import of_all_processes
 from edge_fgir.training.methods import Batch, Method

@@ -9,7 +9,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import DataSet
 from edge_fgir.evaluation import top1
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting
 from edge_fgir.runs import Recipe, Run
 from edge_fgir.training.loop import train
 

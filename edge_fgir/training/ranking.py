@@ -21,7 +21,7 @@ from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.evaluation import top1
-from edge_fgir.models.inference import normalized
+from edge_fgir.models import normalized
 from edge_fgir.results import RankedTeacher, Teachers
 from edge_fgir.runs import Run, RunPredictor
 from edge_fgir.training.methods import to_student_size

@@ -11,7 +11,7 @@ from edge_fgir.data import DataSet, labels_of
 from edge_fgir.data.loaders import Schedule
 from edge_fgir.models import CAL
 from edge_fgir.runs import Recipe, TrainedModel
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization
 from edge_fgir.training.elastic import Elastic, check_sizes
 from edge_fgir.training.methods import TGDA, CALTraining, CrossEntropy, Method
 from edge_fgir.training.processes import Processes

@@ -14,8 +14,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import DataSet, files_of
 from edge_fgir.data.loaders import TrainImages, all_images
-from edge_fgir.models import class_activation_maps
-from edge_fgir.models.inference import normalized
+from edge_fgir.models import class_activation_maps, normalized
 from edge_fgir.runs import Recipe, Run, TeacherSection, View
 from edge_fgir.training.soft_targets import LiveTeacher, SoftTargetSource
 from edge_fgir.training.teacher_cache import CachedTeacher, CacheSource, TeacherCache

@@ -9,9 +9,7 @@ from torch import nn
 
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.evaluation import accuracy
-from edge_fgir.models import as_wrapper
-from edge_fgir.models.batch_norm import reestimate
-from edge_fgir.models.setting import Setting
+from edge_fgir.models import Setting, as_wrapper, reestimate
 from edge_fgir.runs import TrainedModel
 from edge_fgir.training.elastic import settings_of
 from edge_fgir.training.processes import Processes

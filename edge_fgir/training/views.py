@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
+from edge_fgir.models import crop_and_resize, crop_boxes, hot_region
 from edge_fgir.runs import View
 
 CROP_THETA = (0.4, 0.6)

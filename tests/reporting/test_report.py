@@ -17,7 +17,7 @@ from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir.reporting import columns, write_report
 from edge_fgir.reporting.pictures import THUMBNAIL, embed, embed_again, thumbnails
 from edge_fgir.reporting.rows import make_rows
-from edge_fgir.reporting.terminal import table
+from edge_fgir.reporting.terminal import terminal_table
 from edge_fgir.results import ConfusedPair, Evaluation
 from edge_fgir.runtime import read_image
 
@@ -713,7 +713,7 @@ def test_a_column_is_declared_once(page, monkeypatch):
     assert found.rows[0][-1] == "Input"
     assert found.row("torch fp32")[-1] == found.row("openvino int8")[-1] == "64 px"
     (row,) = make_rows([Evaluation.model_validate({**TORCH[1], "environment": ENVIRONMENT})], [])
-    assert columns.to_dict(row)["image_size"] == 64
-    drawn = table([row])
+    assert columns.row_values(row)["image_size"] == 64
+    drawn = terminal_table([row])
     assert [column.header for column in drawn.columns][-1] == "px"
     assert [str(cell) for cell in drawn.columns[-1].cells] == ["64"]

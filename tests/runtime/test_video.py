@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from edge_fgir import InputError
-from edge_fgir.runtime.video import VideoWriter, check_video_path, draw, shorten
+from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result, shorten
 
 pytestmark = pytest.mark.unit
 
@@ -48,7 +48,7 @@ def bar_of(drawn, background) -> int:
 @pytest.mark.parametrize("name", BACKGROUNDS)
 def test_text_stands_out_of_any_background(name):
     background = BACKGROUNDS[name]
-    drawn = draw(background, answer(), 24.9)
+    drawn = draw_result(background, answer(), 24.9)
     lower = drawn[-45:].astype(int).max(axis=2)
     text, ground = lower > 200, lower < 80
     assert text.mean() > 0.02
@@ -59,7 +59,7 @@ def test_text_stands_out_of_any_background(name):
 def test_the_input_stays_as_it_was(elpv_photos):
     pixels = photo(elpv_photos[0])
     before = pixels.copy()
-    drawn = draw(pixels, answer(), 24.9)
+    drawn = draw_result(pixels, answer(), 24.9)
     assert np.array_equal(pixels, before)
     assert drawn.shape == pixels.shape
     assert drawn.dtype == np.uint8
@@ -67,18 +67,21 @@ def test_the_input_stays_as_it_was(elpv_photos):
 
 def test_label_score_and_rate_each_show():
     black = BACKGROUNDS["black"]
-    base = draw(black, answer(), 24.9)
-    assert (draw(black, answer(label="poly"), 24.9) != base).any()
-    assert (draw(black, answer(score=0.5), 24.9) != base).any()
-    assert (draw(black, answer(), 8.1) != base).any()
+    base = draw_result(black, answer(), 24.9)
+    assert (draw_result(black, answer(label="poly"), 24.9) != base).any()
+    assert (draw_result(black, answer(score=0.5), 24.9) != base).any()
+    assert (draw_result(black, answer(), 8.1) != base).any()
     right = base[-22:, 200:]
     assert right.any()
-    assert not draw(black, answer(), None)[-22:, 200:].any()
+    assert not draw_result(black, answer(), None)[-22:, 200:].any()
 
 
 def test_unknown_is_said_and_coloured():
     black = BACKGROUNDS["black"]
-    known, unknown = draw(black, answer(), 9.0), draw(black, answer(unknown=True), 9.0)
+    known, unknown = (
+        draw_result(black, answer(), 9.0),
+        draw_result(black, answer(unknown=True), 9.0),
+    )
     columns = [np.flatnonzero(d[-42:-22].any(axis=(0, 2)))[-1] for d in (known, unknown)]
     assert columns[1] > columns[0] + 40  # "unknown: " before the label
     pen = unknown[-42:-22].reshape(-1, 3).max(axis=0)
@@ -88,7 +91,7 @@ def test_unknown_is_said_and_coloured():
 
 
 def test_a_long_label_is_shortened_to_the_frame():
-    drawn = draw(
+    drawn = draw_result(
         BACKGROUNDS["black"], answer("Black-throated Blue Warbler " * 4, unknown=True), 9.0
     )
     columns = np.flatnonzero(drawn[-42:-22].any(axis=(0, 2)))
@@ -98,12 +101,12 @@ def test_a_long_label_is_shortened_to_the_frame():
 @pytest.mark.parametrize("shape", [(8, 8), (20, 300), (300, 20), (64, 64)])
 def test_tiny_frames_are_drawn_too(shape):
     black = np.zeros((*shape, 3), np.uint8)
-    assert draw(black, answer(), 9.0).shape == black.shape
+    assert draw_result(black, answer(), 9.0).shape == black.shape
 
 
 def test_the_bar_grows_with_the_frame():
     small, large = (np.full((n, 2 * n, 3), 255, np.uint8) for n in (300, 1080))
-    heights = [bar_of(draw(white, answer(), 9.0), white) for white in (small, large)]
+    heights = [bar_of(draw_result(white, answer(), 9.0), white) for white in (small, large)]
     assert 35 < heights[0] < 60
     assert 2.5 < heights[1] / heights[0] < 4
 
@@ -114,9 +117,9 @@ def test_accents_are_drawn_without_system_fonts(monkeypatch):
     monkeypatch.setattr(video, "_WIDE_FONTS", ())
     video._font.cache_clear()
     black = BACKGROUNDS["black"]
-    drawn = draw(black, answer("Zaunkönig Citroën"), 9.0)
+    drawn = draw_result(black, answer("Zaunkönig Citroën"), 9.0)
     video._font.cache_clear()
-    assert np.array_equal(drawn, draw(black, answer("Zaunkonig Citroen"), 9.0))
+    assert np.array_equal(drawn, draw_result(black, answer("Zaunkonig Citroen"), 9.0))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +155,7 @@ def test_a_written_video_can_be_read_again(name, elpv_photos, tmp_path):
 
 def test_drawn_text_survives_the_codec(elpv_photos, tmp_path):
     pixels = photo(elpv_photos[0])
-    drawn = draw(pixels, answer(), 24.9)
+    drawn = draw_result(pixels, answer(), 24.9)
     with VideoWriter(tmp_path / "out.mp4", 10) as video:
         video.write(drawn)
     _, (found,) = reread(tmp_path / "out.mp4")

@@ -14,8 +14,7 @@ from edge_fgir.exporting.backends.onnx import OnnxBackend, quantize
 from edge_fgir.exporting.graph import Head, Logits
 from edge_fgir.exporting.target import Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_onnx
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Pixels, Precision
 from edge_fgir.runtime.runtimes.tensorrt.build import build_plan
 
 

@@ -12,8 +12,7 @@ from edge_fgir.exporting import graph, qdq
 from edge_fgir.exporting.graph import INPUT, Head, Logits
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme, Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_onnx
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Pixels, Precision
 
 
 class OnnxBackend:

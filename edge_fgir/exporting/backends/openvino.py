@@ -11,8 +11,7 @@ from edge_fgir.exporting import openvino_ir as ir
 from edge_fgir.exporting.graph import Head, Logits, unquantized_nodes
 from edge_fgir.exporting.target import NncfScheme, Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_ir
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Precision
+from edge_fgir.runtime import Pixels, Precision
 from edge_fgir.runtime.runtimes.openvino import compile_model
 
 

@@ -7,8 +7,7 @@ import torch
 from edge_fgir.models.inference import normalized_batches
 from edge_fgir.models.wrapper import Wrapper
 from edge_fgir.results import BlockRange
-from edge_fgir.runtime import Pixels
-from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime import Normalization, Pixels
 
 
 @torch.inference_mode()
