@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_fgir._errors import GateError, InputError
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import ExportOptions, Target, Tell, export
+from edge_fgir.results import QuantizationReport
 from edge_fgir.runtime import Bundle
 from edge_fgir.training import train_quantization_aware
 
@@ -47,8 +48,8 @@ def export_with_qat(
     bundle = None
     try:
         bundle = export(run, target, data, out, options, tell)
-        trials = bundle.report("quantization")["trials"]
-        if any(trial["precision"] == "int8" and not trial["broken"] for trial in trials):
+        trials = QuantizationReport.of(bundle).trials
+        if any(trial.precision == "int8" and not trial.broken for trial in trials):
             return bundle  # INT8, or float because INT8 is slower
     except GateError as error:
         if options.precision == "auto":  # float broke a bound
