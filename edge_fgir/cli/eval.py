@@ -78,7 +78,7 @@ def evaluate(
                 raise InputError(
                     f"{option}: {model} is a bundle, in which it is fixed",
                     "a run folder",
-                    f"leave out {option}, or export another bundle",
+                    f"export another bundle with {option}, or leave it out",
                 )
         pictures = open_data(data, convert=convert)
         result = edge_fgir.evaluate(

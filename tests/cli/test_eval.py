@@ -97,7 +97,7 @@ def test_full_is_for_cal_teachers(run_cli, tiny_run, photos, tmp_path):
         (
             tmp_path / "a.fgir",
             f"{tmp_path / 'a.fgir'} is a bundle, in which it is fixed; expected a run folder; "
-            "leave out --full, or export another bundle",
+            "export another bundle with --full, or leave it out",
         ),
     ):
         done = run_cli("eval", model, "--data", photos, "--full")
