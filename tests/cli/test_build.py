@@ -10,7 +10,7 @@ from jetson import STAND_INS
 from signing import Keys
 from test_imports import HEAVY, loaded_by
 
-from edge_fgir.benchmarking import devices
+from edge_fgir import benchmarking
 
 pytestmark = pytest.mark.export
 
@@ -38,20 +38,20 @@ def test_json_is_for_scripts(pretended, run_cli, jetson_bundle):
 
 def test_the_workspace_is_the_matched_devices(pretended, run_cli, jetson_bundle, monkeypatch):
     name = "jetson-orin-nano-super"
-    board = devices.read_device(name)
+    board = benchmarking.read_device(name)
     small = board.model_copy(
         update={"workspace_mb": board.workspace_mb.model_copy(update={"value": 48})}
     )
-    monkeypatch.setattr(devices, "match_device", lambda: name)
+    monkeypatch.setattr(benchmarking, "match_device", lambda: name)
     assert run_cli("build", jetson_bundle, "--json").json["workspace_mb"] == 64
-    monkeypatch.setattr(devices, "read_device", lambda name: small)
+    monkeypatch.setattr(benchmarking, "read_device", lambda name: small)
     assert run_cli("build", jetson_bundle, "--json", "--force").json["workspace_mb"] == 48
 
 
 def test_a_device_whose_workspace_is_unknown_is_no_error(
     pretended, run_cli, jetson_bundle, monkeypatch
 ):
-    monkeypatch.setattr(devices, "match_device", lambda: "raspberry-pi-5")
+    monkeypatch.setattr(benchmarking, "match_device", lambda: "raspberry-pi-5")
     assert run_cli("build", jetson_bundle, "--json").json["workspace_mb"] == 64
 
 

@@ -12,10 +12,10 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
+from edge_fgir import exporting
 from edge_fgir._errors import GateError
 from edge_fgir.benchmarking import Protocol, WarmUp
 from edge_fgir.benchmarking.protocol import percentiles
-from edge_fgir.exporting import graph
 from edge_fgir.results import NetworkTime
 from edge_fgir.sweeping import latency
 from edge_fgir.sweeping.latency import NetworkTimer
@@ -65,13 +65,14 @@ def test_what_cannot_be_exported_has_no_milliseconds(tiny_run, tmp_path, monkeyp
     def refuse(*_: object) -> None:
         raise GateError("the graph has no fixed shape")
 
-    monkeypatch.setattr(graph, "to_onnx", refuse)
+    monkeypatch.setattr(exporting, "to_onnx", refuse)
     found = NetworkTimer(tmp_path).measure([tiny_run])[0]
     assert found == NetworkTime(ms_note="the graph has no fixed shape")
     assert not (tmp_path / "latency.json").exists()
 
 
 def test_a_missing_library_is_named(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "edge_fgir.exporting")
     monkeypatch.delitem(sys.modules, "edge_fgir.exporting.graph")
     monkeypatch.setitem(sys.modules, "onnx", None)
     found = NetworkTimer(tmp_path).measure([tiny_run])[0]
