@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -186,12 +186,7 @@ class _Display:
         sys.stderr.write(f"building the TensorRT engine of {self._name}: takes minutes, once\n")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def show(self, step: Step) -> None:
