@@ -119,3 +119,110 @@ def latency(target: str, network: float, times: float | None = None, **changes: 
         torch = percentiles(network * times)
         fields["baseline"] = {"name": "torch eager fp32", **torch, "times_slower": times}
     return {**fields, **changes}
+
+
+def evaluation(split: str, top1: float, classes: tuple[str, ...] = ("robin", "wren")) -> Fields:
+    """Return an evaluation of an OpenVINO bundle, without its environment."""
+    rows = [{"name": name, "images": 10, "top1": top1} for name in classes]
+    confusion = [[8 if a == b else 2 for b in classes] for a in classes]
+    return {
+        **subject("openvino", "int8"),
+        **metrics(top1, 10 * len(classes), rows, confusion),
+        "model_bytes": model_bytes("openvino"),
+        "split": split,
+        "data": DATA,
+    }
+
+
+def fit_training(stage: str, method: str, top1: float, **changes: object) -> Fields:
+    """Return one training of a fit's candidate."""
+    return {
+        "stage": stage,
+        "method": method,
+        "image_size": 160,
+        "epochs": 0 if method == "probe" else 5,
+        "steps": 0 if method == "probe" else 100,
+        "seconds": 60.0,
+        "accuracy": {"top1": top1, "low": top1 - 5, "high": top1 + 5},
+        "macro": top1 - 1,
+        "run": f"birds.fit/runs/{stage}",
+        **changes,
+    }
+
+
+def fit(**changes: object) -> Fields:
+    """Return a fit: one pretrained candidate that won, one from scratch, one that was too slow."""
+
+    def candidate(name: str, pretrained: bool, size: int, ms: float, **more: object) -> Fields:
+        return {
+            "name": f"{name} at {size} px",
+            "architecture": name,
+            "pretrained": pretrained,
+            "setting": {"image_size": size},
+            "params": 4_000_000,
+            "gmacs": 0.2,
+            "latencies": [
+                {"precision": "int8", "ms": ms, "fits": ms <= 3},
+                {"precision": "fp32", "ms": 2 * ms, "measured": False, "fits": 2 * ms <= 3},
+            ],
+            **more,
+        }
+
+    def point(number: int, size: int, ms: float, top1: float, role: str) -> Fields:
+        return {
+            "candidate": number,
+            "name": f"candidate {number} at {size} px",
+            "setting": {"image_size": size},
+            "precision": "int8",
+            "measured": {"p50_ms": ms, "p99_ms": 1.5 * ms},
+            "network_ms": ms - 0.5,
+            "size_mb": 4.2,
+            "accuracy": {"top1": top1, "low": top1 - 5, "high": top1 + 5},
+            "macro": top1 - 1,
+            "agreement": 99.0,
+            "fits": ms <= 3,
+            "role": role,
+        }
+
+    lite0 = [fit_training("probe", "probe", 80.0), fit_training("final", "kd", 90.0)]
+    return {
+        "bundle": "birds.fgir",
+        "device": "local",
+        "device_name": "AMD EPYC",
+        "target": "openvino",
+        "budget": {"latency_ms": 3.0},
+        "minutes": 30.0,
+        "seconds": 1700.0,
+        "data": DATA,
+        "found": {
+            "classes": ["robin", "wren"],
+            "train": 100,
+            "val": 20,
+            "test": 20,
+            "train_counts": [75, 25],
+            "skipped": [{"file": "photos/wren/7.jpg", "reason": "it is cut off"}],
+            "notes": ["2 pictures look alike and were kept on one side of the split"],
+        },
+        "candidates": [
+            candidate("tf_efficientnet_lite0", True, 160, 2.5, trainings=lite0),
+            candidate(
+                "lrnet14",
+                False,
+                128,
+                2.8,
+                trainings=[fit_training("halving", "tgda", 60.0)],
+                left_out="less accurate after equally much time",
+            ),
+            candidate("tf_efficientnet_lite2", True, 288, 8.0, left_out="too slow"),
+        ],
+        "teacher": fit_training("teacher", "ce", 93.0),
+        "teacher_name": "tf_efficientnet_lite2 at 260 px",
+        "points": [point(0, 160, 2.6, 89.5, "chosen"), point(1, 128, 2.9, 60.0, "runner-up")],
+        "why": "the most accurate that keeps 3 ms",
+        "advice": ["more time: the loss was still falling"],
+        "steps": [{"name": "latencies", "seconds": 60.0, "planned_seconds": 50.0}],
+        "latency": {**latency("openvino", 2.1), "environment": ENVIRONMENT},
+        "test": {**evaluation("test", 88.0), "environment": ENVIRONMENT},
+        "validation": {**evaluation("val", 89.5), "environment": ENVIRONMENT},
+        **changes,
+    }

@@ -10,6 +10,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
 from edge_fgir.results.base import Result
 from edge_fgir.results.evaluation import Evaluation
+from edge_fgir.results.fit import Fit
 from edge_fgir.results.latency import Latency
 from edge_fgir.results.predictions import Predictions
 from edge_fgir.results.profile import Profile
@@ -18,7 +19,7 @@ from edge_fgir.results.training import Teachers, Training
 
 KINDS: dict[str, type[Result]] = {
     kind.kind: kind
-    for kind in (Evaluation, Latency, Predictions, Profile, Sweep, Teachers, Training)
+    for kind in (Evaluation, Fit, Latency, Predictions, Profile, Sweep, Teachers, Training)
 }
 """Every kind of result, by its name."""
 
