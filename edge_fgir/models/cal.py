@@ -48,9 +48,17 @@ def bilinear_attention_pool(features: Tensor, attention: Tensor) -> Tensor:
     Mean over positions, signed square root, L2 norm ; in float32.
     """
     height, width = features.shape[2:]
-    pooled = torch.einsum("bmhw,bchw->bmc", attention.float(), features.float())
+    pooled = attention.float().flatten(2) @ features.float().flatten(2).transpose(1, 2)
     pooled = pooled.flatten(1) / (height * width)
     return F.normalize(pooled.sign() * (pooled.abs() + _EPS).sqrt(), dim=1)
+
+
+class AttentionPool(nn.Module):
+    """:func:`bilinear_attention_pool` as a layer, so that an exported graph knows its nodes."""
+
+    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
+        """Pool (B, C, h, w) features by (B, M, h, w) maps into (B, M * C) unit vectors."""
+        return bilinear_attention_pool(features, attention)
 
 
 class CAL(Wrapper, nn.Module):
@@ -67,6 +75,8 @@ class CAL(Wrapper, nn.Module):
         InputError: The backbone gives neither maps nor a square grid of tokens.
     """
 
+    # The square root's slope at zero, and its summand, are beyond INT8 and float16.
+    full_precision: ClassVar[tuple[str, ...]] = ("pool",)
     skips_layers: ClassVar[bool] = True  # some backbones have layers behind their features
 
     def __init__(
@@ -85,6 +95,7 @@ class CAL(Wrapper, nn.Module):
             nn.BatchNorm2d(attention_maps, eps=1e-3),
             nn.ReLU(inplace=True),
         )
+        self.pool = AttentionPool()
         self.head = nn.Linear(attention_maps * channels, num_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,13 +119,13 @@ class CAL(Wrapper, nn.Module):
         with full_precision(x.device):
             features = features.float()
             attention = self.attention(features)
-            embedding = bilinear_attention_pool(features, attention)
+            embedding: Tensor = self.pool(features, attention)
             logits = self.head(_SCALE * embedding)
             effect = None
             if counterfactual:
                 random = torch.rand_like(attention) * 2
                 fake = random if self.training else torch.ones_like(attention)
-                pooled = bilinear_attention_pool(features, fake)
+                pooled = self.pool(features, fake)
                 effect = logits - self.head(_SCALE * pooled)
         return CALOutput(logits, attention, embedding, effect)
 

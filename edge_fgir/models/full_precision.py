@@ -8,6 +8,12 @@ import torch
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Leave autocast, which the meta device (counting) does not have, while the block runs."""
+    """Leave autocast while the block runs; without it nothing is entered.
+
+    The meta device (counting) has no autocast, and under the exporter the layers of a block in
+    which it is left lose their names.
+    """
     known = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+    if known and torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()

@@ -401,9 +401,13 @@ def test_a_device_that_vanishes_leaves_no_plan(photos, cnn, tmp_path, monkeypatc
     assert not (cnn / "profile").exists() or not list((cnn / "profile").glob("latency*"))
 
 
-def test_a_teacher_is_not_deployed(photos, teacher_run, tmp_path):
-    with pytest.raises(InputError, match="is a CAL teacher"):
-        profile(request(photos, teacher_run), tmp_path / "plan.json")
+@pytest.mark.export
+def test_a_teacher_is_a_candidate_like_any_other(photos, teacher_run, tmp_path, pretended):
+    run = shutil.copytree(teacher_run, tmp_path / "teacher")
+    asked = request(photos, run, sizes=(32,), precisions=("fp32",), latency_ms=1000)
+    plan = profile(asked, tmp_path / "plan.json")
+    assert plan.chosen.image_size == 32
+    assert plan.chosen.measured
 
 
 def test_other_data_is_refused(make_folder, cnn, tmp_path):
