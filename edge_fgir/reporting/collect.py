@@ -20,6 +20,7 @@ from edge_fgir.reporting.sweeps import SweepTable, make_sweep_tables
 from edge_fgir.results import (
     Environment,
     Evaluation,
+    Fit,
     Latency,
     Prediction,
     Predictions,
@@ -118,6 +119,7 @@ class Report:
         rows: The main table.
         comparisons: Evaluations that saw the same images, group by group.
         confusions: The pairs of classes that each first evaluation confuses, where it names them.
+        fits: What was made of photographs for a device.
         profiles: What fits a device.
         sweeps: Sweeps, data set by data set.
         latencies: Measurements.
@@ -136,6 +138,7 @@ class Report:
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     confusions: tuple[Confusions, ...]
+    fits: tuple[Fit, ...]
     profiles: tuple[Profile, ...]
     sweeps: tuple[SweepTable, ...]
     latencies: tuple[Latency, ...]
@@ -164,7 +167,9 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
         )
     files = {path: read_result(path) for path in results}
     evaluations, latencies = _of_kind(files, Evaluation), _of_kind(files, Latency)
-    profiles = _of_kind(files, Profile)
+    profiles, fits = _of_kind(files, Profile), _of_kind(files, Fit)
+    evaluations += [fit.test or fit.validation for fit in fits]
+    latencies += [fit.latency for fit in fits]
     rows = make_rows(evaluations, latencies)
     data = tuple(dict.fromkeys(_data_sets(files.values())))
     written = sorted(result.environment.date for result in files.values())
@@ -180,6 +185,7 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
         title=title or _default_title(data),
         outcome=outcome(
             rows,
+            fits,
             profiles,
             sweeps,
             [card.training for card in trainings],
@@ -191,6 +197,7 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
         rows=rows,
         comparisons=comparisons,
         confusions=make_confusions(comparisons),
+        fits=tuple(fits),
         profiles=tuple(profiles),
         sweeps=sweeps,
         latencies=tuple(latencies),
@@ -213,7 +220,7 @@ def _of_kind(files: Mapping[Path, Result], kind: type[_R]) -> list[_R]:
 
 def _data_sets(results: Iterable[Result]) -> Iterator[DataInfo]:
     # What was tested on comes before what was trained on.
-    order = (Evaluation, Sweep, Profile, Training, Teachers)
+    order = (Evaluation, Fit, Sweep, Profile, Training, Teachers)
     known = [result for result in results if isinstance(result, order)]
     for result in sorted(known, key=lambda each: order.index(type(each))):
         yield from result.data if isinstance(result, Sweep) else (result.data,)

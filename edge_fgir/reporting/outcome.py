@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge_fgir.reporting.fits import outcome_of_fit
 from edge_fgir.reporting.profiles import outcome_of
 from edge_fgir.reporting.rows import Row
 from edge_fgir.reporting.sweeps import SweepRow, SweepTable
 from edge_fgir.reporting.units import milliseconds, percent, times
-from edge_fgir.results import Profile, Subject, Training
+from edge_fgir.results import Fit, Profile, Subject, Training
 
 
 def headline(rows: Sequence[Row]) -> Row | None:
@@ -23,12 +24,15 @@ def headline(rows: Sequence[Row]) -> Row | None:
 
 def outcome(
     rows: Sequence[Row],
+    fits: Sequence[Fit],
     profiles: Sequence[Profile],
     sweeps: Sequence[SweepTable],
     trainings: Sequence[Training],
     predicted: Sequence[Subject],
 ) -> str:
     """Say in one sentence what came out."""
+    if fits:
+        return outcome_of_fit(fits[0])
     best = headline(rows)
     if best is not None:
         return f"{best.title}: {', '.join(_facts(best))}"

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from edge_fgir import __version__
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import write_atomic
-from edge_fgir.reporting import columns, figures, profile_figures, profiles, units
+from edge_fgir.reporting import (
+    columns,
+    figures,
+    fit_figures,
+    fits,
+    profile_figures,
+    profiles,
+    units,
+)
 from edge_fgir.reporting.collect import Report, collect
 
 if TYPE_CHECKING:
@@ -60,6 +68,8 @@ def _render(template: Template, report: Report) -> str:
         report=report,
         columns=columns,
         figures=figures,
+        fit_figures=fit_figures,
+        fits=fits,
         profile_figures=profile_figures,
         profiles=profiles,
         version=__version__,
