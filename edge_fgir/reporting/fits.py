@@ -106,9 +106,10 @@ def data_of(fit: Fit) -> str:
 def notes_of_fit(fit: Fit) -> list[str]:
     """Return what a reader must know before trusting the figures."""
     accuracy = fit.chosen.accuracy
+    margin = (accuracy.high - accuracy.low) / 2
     notes = [
         f"{judged_by(fit).capitalize()} in the table is on {fit.found.val} validation images, "
-        f"which tell it to about \N{PLUS-MINUS SIGN} {(accuracy.high - accuracy.low) / 2:.0f} points "
+        f"which tell it to about \N{PLUS-MINUS SIGN} {margin:.0f} points "
         "(95 %). The choice was made by them, so expect a little less on other images.",
         "Milliseconds are from frame to decision; those of what was not exported are of the same "
         "network with random weights.",
