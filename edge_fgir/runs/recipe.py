@@ -20,7 +20,7 @@ from edge_fgir.models import Network
 from edge_fgir.models.reduction import METHODS, Reduction
 from edge_fgir.runtime import Kernel, Preprocess
 
-MethodName = Literal["ce", "cal", "kd", "tgda"]
+MethodName = Literal["probe", "ce", "cal", "kd", "tgda"]
 View = Literal["crop", "drop", "mix"]
 Classification = Literal["ce", "focal", "logit_adjusted", "balanced_softmax", "ldam"]
 
@@ -251,15 +251,45 @@ class ElasticSection(_Section):
             reduction.at(rate)
 
 
+class LengthSection(_Section):
+    """How long to train where a recipe is for anybody's pictures: steps, within bounds of epochs.
+
+    A GPU takes larger batches and has the patience for more steps.
+    """
+
+    steps: Annotated[int, Field(ge=1, description="of batch_size pictures, on a CPU")] = 1500
+    gpu_steps: Annotated[int, Field(ge=1, description="of gpu_batch pictures, on a GPU")] = 6000
+    gpu_batch: Annotated[int, Field(ge=1, description="batch_size on a GPU")] = 64
+    least_epochs: Annotated[int, Field(ge=1, description="however many pictures")] = 4
+    most_epochs: Annotated[int, Field(ge=1, description="however few pictures")] = 60
+    warmup: Annotated[float, Field(ge=0, lt=1, description="share of the steps")] = 0.05
+
+    def epochs(self, images: int, batch: int, *, gpu: bool) -> int:
+        """Return the epochs for so many training pictures in steps of ``batch``."""
+        steps = self.gpu_steps if gpu else self.steps
+        wanted = round(steps / max(images // batch, 1))
+        return min(max(wanted, self.least_epochs), max(self.most_epochs, self.least_epochs))
+
+
 class Recipe(_Section):
     """One training run."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     about: Annotated[str, Field(description="what it is for and what it reaches")] = ""
     method: Annotated[
-        MethodName, Field(description="ce; cal: a teacher; kd: soft labels; tgda: kd with views")
+        MethodName,
+        Field(
+            description="probe: a head on frozen features; ce; cal: a teacher; kd: soft labels; "
+            "tgda: kd with views"
+        ),
     ]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[
+        int, Field(ge=0, description="passes over the pictures; 0: none (probe), or as length says")
+    ] = 0
+    length: Annotated[
+        LengthSection | None,
+        Field(description="how epochs and more follow from data and processor; null: as given"),
+    ] = None
     batch_size: Annotated[int, Field(ge=1)] = 8
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Annotated[
@@ -286,6 +316,10 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        if self.method == "probe" and (self.epochs or self.length is not None):
+            raise ValueError("method probe has neither epochs nor length")
+        if self.method != "probe" and (self.epochs > 0) == (self.length is not None):
+            raise ValueError("either epochs or length must be given")
         if len(set(self.views)) < len(self.views):
             raise ValueError("views names one twice")
         if (self.method in ("kd", "tgda")) != (self.teacher is not None):
@@ -302,7 +336,9 @@ class Recipe(_Section):
                 )
             if self.method == "tgda" and "mix" in self.views:
                 raise ValueError("mix views depend on the batch and cannot be cached")
-        if self.optimizer.warmup_epochs + self.optimizer.cooldown_epochs >= self.epochs:
+        if self.method == "probe" and self.model.weights == "random":
+            raise ValueError("method probe needs a trained network: set model.weights")
+        if 0 < self.epochs <= self.optimizer.warmup_epochs + self.optimizer.cooldown_epochs:
             raise ValueError(
                 f"{self.optimizer.warmup_epochs} epochs of warm-up and "
                 f"{self.optimizer.cooldown_epochs} of cool-down leave none of {self.epochs}"
@@ -327,6 +363,32 @@ class Recipe(_Section):
                 raise ValueError("elastic is not for method cal")
             self.elastic.check(self.eval.image_size, self.model.reduction)
         return self
+
+    def resolved(self, images: int, *, gpu: bool, cpus: int) -> Recipe:
+        """Return it with numbers where ``length`` lets them follow from data and processor.
+
+        Args:
+            images: Training pictures.
+            gpu: Training runs on one.
+            cpus: Cores, of which a GPU's loader takes some.
+        """
+        length = self.length
+        if length is None:
+            return self
+        batch = min(length.gpu_batch if gpu else self.batch_size, images)
+        epochs = length.epochs(images, batch, gpu=gpu)
+        warm_up = round(length.warmup * epochs * (images // batch))
+        workers = max(self.data.workers, min(cpus - 1, 8)) if gpu else self.data.workers
+        return self.model_copy(
+            update={
+                "length": None,
+                "epochs": epochs,
+                "batch_size": batch,
+                "data": self.data.model_copy(update={"workers": workers}),
+                "eval": self.eval.model_copy(update={"every_epochs": max(epochs // 4, 1)}),
+                "optimizer": self.optimizer.model_copy(update={"warmup_steps": warm_up}),
+            }
+        )
 
     def dump(self) -> str:
         """Return the recipe as YAML."""

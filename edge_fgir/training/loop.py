@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ from edge_fgir.training.checkpoint import (
     save_weights,
 )
 from edge_fgir.training.hooks import Hook
+from edge_fgir.training.linear_probe import train_linear_probe
 from edge_fgir.training.log import Log
 from edge_fgir.training.methods import Batch
 from edge_fgir.training.optimizer import make_optimizer, make_scheduler
@@ -80,6 +82,11 @@ def train(
         InputError: ``out`` holds another run, or recipe, teacher and data do not go together.
     """
     folder = Run(out)
+    if recipe.data.with_val:
+        data = data.with_val_in_train()
+    recipe = recipe.resolved(
+        len(data.split("train")), gpu=torch.cuda.is_available(), cpus=os.cpu_count() or 1
+    )
     if folder.summary.exists() and resume:
         check_recipe(folder, recipe, folder.config.read_text())
         return read_result(folder.summary, results.Training)
@@ -87,8 +94,8 @@ def train(
         raise InputError(
             f"{out} is not empty", "a new folder", "add --resume to go on, or choose another --out"
         )
-    if recipe.data.with_val:
-        data = data.with_val_in_train()
+    if recipe.method == "probe":
+        return train_linear_probe(recipe, data, folder)
     if len(data.split("train")) < recipe.batch_size:
         raise InputError(
             f"train has {len(data.split('train'))} pictures",

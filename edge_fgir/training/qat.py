@@ -75,6 +75,8 @@ def _recipe(run: Run, epochs: int, setting: Setting | None) -> Recipe:
         "compile=false",
         "quantization_aware=true",
     ]
+    if run.recipe.method == "probe":
+        changes.append("method=ce")
     if setting is not None:
         changes += ["elastic=null", f"eval.image_size={setting.image_size}"]
         if setting.keep_rate is not None:

@@ -1,0 +1,189 @@
+"""A classifier on frozen features: minutes of work, a model of its own, and a good start.
+
+Fine-tuning that starts from a trained head distorts pretrained features less (LP-FT, arXiv
+2202.10054). Every picture is looked at once, and its mirror image, so the cost is that of two
+forwards a picture.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge_fgir import results
+from edge_fgir._errors import InputError
+from edge_fgir._files import write_atomic
+from edge_fgir._progress import progress
+from edge_fgir.benchmarking import environment
+from edge_fgir.data import DataSet, Split, labels_of, prepared_images
+from edge_fgir.evaluation import macro, top_k
+from edge_fgir.models import logits_of, on_gpu
+from edge_fgir.runs import Recipe, Run, TrainedModel
+from edge_fgir.runtime import Pixels
+from edge_fgir.training.checkpoint import save_weights
+from edge_fgir.training.classification import Criterion, make_criterion
+from edge_fgir.training.setup import describe
+
+_DECAYS = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+"""Weights of the squared norm that are tried, on features of unit size."""
+_ITERATIONS = 40
+"""Of L-BFGS for each decay; it goes on from the head of the one before."""
+
+
+class Head(NamedTuple):
+    """A linear classifier.
+
+    Attributes:
+        weight: (K, F).
+        bias: (K,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+def train_linear_probe(recipe: Recipe, data: DataSet, out: Run) -> results.Training:
+    """Fill a run folder with the recipe's pretrained network and a head that is trained alone.
+
+    How strongly the head is held back is chosen by the loss on the validation split.
+
+    Args:
+        recipe: Of method ``probe``.
+        data: The pictures.
+        out: The run folder.
+
+    Raises:
+        InputError: The network has no linear classifier.
+    """
+    began = time.monotonic()
+    torch.manual_seed(recipe.seed)
+    trained = describe(recipe, data, None)
+    model = on_gpu(recipe.model.build(len(data.classes), recipe.eval.image_size)).eval()
+    classifier = _classifier(model, recipe)
+    train, val = (_features(model, data, split, trained) for split in ("train", "val"))
+    labels, val_labels = (_labels(data, split) for split in ("train", "val"))
+    criterion = make_criterion(recipe.loss, data.counts("train"))
+    head = fit_head(train, labels.repeat(2), val, val_labels, criterion, len(data.classes))
+    with torch.no_grad():
+        classifier.weight.copy_(head.weight)
+        classifier.bias.copy_(head.bias)
+    samples = len(val_labels)
+    logits = val[:samples] @ head.weight.T + head.bias  # as the device sees them, not mirrored
+    probabilities = logits.softmax(1).numpy()
+    metrics: dict[str, Any] = {
+        "val_top1": top_k(probabilities, val_labels.numpy(), 1),
+        "val_macro": macro(probabilities, val_labels.numpy()),
+    }
+    result = results.Training(
+        name=recipe.name,
+        method=recipe.method,
+        architecture=recipe.model.name,
+        data=trained.data,
+        steps=0,
+        epochs=0,
+        seconds=round(time.monotonic() - began, 1),
+        device=str(next(model.parameters()).device),
+        precision="fp32",
+        views=(),
+        environment=environment(),
+        **metrics,
+    )
+    write_atomic(out.config, recipe.dump())
+    out.write(trained, data.classes)
+    save_weights(out.last_weights, model)
+    result.write(out.summary)
+    return result
+
+
+def fit_head(
+    features: Tensor,
+    labels: Tensor,
+    val_features: Tensor,
+    val_labels: Tensor,
+    criterion: Criterion,
+    classes: int,
+) -> Head:
+    """Return the head that minimises the criterion, at the decay with the least loss on val.
+
+    Args:
+        features: (N, F).
+        labels: (N,).
+        val_features: (M, F), of which the first are one a picture.
+        val_labels: The labels of those.
+        criterion: The loss of hard labels.
+        classes: K.
+    """
+    mean, scale = features.mean(dim=0), features.std().clamp(min=1e-6)
+    unit, val_unit = (features - mean) / scale, (val_features[: len(val_labels)] - mean) / scale
+    weight = torch.zeros(classes, features.shape[1], requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    best, least = Head(weight.detach().clone(), bias.detach().clone()), float("inf")
+    with progress("training the head", len(_DECAYS)) as meter:
+        for decay in _DECAYS:
+            loss = partial(_loss, unit, labels, weight, bias, criterion, decay)
+            _minimize(loss, [weight, bias])
+            with torch.no_grad():
+                value = float(criterion(val_unit @ weight.T + bias, val_labels))
+            meter.advance(note=f"loss on val {value:.3f}")
+            if value < least:
+                best, least = Head(weight.detach().clone(), bias.detach().clone()), value
+    return Head(best.weight / scale, best.bias - best.weight @ mean / scale)
+
+
+def _loss(
+    unit: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, criterion: Criterion, decay: float
+) -> Tensor:
+    penalty = 0.5 * decay * weight.square().sum() / len(bias)
+    return criterion(unit @ weight.T + bias, labels) + penalty
+
+
+def _minimize(loss: Any, parameters: list[Tensor]) -> None:
+    optimizer = torch.optim.LBFGS(
+        parameters, max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value: Tensor = loss()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+
+
+def _classifier(model: nn.Module, recipe: Recipe) -> nn.Linear:
+    network: Any = model
+    classifier = network.get_classifier() if hasattr(model, "get_classifier") else None
+    if isinstance(classifier, nn.Linear) and hasattr(model, "forward_head"):
+        return classifier
+    raise InputError(
+        f"method {recipe.method} for {recipe.model.name}, a network without a linear classifier",
+        "a plain network of timm's",
+        "use method ce",
+    )
+
+
+def _features(model: Any, data: DataSet, split: Split, trained: TrainedModel) -> Tensor:
+    """Return what the classifier sees of pictures, and then of their mirror images, (2 N, F)."""
+
+    def forward(images: Tensor) -> Tensor:
+        features: Tensor = model.forward_head(model.forward_features(images), pre_logits=True)
+        return features
+
+    pictures: Pixels = prepared_images(data, data.split(split), trained.preprocess)
+    mirrored: Pixels = np.ascontiguousarray(pictures[:, :, ::-1])
+    title = f"features of {trained.network.name} at {trained.preprocess.size} px, {split}"
+    seen = [
+        logits_of(model, images, trained.normalization, title, forward)
+        for images in (pictures, mirrored)
+    ]
+    return torch.from_numpy(np.concatenate(seen))
+
+
+def _labels(data: DataSet, split: Split) -> Tensor:
+    return torch.from_numpy(labels_of(data.split(split)))
