@@ -97,7 +97,7 @@ def first_classes(data: DataSet, count: int) -> DataSet:
         for split, samples in data.splits.items()
     }
     name = f"{data.name}, first {count} classes"
-    return DataSet(name, data.licence, data.classes[:count], splits, data.convert)
+    return DataSet(name, data.licence, data.classes[:count], splits, data.strict)
 
 
 def run(recipe: str, changes: list[str], data: DataSet, out: Path, *, wait: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -66,6 +66,13 @@ def _clock(seconds: float) -> str:
 def first_process() -> bool:
     """Tell whether this is the process of a distributed run that speaks to the user."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def say(lines: Iterable[str]) -> None:
+    """Write lines for the user on stderr, unless another process of a distributed run does."""
+    if first_process():
+        for line in lines:
+            sys.stderr.write(f"{line}\n")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def evaluate(
     full: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     shot_bounds: tuple[int, int] = (100, 20),
-    convert: bool = False,
+    strict: bool = False,
 ) -> Evaluation:
     """Measure the accuracy of a run or a bundle on a split, as ``edge-fgir eval`` does.
 
@@ -48,12 +48,12 @@ def evaluate(
         logit_adjustment: For a run: tau of the post-hoc logit adjustment, or ``auto``.
         shot_bounds: Classes with more training pictures than the first number are ``many``, with
             fewer than the second ``few``.
-        convert: Accept turned, transparent, 16-bit or CMYK pictures.
+        strict: Refuse pictures that cannot be used, or would have to be converted.
 
     Raises:
         InputError: The model is missing or knows other classes, or an option is not for it.
     """
-    pictures = data_set(data, convert=convert)
+    pictures = data_set(data, strict=strict)
     if isinstance(model, str | Path):
         path = Path(model)
         if not path.exists():

@@ -28,7 +28,7 @@ def export(
     plan: Plan | Path | str | None = None,
     max_drop: float | None = None,
     qat_epochs: int | None = None,
-    convert: bool = False,
+    strict: bool = False,
     tell: Tell = lambda event: None,
     tell_line: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
@@ -52,7 +52,7 @@ def export(
         plan: What ``profile`` has chosen, instead of a precision and a setting.
         max_drop: Points of top-1 that the bundle may lose; None: as the target says.
         qat_epochs: Where INT8 breaks a bound, train so many epochs more as INT8 computes.
-        convert: Accept turned, transparent, 16-bit or CMYK pictures.
+        strict: Refuse pictures that cannot be used, or would have to be converted.
         tell: Called with each measured stage, each scheme that was tried, and the choice.
         tell_line: Gets a line for the user.
 
@@ -72,7 +72,7 @@ def export(
         made = plan if isinstance(plan, Plan) else Plan.read(Path(plan))
         made.check(Run(path).weights_hash, bounded.name)
         options = replace(options, setting=made.chosen.setting, precision=made.chosen.precision)
-    pictures = data_set(data, convert=convert)
+    pictures = data_set(data, strict=strict)
     if qat_epochs is None:
         return export_run(path, bounded, pictures, Path(out), options, tell)
     return export_with_qat(path, bounded, pictures, Path(out), qat_epochs, options, tell, tell_line)

@@ -26,7 +26,7 @@ def profile(
     sizes: Sequence[int] = (),
     precision: str = "auto",
     calibration: Path | None = None,
-    convert: bool = False,
+    strict: bool = False,
     tell: Callable[[str], None] = lambda line: None,
     tell_device: Callable[[str], None] = lambda line: None,
 ) -> Plan:
@@ -50,7 +50,7 @@ def profile(
         sizes: Input sides to choose from, pixels; none: those that the runs suggest.
         precision: One of the target's; ``auto``: INT8 and float.
         calibration: A latency model that was measured before.
-        convert: Accept turned, transparent, 16-bit or CMYK pictures.
+        strict: Refuse pictures that cannot be used, or would have to be converted.
         tell: Gets a line for the user.
         tell_device: Gets a line about the connection to the device.
 
@@ -63,7 +63,7 @@ def profile(
     check_precision(described, precision)
     request = Request(
         runs=tuple(run.path if isinstance(run, Run) else Path(run) for run in chosen),
-        data=data_set(data, convert=convert),
+        data=data_set(data, strict=strict),
         target=described,
         device=ref,
         budget=budget or Budget(),

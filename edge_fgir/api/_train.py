@@ -17,6 +17,7 @@ def train(
     *,
     changes: Sequence[str] = (),
     resume: bool = False,
+    strict: bool = False,
 ) -> Run:
     """Train a teacher or a student by a recipe, as ``edge-fgir train`` does.
 
@@ -33,11 +34,12 @@ def train(
         out: The run folder to write.
         changes: ``key=value`` texts that change a recipe which is read here.
         resume: Go on with an interrupted run.
+        strict: Refuse pictures that cannot be used, or would have to be converted.
 
     Raises:
         InputError: Recipe and data do not go together, or ``out`` holds another run.
     """
     plan = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe), changes)
-    pictures = data_set(data, convert=plan.data.convert)
+    pictures = data_set(data, strict=strict)
     train_run(plan, pictures, Path(out), resume=resume)
     return Run.open(Path(out))

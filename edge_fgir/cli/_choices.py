@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _Word = TypeVar("_Word", bound=str)
 
 DataArgument = Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict/--convert",
+        help="Refuse pictures that are broken or no upright 8-bit RGB, instead of leaving them out "
+        "or converting them.",
+    ),
+]
 ConvertOption = Annotated[
     bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK pictures.")
 ]

@@ -11,9 +11,9 @@ from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, print_json
 from edge_fgir.cli._choices import (
     SHOTS,
-    ConvertOption,
     DataArgument,
     ShotsOption,
+    StrictOption,
     choose,
     shots_choice,
 )
@@ -27,7 +27,7 @@ _KINDS_SHOWN = 20
 @_group.command()
 def stats(
     data: DataArgument,
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     shots: ShotsOption = SHOTS,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the class sizes into this .svg or .png file.")
@@ -43,7 +43,7 @@ def stats(
     from edge_fgir.data import SPLITS, ClassSizes, open_data
     from edge_fgir.evaluation import GROUPS, Shots
 
-    found = open_data(data, convert=convert)
+    found = open_data(data, strict=strict)
     counts = {split: found.counts(split) for split in SPLITS}
     learned = Shots(tuple(counts["train"]), *shots_choice(shots))
     sizes = ClassSizes.of(counts["train"]) if any(counts["train"]) else None
@@ -99,7 +99,7 @@ def stats(
 @_group.command()
 def check(
     data: DataArgument,
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     min_images: Annotated[
         int, typer.Option(min=0, help="Fewest pictures of a class, in all splits together.")
     ] = 20,
@@ -124,7 +124,7 @@ def check(
 
     from edge_fgir.data import check_data
 
-    found = check_data(data, convert=convert, min_images=min_images, distance=distance)
+    found = check_data(data, strict=strict, min_images=min_images, distance=distance)
     pictures = sum(map(len, found.data.splits.values()))
     problems = found.problems
     kinds = Counter(problem.kind for problem in problems)
@@ -136,9 +136,12 @@ def check(
                 "pictures": pictures,
                 "counts": kinds,
                 "problems": [asdict(problem) for problem in problems],
+                "notes": found.data.reading.notes,
             }
         )
     else:
+        for note in found.data.reading.notes:
+            typer.echo(f"note: {note}")
         for kind, count in kinds.items():
             for problem in [one for one in problems if one.kind == kind][:_KINDS_SHOWN]:
                 typer.echo(f"{kind}: {problem.message}")
@@ -178,20 +181,19 @@ def pack(
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="New folder for the shards.")],
     shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard, megabytes.")] = 256,
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a data set as webdataset shards: few large files, for data too large for folders.
 
-    The pictures' files go in unchanged, in a shuffled order that is always the same. What needs
-    --convert here needs it wherever the shards are used.
+    The pictures' files go in unchanged, in a shuffled order that is always the same.
 
     Example: `edge-fgir data pack photos --out shards`
     """
     from edge_fgir.data import open_data
     from edge_fgir.data import pack as write_shards
 
-    card = write_shards(open_data(data, convert=convert), out, shard_mb * 1_000_000)
+    card = write_shards(open_data(data, strict=strict), out, shard_mb * 1_000_000)
     shards = len(list(out.glob("*.tar")))
     if json:
         print_json({"out": str(out), "shards": shards, **card.model_dump()})

@@ -13,11 +13,11 @@ from edge_fgir._files import write_atomic
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import (
     SHOTS,
-    ConvertOption,
     DeviceOption,
     KeepRateOption,
     LogitAdjustmentOption,
     ShotsOption,
+    StrictOption,
     choose,
     device_choice,
     keep_rate_choice,
@@ -34,7 +34,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: DeviceOption = "auto",
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     image_size: Annotated[
         int | None,
         typer.Option(min=16, help="For a run: input side, pixels; default: the run's own."),
@@ -80,14 +80,14 @@ def evaluate(
                     "a run folder",
                     f"export another bundle with {option}, or leave it out",
                 )
-        pictures = open_data(data, convert=convert)
+        pictures = open_data(data, strict=strict)
         result = edge_fgir.evaluate(
             model, pictures, part, device=device_choice(device), shot_bounds=bounds
         )
     else:
         need("torch", "train", "evaluating a run folder")
         run = edge_fgir.Run.open(model)
-        pictures = open_data(data, convert=convert)
+        pictures = open_data(data, strict=strict)
         result = edge_fgir.evaluate(
             run.at(run.trained_as.setting(image_size, keep_rate_choice(keep_rate))),
             pictures,

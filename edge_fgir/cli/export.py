@@ -11,9 +11,9 @@ import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
 from edge_fgir.cli._choices import (
-    ConvertOption,
     KeepRateOption,
     LogitAdjustmentOption,
+    StrictOption,
     keep_rate_choice,
     logit_adjustment_choice,
     targets_help,
@@ -57,7 +57,7 @@ def export(
         Path | None,
         typer.Option(metavar="KEY.pem", help="Sign the bundle with this Ed25519 private key."),
     ] = None,
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Quantize and compile a trained model into a sealed bundle, compared with torch on the way.
@@ -111,7 +111,7 @@ def export(
         plan=plan,
         max_drop=max_drop,
         qat_epochs=qat_epochs,
-        convert=convert,
+        strict=strict,
         tell=tell,
         tell_line=lambda line: typer.echo(line, err=True),
     )

@@ -10,7 +10,7 @@ import typer
 import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import ConvertOption, targets_help
+from edge_fgir.cli._choices import StrictOption, targets_help
 
 if TYPE_CHECKING:
     from edge_fgir.profiling import Budget, Plan
@@ -57,7 +57,7 @@ def profile(
         Path | None,
         typer.Option(help="A latency model measured before; it overrides descriptor and probes."),
     ] = None,
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find the most accurate setting that fits a device: at most 16 probes, then a search.
@@ -92,7 +92,7 @@ def profile(
         sizes=_sizes(sizes),
         precision=precision,
         calibration=calibration,
-        convert=convert,
+        strict=strict,
         tell=lambda line: typer.echo(line, err=json),
         tell_device=lambda line: typer.echo(line, err=True),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import ConvertOption
+from edge_fgir.cli._choices import StrictOption
 
 if TYPE_CHECKING:
     from edge_fgir.results import RankedTeacher
@@ -26,7 +26,7 @@ def rank_teachers(
     images: Annotated[
         int | None, typer.Option(min=1, help="Look at so many training pictures; default: all.")
     ] = None,
-    convert: ConvertOption = False,
+    strict: StrictOption = False,
     out: Annotated[Path | None, typer.Option(help="Also write the result file.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -42,7 +42,7 @@ def rank_teachers(
     from edge_fgir.data import open_data
     from edge_fgir.training import rank_teachers as rank
 
-    pictures = open_data(data, convert=convert)
+    pictures = open_data(data, strict=strict)
     result = rank(runs, pictures, images)
     if out is not None:
         result.write(out)

@@ -9,6 +9,7 @@ import typer
 
 from edge_fgir._progress import first_process
 from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import StrictOption
 
 
 @app.command()
@@ -22,6 +23,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a teacher (CAL) or a student (TGDA, KD, CE) by a recipe.
@@ -34,7 +36,7 @@ def train(
     from edge_fgir.training import train as run
 
     plan = read_recipe(recipe, set_ or [])
-    pictures = open_data(data, convert=plan.data.convert)
+    pictures = open_data(data, strict=strict)
     result = run(plan, pictures, out, resume=resume)
     if not first_process():
         return

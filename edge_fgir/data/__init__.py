@@ -14,6 +14,7 @@ from edge_fgir.data.dataset import (
 )
 from edge_fgir.data.excerpt import copy_excerpt
 from edge_fgir.data.packing import pack
+from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.data.sampling import Sampler
 from edge_fgir.data.shards import shard_order
 from edge_fgir.data.source import BUILT_IN, open_data
@@ -25,8 +26,10 @@ __all__ = [
     "SPLITS",
     "ClassSizes",
     "DataSet",
+    "Reading",
     "Sample",
     "Sampler",
+    "Skipped",
     "Split",
     "check_data",
     "copy_excerpt",

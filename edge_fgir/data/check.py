@@ -41,7 +41,7 @@ class Findings:
     """What a check found.
 
     Attributes:
-        data: The data set, without rows of lists that could not be used.
+        data: The data set, without what its reader left out.
         problems: By kind, in the order of the splits.
     """
 
@@ -50,21 +50,24 @@ class Findings:
 
 
 def check_data(
-    source: str, *, convert: bool = False, min_images: int = 20, distance: int = 8
+    source: str, *, strict: bool = False, min_images: int = 20, distance: int = 8
 ) -> Findings:
     """Decode every picture of a data set and look for what is wrong with it.
 
     Args:
         source: As :func:`~edge_fgir.data.open_data` takes it.
-        convert: Pictures that are not plain 8-bit RGB are no problem.
+        strict: Pictures that are not upright 8-bit grey or RGB are a problem.
         min_images: Fewest pictures of a class in all splits together.
         distance: Bits of 128 in which the hashes of duplicates may differ.
 
     Raises:
         InputError: The source cannot be read as a data set at all.
     """
-    data, broken, _ = read_source(source, convert=convert)
-    problems = [Problem("path", str(error)) for error in broken]
+    data, _ = read_source(source, strict=strict)
+    problems = [
+        Problem(skipped.kind, skipped.reason, () if skipped.kind == "path" else (skipped.file,))
+        for skipped in data.reading.skipped
+    ]
     samples = [(split, sample) for split in SPLITS for sample in data.splits.get(split, ())]
     hashes, unreadable = _look(data, [sample for _, sample in samples])
     problems += [Problem("unreadable", str(e), (str(samples[i][1].path),)) for i, e in unreadable]

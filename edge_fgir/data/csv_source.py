@@ -23,6 +23,7 @@ from edge_fgir.data.csv_list import PICTURE, Row, check_ids, read_class_names, r
 from edge_fgir.data.csv_paths import are_by_id, is_inside, path_problem
 from edge_fgir.data.csv_samples import CsvSamples
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
+from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.data.split import in_file_order, set_val_aside
 
 NAMES = "classid_classname.csv"
@@ -87,7 +88,7 @@ class CsvSource:
             raise InputError(f"{', '.join(map(str, files))} without train.csv", "it too")
         return cls(lists, folders)
 
-    def read(self, *, convert: bool = False) -> tuple[DataSet, list[InputError]]:
+    def read(self, *, strict: bool = False) -> DataSet:
         """Read the lists; rows whose picture cannot be there are left out, and told.
 
         Without ``val.csv``, 10 % of train is set aside, by class, seeded.
@@ -101,7 +102,7 @@ class CsvSource:
         self._check_once(rows)
         root = self._root(rows["train"])
         splits: dict[Split, Sequence[Sample]] = {}
-        problems: list[InputError] = []
+        skipped: list[Skipped] = []
         by_id = are_by_id(rows["train"])
         for split in SPLITS:
             if split in rows:
@@ -111,11 +112,17 @@ class CsvSource:
                     if problem is None:
                         good.append(row)
                     else:
-                        problems.append(problem)
+                        skipped.append(Skipped(row.text, str(problem), "path"))
                 labels = np.array([row.class_id for row in good], np.int64)
                 splits[split] = CsvSamples(root, [row.text for row in good], labels)
-        data = DataSet(self._name(root), LICENCE_UNKNOWN, classes, self._split(splits), convert)
-        return data, problems
+        return DataSet(
+            self._name(root),
+            LICENCE_UNKNOWN,
+            classes,
+            self._split(splits),
+            strict,
+            reading=Reading(skipped=tuple(skipped)),
+        )
 
     def _name(self, root: Path) -> str:
         path = root.resolve()

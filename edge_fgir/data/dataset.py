@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
 from edge_fgir.data.part import Part
+from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.runtime import DataInfo, Pixels, Preprocess, check_image, read_image
 
 Split = Literal["train", "val", "test"]
@@ -72,6 +73,9 @@ class Table(Protocol):
     def entries(self) -> Iterator[tuple[str, int, int]]:
         """Yield file name, bytes and label of each sample."""
 
+    def take(self, places: Sequence[int]) -> Sequence[Sample]:
+        """Return some of the samples."""
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -82,17 +86,19 @@ class DataSet:
         licence: Terms of use, printed where the data is used.
         classes: Class names in the order of the labels.
         splits: Samples of each split.
-        convert: Pictures that are not plain 8-bit RGB are converted instead of refused.
+        strict: Pictures that are not plain 8-bit RGB are refused instead of converted.
         shard_sizes: For a split that lies in shards, the number of its samples in each shard, in
             the order of the samples: what :func:`edge_fgir.data.shard_order` takes.
+        reading: How it was read, and what was left out.
     """
 
     name: str
     licence: str
     classes: tuple[str, ...]
     splits: Mapping[Split, Sequence[Sample]]
-    convert: bool = False
+    strict: bool = False
     shard_sizes: Mapping[Split, tuple[int, ...]] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         for name in self.classes:
@@ -143,42 +149,52 @@ class DataSet:
                 digest.update(line.encode(errors="surrogateescape"))
         return DataInfo(name=self.name, licence=self.licence, hash=digest.hexdigest())
 
-    def check(self) -> None:
+    def checked(self) -> DataSet:
         """Look at the header of every picture before anything long begins.
 
-        Raises:
-            InputError: Names the first unusable picture and says how many there are.
+        Returns:
+            It without the pictures that cannot be used; :attr:`reading` lists them.
         """
-        samples = [sample for split in SPLITS for sample in self.splits.get(split, ())]
-        problems = []
+        splits, skipped = dict(self.splits), list[Skipped]()
         with ThreadPoolExecutor() as pool:
-            for problem in pool.map(self._problem, samples):
-                if problem is not None:
-                    problems.append(problem)
-        refuse(problems, len(samples))
+            for split in SPLITS:
+                samples = self.splits.get(split, ())
+                problems = {
+                    place: problem
+                    for place, problem in enumerate(pool.map(self._problem, samples))
+                    if problem is not None
+                }
+                if problems:
+                    splits[split] = _without(samples, problems)
+                    skipped += problems.values()
+        return replace(self, splits=splits, reading=self.reading.skipping(skipped))
 
-    def _problem(self, sample: Sample) -> InputError | None:
+    def read_as(self, reading: Reading) -> DataSet:
+        """Return it with another account of how it was read."""
+        return replace(self, reading=reading)
+
+    def _problem(self, sample: Sample) -> Skipped | None:
         try:
-            check_image(sample.path, convert=self.convert, file=_content(sample))
+            check_image(sample.path, convert=not self.strict, file=_content(sample))
         except InputError as error:
-            return error
+            return Skipped(str(sample.path), str(error))
         return None
 
     def read(self, sample: Sample) -> Pixels:
         """Decode one picture, (H, W, 3) ``uint8`` RGB."""
-        return read_image(sample.path, convert=self.convert, file=_content(sample))
+        return read_image(sample.path, convert=not self.strict, file=_content(sample))
 
 
 def _content(sample: Sample) -> io.BytesIO | None:
     return None if sample.part is None else io.BytesIO(sample.read_bytes())
 
 
-def refuse(problems: Sequence[InputError], pictures: int) -> None:
-    """Raise the first of the problems found in a number of pictures, if any, as one error."""
-    if len(problems) > 1:
-        raise InputError(f"{len(problems)} of {pictures} pictures cannot be used, {problems[0]}")
-    if problems:
-        raise problems[0]
+def _without(samples: Sequence[Sample], places: Container[int]) -> Sequence[Sample]:
+    """Return samples but for those at some places."""
+    kept = [place for place in range(len(samples)) if place not in places]
+    if isinstance(samples, Table):
+        return samples.take(kept)
+    return tuple(samples[place] for place in kept)
 
 
 def _entries(samples: Sequence[Sample]) -> Iterator[tuple[str, int, int]]:

@@ -1,59 +1,105 @@
-"""Folders: ``train|val|test/<class>/<image>``."""
+"""Folders of class folders: ``train|val|test/<class>/<image>``, and plain ``<class>/<image>``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir.data.class_names import Folders, class_folders
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
+from edge_fgir.data.fair_split import TEST_SHARE, VAL_SHARE, fair_split
+from edge_fgir.data.looks import looks_of
+from edge_fgir.data.reading import Reading
 from edge_fgir.data.split import set_val_aside
 from edge_fgir.runtime import pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
+_LAYOUTS = f"{_LAYOUT}, or <class>/<image>"
+_SPLIT_NAMES: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What people call a split, in lower case."""
 
 
-def read_folder(root: Path, *, convert: bool = False) -> DataSet:
-    """Read a data set from folders. Without ``val``, 10 % of train is set aside, by class, seeded.
+def read_folder(root: Path, *, strict: bool = False) -> tuple[DataSet, bool]:
+    """Read a data set from folders.
+
+    With a folder called ``train`` (or ``training``; ``valid``, ``validation`` and ``dev`` stand for
+    ``val``, in any case of letters) these are the splits; without ``val``, 10 % of train is set
+    aside, by class, seeded. Without such a folder every folder is a class, and its pictures are
+    split by :func:`~edge_fgir.data.fair_split.fair_split`.
+
+    Returns:
+        The data set, and whether every picture has been looked at.
 
     Raises:
-        InputError: The folder is missing or empty, a class has no pictures, or a split holds a
-            class that ``train`` does not.
+        InputError: The folder is missing or empty, there are fewer than two classes, a class has no
+            pictures, or a split holds a class that ``train`` does not.
     """
     if not root.is_dir():
         raise InputError(f"data folder {root} does not exist", _LAYOUT)
-    classes = _class_names(root / "train")
-    splits: dict[Split, tuple[Sample, ...]] = {}
-    for split in SPLITS:
-        if (root / split).is_dir():
-            splits[split] = _read_split(root / split, classes)
-    if "val" not in splits:
-        train = splits["train"]
-        parts = set_val_aside([sample.label for sample in train], "train", "a val folder")
-        splits["train"], splits["val"] = (tuple(train[i] for i in part) for part in parts)
-    return DataSet(root.name, LICENCE_UNKNOWN, classes, splits, convert)
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
+    splits = _split_folders(root, folders)
+    if "train" in splits:
+        return _read_split_folders(root, splits, folders, strict=strict), False
+    if splits or not any(map(_holds_pictures, folders)):
+        raise InputError(f"{root / 'train'} does not exist", _LAYOUTS)
+    return _read_class_folders(root, folders, strict=strict), True
 
 
-def _class_names(train: Path) -> tuple[str, ...]:
-    if not train.is_dir():
-        raise InputError(f"{train} does not exist", _LAYOUT)
-    classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir() and p.name[0] != "."))
-    if len(classes) < 2:
-        raise InputError(f"{train} holds {len(classes)} class folders", f"at least 2: {_LAYOUT}")
-    for name in classes:
-        if name.splitlines() != [name] or name.encode(errors="ignore").decode() != name:
+def _split_folders(root: Path, folders: Iterable[Path]) -> dict[Split, Path]:
+    """Return the folder of each split, among a data set's."""
+    splits: dict[Split, Path] = {}
+    for folder in folders:
+        split = _SPLIT_NAMES.get(folder.name.lower())
+        if split is None:
+            continue
+        if split in splits:
             raise InputError(
-                f"class folder {train / repr(name)} cannot be a line of labels.txt",
-                "one line of UTF-8 text",
-                "rename the folder",
+                f"{root} holds {splits[split].name} and {folder.name}",
+                f"one folder for {split}",
+                "move the pictures into one of them",
             )
-    return classes
+        splits[split] = folder
+    return splits
 
 
-def _read_split(root: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
+def _read_split_folders(
+    root: Path, splits: Mapping[Split, Path], folders: Iterable[Path], *, strict: bool
+) -> DataSet:
+    train = class_folders(splits["train"])
+    _check_classes(splits["train"], train, f"at least 2: {_LAYOUT}")
+    samples: dict[Split, tuple[Sample, ...]] = {}
+    reading = Reading(train.notes)
+    for split in SPLITS:
+        if split in splits:
+            here = train if split == "train" else class_folders(splits[split])
+            samples[split] = _read_split(splits[split], here, train.names)
+    for folder in folders:
+        if folder not in splits.values() and _holds_pictures(folder):
+            reading = reading.noting(
+                f"{folder.name} is no split ({', '.join(_SPLIT_NAMES)}) and was not read"
+            )
+    if "val" not in samples:
+        every = samples["train"]
+        parts = set_val_aside([sample.label for sample in every], "train", "a val folder")
+        samples["train"], samples["val"] = (tuple(every[i] for i in part) for part in parts)
+    return DataSet(root.name, LICENCE_UNKNOWN, train.names, samples, strict=strict, reading=reading)
+
+
+def _check_classes(folder: Path, classes: Folders, expected: str) -> None:
+    if len(classes.names) < 2:
+        raise InputError(f"{folder} holds {len(classes.names)} class folders", expected)
+
+
+def _read_split(root: Path, folders: Folders, classes: tuple[str, ...]) -> tuple[Sample, ...]:
     label_of = {name: label for label, name in enumerate(classes)}
     samples = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
-        if folder.name not in label_of:
+    for folder, name in folders:
+        if name not in label_of:
             raise InputError(
                 f"{folder} is a class that train does not have", "the class names of train"
             )
@@ -64,7 +110,59 @@ def _read_split(root: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
                 "at least one",
                 "add pictures or remove the folder",
             )
-        samples += [Sample(file, label_of[folder.name]) for file in files]
+        samples += [Sample(file, label_of[name]) for file in files]
     if not samples:
         raise InputError(f"{root} is empty", _LAYOUT)
     return tuple(samples)
+
+
+def _read_class_folders(root: Path, folders: Iterable[Path], *, strict: bool) -> DataSet:
+    """Read ``<class>/<image>``, and split it."""
+    classes = class_folders(root, [folder for folder in folders if _holds_pictures(folder)])
+    _check_classes(root, classes, f"at least 2: {_LAYOUTS}")
+    label_of = {name: label for label, name in enumerate(classes.names)}
+    samples = [
+        Sample(file, label_of[name]) for folder, name in classes for file in pictures_below(folder)
+    ]
+    files = [sample.path for sample in samples]
+    hashes, broken = looks_of(root, files, strict=strict)
+    reading = Reading(classes.notes).skipping(broken.values())
+    good = [place for place in range(len(files)) if place not in broken]
+    names = [files[place].relative_to(root).as_posix() for place in good]
+    parts = fair_split(names, [samples[place].label for place in good], hashes[good])
+    splits: dict[Split, tuple[Sample, ...]] = {
+        split: tuple(samples[good[place]] for place in part)
+        for split, part in zip(SPLITS, parts[:3], strict=True)
+    }
+    data = DataSet(root.name, LICENCE_UNKNOWN, classes.names, splits, strict=strict)
+    return data.read_as(reading.noting(*_split_notes(data, parts.together, parts.too_alike)))
+
+
+def _split_notes(data: DataSet, together: int, too_alike: tuple[int, ...]) -> list[str]:
+    counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS)
+    shares = f"{100 * VAL_SHARE:g} and {100 * TEST_SHARE:g} %"
+    notes = [
+        f"split by class and file name into {counts} pictures (val and test are {shares} of each "
+        "class)"
+    ]
+    if together:
+        notes[0] += f"; {together} that look like another are on its side"
+    unable: tuple[tuple[Split, str], ...] = (("val", "chosen by"), ("test", "tested on"))
+    for split, what in unable:
+        few = [
+            name for name, count in zip(data.classes, data.counts(split), strict=True) if not count
+        ]
+        if few:
+            notes.append(f"{len(few)} classes have too few pictures to be {what}: {_listed(few)}")
+    if too_alike:
+        alike = _listed([data.classes[label] for label in too_alike])
+        notes.append(f"pictures look much alike: only nearer copies are kept together in {alike}")
+    return notes
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return next(iter(pictures_below(folder)), None) is not None

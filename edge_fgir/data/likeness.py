@@ -42,34 +42,81 @@ def alike(hashes: Hashes, group: npt.NDArray[np.integer], distance: int) -> list
 
     Args:
         hashes: (N, 16).
-        group: (N,) 0 to 255; only pairs between groups are looked for.
+        group: (N,) at least 0; only pairs between groups are looked for.
         distance: 0 to 15.
 
     Returns:
         Sorted pairs of places, that in the smaller group first. There the first of those with equal
         hashes stands for all of them, so that a thousand black pictures are not a million pairs.
     """
-    rows = np.concatenate([hashes, group[:, None].astype(np.uint8)], axis=1)
+    numbers = group[:, None].astype(np.int64).view(np.uint8)
+    rows = np.concatenate([hashes, numbers], axis=1)
     _, kept, same = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     hashes, group = hashes[kept], group[kept]
     members = np.argsort(same.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(same.ravel()))
     found: set[tuple[int, int]] = set()
-    bits = np.unpackbits(hashes, axis=1)
-    for band in np.array_split(np.arange(bits.shape[1]), distance + 1):
-        keys = np.packbits(bits[:, band], axis=1).astype(np.uint64)
-        key = keys @ (np.uint64(256) ** np.arange(keys.shape[1], dtype=np.uint64))
-        for first, second in _neighbours(key):
-            above = group[first] > group[second]
-            low, high = np.where(above, second, first), np.where(above, first, second)
-            near = _ONES[hashes[low] ^ hashes[high]].sum(axis=1) <= distance
-            near &= group[low] != group[high]
-            found |= set(zip(low[near].tolist(), high[near].tolist(), strict=True))
+    for first, second in _near(hashes, distance):
+        above = group[first] > group[second]
+        low, high = np.where(above, second, first), np.where(above, first, second)
+        other = group[low] != group[high]
+        found |= set(zip(low[other].tolist(), high[other].tolist(), strict=True))
     return sorted(
         (int(kept[low]), int(member))
         for low, high in found
         for member in members[ends[high - 1] if high else 0 : ends[high]]
     )
+
+
+def groups_alike(hashes: Hashes, distance: int) -> npt.NDArray[np.int64]:
+    """Number pictures so that those within ``distance`` bits of each other share a number.
+
+    Likeness is handed on: of three pictures in a row, the first and the last share it too.
+
+    Args:
+        hashes: (N, 16).
+        distance: 0 to 15.
+
+    Returns:
+        (N,) the same number for pictures that are alike.
+    """
+    distinct, same = np.unique(hashes, axis=0, return_inverse=True)
+    leader = np.arange(len(distinct))
+    if distance:
+        for first, second in _near(distinct, distance):
+            _merge(leader, first, second)
+    return leader[same.ravel()]
+
+
+def _merge(
+    leader: npt.NDArray[np.int64], first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
+) -> None:
+    """Give both members of each pair, and all that have their leaders, the lowest of the leaders.
+
+    Args:
+        leader: (N,) the lowest member of each one's group; changed.
+        first: (P,) members.
+        second: (P,) their partners.
+    """
+    while (apart := leader[first] != leader[second]).any():
+        first, second = first[apart], second[apart]
+        high = np.maximum(leader[first], leader[second])
+        np.minimum.at(leader, high, np.minimum(leader[first], leader[second]))
+        while (leader != leader[leader]).any():
+            leader[:] = leader[leader]
+
+
+def _near(
+    hashes: Hashes, distance: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield pairs of places whose hashes differ in at most ``distance`` bits, some repeatedly."""
+    bits = np.unpackbits(hashes, axis=1)
+    for band in np.array_split(np.arange(bits.shape[1]), distance + 1):
+        keys = np.packbits(bits[:, band], axis=1).astype(np.uint64)
+        key = keys @ (np.uint64(256) ** np.arange(keys.shape[1], dtype=np.uint64))
+        for first, second in _neighbours(key):
+            near = _ONES[hashes[first] ^ hashes[second]].sum(axis=1) <= distance
+            yield first[near], second[near]
 
 
 def _neighbours(

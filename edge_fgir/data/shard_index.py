@@ -26,13 +26,13 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, write_atomic
 from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
-from edge_fgir.data.dataset import refuse
+from edge_fgir.data.reading import Skipped
 from edge_fgir.runtime import SUFFIXES, check_image
 
 INDEX = ".edge-fgir-index.npz"
 """The index's file, beside the shards."""
 
-_VERSION = 2
+_VERSION = 3
 _KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)
 _META = re.compile(r"__[^/]*__/")
 _MAX_LABEL_BYTES = 1024
@@ -52,6 +52,7 @@ class Contents:
         labels: (N,) ``int64``, class of each.
         lengths: (N,) ``int64``, bytes of each picture's name.
         names: (sum of lengths,) ``uint8``, the pictures' names in the tar, joined.
+        skipped: Pictures that cannot be used; they are none of the N.
     """
 
     offsets: npt.NDArray[np.int64]
@@ -59,6 +60,7 @@ class Contents:
     labels: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     names: npt.NDArray[np.uint8]
+    skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -77,7 +79,7 @@ class Contents:
 
 
 def index_shards(
-    root: Path, tars: Sequence[Path], classes: Sequence[str], *, convert: bool
+    root: Path, tars: Sequence[Path], classes: Sequence[str], *, strict: bool
 ) -> list[Contents]:
     """Return what each of the shards below ``root`` holds, every picture's header checked.
 
@@ -85,22 +87,23 @@ def index_shards(
     the same; a folder that cannot be written is indexed anew each time.
 
     Raises:
-        InputError: A tar is damaged or empty, a sample lacks its picture or a valid label, or a
-            picture cannot be used.
+        InputError: A tar is damaged or empty, or a sample lacks its picture or a valid label.
     """
     stats = [tar.stat() for tar in tars]
     marks = [
         (tar.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns)
         for tar, stat in zip(tars, stats, strict=True)
     ]
-    kept = _read(root / INDEX, classes, convert=convert)
+    kept = _read(root / INDEX, classes, strict=strict)
     new = [tar for tar, mark in zip(tars, marks, strict=True) if mark not in kept]
     if not new and len(kept) == len(tars):
         return [kept[mark] for mark in marks]
-    found = iter(_scan_all(root, new, classes, convert=convert))
+    found = iter(_scan_all(root, new, classes, strict=strict))
     contents = [kept[mark] if mark in kept else next(found) for mark in marks]
+    if strict and any(found.skipped for found in contents):
+        return contents  # which will be refused
     with suppress(OSError):
-        write_atomic(root / INDEX, _packed(marks, contents, classes, convert=convert))
+        write_atomic(root / INDEX, _packed(marks, contents, classes, strict=strict))
     return contents
 
 
@@ -108,13 +111,16 @@ _Mark = tuple[str, int, int]
 
 
 def _packed(
-    marks: Sequence[_Mark], contents: Sequence[Contents], classes: Sequence[str], *, convert: bool
+    marks: Sequence[_Mark], contents: Sequence[Contents], classes: Sequence[str], *, strict: bool
 ) -> bytes:
-    tars = [[*mark, len(found)] for mark, found in zip(marks, contents, strict=True)]
+    tars = [
+        [*mark, len(found), [[one.file, one.reason] for one in found.skipped]]
+        for mark, found in zip(marks, contents, strict=True)
+    ]
     head = {
         "version": _VERSION,
         "classes": sha256("\n".join(classes).encode()),
-        "convert": convert,
+        "strict": strict,
         "tars": tars,
     }
     arrays: dict[str, Any] = {
@@ -126,7 +132,7 @@ def _packed(
     return buffer.getvalue()
 
 
-def _read(path: Path, classes: Sequence[str], *, convert: bool) -> dict[_Mark, Contents]:
+def _read(path: Path, classes: Sequence[str], *, strict: bool) -> dict[_Mark, Contents]:
     """Return the shards of a kept index; none if it is absent, damaged or of other classes."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -136,16 +142,17 @@ def _read(path: Path, classes: Sequence[str], *, convert: bool) -> dict[_Mark, C
                 for column, kind in _TYPES.items()
             }
         # Pictures that pass the check as they are pass it as converted ones too.
-        usable = head["version"] == _VERSION and convert >= head["convert"]
+        usable = head["version"] == _VERSION and head["strict"] >= strict
         if not usable or head["classes"] != sha256("\n".join(classes).encode()):
             return {}
         found = {}
         row = byte = 0
-        for name, size, changed, count in head["tars"]:
+        for name, size, changed, count, skipped in head["tars"]:
             rows = slice(row, row + count)
             columns = {column: arrays[column][rows] for column in _COLUMNS}
             names = slice(byte, byte + int(columns["lengths"].sum()))
-            contents = Contents(**columns, names=arrays["names"][names])
+            left_out = tuple(Skipped(str(file), str(reason)) for file, reason in skipped)
+            contents = Contents(**columns, names=arrays["names"][names], skipped=left_out)
             if not contents.fits(size, len(classes)):
                 return {}
             found[name, size, changed] = contents
@@ -156,41 +163,38 @@ def _read(path: Path, classes: Sequence[str], *, convert: bool) -> dict[_Mark, C
 
 
 def _scan_all(
-    root: Path, tars: Sequence[Path], classes: Sequence[str], *, convert: bool
+    root: Path, tars: Sequence[Path], classes: Sequence[str], *, strict: bool
 ) -> list[Contents]:
     label_of = {name: label for label, name in enumerate(classes)}
-    found, problems = [], []
+    found = []
     with progress(f"indexing {root.name}", len(tars)) as meter, ThreadPoolExecutor() as pool:
-        for contents, unusable in pool.map(partial(_scan, label_of, convert), tars):
+        for contents in pool.map(partial(_scan, label_of, strict), tars):
             found.append(contents)
-            problems += unusable
             meter.advance()
-    refuse(problems, sum(map(len, found)))
     return found
 
 
-def _scan(
-    label_of: Mapping[str, int], convert: bool, tar: Path
-) -> tuple[Contents, list[InputError]]:
-    """Return what one shard holds, and what is wrong with its pictures."""
+def _scan(label_of: Mapping[str, int], strict: bool, tar: Path) -> Contents:
+    """Return what one shard holds."""
     rows: list[tuple[int, int, int, int]] = []
     names: list[bytes] = []
-    problems = []
+    skipped = []
     with _opened(tar) as archive:
         for key, files in _samples(archive, tar):
             label = _label(archive, tar / f"{key}.cls", files, label_of)
             info = _picture(tar / key, files)
             try:
-                check_image(tar / info.name, convert=convert, file=archive.extractfile(info))
+                check_image(tar / info.name, convert=not strict, file=archive.extractfile(info))
             except InputError as error:
-                problems.append(error)
+                skipped.append(Skipped(str(tar / info.name), str(error)))
+                continue
             names.append(str(PurePosixPath(info.name)).encode(errors="surrogateescape"))
             rows.append((info.offset_data, info.size, label, len(names[-1])))
-    if not rows:
+    if not rows and not skipped:
         raise InputError(f"{tar} holds no samples", "key.jpg and key.cls files", "remove it")
-    offsets, sizes, labels, lengths = np.array(rows, np.int64).T.copy()
+    offsets, sizes, labels, lengths = np.array(rows, np.int64).reshape(-1, 4).T.copy()
     joined = np.frombuffer(b"".join(names), np.uint8)
-    return Contents(offsets, sizes, labels, lengths, joined), problems
+    return Contents(offsets, sizes, labels, lengths, joined, tuple(skipped))
 
 
 @contextmanager

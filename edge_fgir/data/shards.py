@@ -11,6 +11,7 @@ unpacked: a sample is a range of bytes in its tar.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import overload
 
@@ -23,6 +24,7 @@ from edge_fgir._paths import join_below
 from edge_fgir._refusal import validated
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.part import Part
+from edge_fgir.data.reading import Reading
 from edge_fgir.data.shard_index import Contents, index_shards
 from edge_fgir.data.split import set_val_aside
 
@@ -114,7 +116,7 @@ def _tars(root: Path, split: Split) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
-def read_shards(root: Path, *, convert: bool = False) -> DataSet:
+def read_shards(root: Path, *, strict: bool = False) -> DataSet:
     """Read a data set from shards. Without ``val``, 10 % of train is set aside, by class, seeded.
 
     Raises:
@@ -123,18 +125,25 @@ def read_shards(root: Path, *, convert: bool = False) -> DataSet:
     classes = _read_classes(root / LABELS)
     tars = {split: found for split in SPLITS if (found := _tars(root, split))}
     every = [tar for found in tars.values() for tar in found]
-    contents = dict(zip(every, index_shards(root, every, classes, convert=convert), strict=True))
+    contents = dict(zip(every, index_shards(root, every, classes, strict=strict), strict=True))
     splits: dict[Split, ShardSamples] = {
         split: ShardSamples(found, [contents[tar] for tar in found])
         for split, found in tars.items()
     }
-    name, licence = _described(root, splits)
+    skipped = {
+        split: [picture for tar in found for picture in contents[tar].skipped]
+        for split, found in tars.items()
+    }
+    name, licence = _described(
+        root, {split: len(splits[split]) + len(skipped[split]) for split in splits}
+    )
     if "train" in splits and "val" not in splits:
         train = splits["train"]
         parts = set_val_aside(train.labels.tolist(), "train", "val shards")
         splits["train"], splits["val"] = (train.take(part) for part in parts)
+    reading = Reading().skipping(chain.from_iterable(skipped.values()))
     sizes = {split: samples.shard_sizes for split, samples in splits.items()}
-    return DataSet(name, licence, classes, splits, convert, sizes)
+    return DataSet(name, licence, classes, splits, strict, sizes, reading)
 
 
 def _read_classes(path: Path) -> tuple[str, ...]:
@@ -156,13 +165,14 @@ def _read_classes(path: Path) -> tuple[str, ...]:
     return classes
 
 
-def _described(root: Path, splits: dict[Split, ShardSamples]) -> tuple[str, str]:
+def _described(root: Path, pictures: dict[Split, int]) -> tuple[str, str]:
+    """Return name and licence, if the card counts the pictures that are there."""
     path = root / CARD
     if not path.exists():
         return root.resolve().name, LICENCE_UNKNOWN
     card = validated(Card, path.read_bytes(), path, "name, licence, pictures")
     for split in SPLITS:
-        found, said = len(splits.get(split, ())), card.pictures.get(split, 0)
+        found, said = pictures.get(split, 0), card.pictures.get(split, 0)
         if found != said:
             raise InputError(
                 f"{root} holds {found} {split} pictures and {CARD} says {said}",

@@ -3,59 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 from edge_fgir._errors import InputError
+from edge_fgir._progress import say
 from edge_fgir.data.csv_source import CsvSource
-from edge_fgir.data.dataset import DataSet, refuse
+from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.elpv import read_elpv
 from edge_fgir.data.folder import read_folder
+from edge_fgir.data.reading import refuse
 from edge_fgir.data.shards import holds_shards, read_shards
 
 BUILT_IN = {"elpv": read_elpv}
 """Data sets known by name."""
 
 
-class Found(NamedTuple):
-    """A data set as it lies there.
-
-    Attributes:
-        data: Its pictures.
-        problems: Rows of lists that cannot be used; they are left out.
-        checked: Every picture's header has been looked at.
-    """
-
-    data: DataSet
-    problems: list[InputError]
-    checked: bool
-
-
-def read_source(source: str, *, convert: bool = False) -> Found:
+def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
     """Read a data set by built-in name or place.
+
+    Returns:
+        It without the pictures that are known to be unusable, and whether all have been looked at.
 
     Raises:
         InputError: It is missing, empty or no data set.
     """
     if source in BUILT_IN and not Path(source).is_dir():
-        return Found(BUILT_IN[source](), [], checked=True)
+        return BUILT_IN[source](), True
     if holds_shards(Path(source)):
-        return Found(read_shards(Path(source), convert=convert), [], checked=True)
+        return read_shards(Path(source), strict=strict), True
     if lists := CsvSource.find(source):
-        return Found(*lists.read(convert=convert), checked=False)
-    return Found(read_folder(Path(source), convert=convert), [], checked=False)
+        return lists.read(strict=strict), False
+    return read_folder(Path(source), strict=strict)
 
 
-def open_data(source: str, *, convert: bool = False) -> DataSet:
+def open_data(source: str, *, strict: bool = False) -> DataSet:
     """Open a data set by built-in name or place, and check the header of every picture.
 
-    A folder holds pictures by class, webdataset shards, or lists (:class:`CsvSource`); lists may
-    also be named themselves, with commas between them.
+    A folder holds pictures by class, split or not (:func:`read_folder`), webdataset shards, or
+    lists (:class:`CsvSource`); lists may also be named themselves, with commas between them.
+    Pictures that cannot be used are left out. What was settled and left out is said once, on
+    standard error, and is the data set's ``reading``.
+
+    Args:
+        source: The name or place.
+        strict: Refuse instead of leaving anything out, and refuse pictures that are not upright
+            8-bit grey or RGB instead of converting them.
 
     Raises:
-        InputError: It is missing, empty, or holds pictures that cannot be used.
+        InputError: It is missing or empty, most of its pictures cannot be used, or a class has no
+            usable training picture; with ``strict``, any picture cannot be used.
     """
-    found = read_source(source, convert=convert)
-    refuse(found.problems, sum(map(len, found.data.splits.values())) + len(found.problems))
-    if not found.checked:
-        found.data.check()
-    return found.data
+    data, all_looked_at = read_source(source, strict=strict)
+    data = data if all_looked_at else data.checked()
+    skipped = data.reading.skipped
+    refuse(skipped, sum(map(len, data.splits.values())) + len(skipped), strict=strict)
+    _check_learnable(data)
+    say(data.reading.lines(data.name))
+    return data
+
+
+def _check_learnable(data: DataSet) -> None:
+    """Raise InputError if what was left out leaves a class without training pictures."""
+    if not data.reading.skipped or not data.splits.get("train"):
+        return
+    for name, count in zip(data.classes, data.counts("train"), strict=True):
+        if not count:
+            raise InputError(
+                f"class {name} of {data.name} has no usable training picture",
+                "at least one",
+                "edge-fgir data check lists what is wrong with its pictures",
+            )

@@ -75,7 +75,10 @@ class DataSection(_Section):
         ),
     ] = False
     workers: Annotated[int, Field(ge=0, le=64, description="loader processes")] = 1
-    convert: Annotated[bool, Field(description="convert pictures that are not 8-bit RGB")] = False
+    convert: Annotated[
+        bool,
+        Field(description="without effect: pictures are converted unless a command says --strict"),
+    ] = False
 
     def augmented(self, data: DataSet, samples: Sequence[Sample], seed: int) -> TrainImages:
         """Return samples under this augmentation, every draw of which depends on ``seed``."""

@@ -81,7 +81,7 @@ def run_cell(cell: Cell, out: Path) -> CellFile:
         done = finished(cell, out)
         if done is not None:
             return done
-        data = open_data(cell.source, convert=cell.recipe.data.convert)
+        data = open_data(cell.source)
         if data.info.hash != cell.data.hash:
             raise InputError(
                 f"{cell.source} holds other pictures than when the sweep began",

@@ -82,7 +82,7 @@ def make_cells(sweep: Sweep, folder: Path) -> tuple[Cell, ...]:
                 label = f"sweep {sweep.name}, cell {name}: {changes_text(changes)}, seed {seed}"
                 try:
                     recipe = _read(sweep, folder, {**changes, "seed": seed})
-                    data = inputs.data(source, recipe.data.convert)
+                    data = inputs.data(source)
                     for split in ("train", "val", sweep.split):
                         data.split(split)
                     inputs.check_network(recipe, len(data.classes))
@@ -100,7 +100,7 @@ class _SharedInputs:
     """Inputs that many cells share; each is opened and checked once."""
 
     def __init__(self) -> None:
-        self.data = cache(lambda source, convert: open_data(source, convert=convert))
+        self.data = cache(lambda source: open_data(source))
         self._digest = cache(lambda path: sha256(path.read_bytes()))
         self._fingerprints: dict[tuple[str, DataSection], dict[str, Any]] = {}
         self._networks: set[str] = set()
@@ -121,7 +121,7 @@ class _SharedInputs:
         """
         known = (source, recipe.data)
         if known not in self._fingerprints:
-            data = self.data(source, recipe.data.convert)
+            data = self.data(source)
             self._fingerprints[known] = train_fingerprint(data, recipe)
         facts = {
             "recipe": recipe.model_dump(mode="json"),

@@ -91,3 +91,11 @@ def test_a_plot_of_the_class_sizes(run_cli, girls, tmp_path: Path) -> None:
     done = run_cli("data", "stats", girls, "--plot", tmp_path / "sizes.pdf")
     assert done.code == 2
     assert "a file ending in .svg or .png" in done.err
+
+
+def test_what_the_reader_settled_by_itself_is_said(run_cli, make_folder, tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", ("a", "b")) / "train"
+    done = run_cli("data", "check", root, "--min-images", 0)
+    assert done.out.startswith("note: split by class and file name into ")
+    found = run_cli("data", "check", root, "--min-images", 0, "--json").json
+    assert found["notes"][0].startswith("split by class and file name into ")

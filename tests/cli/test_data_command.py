@@ -77,7 +77,7 @@ def test_pack_leaves_another_folder_alone(run_cli, photos, tmp_path: Path) -> No
 def test_pack_checks_the_pictures_first(run_cli, make_folder, tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data", ("a", "b"))
     (root / "val" / "a" / "0.png").write_text("no picture")
-    done = run_cli("data", "pack", root, "--out", tmp_path / "out")
+    done = run_cli("data", "pack", root, "--out", tmp_path / "out", "--strict")
     assert done.code == 2
     assert done.err.startswith(f"error: {root}/val/a/0.png is not a picture Pillow can read; ")
     assert not (tmp_path / "out").exists()

@@ -65,10 +65,10 @@ def test_unreadable_files_are_all_named(birds) -> None:
     path = birds / "test" / "tit" / "0.png"
     path.write_bytes(path.read_bytes()[:200])
     Image.new("CMYK", (20, 20)).save(birds / "val" / "tit" / "ink.jpg")
-    found = check_data(str(birds), min_images=0).problems
+    found = check_data(str(birds), min_images=0, strict=True).problems
     assert [Path(one.files[0]).name for one in found] == ["1.png", "ink.jpg", "0.png"]
     assert {one.kind for one in found} == {"unreadable"}
-    assert len(check_data(str(birds), min_images=0, convert=True).problems) == 2
+    assert len(check_data(str(birds), min_images=0).problems) == 2
 
 
 def test_damage_in_the_middle_is_found(birds) -> None:

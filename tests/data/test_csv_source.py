@@ -30,7 +30,7 @@ LISTS = {"train": TRAIN, "val": VAL, "test": TEST}
 
 def refusal(source: Path | str) -> str:
     with pytest.raises(InputError) as caught:
-        open_data(str(source))
+        open_data(str(source), strict=True)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert caught.value.exit_code == 2

@@ -44,9 +44,9 @@ def names(samples) -> list[str]:
     return [f"{sample.path.parent.name}/{sample.path.name}" for sample in samples]
 
 
-def refusal(root: Path | str, **options) -> str:
+def refusal(root: Path | str, *, strict: bool = True) -> str:
     with pytest.raises(InputError) as caught:
-        open_data(str(root), **options)
+        open_data(str(root), strict=strict)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert caught.value.exit_code == 2
@@ -153,7 +153,7 @@ def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == f"{tmp_path / 'train'} does not exist; {LAYOUT}"
+    assert refusal(tmp_path) == f"{tmp_path / 'train'} does not exist; {LAYOUT}, or <class>/<image>"
 
 
 @pytest.mark.parametrize("classes", [{}, {"a": 3}])
@@ -231,7 +231,7 @@ def test_odd_pictures_are_refused_or_converted(birds) -> None:
     path = birds / "val" / "tit" / "00.png"
     Image.new("RGBA", (10, 10), (0, 0, 0, 0)).save(path)
     assert "--convert" in refusal(birds)
-    data = open_data(str(birds), convert=True)
+    data = open_data(str(birds))
     (sample,) = (sample for sample in data.split("val") if sample.path == path)
     assert (data.read(sample) == 255).all()
 
@@ -239,7 +239,9 @@ def test_odd_pictures_are_refused_or_converted(birds) -> None:
 def test_what_cannot_be_converted_is_found_before_the_work_begins(birds) -> None:
     path = birds / "val" / "tit" / "00.tif"
     Image.fromarray(np.zeros((10, 10), np.float32)).save(path)
-    assert "is a floating-point image" in refusal(birds, convert=True)
+    (skipped,) = open_data(str(birds)).reading.skipped
+    assert skipped.file == str(path)
+    assert "is a floating-point image" in skipped.reason
 
 
 def test_the_hash_tells_changes_of_names_labels_splits_and_sizes(birds) -> None:

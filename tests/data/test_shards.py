@@ -95,9 +95,9 @@ def birds(tmp_path) -> Path:
     return root
 
 
-def refusal(root: Path, **options) -> str:
+def refusal(root: Path) -> str:
     with pytest.raises(InputError) as caught:
-        open_data(str(root), **options)
+        open_data(str(root), strict=True)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert not (root / INDEX).exists()
@@ -207,7 +207,7 @@ def test_what_exists_for_folders_works_on_shards(birds) -> None:
     images = prepared_images(data, data.split("train"), Preprocess(size=16))
     assert images[:, 8, 8, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert sorted(s.label for s in draw_by_class(data.split("train"), 3)) == [0, 1, 2]
-    data.check()
+    assert data.checked().splits == data.splits
     plain = DataSet(data.name, data.licence, data.classes, {k: tuple(v) for k, v in
                     data.splits.items()})  # fmt: skip
     assert plain.info == data.info
@@ -277,15 +277,15 @@ def test_only_a_changed_shard_is_read_again(birds, scanned) -> None:
 
 
 def test_an_index_of_other_classes_or_of_a_laxer_check_is_not_used(birds, scanned) -> None:
-    open_data(str(birds))
+    open_data(str(birds), strict=True)
     scanned.clear()
-    open_data(str(birds), convert=True)
+    open_data(str(birds))
     assert scanned == []
     (birds / "labels.txt").write_text("tit\nrobin\nwren\n")
-    open_data(str(birds), convert=True)
+    open_data(str(birds))
     assert len(scanned) == 4
     scanned.clear()
-    open_data(str(birds))
+    open_data(str(birds), strict=True)
     assert len(scanned) == 4
 
 
@@ -537,7 +537,7 @@ def test_a_damaged_header_ends_in_one_line(folder, place, value, block) -> None:
     tar = folder / "damaged.tar"
     tar.write_bytes(damaged)
     try:
-        found, _ = shard_index._scan({"a": 0, "b": 1}, False, tar)
+        found = shard_index._scan({"a": 0, "b": 1}, False, tar)
     except InputError:
         pass  # and no other error
     else:
@@ -644,7 +644,7 @@ def test_odd_pictures_are_refused_or_converted(birds) -> None:
     Image.new("RGBA", (10, 10), (0, 0, 0, 0)).save(buffer, "PNG")
     write_tar(birds / "val-0.tar", [("a.png", buffer.getvalue()), ("a.cls", b"0")])
     assert refusal(birds).startswith(f"{birds}/val-0.tar/a.png is an image with transparency")
-    data = open_data(str(birds), convert=True)
+    data = open_data(str(birds))
     assert (data.read(data.split("val")[0]) == 255).all()
 
 

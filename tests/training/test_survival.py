@@ -288,16 +288,16 @@ def test_a_grey_picture_is_learned_from(photos: Path, tmp_path: Path) -> None:
     assert fit(recipe, grey, tmp_path / "run").steps == 3
 
 
-@pytest.mark.parametrize("convert", [False, True])
+@pytest.mark.parametrize("convert", [False, True])  # a key of earlier recipes
 def test_a_tiny_picture_is_refused_before_anything_is_written(
     photos: Path, tmp_path: Path, run_cli: Callable[..., Any], convert: bool
 ) -> None:
     tiny = odd_picture(photos, tmp_path / "data", np.full((3, 5, 3), 90, np.uint8))
     recipe, run = write_recipe(tmp_path / "r.yaml", **PLAN), tmp_path / "run"
     with pytest.raises(InputError, match=r"010\.png is 5 x 3 pixels; expected at least 8 x 8"):
-        open_data(str(tiny))
+        open_data(str(tiny), strict=True)
     options = ("--set", "data.convert=true") if convert else ()
-    done = run_cli("train", recipe, "--data", tiny, "--out", run, *options)
+    done = run_cli("train", recipe, "--data", tiny, "--out", run, "--strict", *options)
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line.startswith("error: ")

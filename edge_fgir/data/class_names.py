@@ -1,0 +1,99 @@
+"""Class folders and what their names become."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_fgir._errors import InputError
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The class folders of one split.
+
+    Attributes:
+        classes: Folder and class name of each, by name of the folder.
+        notes: What is unusual about them.
+    """
+
+    classes: tuple[tuple[Path, str], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names, sorted, each once."""
+        return tuple(sorted({name for _, name in self.classes}))
+
+    def __iter__(self) -> Iterator[tuple[Path, str]]:
+        return iter(self.classes)
+
+
+def class_folders(root: Path, folders: Iterable[Path] | None = None) -> Folders:
+    """Return the class folders in ``root``, or those of ``folders``.
+
+    A name is taken in its composed Unicode form, so that ``ü`` of macOS and of Linux is one class.
+
+    Raises:
+        InputError: A name cannot be a line of ``labels.txt``.
+    """
+    if folders is None:
+        folders = (path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+    classes = tuple((folder, class_name(folder)) for folder in sorted(folders))
+    return Folders(classes, tuple(_twins(name for _, name in classes)))
+
+
+def class_name(folder: Path) -> str:
+    """Return the class that a folder's name stands for.
+
+    Raises:
+        InputError: It cannot be a line of ``labels.txt``.
+    """
+    name = unicodedata.normalize("NFC", folder.name)
+    if (reason := name_problem(name)) is not None:
+        raise InputError(
+            f"class folder {folder.parent / ascii(name)} {reason}, so it cannot be a line of "
+            "labels.txt",
+            "one line of UTF-8 text",
+            "rename the folder",
+        )
+    return name
+
+
+def name_problem(name: str) -> str | None:
+    """Say why a name cannot be a label; None if it can."""
+    if name.encode(errors="ignore").decode() != name:
+        return "is not UTF-8"
+    if name.splitlines() != [name]:
+        return "holds a line break"
+    for character in name:
+        if unicodedata.category(character) == "Cc":
+            return f"holds the control character U+{ord(character):04X}"
+        if character in _INVISIBLE:
+            return f"holds the invisible character U+{ord(character):04X}"
+    if not name.strip():
+        return "is blank"
+    return None
+
+
+# Not the joiners U+200C and U+200D: Persian, Indic scripts and emoji are written with them.
+_DIRECTIONS = (*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff" + "".join(map(chr, _DIRECTIONS)))
+
+
+def _twins(names: Iterable[str]) -> Iterator[str]:
+    """Yield a note for names that a person would take for one."""
+    names = list(names)
+    for name, count in sorted(Counter(names).items()):
+        if count > 1:
+            yield f"{count} folders are called {name} in different Unicode forms: one class"
+    alike: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for twins in alike.values():
+        if len(twins) > 1:
+            shown = " and ".join(map(repr, twins))
+            yield f"classes {shown} differ by capital letters or blanks alone; are they one?"

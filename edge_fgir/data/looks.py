@@ -1,0 +1,114 @@
+"""How every picture of a folder looks, kept between commands: decoding is what takes time."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_fgir._errors import InputError
+from edge_fgir._files import sha256, write_atomic
+from edge_fgir._progress import progress
+from edge_fgir.data.likeness import BYTES, Hashes, look_hash
+from edge_fgir.data.reading import Skipped
+from edge_fgir.runtime import read_image
+
+_VERSION = 1
+_SIDE = 64
+"""Pixels that a hash needs; a JPEG is decoded no larger than that takes."""
+
+
+def looks_of(
+    root: Path, files: Sequence[Path], *, strict: bool
+) -> tuple[Hashes, dict[int, Skipped]]:
+    """Decode pictures and say how they look.
+
+    Answers are kept in the user's cache folder, and used again for files of the same size and time
+    of change.
+
+    Args:
+        root: The folder of the data set.
+        files: Pictures below it.
+        strict: Pictures that are not upright 8-bit grey or RGB are unusable.
+
+    Returns:
+        (N, 16) hashes, and what is wrong with the pictures that cannot be used, by place.
+    """
+    stats = [file.stat() for file in files]
+    marks = np.array([[stat.st_size, stat.st_mtime_ns] for stat in stats], np.int64)
+    names = [file.relative_to(root).as_posix() for file in files]
+    kept = _Kept(root, strict=strict)
+    hashes, known = kept.find(names, marks.reshape(-1, 2))
+    new = np.flatnonzero(~known).tolist()
+    broken: dict[int, Skipped] = {}
+    with progress(f"looking at {root.name}", len(new)) as meter, ThreadPoolExecutor() as pool:
+        look = pool.map(lambda place: _look(files[place], strict=strict), new)
+        for place, answer in zip(new, look, strict=True):
+            if isinstance(answer, Skipped):
+                broken[place] = answer
+            else:
+                hashes[place] = answer
+            meter.advance()
+    if new:
+        good = [place for place in range(len(files)) if place not in broken]
+        kept.keep([names[place] for place in good], marks[good], hashes[good])
+    return hashes, broken
+
+
+def _look(file: Path, *, strict: bool) -> Hashes | Skipped:
+    try:
+        return look_hash(read_image(file, convert=not strict, at_least=_SIDE))
+    except InputError as error:
+        return Skipped(str(file), str(error))
+
+
+class _Kept:
+    """The answers of earlier commands about one folder."""
+
+    def __init__(self, root: Path, *, strict: bool) -> None:
+        home = os.environ.get("XDG_CACHE_HOME")
+        place = sha256(f"{_VERSION} {strict} {root.resolve()}".encode(errors="surrogateescape"))
+        # Without a home folder nothing is kept.
+        self._path: Path | None = None
+        with suppress(RuntimeError):
+            cache = Path(home) if home else Path.home() / ".cache"
+            self._path = cache / "edge-fgir" / "looks" / f"{place}.npz"
+
+    def find(
+        self, names: Sequence[str], marks: npt.NDArray[np.int64]
+    ) -> tuple[Hashes, npt.NDArray[np.bool_]]:
+        """Return the kept hashes of files, and which there are."""
+        hashes, known = np.zeros((len(names), BYTES), np.uint8), np.zeros(len(names), bool)
+        table = self._table()
+        for place, (name, mark) in enumerate(zip(names, marks.tolist(), strict=True)):
+            if (found := table.get((name, *mark))) is not None:
+                hashes[place], known[place] = found, True
+        return hashes, known
+
+    def _table(self) -> dict[tuple[str, int, int], Hashes]:
+        try:
+            assert self._path is not None
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                names = archive["names"].tobytes().decode(errors="surrogateescape").split("\0")
+                marks = archive["marks"].astype(np.int64, casting="same_kind")
+                hashes = archive["hashes"].astype(np.uint8, casting="same_kind")
+            keys = [(name, *mark) for name, mark in zip(names, marks.tolist(), strict=True)]
+            return dict(zip(keys, hashes.reshape(-1, BYTES), strict=True))
+        except Exception:  # whatever is wrong with it, it can be made again
+            return {}
+
+    def keep(self, names: Sequence[str], marks: npt.NDArray[np.int64], hashes: Hashes) -> None:
+        """Keep the hashes of files in place of all that was kept."""
+        if self._path is None:
+            return
+        text = np.frombuffer("\0".join(names).encode(errors="surrogateescape"), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, names=text, marks=marks, hashes=hashes)
+        with suppress(OSError):
+            write_atomic(self._path, buffer.getvalue())

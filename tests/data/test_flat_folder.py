@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_fgir import InputError
+from edge_fgir.data import SPLITS, DataSet, check_data, files_of, looks, open_data
+from edge_fgir.runtime import read_image
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the user's cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def save(path: Path, seed: int) -> Path:
+    """Write a picture that looks like no other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+    Image.fromarray(small).resize((40, 30), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """20 pictures each of two classes, which nobody has split."""
+    for label, name in enumerate(("robin", "tit")):
+        for number in range(20):
+            save(tmp_path / "photos" / name / f"{number:02d}.png", 100 * label + number)
+    return tmp_path / "photos"
+
+
+def sizes(data: DataSet) -> list[list[int]]:
+    return [data.counts(split) for split in SPLITS]
+
+
+def names(data: DataSet, split: str) -> set[str]:
+    return {f"{path.parent.name}/{path.name}" for path in files_of(data.splits[split])}
+
+
+def test_class_folders_are_split(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = open_data(str(photos))
+    assert data.classes == ("robin", "tit")
+    assert sizes(data) == [[14, 14], [3, 3], [3, 3]]
+    assert not names(data, "train") & (names(data, "val") | names(data, "test"))
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "photos: split by class and file name into 28 train, 6 val, 6 test pictures "
+        "(val and test are 15 and 15 % of each class)"
+    )
+
+
+def test_the_split_does_not_depend_on_where_the_folder_lies(photos: Path, tmp_path: Path) -> None:
+    before = open_data(str(photos)).info.hash
+    assert open_data(str(photos.rename(tmp_path / "elsewhere"))).info.hash == before
+
+
+def test_copies_are_on_one_side(photos: Path) -> None:
+    test = sorted(names(open_data(str(photos)), "test"))
+    with Image.open(photos / test[0]) as image:
+        image.resize((64, 50)).save(photos / test[0].replace(".png", "-small.jpg"), quality=80)
+    data = open_data(str(photos))
+    sides = {test[0], test[0].replace(".png", "-small.jpg")}
+    assert any(sides <= names(data, split) for split in SPLITS)
+    assert "1 that look like another are on its side" in data.reading.notes[0]
+
+
+def test_a_broken_picture_costs_one_picture(photos: Path, capsys) -> None:
+    whole = open_data(str(photos))
+    bad = photos / "tit" / "03.png"
+    bad.write_bytes(bad.read_bytes()[:200])
+    data = open_data(str(photos))
+    assert sum(map(sum, sizes(data))) == 39
+    assert [skipped.file for skipped in data.reading.skipped] == [str(bad)]
+    assert "1 picture left out" in capsys.readouterr().err
+    # The others stay where they were, but for one at a border that takes its place.
+    assert len(names(whole, "train") ^ names(data, "train")) <= 2
+    with pytest.raises(InputError, match=r"03\.png is broken or truncated"):
+        open_data(str(photos), strict=True)
+    (problem,) = check_data(str(photos), min_images=0).problems
+    assert (problem.kind, problem.files) == ("unreadable", (str(bad),))
+
+
+def test_where_most_pictures_are_broken_something_else_is_wrong(photos: Path) -> None:
+    for number in range(20):
+        (photos / "tit" / f"{number:02d}.png").write_text("<html>")
+    (photos / "robin" / "00.png").write_text("<html>")
+    with pytest.raises(InputError, match="21 of 40 pictures cannot be used"):
+        open_data(str(photos))
+
+
+def test_a_class_without_usable_pictures_is_named(photos: Path) -> None:
+    (photos / "wren").mkdir()
+    (photos / "wren" / "a.jpg").write_text("<html>")
+    with pytest.raises(InputError, match="class wren of photos has no usable training picture"):
+        open_data(str(photos))
+
+
+@pytest.mark.parametrize(
+    ("count", "parts"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [2, 1, 0]), (4, [2, 1, 1])]
+)
+def test_few_pictures_of_a_class(photos: Path, count: int, parts: list[int]) -> None:
+    for number in range(count):
+        save(photos / "wren" / f"{number}.png", 500 + number)
+    data = open_data(str(photos))
+    assert [data.counts(split)[2] for split in SPLITS] == parts
+    few = [note for note in data.reading.notes if "too few pictures" in note]
+    assert len(few) == parts.count(0)
+    assert all(note.endswith(": wren") for note in few)
+
+
+def test_one_class(photos: Path) -> None:
+    (photos / "tit").rename(photos.parent / "tit")
+    with pytest.raises(InputError, match="photos holds 1 class folders; expected at least 2"):
+        open_data(str(photos))
+
+
+def test_what_was_seen_is_not_decoded_again(photos: Path, monkeypatch) -> None:
+    decoded: list[str] = []
+    real = read_image
+
+    def read(path: Path, **options):
+        decoded.append(path.name)
+        return real(path, **options)
+
+    monkeypatch.setattr(looks, "read_image", read)
+    first = open_data(str(photos))
+    assert len(decoded) == 40
+    decoded.clear()
+    assert open_data(str(photos)).splits == first.splits
+    assert decoded == []
+    save(photos / "tit" / "05.png", 999)
+    save(photos / "tit" / "20.png", 1000)
+    open_data(str(photos))
+    assert sorted(decoded) == ["05.png", "20.png"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nonsense"])
+def test_a_damaged_cache_is_made_again(photos: Path, cache: Path, content: bytes) -> None:
+    before = open_data(str(photos))
+    (file,) = cache.rglob("*.npz")
+    file.write_bytes(content)
+    assert open_data(str(photos)).splits == before.splits
+
+
+def test_a_cache_that_cannot_be_written(photos: Path, cache: Path) -> None:
+    cache.write_text("no folder")
+    assert sizes(open_data(str(photos)))[1] == [3, 3]
+
+
+@pytest.fixture
+def split_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes split folders of given names."""
+
+    def write(*splits: str) -> Path:
+        for number, split in enumerate(splits):
+            for label, name in enumerate(("robin", "tit")):
+                for place in range(8):
+                    save(tmp_path / "d" / split / name / f"{place}.png", number * 99 + label * 9)
+        return tmp_path / "d"
+
+    return write
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "training"])
+@pytest.mark.parametrize("val", ["valid", "validation", "Val", "dev", "VALIDATION"])
+@pytest.mark.parametrize("test", ["test", "Test", "testing"])
+def test_splits_go_by_many_names(split_folder, train: str, val: str, test: str) -> None:
+    assert sizes(open_data(str(split_folder(train, val, test)))) == [[8, 8]] * 3
+
+
+def test_two_folders_of_one_split(split_folder) -> None:
+    with pytest.raises(InputError, match="holds val and valid; expected one folder for val"):
+        open_data(str(split_folder("train", "val", "valid")))
+
+
+def test_a_folder_that_is_no_split_is_named(split_folder) -> None:
+    data = open_data(str(split_folder("train", "val", "holdout")))
+    (note,) = data.reading.notes
+    assert note.startswith("holdout is no split (train, ")
+
+
+def test_a_split_without_train(split_folder) -> None:
+    with pytest.raises(InputError, match=r"d/train does not exist"):
+        open_data(str(split_folder("val", "test")))
+
+
+def test_one_name_in_two_unicode_forms_is_one_class(tmp_path: Path) -> None:
+    for split, form in (("train", "NFC"), ("val", "NFC"), ("test", "NFD")):
+        for label, name in enumerate(("Müller", "Tit")):
+            folder = unicodedata.normalize(form, name)
+            for place in range(3):
+                save(tmp_path / "d" / split / folder / f"{place}.png", label * 9 + place)
+    assert sizes(open_data(str(tmp_path / "d"))) == [[3, 3]] * 3
+    save(tmp_path / "d" / "train" / unicodedata.normalize("NFD", "Müller") / "x.png", 77)
+    data = open_data(str(tmp_path / "d"))
+    assert sizes(data)[0] == [4, 3]
+    assert data.reading.notes == (
+        "2 folders are called Müller in different Unicode forms: one class",
+    )
+
+
+@pytest.mark.parametrize("twin", ["Robin", "robin ", "ROBIN"])
+def test_names_that_a_person_would_take_for_one(photos: Path, twin: str) -> None:
+    save(photos / twin / "0.png", 700)
+    notes = open_data(str(photos)).reading.notes
+    assert any("differ by capital letters or blanks alone" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Gold\tfinch", "the control character U+0009"),
+        ("Gold\x1b[31mfinch", "the control character U+001B"),
+        ("Gold\x7ffinch", "the control character U+007F"),
+        ("Gold\u200bfinch", "the invisible character U+200B"),
+        ("Gold\u202efinch", "the invisible character U+202E"),
+        ("\ufeffGoldfinch", "the invisible character U+FEFF"),
+        (" ", "is blank"),
+    ],
+)
+def test_names_that_cannot_be_labels_are_refused_first(
+    photos: Path, name: str, reason: str
+) -> None:
+    save(photos / name / "0.png", 700)
+    with pytest.raises(InputError) as caught:
+        open_data(str(photos))
+    assert reason in str(caught.value)
+    assert str(caught.value).isprintable()
