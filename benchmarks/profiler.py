@@ -43,9 +43,9 @@ from edge_fgir.profiling.probes import choose_probes
 from edge_fgir.profiling.search_space import RATES, SearchSpace
 from edge_fgir.profiling.workload import Work, Workload
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle, Preprocess, open_engine
-from edge_fgir.runtime.manifest import DataInfo, Normalization, Precision
-from edge_fgir.runtime.runtimes.openvino import openvino_core
+from edge_fgir.runtime import Bundle, Precision, Preprocess, is_bfloat16, open_engine
+from edge_fgir.runtime.manifest import DataInfo, Normalization
+from edge_fgir.runtime.runtimes.openvino import has_bfloat16
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "profiler.json"
@@ -54,7 +54,7 @@ QUICK = "vitfs_nano"
 WIDTHS = {"vitfs_tiny": "vitfs_small"}
 """What is predicted from the network on the left and four measurements of its own."""
 FORMS = ("openvino fp32", "openvino bf16", "openvino int8", "arm fp32", "arm int8")
-"""Target and precision; bfloat16 is OpenVINO's hint on the float graph, "arm" is ONNX Runtime."""
+"""Target and precision; "arm" is ONNX Runtime."""
 SIZES = tuple(range(96, 321, 16))
 HELD_OUT, TRANSFER_PROBES, TRANSFER_HELD_OUT = 20, 4, 6
 CLASSES = 200
@@ -63,9 +63,8 @@ Call = Callable[[], object]
 
 
 def forms_here() -> list[str]:
-    """Return the forms that this processor computes; OpenVINO turns down bfloat16 silently."""
-    native = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return [form for form in FORMS if native or "bf16" not in form]
+    """Return the forms that this processor computes in."""
+    return [form for form in FORMS if has_bfloat16() or not is_bfloat16(form)]
 
 
 def described(name: str) -> TrainedModel:
@@ -117,7 +116,7 @@ def networks(names: Sequence[str], quick: bool) -> Iterator[tuple[str, list[Sett
 
 def bundle_path(folder: Path, form: str, name: str, number: int) -> Path:
     """Return where a network lies."""
-    return folder / form.replace(" ", "-").replace("bf16", "fp32") / f"{name}-{number}.fgir"
+    return folder / form.replace(" ", "-") / f"{name}-{number}.fgir"
 
 
 def build(folder: Path, names: Sequence[str], forms: Sequence[str], quick: bool) -> None:
@@ -126,7 +125,7 @@ def build(folder: Path, names: Sequence[str], forms: Sequence[str], quick: bool)
         (name, n, s) for name, settings in networks(names, quick) for n, s in enumerate(settings)
     ]
     for target in dict.fromkeys(form.split()[0] for form in forms):
-        own = [f for f in forms if f.startswith(target) and "bf16" not in f]
+        own = [f for f in forms if f.startswith(target)]
         tasks = [partial(build_one, folder, own, *job) for job in jobs]
         side_by_side(f"building for {target}", tasks)
 
@@ -150,16 +149,8 @@ def calls_of(folder: Path, form: str, name: str, settings: Sequence[Setting]) ->
     for number, setting in enumerate(settings):
         bundle = Bundle(bundle_path(folder, form, name, number))
         image = noise(setting.image_size)
-        if form.endswith("bf16"):
-            hints = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
-            core = openvino_core()
-            model = core.read_model(bundle.path / bundle.manifest.model_file)
-            request = core.compile_model(model, "CPU", hints).create_infer_request()
-            request.get_input_tensor(0).data[...] = image
-            calls[str(number)] = request.infer
-        else:
-            engine = open_engine(bundle)
-            calls[str(number)] = partial(engine.infer, image)
+        engine = open_engine(bundle)
+        calls[str(number)] = partial(engine.infer, image)
     return calls
 
 

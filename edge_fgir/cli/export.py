@@ -26,7 +26,9 @@ def export(
     target: Annotated[str, typer.Option(help=f"{targets_help()}.")],
     data: Annotated[str, typer.Option(help="The run's data: calibration and gates need it.")],
     out: Annotated[Path, typer.Option(help="Bundle to write, X.fgir.")],
-    precision: Annotated[str, typer.Option(help="auto, int8, fp16 or fp32.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto; or one of the target's, such as int8, int8-bf16 or fp32.")
+    ] = "auto",
     max_drop: Annotated[
         float | None,
         typer.Option(min=0, max=100, help="Points of top-1 a bundle may lose; default: target's."),

@@ -10,7 +10,7 @@ from edge_fgir._errors import GateError, InputError
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import ExportOptions, Target, Tell, export
 from edge_fgir.results import QuantizationReport
-from edge_fgir.runtime import Bundle
+from edge_fgir.runtime import Bundle, is_int8
 from edge_fgir.training import train_quantization_aware
 
 
@@ -41,7 +41,7 @@ def export_with_qat(
         InputError: A precision other than INT8 is asked for.
         GateError: The training does not help either, and INT8 alone is wanted.
     """
-    if options.precision not in ("auto", "int8"):
+    if options.precision != "auto" and not is_int8(options.precision):
         raise InputError(
             f"--qat-epochs with precision {options.precision}", "auto or int8", "leave it out"
         )
@@ -49,7 +49,7 @@ def export_with_qat(
     try:
         bundle = export(run, target, data, out, options, tell)
         trials = QuantizationReport.of(bundle).trials
-        if any(trial.precision == "int8" and not trial.broken for trial in trials):
+        if any(is_int8(trial.precision) and not trial.broken for trial in trials):
             return bundle  # INT8, or float because INT8 is slower
     except GateError as error:
         if options.precision == "auto":  # float broke a bound
@@ -65,7 +65,8 @@ def export_with_qat(
                 f"expected at most {bound:g}; try other --qat-epochs or --max-drop"
             )
         left = target.allowing(bound - max(trained.drop, 0.0))
-        return export(trained.run, left, data, out, replace(options, precision="int8"), tell)
+        precision = "int8" if options.precision == "auto" else options.precision
+        return export(trained.run, left, data, out, replace(options, precision=precision), tell)
     except GateError as error:
         if bundle is None:
             raise

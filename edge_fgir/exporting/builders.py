@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime import Calibration, Pixels, Precision, Preprocess
+from edge_fgir.runtime.runtimes.openvino import has_bfloat16
 
 if TYPE_CHECKING:
     import onnx
 
+    from edge_fgir.exporting.backends.openvino import OpenVinoBackend
     from edge_fgir.exporting.graph import Head, Logits
     from edge_fgir.exporting.target import Scheme, Target
     from edge_fgir.exporting.traces import Trace
@@ -75,7 +77,9 @@ class Builder:
         runtime: Its name in the registry of runtimes.
         tools: The quantization schemes that it takes, by their ``tool``.
         make: Returns the backend of a float32 ONNX graph that ends in logits; ``fp16`` rounds the
-            weights, or all of it; ``int8`` stays float32 until :meth:`Backend.quantized`.
+            weights, or all of it; INT8 stays float until :meth:`Backend.quantized`.
+        has_bfloat16: Says whether the runtime computes in bfloat16 on this machine.
+        in_bfloat16: Returns one of its backends with float layers in bfloat16.
         computes_half: What is neither INT8 nor asked for in float32 is computed in float16.
         companions: Returns more files, for other programs that read the model file: of the model's
             bytes, preprocessing, labels, calibration and precision. None: there are none.
@@ -84,6 +88,8 @@ class Builder:
     runtime: str
     tools: tuple[str, ...]
     make: Make
+    has_bfloat16: Callable[[], bool] = lambda: False
+    in_bfloat16: Callable[[Any], Backend] = lambda backend: backend
     computes_half: bool = False
     companions: Companions | None = None
 
@@ -92,6 +98,10 @@ def _openvino(model: onnx.ModelProto, target: Target, precision: Precision) -> B
     from edge_fgir.exporting.backends.openvino import make_openvino
 
     return make_openvino(model, target, precision)
+
+
+def _openvino_in_bfloat16(backend: OpenVinoBackend) -> Backend:
+    return backend.in_bfloat16()
 
 
 def _onnx(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
@@ -121,7 +131,13 @@ def _deepstream(
 _builders = {
     builder.runtime: builder
     for builder in (
-        Builder("openvino", ("nncf",), _openvino),
+        Builder(
+            "openvino",
+            ("nncf",),
+            _openvino,
+            has_bfloat16=has_bfloat16,
+            in_bfloat16=_openvino_in_bfloat16,
+        ),
         Builder("onnxruntime", ("qdq", "dynamic"), _onnx),
         Builder(
             "tensorrt", ("qdq", "dynamic"), _jetson, computes_half=True, companions=_deepstream

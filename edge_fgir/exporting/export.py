@@ -38,7 +38,7 @@ from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params, folded
 from edge_fgir.results import AccuracyReport, BundleReport, Stage
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision
+from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, is_int8
 
 Tell = Callable[[Stage | Trial | Choice], None]
 
@@ -77,7 +77,7 @@ def export(
         form, source.images, source.trained.normalization, target, options.precision
     )
     quantized_on, quantization = None, None
-    if options.precision in ("auto", "int8"):
+    if options.precision == "auto" or is_int8(options.precision):
         quantized_on = calibration_set(data, source.trained.preprocess, target.quantization.images)
         choice = _search(source, form, graph, target, quantized_on, options, tell)
         made, quantization = choice.trial, choice.report()
@@ -139,9 +139,12 @@ def _search(
     options: ExportOptions,
     tell: Tell,
 ) -> Choice:
-    """Try the target's INT8 schemes and choose; with ``auto`` float may win."""
+    """Try the target's INT8 schemes and choose; with ``auto`` float may win, or bfloat16 beside."""
+    auto = options.precision == "auto"
+    int8: Precision = "int8" if auto else cast("Precision", options.precision)
+    builder = find_builder(target.runtime)
     search = Search(
-        float32=make_backend(graph, target, "fp32"),
+        float32=make_backend(graph, target, int8),
         fallback=make_backend(graph, target, target.float_precision),
         fallback_precision=target.float_precision,
         parity=source.parity,
@@ -150,11 +153,13 @@ def _search(
         wanted=source.logits(form, calibration.images, "calibration"),
         foreign=target.machine != platform.machine(),
         tell=tell,
+        int8=int8,
+        in_bfloat16=builder.in_bfloat16 if auto and builder.has_bfloat16() else None,
     )
     choice = search.run(
         target.quantization,
         transformer=is_transformer(graph),
-        float_too=options.precision == "auto",
+        float_too=auto,
     )
     tell(choice)
     return choice

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edge_fgir._errors import GateError
 from edge_fgir.evaluation import drop_interval, macro, per_class, top_k
 from edge_fgir.results import Gates, ParityReport, Stage
+from edge_fgir.runtime import is_int8
 
 Explain = Callable[[], str]
 """Says where the numbers part; asked only when a gate closes."""
@@ -117,7 +118,7 @@ class ParityGates:
     def _remedy(name: str) -> str:
         if name in ("folded", "onnx", "fp32"):
             return "no option helps: this is an error of the export, please report it"
-        if name == "int8":
+        if is_int8(name):
             return "try --precision auto, --qat-epochs or --max-drop"
         return "try --precision fp32"
 

@@ -112,6 +112,11 @@ def operations_in(model: Any) -> tuple[tuple[str, str], ...]:
     )
 
 
+def is_quantized(model: Any) -> bool:
+    """Say whether NNCF has quantized a graph."""
+    return any(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
+
+
 def operations_of(model: Any, values: Collection[str]) -> list[str]:
     """Return the names of the operations that give any of the ONNX ``values``."""
     return [
@@ -121,7 +126,9 @@ def operations_of(model: Any, values: Collection[str]) -> list[str]:
     ]
 
 
-def sensitive_operations(model: Any, images: Pixels, wanted: Logits) -> list[str]:
+def sensitive_operations(
+    model: Any, images: Pixels, wanted: Logits, *, bfloat16: bool = False
+) -> list[str]:
     """Return the names of a quantized IR's layers, the one that costs most first.
 
     Each is computed on float activations in turn; what the error of the logits loses is its share.
@@ -130,6 +137,7 @@ def sensitive_operations(model: Any, images: Pixels, wanted: Logits) -> list[str
         model: ``openvino.Model`` with FakeQuantize operations; left as it was.
         images: (N, S, S, 3).
         wanted: (N, K) logits without quantization.
+        bfloat16: Of float layers; see :func:`run_ir`.
     """
     errors: dict[str, float] = {}
     for operation in model.get_ordered_ops():
@@ -144,7 +152,7 @@ def sensitive_operations(model: Any, images: Pixels, wanted: Logits) -> list[str
         if not changed:
             continue
         name = operation.get_friendly_name()
-        errors[name] = float(np.square(run_ir(model, images) - wanted).mean())
+        errors[name] = float(np.square(run_ir(model, images, bfloat16=bfloat16) - wanted).mean())
         for port, source in changed:
             port.replace_source_output(source)
     return sorted(errors, key=errors.__getitem__)
@@ -156,9 +164,9 @@ def _source_port(port: Any) -> Any:
     return _source_port(node.input(0)) if node.get_type_name() in _MOVES else port
 
 
-def run_ir(model: Any, images: Pixels) -> Logits:
+def run_ir(model: Any, images: Pixels, *, bfloat16: bool = False) -> Logits:
     """Run a graph on (N, S, S, 3) pixels: (N, K) of its output."""
-    compiled = compile_model(model)
+    compiled = compile_model(model, bfloat16=bfloat16)
     outputs = [compiled(image[None])[0] for image in images]
     return np.concatenate(outputs).astype(np.float32)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_fgir._errors import InputError
+from edge_fgir.exporting.builders import find_builder
 from edge_fgir.exporting.target import Target
 from edge_fgir.models import Setting
-from edge_fgir.runtime import SigningKey
+from edge_fgir.runtime import SigningKey, is_bfloat16
 
 
 @dataclass(frozen=True)
@@ -47,4 +48,10 @@ def check_precision(target: Target, precision: str) -> None:
         raise InputError(
             f"--precision {precision} is not offered for target {target.name}",
             f"one of auto, {', '.join(target.precisions)}",
+        )
+    if is_bfloat16(precision) and not find_builder(target.runtime).has_bfloat16():
+        raise InputError(
+            f"--precision {precision}: this processor has no bfloat16",
+            "one that has it, so that the gates can judge its answers",
+            "export there, or use --precision auto",
         )

@@ -116,6 +116,8 @@ class Search:
         foreign: The target's processors are of another kind than this machine's: the fastest scheme
             here says whether INT8 helps, but not which is fastest there.
         tell: Called with each trial.
+        int8: What the schemes give: INT8 beside the runtime's own float, or beside bfloat16.
+        in_bfloat16: Returns a backend with float layers in bfloat16; None: it is not to be tried.
     """
 
     float32: Backend
@@ -127,6 +129,8 @@ class Search:
     wanted: Logits
     foreign: bool = False
     tell: Callable[[Trial], None] = lambda trial: None
+    int8: Precision = "int8"
+    in_bfloat16: Callable[[Backend], Backend] | None = None
 
     def run(self, quantization: Quantization, *, transformer: bool, float_too: bool) -> Choice:
         """Try all schemes and choose.
@@ -153,13 +157,32 @@ class Search:
                 trials.append(trial)
                 if not trial.broken:
                     break
+        good = [trial for trial in trials if not trial.broken]
+        if good:
+            trials += self._int8_in_bfloat16(min(good, key=_error))
         return self._choose([first, *trials], float_too=float_too)
 
     def _int8(self, name: str, scheme: Scheme, float_layers: tuple[str, ...] = ()) -> Trial:
-        images = self.calibration.images
-        backend = self.float32.quantized(scheme, images, float_layers)
-        correction = (self.wanted - backend.run(images)).mean(axis=0)
-        trial = Trial.of(name, "int8", backend, self.parity, self.validation, correction)
+        backend = self.float32.quantized(scheme, self.calibration.images, float_layers)
+        return self._corrected(name, self.int8, backend)
+
+    def _int8_in_bfloat16(self, trial: Trial) -> Iterator[Trial]:
+        """Yield an INT8 form once more, with bfloat16 in the place of its float layers."""
+        if self.in_bfloat16 is not None:
+            backend = self.in_bfloat16(trial.backend)
+            yield self._corrected(f"{trial.name}, bfloat16", "int8-bf16", backend)
+
+    def _float_in_bfloat16(self, first: Trial) -> Iterator[Trial]:
+        """Yield the float form once more, in bfloat16."""
+        if self.in_bfloat16 is not None:
+            backend = self.in_bfloat16(first.backend)
+            trial = Trial.of("bf16", "bf16", backend, self.parity, self.validation)
+            self.tell(trial)
+            yield trial
+
+    def _corrected(self, name: str, precision: Precision, backend: Backend) -> Trial:
+        correction = (self.wanted - backend.run(self.calibration.images)).mean(axis=0)
+        trial = Trial.of(name, precision, backend, self.parity, self.validation, correction)
         self.tell(trial)
         return trial
 
@@ -182,7 +205,8 @@ class Search:
         if not good:
             best = min(trials[1:], key=_error)
             if float_too:
-                return Choice(first, trials, f"no INT8 scheme keeps the gates: {best.broken}")
+                why = f"no INT8 scheme keeps the gates: {best.broken}"
+                return self._float(first, trials[1:], why)
             return Choice(best, trials, "the smallest error; it breaks a gate")
         times = {trial.name: trial.p50_ms for trial in measured if trial.p50_ms is not None}
         if not times:
@@ -196,6 +220,14 @@ class Search:
             why = f"the first that keeps the gates; on this machine's other processor {compared}"
             return Choice(good[0], trials, why)
         return Choice(fastest, trials, f"the fastest that keeps the gates: {compared}")
+
+    def _float(self, first: Trial, tried: Sequence[Trial], why: str) -> Choice:
+        """Take the float form, or bfloat16 where that keeps the gates and is faster."""
+        if not (more := list(self._float_in_bfloat16(first))):
+            return Choice(first, [first, *tried], why)
+        first, half = self._timed([first, *more])
+        faster = (half.p50_ms or 0) < (first.p50_ms or 0)
+        return Choice(half if faster and not half.broken else first, [first, half, *tried], why)
 
     def _timed(self, trials: list[Trial]) -> list[Trial]:
         """Measure the latencies side by side."""

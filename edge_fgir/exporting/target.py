@@ -9,7 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from edge_fgir.exporting.builders import find_builder
 from edge_fgir.models.glsim import CropForm
 from edge_fgir.results import Gates
-from edge_fgir.runtime import Precision, TargetInfo, read_target_as, target_names
+from edge_fgir.runtime import (
+    Precision,
+    TargetInfo,
+    is_int8,
+    read_target_as,
+    target_names,
+)
 from edge_fgir.runtime.runtimes import check_runtime
 
 
@@ -126,14 +132,14 @@ class Target(TargetInfo):
                         f"quantization.{kind}.{name}: tool {scheme.tool} is none of "
                         f"{', '.join(tools)}, which runtime {self.runtime} takes"
                     )
-        if all(precision == "int8" for precision in self.precisions):
+        if all(map(is_int8, self.precisions)):
             raise ValueError("precisions: int8 alone; name a float one to fall back to")
         return self
 
     @property
     def float_precision(self) -> Precision:
         """What is exported where INT8 is not good enough: the first precision that is no int8."""
-        return next(precision for precision in self.precisions if precision != "int8")
+        return next(precision for precision in self.precisions if not is_int8(precision))
 
     def allowing(self, max_drop: float) -> Target:
         """Return it with another bound for the drop of top-1, points."""

@@ -15,7 +15,7 @@ from edge_fgir.exporting.target import NncfScheme, Target
 from edge_fgir.exporting.writer import check_out, describe, seal
 from edge_fgir.models import folded
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import MANIFEST, Bundle, Calibration, Pixels, Precision
+from edge_fgir.runtime import MANIFEST, Bundle, Calibration, Pixels, Precision, is_int8
 
 _RANGES_FROM = 2
 """Pictures of noise that INT8 ranges come from."""
@@ -34,7 +34,7 @@ def timing_graph(trained: TrainedModel, target: Target) -> onnx.ModelProto:
 def timing_backend(graph: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
     """Return a graph as the target's runtime loads it; INT8 by the first of its schemes."""
     backend = make_backend(graph, target, precision)
-    if precision != "int8":
+    if not is_int8(precision):
         return backend
     schemes = target.quantization
     scheme = next(iter((schemes.transformer if is_transformer(graph) else schemes.cnn).values()))

@@ -108,13 +108,16 @@ def _as_read(value: str, model: onnx.ModelProto) -> str:
     return value
 
 
-def trace_ir(model: Any, names: Mapping[str, str], images: Pixels) -> Trace:
+def trace_ir(
+    model: Any, names: Mapping[str, str], images: Pixels, *, bfloat16: bool = False
+) -> Trace:
     """Run an OpenVINO graph on the first images.
 
     Args:
         model: ``openvino.Model`` read from the ONNX graph, quantized or not.
         names: :func:`modules_of` of that graph.
         images: (N, S, S, 3).
+        bfloat16: Compute float layers in it.
     """
     opened = model.clone()
     opened.add_outputs(
@@ -125,7 +128,7 @@ def trace_ir(model: Any, names: Mapping[str, str], images: Pixels) -> Trace:
             if not output.get_names().isdisjoint(names) and operation.get_type_name() != "Result"
         ]
     )
-    compiled = compile_model(opened)
+    compiled = compile_model(opened, bfloat16=bfloat16)
     runs = [compiled(image[None]) for image in images[:_IMAGES]]
     found = {
         names[name]: np.stack([np.array(run[port]) for run in runs])

@@ -15,15 +15,16 @@ from edge_fgir.benchmarking import Descriptor
 from edge_fgir.profiling.features import SMOOTH, Tile
 from edge_fgir.profiling.latency_model import Prediction
 from edge_fgir.profiling.workload import Work, Workload
-from edge_fgir.runtime import Precision
+from edge_fgir.runtime import Precision, is_int8
 
 REACHED = 0.35
 """Share of peak and bandwidth that is reached at batch 1."""
 
-WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+WEIGHT_BYTES: dict[Precision, int] = {"int8": 1, "int8-bf16": 1, "bf16": 2, "fp16": 2, "fp32": 4}
 """Of one weight in a model file."""
 
-_WIDER: tuple[Precision, ...] = ("int8", "fp16", "fp32")
+_COMPUTED: tuple[Precision, ...] = ("int8", "fp16", "fp32")
+"""What data sheets have peaks of, the narrowest first; bfloat16 is taken for float32."""
 _DOUBT = 3.0
 
 
@@ -51,7 +52,8 @@ class Roofline:
             InputError: It does not tell enough.
         """
         # A unit that lacks a precision computes it in the next wider one, never in a narrower one.
-        wider = _WIDER[_WIDER.index(precision) :]
+        narrowest = "int8" if is_int8(precision) else "fp16" if precision == "fp16" else "fp32"
+        wider = _COMPUTED[_COMPUTED.index(narrowest) :]
         peaks = [
             next(figures[computed].value for computed in wider if computed in figures)
             for figures in device.peaks().values()

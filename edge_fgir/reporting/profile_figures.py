@@ -26,7 +26,7 @@ Key = tuple[int | None, str, str]
 
 # The first ones differ most, in hue and in lightness.
 _COLOURS = (1, 5, 3, 4, 2, 0)
-_SHAPES = {"int8": 0, "fp32": 1, "fp16": 2, "bf16": 3}
+_SHAPES = {"int8": 0, "int8-bf16": 2, "fp32": 1, "bf16": 3, "fp16": 3}
 _SOLID, _HOLLOW = "●■◆▲", "○□◇△"
 _FRONT_WIDTH, _COST_WIDTH, _HEIGHT = 590, 380, 400
 _STAIRS_WIDTH, _STAIRS_HEIGHT = 460, 330

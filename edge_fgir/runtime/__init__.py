@@ -25,8 +25,8 @@ from edge_fgir.runtime.manifest import (
     Manifest,
     Normalization,
     OutputSpec,
-    Precision,
 )
+from edge_fgir.runtime.precision import Precision, is_bfloat16, is_int8
 from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel, Pixels, Preprocess, Region
 from edge_fgir.runtime.runtimes import AUTO, Device, Engine, RuntimeSpec, find_runtime, open_engine
 from edge_fgir.runtime.signature import SigningKey
@@ -75,7 +75,9 @@ __all__ = [
     "draw_result",
     "find_pictures",
     "find_runtime",
+    "is_bfloat16",
     "is_bundle",
+    "is_int8",
     "is_picture",
     "open_engine",
     "open_source",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
 from edge_fgir._refusal import validated
+from edge_fgir.runtime.precision import Precision
 from edge_fgir.runtime.runtimes import check_runtime
 
 SCHEMA_FAMILY = "edge-fgir/bundle/"
@@ -26,8 +27,6 @@ _MAX_FILE_BYTES = 2 << 30  # ONNX's own limit
 # Plain names that mean the same on every file system, in every terminal, and lead nowhere else.
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
 _PATH = re.compile(rf"{_NAME}(?:/{_NAME})*")
-
-Precision = Literal["int8", "fp16", "fp32"]
 
 
 class _Part(BaseModel):

@@ -16,8 +16,8 @@ from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.deepstream import deepstream_files
 from edge_fgir.exporting.graph import Head, run_onnx, session_of, to_onnx
 from edge_fgir.models import Network
-from edge_fgir.runtime import Bundle, Calibration, Pixels, Preprocess, verify
-from edge_fgir.runtime.manifest import Normalization, Precision
+from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, Preprocess, verify
+from edge_fgir.runtime.manifest import Normalization
 
 pytestmark = pytest.mark.export
 

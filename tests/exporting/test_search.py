@@ -30,6 +30,7 @@ class Network:
     ms: float | None = 1.0
     noise: float = 0.0
     kind: str | None = None
+    half: "Network | None" = None
     schemes: dict[str, "Network"] = field(default_factory=dict)
     model_file = "model"
 
@@ -38,7 +39,11 @@ class Network:
     ) -> "Network":
         form = self.schemes[scheme.ops[0]]
         wrong = max(form.wrong - 10 * len(float_layers), 0)
-        return Network(wrong, form.ms, form.noise, form.kind)
+        return Network(wrong, form.ms, form.noise, form.kind, form.half)
+
+    def in_bfloat16(self) -> "Network":
+        assert self.half is not None
+        return self.half
 
     def sensitive_layers(self, images: np.ndarray, wanted: np.ndarray) -> list[str]:
         return ["worst", "worse", "bad"]
@@ -71,7 +76,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_PROTOCOL", Protocol(runs=20, seconds=0.01, warm_up=warm_up))
 
 
-def choose(base: Network, *, float_too: bool = True, foreign: bool = False) -> Choice:
+def choose(
+    base: Network, *, float_too: bool = True, foreign: bool = False, bfloat16: bool = False
+) -> Choice:
     schemes = {name: QdqScheme(tool="qdq", ops=(name,)) for name in base.schemes}
     return Search(
         float32=base,
@@ -82,6 +89,7 @@ def choose(base: Network, *, float_too: bool = True, foreign: bool = False) -> C
         calibration=CalibrationSet(IMAGES, "0" * 64),
         wanted=LOGITS,
         foreign=foreign,
+        in_bfloat16=Network.in_bfloat16 if bfloat16 else None,
     ).run(
         Quantization(cnn=schemes, transformer={"unused": SCHEME}),
         transformer=False,
@@ -136,6 +144,35 @@ def test_times_of_another_processor_do_not_rank_the_schemes() -> None:
     assert choose(slow, foreign=True).trial.name == "a"
     slow = Network(ms=2, schemes={"a": Network(ms=8), "b": Network(ms=12)})
     assert choose(slow, foreign=True).trial.precision == "fp32"
+
+
+def test_bfloat16_beside_int8_is_tried_on_the_best_scheme() -> None:
+    rough = Network(ms=4, noise=0.5, half=Network(ms=1))
+    fine = Network(ms=4, noise=0.1, half=Network(ms=2, noise=0.2))
+    base = Network(ms=20, schemes={"rough": rough, "fine": fine})
+    found = choose(base, bfloat16=True)
+    assert (found.trial.name, found.trial.precision) == ("fine, bfloat16", "int8-bf16")
+    assert [trial.name for trial in found.trials] == ["fp32", "rough", "fine", "fine, bfloat16"]
+    assert choose(base).trial.precision == "int8"
+
+
+def test_bfloat16_that_is_no_faster_or_breaks_a_gate_is_left() -> None:
+    slow = Network(ms=4, half=Network(ms=8))
+    assert choose(Network(ms=20, schemes={"a": slow}), bfloat16=True).trial.precision == "int8"
+    wrong = Network(ms=4, half=Network(wrong=9, ms=1))
+    found = choose(Network(ms=20, schemes={"a": wrong}), bfloat16=True)
+    assert found.trial.precision == "int8"
+    assert "labels agree" in found.report().trials[-1].broken
+
+
+def test_where_int8_fails_bfloat16_may_take_the_place_of_float() -> None:
+    bad = {"a": Network(wrong=90, ms=2)}
+    found = choose(Network(ms=20, half=Network(ms=10), schemes=bad), bfloat16=True)
+    assert (found.trial.name, found.trial.precision) == ("bf16", "bf16")
+    assert "no INT8 scheme keeps the gates" in found.why
+    slow = choose(Network(ms=5, half=Network(ms=15), schemes=bad), bfloat16=True)
+    wrong = choose(Network(ms=20, half=Network(wrong=9, ms=1), schemes=bad), bfloat16=True)
+    assert slow.trial.precision == wrong.trial.precision == "fp32"
 
 
 def test_without_latencies_the_first_good_one_wins() -> None:

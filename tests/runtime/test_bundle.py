@@ -210,7 +210,11 @@ def test_calibration_has_finite_numbers(name, value, tiny_bundle, tmp_path):
         ("schema", "edge-fgir/bundle/2", ": schema: Input should be 'edge-fgir/bundle/1'"),
         ("schema", None, ": schema: Input should be 'edge-fgir/bundle/1'"),
         ("runtime", "tflite", ": runtime: 'tflite' is none of openvino, onnxruntime, tensorrt"),
-        ("precision", "int4", ": precision: Input should be 'int8', 'fp16' or 'fp32'"),
+        (
+            "precision",
+            "int4",
+            ": precision: Input should be 'int8', 'int8-bf16', 'bf16', 'fp16' or 'fp32'",
+        ),
         ("task", "detection", ": task: Input should be 'classification'"),
         ("params", -1, ": params: Input should be greater than or equal to 0"),
         ("output", {"name": "p", "classes": 1}, ": output.classes: Input should be greater"),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_fgir.runtime.runtimes.openvino.core import compile_model, openvino_core
+from edge_fgir.runtime.runtimes.openvino.core import (
+    compile_model,
+    has_bfloat16,
+    openvino_core,
+)
 from edge_fgir.runtime.runtimes.spec import Device, Engine, RuntimeSpec
 
 if TYPE_CHECKING:
@@ -25,4 +29,4 @@ OPENVINO = RuntimeSpec(
     open=_open,
 )
 
-__all__ = ["OPENVINO", "compile_model", "openvino_core"]
+__all__ = ["OPENVINO", "compile_model", "has_bfloat16", "openvino_core"]

@@ -10,10 +10,15 @@ import numpy as np
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.formats import checked_ir
+from edge_fgir.runtime.precision import is_bfloat16
 from edge_fgir.runtime.preprocess import Pixels
 from edge_fgir.runtime.runtimes.opening import answer_of, output_names, refusing, unloadable
 from edge_fgir.runtime.runtimes.openvino import OPENVINO
-from edge_fgir.runtime.runtimes.openvino.core import compile_model, openvino_core
+from edge_fgir.runtime.runtimes.openvino.core import (
+    compile_model,
+    has_bfloat16,
+    openvino_core,
+)
 from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
 from edge_fgir.runtime.targets import operators_of
 
@@ -32,13 +37,14 @@ class OpenVinoEngine:
                 f"one of {', '.join(core.available_devices)}",
                 "install the driver, or use --device cpu",
             )
+        bfloat16 = is_bfloat16(bundle.manifest.precision)
         model_file = bundle.manifest.model_file
         weights = bundle.read(model_file.removesuffix(".xml") + ".bin")
         with refusing(bundle):
             operators = operators_of(bundle.manifest.runtime)
             xml = checked_ir(bundle.read(model_file), len(weights), operators)
         try:
-            compiled = compile_model(core.read_model(xml, weights), device)
+            compiled = compile_model(core.read_model(xml, weights), device, bfloat16=bfloat16)
         except RuntimeError as error:
             raise unloadable(bundle, "OpenVINO", error) from error
         self._request = compiled.create_infer_request()
@@ -52,6 +58,10 @@ class OpenVinoEngine:
             tensors = (self._request.get_input_tensor(0), self._request.get_output_tensor(0))
             self._buffers = (tensors[0].data, tensors[1].data)
         self.description = f"openvino {version('openvino')} {device}"
+        if bfloat16 and device == "CPU":
+            self.description += (
+                " in bfloat16" if has_bfloat16() else " in float32, as it has no bfloat16"
+            )
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities."""
