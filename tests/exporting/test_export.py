@@ -62,7 +62,7 @@ def test_what_this_processor_cannot_judge_is_refused(
         export(
             tiny_run,
             loosened("openvino"),
-            open_data(photos),
+            open_data(str(photos)),
             tmp_path / "x.fgir",
             ExportOptions(precision=precision),
         )
