@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime import JUNK_FOLDERS, pictures_below
+
+_TOOLS = (".thumb", ".ipynb", ".git", ".svn", ".cache", ".trash", ".@__thumb", ".appledouble")
+"""How hidden folders begin that are no classes, thumbnails and copies among them."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,35 @@ class Folders:
         return iter(self.classes)
 
 
-def class_folders(root: Path, folders: Iterable[Path] | None = None) -> Folders:
-    """Return the class folders in ``root``, or those of ``folders``.
+def visible_folders(root: Path) -> list[Path]:
+    """Return the folders in ``root`` that may be classes or splits, by name."""
+    return sorted(
+        path
+        for path in root.iterdir()
+        if path.is_dir() and path.name[0] != "." and path.name.lower() not in JUNK_FOLDERS
+    )
+
+
+def hidden_classes(root: Path) -> list[str]:
+    """Return the names of hidden folders in ``root`` that hold pictures and may be meant."""
+    return sorted(
+        path.name
+        for path in root.iterdir()
+        if path.is_dir()
+        and path.name[0] == "."
+        and not path.name.lower().startswith(_TOOLS)
+        and pictures_below(path)
+    )
+
+
+def class_folders(folders: Iterable[Path]) -> Folders:
+    """Return class folders with what their names become.
 
     A name is taken in its composed Unicode form, so that ``ü`` of macOS and of Linux is one class.
 
     Raises:
         InputError: A name cannot be a line of ``labels.txt``.
     """
-    if folders is None:
-        folders = (path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
     classes = tuple((folder, class_name(folder)) for folder in sorted(folders))
     return Folders(classes, tuple(_twins(name for _, name in classes)))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edge_fgir._errors import InputError
-from edge_fgir.data.class_names import Folders, class_folders
+from edge_fgir.data.class_names import Folders, class_folders, hidden_classes, visible_folders
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.fair_split import TEST_SHARE, VAL_SHARE, fair_split
 from edge_fgir.data.looks import looks_of
-from edge_fgir.data.reading import Reading
+from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.data.split import set_val_aside
-from edge_fgir.runtime import pictures_below
+from edge_fgir.runtime import Listing, is_picture, list_pictures, other_files, pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
 _LAYOUTS = f"{_LAYOUT}, or <class>/<image>"
@@ -41,13 +42,29 @@ def read_folder(root: Path, *, strict: bool = False) -> tuple[DataSet, bool]:
     """
     if not root.is_dir():
         raise InputError(f"data folder {root} does not exist", _LAYOUT)
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
+    return _read(root, root.name, strict=strict)
+
+
+def _read(root: Path, name: str, *, strict: bool) -> tuple[DataSet, bool]:
+    """Read the data set ``name``, whose folders lie in ``root``."""
+    folders = visible_folders(root)
     splits = _split_folders(root, folders)
     if "train" in splits:
-        return _read_split_folders(root, splits, folders, strict=strict), False
-    if splits or not any(map(_holds_pictures, folders)):
+        return _read_split_folders(root, name, splits, folders, strict=strict), False
+    if len(folders) == 1 and visible_folders(folders[0]) and not _has_pictures(folders[0]):
+        # What an archive leaves when it is unpacked: a folder in a folder.
+        data, looked_at = _read(folders[0], name, strict=strict)
+        note = f"read from {folders[0]}"
+        return data.read_as(Reading((note, *data.reading.notes), data.reading.skipped)), looked_at
+    listings = {folder: list_pictures(folder) for folder in folders}
+    if splits or not any(listing.pictures for listing in listings.values()):
         raise InputError(f"{root / 'train'} does not exist", _LAYOUTS)
-    return _read_class_folders(root, folders, strict=strict), True
+    return _read_class_folders(root, name, listings, strict=strict), True
+
+
+def _has_pictures(folder: Path) -> bool:
+    """Say whether pictures lie in a folder itself."""
+    return any(is_picture(path) for path in folder.iterdir())
 
 
 def _split_folders(root: Path, folders: Iterable[Path]) -> dict[Split, Path]:
@@ -68,18 +85,21 @@ def _split_folders(root: Path, folders: Iterable[Path]) -> dict[Split, Path]:
 
 
 def _read_split_folders(
-    root: Path, splits: Mapping[Split, Path], folders: Iterable[Path], *, strict: bool
+    root: Path, name: str, splits: Mapping[Split, Path], folders: Iterable[Path], *, strict: bool
 ) -> DataSet:
-    train = class_folders(splits["train"])
+    train = class_folders(visible_folders(splits["train"]))
     _check_classes(splits["train"], train, f"at least 2: {_LAYOUT}")
     samples: dict[Split, tuple[Sample, ...]] = {}
     reading = Reading(train.notes)
     for split in SPLITS:
         if split in splits:
-            here = train if split == "train" else class_folders(splits[split])
-            samples[split] = _read_split(splits[split], here, train.names)
+            here = train if split == "train" else class_folders(visible_folders(splits[split]))
+            listings = {folder: list_pictures(folder) for folder, _ in here}
+            samples[split] = _read_split(splits[split], here, listings, train.names)
+            reading = reading.skipping(_skipped(listings.values()))
+            reading = reading.noting(*_listing_notes(splits[split], listings))
     for folder in folders:
-        if folder not in splits.values() and _holds_pictures(folder):
+        if folder not in splits.values() and pictures_below(folder):
             reading = reading.noting(
                 f"{folder.name} is no split ({', '.join(_SPLIT_NAMES)}) and was not read"
             )
@@ -87,7 +107,27 @@ def _read_split_folders(
         every = samples["train"]
         parts = set_val_aside([sample.label for sample in every], "train", "a val folder")
         samples["train"], samples["val"] = (tuple(every[i] for i in part) for part in parts)
-    return DataSet(root.name, LICENCE_UNKNOWN, train.names, samples, strict=strict, reading=reading)
+    return DataSet(name, LICENCE_UNKNOWN, train.names, samples, strict=strict, reading=reading)
+
+
+def _skipped(listings: Iterable[Listing]) -> Iterator[Skipped]:
+    for listing in listings:
+        for path, error in listing.problems:
+            yield Skipped(str(path), str(error))
+
+
+def _listing_notes(root: Path, listings: Mapping[Path, Listing]) -> Iterator[str]:
+    """Yield what is unusual about the folders of classes below ``root``."""
+    nested = [folder for folder, listing in listings.items() if listing.below]
+    if nested:
+        count = sum(listings[folder].below for folder in nested)
+        yield (
+            f"{count} pictures lie in folders inside {root.name}'s class folders, such as "
+            f"{nested[0].name}, and belong to these classes"
+        )
+    yield from other_files(sum((listing.others for listing in listings.values()), Counter()))
+    for folder in hidden_classes(root):
+        yield f"the hidden folder {folder} was passed over; rename it if it is a class"
 
 
 def _check_classes(folder: Path, classes: Folders, expected: str) -> None:
@@ -95,7 +135,9 @@ def _check_classes(folder: Path, classes: Folders, expected: str) -> None:
         raise InputError(f"{folder} holds {len(classes.names)} class folders", expected)
 
 
-def _read_split(root: Path, folders: Folders, classes: tuple[str, ...]) -> tuple[Sample, ...]:
+def _read_split(
+    root: Path, folders: Folders, listings: Mapping[Path, Listing], classes: tuple[str, ...]
+) -> tuple[Sample, ...]:
     label_of = {name: label for label, name in enumerate(classes)}
     samples = []
     for folder, name in folders:
@@ -103,8 +145,10 @@ def _read_split(root: Path, folders: Folders, classes: tuple[str, ...]) -> tuple
             raise InputError(
                 f"{folder} is a class that train does not have", "the class names of train"
             )
-        files = pictures_below(folder)
+        files = listings[folder].pictures
         if not files:
+            if listings[folder].problems:
+                raise listings[folder].problems[0][1]
             raise InputError(
                 f"class folder {folder} holds no pictures",
                 "at least one",
@@ -116,17 +160,24 @@ def _read_split(root: Path, folders: Folders, classes: tuple[str, ...]) -> tuple
     return tuple(samples)
 
 
-def _read_class_folders(root: Path, folders: Iterable[Path], *, strict: bool) -> DataSet:
+def _read_class_folders(
+    root: Path, name: str, listings: Mapping[Path, Listing], *, strict: bool
+) -> DataSet:
     """Read ``<class>/<image>``, and split it."""
-    classes = class_folders(root, [folder for folder in folders if _holds_pictures(folder)])
+    classes = class_folders(folder for folder, listing in listings.items() if listing.pictures)
     _check_classes(root, classes, f"at least 2: {_LAYOUTS}")
     label_of = {name: label for label, name in enumerate(classes.names)}
     samples = [
-        Sample(file, label_of[name]) for folder, name in classes for file in pictures_below(folder)
+        Sample(file, label_of[name])
+        for folder, name in classes
+        for file in listings[folder].pictures
     ]
     files = [sample.path for sample in samples]
     hashes, broken = looks_of(root, files, strict=strict)
-    reading = Reading(classes.notes).skipping(broken.values())
+    reading = Reading(classes.notes).noting(*_listing_notes(root, listings))
+    reading = reading.skipping((*_skipped(listings.values()), *broken.values()))
+    if empty := [folder.name for folder, listing in listings.items() if not listing.pictures]:
+        reading = reading.noting(f"folders without pictures are no classes: {_listed(empty)}")
     good = [place for place in range(len(files)) if place not in broken]
     names = [files[place].relative_to(root).as_posix() for place in good]
     parts = fair_split(names, [samples[place].label for place in good], hashes[good])
@@ -134,7 +185,7 @@ def _read_class_folders(root: Path, folders: Iterable[Path], *, strict: bool) ->
         split: tuple(samples[good[place]] for place in part)
         for split, part in zip(SPLITS, parts[:3], strict=True)
     }
-    data = DataSet(root.name, LICENCE_UNKNOWN, classes.names, splits, strict=strict)
+    data = DataSet(name, LICENCE_UNKNOWN, classes.names, splits, strict=strict)
     return data.read_as(reading.noting(*_split_notes(data, parts.together, parts.too_alike)))
 
 
@@ -162,7 +213,3 @@ def _split_notes(data: DataSet, together: int, too_alike: tuple[int, ...]) -> li
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _holds_pictures(folder: Path) -> bool:
-    return next(iter(pictures_below(folder)), None) is not None

@@ -294,6 +294,6 @@ def _picture(path: Path, files: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInf
     if len(pictures) != 1:
         raise InputError(
             f"sample {path} has {len(pictures)} pictures",
-            f"one of {', '.join(sorted(ending[1:] for ending in SUFFIXES))}",
+            "one, such as .jpg, .png or .webp",
         )
     return pictures[0]

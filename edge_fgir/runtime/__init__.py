@@ -6,15 +6,7 @@ Imports numpy, Pillow and pydantic; a runtime's own library when it is used; nev
 from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
 from edge_fgir.runtime.classifier import Classifier, Result, Timing
 from edge_fgir.runtime.frames import Drop, Frame
-from edge_fgir.runtime.images import (
-    SUFFIXES,
-    check_image,
-    find_pictures,
-    is_picture,
-    pictures_below,
-    read_image,
-    to_rgb,
-)
+from edge_fgir.runtime.images import check_image, read_image, to_rgb
 from edge_fgir.runtime.manifest import (
     MANIFEST,
     SCHEMA_FAMILY,
@@ -25,6 +17,16 @@ from edge_fgir.runtime.manifest import (
     Manifest,
     Normalization,
     OutputSpec,
+)
+from edge_fgir.runtime.picture_files import (
+    JUNK_FOLDERS,
+    SUFFIXES,
+    Listing,
+    find_pictures,
+    is_picture,
+    list_pictures,
+    other_files,
+    pictures_below,
 )
 from edge_fgir.runtime.precision import Precision, is_bfloat16, is_int8
 from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel, Pixels, Preprocess, Region
@@ -37,6 +39,7 @@ from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result
 
 __all__ = [
     "AUTO",
+    "JUNK_FOLDERS",
     "MANIFEST",
     "PIL_KERNEL",
     "SCHEMA_FAMILY",
@@ -56,6 +59,7 @@ __all__ = [
     "GoldenImage",
     "InputSpec",
     "Kernel",
+    "Listing",
     "Manifest",
     "Normalization",
     "OutputSpec",
@@ -79,8 +83,10 @@ __all__ = [
     "is_bundle",
     "is_int8",
     "is_picture",
+    "list_pictures",
     "open_engine",
     "open_source",
+    "other_files",
     "pictures_below",
     "read_image",
     "read_target_as",

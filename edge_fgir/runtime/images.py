@@ -1,8 +1,16 @@
 """Reading picture files strictly: what a model sees is never guessed.
 
 A camera delivers upright 8-bit RGB. A file may hold something else (a rotation flag, transparency,
-16 bits, CMYK ink), and each library turns that into RGB differently. So such files are refused,
-with the reason, unless the caller asks for the conversion that is written down here.
+16 bits, CMYK ink), and each library turns that into RGB differently. So such files are converted as
+it is written down here, in training, evaluation and on devices alike, or refused with the reason:
+
+- EXIF orientations 2 to 8 are undone; any other value, 0 among them, means upright;
+- a palette is looked up, grey is repeated three times, alpha lies on white;
+- 16-bit grey is divided by 257 and rounded, of 16-bit colour the high bytes are taken;
+- ink is turned into light without its profile (R = (255 - C)(255 - K) / 255, ...), and the colour
+  profile of an RGB picture is not applied: a camera's frames have none;
+- of several pictures in a file the first counts;
+- a JPEG of more than 100 megapixels is decoded at a half, a quarter or an eighth of its size.
 """
 
 from __future__ import annotations
@@ -12,19 +20,33 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.picture_files import format_of, formats, plug_in_for, unreachable
 from edge_fgir.runtime.preprocess import Pixels
 
 MIN_SIDE = 8
 """Smallest width or height of a usable picture, pixels."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
-"""File name endings that folder readers take for pictures (lower case)."""
-
 _PLAIN_MODES = ("RGB", "L")
 _ORIENTATION_TAG = 0x0112
+_UPRIGHT = 1
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
+
+_LARGEST_SIDE = 20_000
+_LARGEST_PIXELS = 100_000_000
+_SMALLER = "scale it down"
 _BY_HAND = "convert the file"
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 32
@@ -39,22 +61,6 @@ _MODE_NAMES = {
     "I": "a 32-bit integer image",
     "F": "a floating-point image",
 }
-
-
-def is_picture(path: Path) -> bool:
-    """Say whether ``path`` has the ending of a picture file (hidden files are passed over)."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def pictures_below(folder: Path) -> list[Path]:
-    """Return the pictures in ``folder`` and its subfolders, sorted; hidden ones are passed over."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if is_picture(path)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.is_dir()
-    )
 
 
 def read_image(
@@ -75,7 +81,7 @@ def read_image(
             Pillow's decompression limit, or not plain 8-bit grey or RGB and ``convert`` is off.
     """
     try:
-        with Image.open(path if file is None else file) as image:
+        with _opened(path, file) as image:
             _check_header(image, path, convert)
             if at_least:
                 image.draft(None, (at_least, at_least))
@@ -89,14 +95,22 @@ def read_image(
         raise InputError(f"{path} does not exist", "a picture file") from error
     except IsADirectoryError as error:
         raise InputError(f"{path} is a folder", "a picture file", "name the files in it") from error
+    except PermissionError as error:
+        raise unreachable(path, error) from error
     except UnidentifiedImageError as error:
+        if package := plug_in_for(_head(path, file)):
+            raise InputError(
+                f"{path} is of a format that Pillow reads with a plug-in",
+                package,
+                f"run: pip install {package}",
+            ) from error
         raise InputError(
             f"{path} is not a picture Pillow can read",
             "JPEG, PNG, BMP, WebP or TIFF",
             "replace or remove the file",
         ) from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}", "a picture of camera size", "scale it down") from error
+        raise InputError(f"{path}: {error}", "a picture of camera size", _SMALLER) from error
     except Exception as error:  # decoders raise many kinds, struct.error and IndexError among them
         raise InputError(
             f"{path} is broken or truncated ({error})",
@@ -114,7 +128,7 @@ def check_image(path: Path, *, convert: bool = False, file: IO[bytes] | None = N
         InputError: As :func:`read_image`, except for damage in the middle of the pixel data.
     """
     try:
-        with Image.open(path if file is None else file) as image:
+        with _opened(path, file) as image:
             _check_header(image, path, convert)
             end = _END_MARKS.get(image.format or "")
         suspicious = end is None or end not in _tail(path, file)
@@ -134,7 +148,8 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
             cannot turn it into RGB.
     """
     _check_range(image, source)
-    image = ImageOps.exif_transpose(image)
+    if (turn := _TURNS.get(_orientation(image))) is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -148,6 +163,51 @@ def to_rgb(image: Image.Image, source: str = "image") -> Pixels:
         return np.asarray(image.convert("RGB"))
     except ValueError as error:
         raise InputError(f"{source} is {image.mode}", "a grey or RGB image", _BY_HAND) from error
+
+
+def _opened(path: Path, file: IO[bytes] | None) -> Image.Image:
+    """Open a picture of one of the formats that are allowed."""
+    if file is None and not path.is_file() and not path.is_dir() and path.exists():
+        raise InputError(f"{path} is a device or a pipe", "a picture file")
+    try:
+        return Image.open(path if file is None else file, formats=formats())
+    except Image.DecompressionBombError:
+        if format_of(_head(path, file)) != "JPEG":
+            raise
+        return _large_jpeg(path, file)
+
+
+def _large_jpeg(path: Path, file: IO[bytes] | None) -> Image.Image:
+    """Open a JPEG that is too large for Pillow, at the fraction of its size that is in bounds."""
+    if file is not None:
+        file.seek(0)
+    image = JpegImageFile(path if file is None else file)
+    width, height = image.size
+    if max(width, height) > _LARGEST_SIDE:
+        image.close()
+        raise InputError(
+            f"{path} is {width} x {height} pixels", f"at most {_LARGEST_SIDE} on a side", _SMALLER
+        )
+    fraction = next(n for n in (2, 4, 8) if width * height / n**2 <= _LARGEST_PIXELS or n == 8)
+    image.draft(None, (width // fraction, height // fraction))
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where it is none of 1 to 8: Android and Canon write 0."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # whatever is wrong with the EXIF data, the picture is another matter
+        return _UPRIGHT
+    return value if isinstance(value, int) and value in _TURNS else _UPRIGHT
+
+
+def _head(path: Path, file: IO[bytes] | None) -> bytes:
+    if file is None:
+        with path.open("rb") as opened:
+            return opened.read(_TAIL_BYTES)
+    file.seek(0)
+    return file.read(_TAIL_BYTES)
 
 
 def _tail(path: Path, file: IO[bytes] | None) -> bytes:
@@ -193,28 +253,10 @@ def _check_plain(image: Image.Image, path: Path) -> None:
         raise InputError(f"{path} is {_MODE_NAMES['RGBA']}", "8-bit grey or RGB", _CONVERT)
     # Pillow decodes a whole PNG to look for EXIF data behind its pixels.
     hidden = image.format == "PNG" and "exif" not in image.info
-    orientation = 1 if hidden else image.getexif().get(_ORIENTATION_TAG, 1)
-    if orientation != 1:
+    orientation = _UPRIGHT if hidden else _orientation(image)
+    if orientation != _UPRIGHT:
         raise InputError(
             f"{path} carries EXIF orientation {orientation} (stored turned or mirrored)",
             "an upright picture",
             _CONVERT,
         )
-
-
-def find_pictures(path: Path) -> list[Path]:
-    """Return ``path`` itself, or the pictures below it (sorted) where it is a folder.
-
-    Raises:
-        InputError: It does not exist, or is a folder without pictures.
-    """
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "a picture file or a folder of pictures")
-    if not path.is_dir():
-        return [path]
-    found = pictures_below(path)
-    if not found:
-        raise InputError(
-            f"{path} holds no pictures", f"files ending in {', '.join(sorted(SUFFIXES))}"
-        )
-    return found

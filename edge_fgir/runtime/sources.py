@@ -17,7 +17,8 @@ import numpy as np
 
 from edge_fgir._errors import EdgeFgirError, InputError, MissingExtraError
 from edge_fgir.runtime.frames import Frame
-from edge_fgir.runtime.images import find_pictures, is_picture, read_image
+from edge_fgir.runtime.images import read_image
+from edge_fgir.runtime.picture_files import find_pictures, is_picture
 from edge_fgir.runtime.preprocess import Pixels
 
 _Self = TypeVar("_Self", bound="Source")

@@ -235,3 +235,59 @@ def test_names_that_cannot_be_labels_are_refused_first(
         open_data(str(photos))
     assert reason in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_nested_folders_belong_to_their_class_and_it_is_said(photos: Path) -> None:
+    save(photos / "tit" / "2024" / "may.png", 700)
+    (photos / "tit" / "notes.txt").write_text("seen in May")
+    (photos / "empty").mkdir()
+    save(photos / ".50_BMG" / "a.png", 701)
+    save(photos / ".thumbnails" / "a.png", 702)
+    save(photos / "@eaDir" / "a.png", 703)
+    data = open_data(str(photos))
+    assert data.classes == ("robin", "tit")
+    assert sum(map(sum, sizes(data))) == 41
+    assert data.reading.notes[:4] == (
+        "1 pictures lie in folders inside photos's class folders, such as tit, and belong to these "
+        "classes",
+        "1 files that are no pictures were passed over (.txt)",
+        "the hidden folder .50_BMG was passed over; rename it if it is a class",
+        "folders without pictures are no classes: empty",
+    )
+
+
+def test_a_folder_in_a_folder_as_archives_leave_it(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "download").mkdir()
+    photos.rename(tmp_path / "download" / "photos")
+    data = open_data(str(tmp_path / "download"))
+    assert (data.name, sizes(data)[1]) == ("download", [3, 3])
+    assert data.reading.notes[0] == f"read from {tmp_path}/download/photos"
+
+
+def test_a_link_to_nothing_costs_one_picture(photos: Path) -> None:
+    (photos / "tit" / "x.jpg").symlink_to(photos / "gone.jpg")
+    (skipped,) = open_data(str(photos)).reading.skipped
+    assert "gone.jpg, which is not there" in skipped.reason
+    with pytest.raises(InputError, match="is a link to"):
+        open_data(str(photos), strict=True)
+
+
+def test_pictures_without_a_known_ending_count(photos: Path) -> None:
+    for path in (photos / "tit").iterdir():
+        path.rename(path.with_suffix(".png?w=300"))
+    assert sum(map(sum, sizes(open_data(str(photos))))) == 40
+
+
+@pytest.mark.slow
+def test_five_thousand_classes(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for label in range(5000):
+        folder = tmp_path / "many" / f"class {label:04d}"
+        folder.mkdir(parents=True)
+        for number in range(2):
+            pixels = random.integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.bmp")
+    data = open_data(str(tmp_path / "many"))
+    assert len(data.classes) == 5000
+    assert [len(data.splits[split]) for split in SPLITS] == [5000, 5000, 0]
+    assert max(len(note) for note in data.reading.notes) < 300

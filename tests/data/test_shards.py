@@ -560,10 +560,10 @@ BAD = {
         [("a.png", picture())],
         "{tar}/a.cls is not there; expected a label beside each picture",
     ),
-    "no picture": ([("a.cls", b"0")], "sample {tar}/a has 0 pictures; expected one of bmp, gif, "),
+    "no picture": ([("a.cls", b"0")], "sample {tar}/a has 0 pictures; expected one, such as .jpg"),
     "two pictures": (
         [("a.png", picture()), ("a.jpg", picture()), ("a.cls", b"0")],
-        "sample {tar}/a has 2 pictures; expected one of bmp, gif, ",
+        "sample {tar}/a has 2 pictures; expected one, such as .jpg",
     ),
     "name": (
         [("a.png", picture()), ("a.cls", b"eagle")],
