@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edge_fgir.exporting import Target
 
-_LOOSE = {"min_agreement": 0.0, "max_top1_drop": 100.0}
+_LOOSE = {"max_top1_drop": 100.0}
 
 
 def loosened(name: str, *, schemes: int | None = None, **gates: float) -> Target:

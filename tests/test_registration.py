@@ -33,7 +33,7 @@ quantization:
   images: 36
   cnn: {S8S8: {tool: qdq, ops: [Conv, Relu, Add], float_first_conv: true}}
   transformer: {S8S8: {tool: qdq, ops: [Conv, Gemm]}}
-gates: {max_delta_logit: 1.0e-3, min_agreement: 0.0, max_top1_drop: 100.0, golden_tolerance: 0.1}
+gates: {max_delta_logit: 1.0e-3, max_top1_drop: 100.0, golden_tolerance: 0.1}
 """
 
 

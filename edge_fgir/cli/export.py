@@ -85,10 +85,11 @@ def export(
 
     def compared(stage: Stage) -> str:
         delta = "nan" if stage.max_delta_logit is None else f"{stage.max_delta_logit:.2g}"
-        return (
+        line = (
             f"top-1 {stage.top1:.2f} % ({0.0 - stage.top1_drop:+.2f}), "
             f"agreement {stage.agreement:.2f} %, max |delta logit| {delta}"
         )
+        return f"{line}, expected to lose {stage.verdict}" if stage.verdict else line
 
     if plan is not None and (precision != "auto" or image_size is not None or keep_rate):
         raise InputError("--plan beside --precision, --image-size or --keep-rate", "one of the two")
@@ -133,12 +134,12 @@ def export(
         return
     last = parity.stages[-1]
     if not last.certified:
-        low, high = last.drop_interval
-        typer.echo(
-            f"{parity.images} validation images are too few to be sure of "
-            f"{parity.bounds.max_top1_drop:g} points: the drop lies between "
-            f"{low:+.2f} and {high:+.2f} (95 %)"
-        )
+        for verdict, what in ((last.verdict, "top-1"), (last.few_shot, "top-1 of rare classes")):
+            if verdict is not None and verdict.state != "certified":
+                typer.echo(
+                    f"{verdict.images} validation images and {verdict.views} views of them are too "
+                    f"few to be sure of {verdict.bound:g} points: {what} falls by {verdict}"
+                )
     if tau is not None:
         typer.echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
     typer.echo(

@@ -14,6 +14,7 @@ from edge_fgir.evaluation.accuracy import (
     worst_decile,
 )
 from edge_fgir.evaluation.bundles import BundlePredictor
+from edge_fgir.evaluation.decision import Views, compare_models
 from edge_fgir.evaluation.evaluate import (
     Answers,
     Predictor,
@@ -35,9 +36,11 @@ __all__ = [
     "Predictor",
     "Shots",
     "SingleLabel",
+    "Views",
     "answers",
     "check_classes",
     "class_difference",
+    "compare_models",
     "confused_pairs",
     "confusion",
     "drop_interval",

@@ -48,6 +48,10 @@ class Shots:
             for count in self.train_counts
         )
 
+    def labels_of(self, group: str) -> list[int]:
+        """Return the classes of a group."""
+        return [label for label, name in enumerate(self.groups) if name == group]
+
     @property
     def ranges(self) -> dict[str, str]:
         """Training pictures of each group's classes, for people."""
@@ -68,7 +72,7 @@ class Shots:
         """
         rows = []
         for name in GROUPS:
-            labels = [label for label, group in enumerate(self.groups) if group == name]
+            labels = self.labels_of(name)
             known = [value for label in labels if (value := by_class[label]) is not None]
             rows.append(
                 ShotAccuracy(

@@ -85,7 +85,10 @@ def export(
         made = _in_float(source, graph, target, cast("Precision", options.precision))
     exact = made.precision == "fp32" and not selects(graph)
     explain = partial(_where_backend_parts, graph, made.backend, source.images)
-    tell(source.parity.add(made.precision, made.logits, exact=exact, explain=explain))
+    gate = source.parity.add(
+        made.precision, made.logits, exact=exact, views=made.views, explain=explain
+    )
+    tell(gate)
     calibration = fit_calibration(made.logits, source.validation.labels, quantized_on)
     accuracy = _accuracy(source, made, calibration)
     bundle = write_bundle(
@@ -101,6 +104,8 @@ def export(
         source.golden,
         source.parity,
         source.images,
+        made.logits,
+        made.views,
         exact=exact,
         regions=regions_of(source.model, source.images, source.trained.normalization),
         as_zip=options.as_zip,

@@ -4,65 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import GateError
-from edge_fgir.evaluation import drop_interval, macro, per_class, top_k
+from edge_fgir.evaluation import Views, compare_models, drop_interval, macro, per_class, top_k
+from edge_fgir.exporting.graph import Logits
 from edge_fgir.results import Gates, ParityReport, Stage
 from edge_fgir.runtime import is_int8
+
+_SAME = 0.1
+"""How far a bundle's logits may be from those of the form that it was made of, as a share."""
 
 Explain = Callable[[], str]
 """Says where the numbers part; asked only when a gate closes."""
 
 
-def compare(
-    name: str,
-    reference: npt.NDArray[np.float32],
-    logits: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-) -> Stage:
-    """Compare logits (N, K) with torch's, ``reference``."""
-    delta = _centred(reference) - _centred(logits)
-    top1 = top_k(logits, labels, 1)
-    classes = zip(per_class(reference, labels), per_class(logits, labels), strict=True)
-    return Stage(
-        name=name,
-        top1=top1,
-        macro=macro(logits, labels),
-        top1_drop=top_k(reference, labels, 1) - top1,
-        drop_interval=drop_interval(
-            reference.argmax(axis=1) == labels, logits.argmax(axis=1) == labels
-        ),
-        agreement=float(100 * (reference.argmax(axis=1) == logits.argmax(axis=1)).mean()),
-        max_delta_logit=_finite(np.abs(delta).max()),
-        rms_delta_logit=_finite(np.sqrt(np.square(delta).mean())),
-        class_drops=tuple(None if a is None or b is None else a - b for a, b in classes),
-    )
-
-
 @dataclass
 class ParityGates:
-    """Compares each stage with torch; raises where a bound is broken.
+    """Compares each stage with torch; raises where the evidence says that a bound is broken.
 
     Args:
         reference: Torch's logits (N, K) on the validation split.
         labels: (N,).
         gates: The target's bounds.
+        few_shot: (N,) the images of classes with few training pictures; None: there are none.
     """
 
-    reference: npt.NDArray[np.float32]
+    reference: Logits
     labels: npt.NDArray[np.int64]
     gates: Gates
+    few_shot: npt.NDArray[np.bool_] | None = None
     stages: list[Stage] = field(default_factory=list)
+
+    def compared(self, name: str, logits: Logits, views: Views | None = None) -> Stage:
+        """Compare logits (N, K) with torch's.
+
+        Args:
+            name: For the report.
+            logits: Of the validation split.
+            views: More pictures that both were asked about.
+        """
+        reference, labels = self.reference, self.labels
+        delta = _centred(reference) - _centred(logits)
+        verdict, few_shot = None, None
+        if np.isfinite(logits).all():
+            decide = partial(compare_models, reference, logits, labels, views=views)
+            verdict = decide(self.gates.max_top1_drop)
+            if self.few_shot is not None and self.few_shot.any():
+                few_shot = decide(self._few_shot_bound, among=self.few_shot)
+        top1 = top_k(logits, labels, 1)
+        classes = zip(per_class(reference, labels), per_class(logits, labels), strict=True)
+        return Stage(
+            name=name,
+            top1=top1,
+            macro=macro(logits, labels),
+            top1_drop=top_k(reference, labels, 1) - top1,
+            drop_interval=drop_interval(
+                reference.argmax(axis=1) == labels, logits.argmax(axis=1) == labels
+            ),
+            agreement=float(100 * (reference.argmax(axis=1) == logits.argmax(axis=1)).mean()),
+            max_delta_logit=_finite(np.abs(delta).max()),
+            rms_delta_logit=_finite(np.sqrt(np.square(delta).mean())),
+            verdict=verdict,
+            few_shot=few_shot,
+            class_drops=tuple(None if a is None or b is None else a - b for a, b in classes),
+            certified=all(each is None or each.state == "certified" for each in (verdict, few_shot))
+            and verdict is not None,
+        )
 
     def add(
         self,
         name: str,
-        logits: npt.NDArray[np.float32],
+        logits: Logits,
         *,
         exact: bool = False,
+        views: Views | None = None,
         explain: Explain = str,
     ) -> Stage:
         """Record a stage.
@@ -71,20 +90,47 @@ class ParityGates:
             name: For the report.
             logits: (N, K) of the same images.
             exact: The stage computes the same thing in float32; the logits themselves must agree.
+            views: More pictures that torch and the stage were asked about.
             explain: Asked where the numbers part if the gate closes.
 
         Raises:
             GateError: The stage breaks a bound.
         """
-        stage = compare(name, self.reference, logits, self.labels)
-        stage = stage.model_copy(update={"certified": self.certified(stage)})
+        stage = self.compared(name, logits, views)
+        if exact:  # The logits themselves are held against torch's: nothing is left to chance.
+            stage = stage.model_copy(update={"certified": True})
         self.stages.append(stage)
         broken = self.broken(stage, exact=exact)
         if broken:
             where = explain()
             raise GateError(
-                f"gate '{name}' failed on {len(self.labels)} validation images: {broken}; "
+                f"gate '{name}' failed on {_pictures(stage, len(self.labels))}: {broken}; "
                 f"{where + '; ' if where else ''}no bundle was written; {self._remedy(name)}"
+            )
+        return stage
+
+    def add_bundle(
+        self, logits: Logits, wanted: Logits, *, exact: bool, views: Views | None
+    ) -> Stage:
+        """Record the opened bundle.
+
+        Args:
+            logits: (N, K) of the same images.
+            wanted: (N, K) of the form that it was made of: its own, but for rounding.
+            exact: As for :meth:`add`.
+            views: What torch and that form said of more pictures.
+
+        Raises:
+            GateError: The bundle breaks a bound, or is not what it was made of.
+        """
+        stage = self.add("bundle", logits, exact=exact, views=views)
+        size = np.sqrt(np.square(_centred(wanted)).mean())
+        apart = float(np.sqrt(np.square(_centred(logits) - _centred(wanted)).mean()) / size)
+        if apart > _SAME:
+            raise GateError(
+                f"gate 'bundle' failed: its logits are {100 * apart:.0f} % apart from those of the "
+                f"{self.stages[-2].name} form that it was made of, expected at most "
+                f"{100 * _SAME:.0f} %; no bundle was written; {self._remedy('bundle')}"
             )
         return stage
 
@@ -98,21 +144,15 @@ class ParityGates:
                 f"logits differ by {stage.max_delta_logit:.2g}, "
                 f"expected at most {gates.max_delta_logit:g}"
             )
-        if stage.agreement < gates.min_agreement:
-            return (
-                f"{stage.agreement:.1f} % of the labels agree, "
-                f"expected at least {gates.min_agreement:g} %"
-            )
-        if stage.top1_drop > gates.max_top1_drop:
-            return (
-                f"top-1 falls by {stage.top1_drop:.2f} points, "
-                f"expected at most {gates.max_top1_drop:g}"
-            )
+        for verdict, what in ((stage.verdict, "top-1"), (stage.few_shot, "top-1 of rare classes")):
+            if verdict is not None and verdict.state == "refused":
+                return f"{what} falls by {verdict}, expected at most {verdict.bound:g}"
         return ""
 
-    def certified(self, stage: Stage) -> bool:
-        """Say whether the images are enough to be 95 % sure that the drop is within the bound."""
-        return stage.drop_interval[1] <= self.gates.max_top1_drop
+    @property
+    def _few_shot_bound(self) -> float:
+        """Who allows all classes to lose more allows it to the rare ones too."""
+        return max(self.gates.max_few_shot_drop, self.gates.max_top1_drop)
 
     @staticmethod
     def _remedy(name: str) -> str:
@@ -132,10 +172,15 @@ class ParityGates:
         )
 
 
+def _pictures(stage: Stage, images: int) -> str:
+    views = stage.verdict.views if stage.verdict is not None else 0
+    return f"{images} validation images{f' and {views} views of them' if views else ''}"
+
+
 def _finite(value: np.floating) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _centred(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    centred: npt.NDArray[np.float32] = logits - logits.mean(axis=1, keepdims=True)
+def _centred(logits: Logits) -> Logits:
+    centred: Logits = logits - logits.mean(axis=1, keepdims=True)
     return centred

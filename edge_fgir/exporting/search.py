@@ -1,19 +1,27 @@
-"""INT8 by search: schemes are tried on a network, and the fastest that keeps the gates is taken."""
+"""INT8 by search: schemes are tried on a network, and the evidence chooses one.
+
+What may have broken a bound is looked at on more and more views of the validation images, until it
+is certified or refused, or there are enough. The fastest that is certified is taken; where none is,
+the one with the smallest error that is not refused.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import Protocol, WarmUp, measure
+from edge_fgir.evaluation import Views
 from edge_fgir.exporting.builders import Backend
 from edge_fgir.exporting.calibration import CalibrationSet
-from edge_fgir.exporting.gates import ParityGates, compare
+from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.target import Quantization, Scheme
+from edge_fgir.exporting.views import view_of
 from edge_fgir.results import QuantizationReport, SchemeTrial, Stage
 from edge_fgir.runtime import Pixels, Precision
 
@@ -21,6 +29,10 @@ _SENSITIVITY_IMAGES = 32
 _PROTOCOL = Protocol(runs=60, seconds=1.0, warm_up=WarmUp(most_s=5.0))
 _AS_FAST = 1.03
 """Latencies closer than this are taken as equal; the smaller error then decides."""
+_AS_GOOD = 1.25
+"""Errors closer than this cost the same as far as pictures can tell; the latency then decides."""
+_LOOKED_AT, _PICTURES, _SECONDS = 3, 1500, 8.0
+"""How many forms are shown views, up to how many pictures with the images, and how long each."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,9 @@ class Trial:
         stage: Those compared with torch's.
         broken: Why it cannot be chosen: the bound it breaks, or one with the same operations and a
             smaller error; empty if it can.
+        error: Root mean square of the logits' differences on validation and calibration images.
         p50_ms: Median latency of the network on this machine; None where its runtime is not here.
+        views: What it and torch say of more pictures; None: that was not needed.
     """
 
     name: str
@@ -46,7 +60,9 @@ class Trial:
     logits: Logits
     stage: Stage
     broken: str
+    error: float
     p50_ms: float | None = None
+    views: Views | None = None
 
     @classmethod
     def of(
@@ -56,14 +72,35 @@ class Trial:
         backend: Backend,
         parity: ParityGates,
         images: Pixels,
-        correction: Logits | None = None,
+        left: Logits | None = None,
     ) -> Trial:
-        """Run a network on the validation ``images`` and compare it with torch."""
-        if correction is None:
-            correction = np.zeros(parity.reference.shape[1], np.float32)
+        """Run a network on the validation ``images`` and compare it with torch.
+
+        Args:
+            name: For the report.
+            precision: What it computes in.
+            backend: The network.
+            parity: Torch's answers, and the bounds.
+            images: (N, S, S, 3).
+            left: (M, K) what its logits lack on other images: their mean is added to all.
+        """
+        if left is None:
+            left = np.zeros((1, parity.reference.shape[1]), np.float32)
+        correction = left.mean(axis=0)
         logits = backend.run(images) + correction
-        stage = compare(name, parity.reference, logits, parity.labels)
-        return cls(name, precision, backend, correction, logits, stage, parity.broken(stage))
+        stage = parity.compared(name, logits)
+        errors = np.concatenate([parity.reference - logits, left - correction])
+        error = float(np.sqrt(np.square(errors - errors.mean(axis=1, keepdims=True)).mean()))
+        broken = parity.broken(stage)
+        return cls(name, precision, backend, correction, logits, stage, broken, error)
+
+    def shown(self, pixels: Pixels, wanted: Logits, parity: ParityGates) -> Trial:
+        """Return it with a further view of each validation image; torch says ``wanted`` of them."""
+        logits = self.backend.run(pixels) + self.correction
+        fresh = Views(wanted, logits, np.arange(len(pixels)))
+        views = fresh if self.views is None else self.views.and_these(fresh)
+        stage = parity.compared(self.name, self.logits, views)
+        return replace(self, views=views, stage=stage, broken=parity.broken(stage))
 
     def row(self) -> SchemeTrial:
         """Return its row of the report."""
@@ -118,6 +155,7 @@ class Search:
         tell: Called with each trial.
         int8: What the schemes give: INT8 beside the runtime's own float, or beside bfloat16.
         in_bfloat16: Returns a backend with float layers in bfloat16; None: it is not to be tried.
+        view: Makes a view of each image; of the images and how many views were made before.
     """
 
     float32: Backend
@@ -131,6 +169,8 @@ class Search:
     tell: Callable[[Trial], None] = lambda trial: None
     int8: Precision = "int8"
     in_bfloat16: Callable[[Backend], Backend] | None = None
+    view: Callable[[Pixels, int], Pixels] = view_of
+    _seen: list[tuple[Pixels, Logits]] = field(default_factory=list, init=False)
 
     def run(self, quantization: Quantization, *, transformer: bool, float_too: bool) -> Choice:
         """Try all schemes and choose.
@@ -138,7 +178,7 @@ class Search:
         Args:
             quantization: The target's schemes.
             transformer: Which of them.
-            float_too: The float form may win: where no scheme keeps the gates or none is faster.
+            float_too: The float form may win: where every scheme is refused or none is faster.
         """
         schemes = quantization.transformer if transformer else quantization.cnn
         precision = self.fallback_precision
@@ -149,28 +189,28 @@ class Search:
             for name, scheme in schemes.items():
                 tried.append(self._int8(name, scheme))
                 meter.advance(note=name)
-        trials = _judged(tried)
-        if all(trial.broken for trial in trials):
-            best = min(trials, key=_error)
+        trials = self._looked_at([first, *self._and_in_bfloat16(_judged(tried))])
+        if all(trial.broken for trial in trials[1:]):
+            best = min(tried, key=lambda trial: trial.error)
             scheme = schemes[best.name]
             for trial in self._relaxed(best, scheme, quantization.most_float_layers):
-                trials.append(trial)
-                if not trial.broken:
+                trials = self._looked_at([*trials, *self._and_in_bfloat16([trial])])
+                if _good(trials[1:]):
                     break
-        good = [trial for trial in trials if not trial.broken]
-        if good:
-            trials += self._int8_in_bfloat16(min(good, key=_error))
-        return self._choose([first, *trials], float_too=float_too)
+        return self._chosen(trials, float_too=float_too)
 
     def _int8(self, name: str, scheme: Scheme, float_layers: tuple[str, ...] = ()) -> Trial:
         backend = self.float32.quantized(scheme, self.calibration.images, float_layers)
         return self._corrected(name, self.int8, backend)
 
-    def _int8_in_bfloat16(self, trial: Trial) -> Iterator[Trial]:
-        """Yield an INT8 form once more, with bfloat16 in the place of its float layers."""
-        if self.in_bfloat16 is not None:
-            backend = self.in_bfloat16(trial.backend)
-            yield self._corrected(f"{trial.name}, bfloat16", "int8-bf16", backend)
+    def _and_in_bfloat16(self, trials: list[Trial]) -> list[Trial]:
+        """Add the best INT8 form once more, with bfloat16 in the place of its float layers."""
+        good = _good(trials)
+        if self.in_bfloat16 is None or not good:
+            return trials
+        best = min(good, key=lambda trial: trial.error)
+        backend = self.in_bfloat16(best.backend)
+        return [*trials, self._corrected(f"{best.name}, bfloat16", "int8-bf16", backend)]
 
     def _float_in_bfloat16(self, first: Trial) -> Iterator[Trial]:
         """Yield the float form once more, in bfloat16."""
@@ -181,8 +221,8 @@ class Search:
             yield trial
 
     def _corrected(self, name: str, precision: Precision, backend: Backend) -> Trial:
-        correction = (self.wanted - backend.run(self.calibration.images)).mean(axis=0)
-        trial = Trial.of(name, precision, backend, self.parity, self.validation, correction)
+        left = self.wanted - backend.run(self.calibration.images)
+        trial = Trial.of(name, precision, backend, self.parity, self.validation, left)
         self.tell(trial)
         return trial
 
@@ -196,30 +236,75 @@ class Search:
             yield self._int8(name, scheme, tuple(ranked[:count]))
             count *= 2
 
-    def _choose(self, trials: list[Trial], *, float_too: bool) -> Choice:
-        good = [trial for trial in trials[1:] if not trial.broken]
-        measured = self._timed([trials[0], *good])
-        by_name = {trial.name: trial for trial in measured}
-        trials = [by_name.get(trial.name, trial) for trial in trials]
-        first, *good = measured
+    def _looked_at(self, trials: list[Trial]) -> list[Trial]:
+        """Measure those that may be chosen, and show the fastest of them more pictures until one is
+        certified."""
+        measured = {trial.name: trial for trial in self._timed(_good(trials))}
+        for name in [trial.name for trial in self._ranked(list(measured.values()))][:_LOOKED_AT]:
+            measured[name] = self._shown(measured[name])
+            if measured[name].stage.certified:
+                break
+        return [measured.get(trial.name, trial) for trial in trials]
+
+    def _shown(self, trial: Trial) -> Trial:
+        """Show a form one view after another of the validation images, until that decides."""
+        start = time.monotonic()
+        for number in range(_PICTURES // len(self.validation)):
+            decided = trial.broken or trial.stage.certified
+            if decided or time.monotonic() - start > _SECONDS:
+                break
+            trial = trial.shown(*self._view(number), self.parity)
+        return trial
+
+    def _view(self, number: int) -> tuple[Pixels, Logits]:
+        """Return a view of each validation image, and the float network's logits of it, which the
+        gates have found to be torch's."""
+        if number == len(self._seen):
+            pixels = self.view(self.validation, number)
+            self._seen.append((pixels, self.float32.run(pixels)))
+        return self._seen[number]
+
+    def _ranked(self, trials: list[Trial]) -> list[Trial]:
+        """Sort what may be chosen: the fastest first, of equally fast ones the smallest error."""
+        good = [trial for trial in trials if trial.precision != self.fallback_precision]
+        times = {trial.name: trial.p50_ms for trial in good if trial.p50_ms is not None}
+        if not times or self.foreign:
+            return good
+        limit = _AS_FAST * min(times.values())
+
+        def rank(trial: Trial) -> tuple[bool, float]:
+            fast = times[trial.name] <= limit
+            return not fast, trial.error if fast else times[trial.name]
+
+        return sorted(good, key=rank)
+
+    def _chosen(self, trials: list[Trial], *, float_too: bool) -> Choice:
+        first, *tried = trials
+        good = _good(tried)
         if not good:
-            best = min(trials[1:], key=_error)
+            best = min(tried, key=lambda trial: trial.error)
             if float_too:
-                why = f"no INT8 scheme keeps the gates: {best.broken}"
-                return self._float(first, trials[1:], why)
-            return Choice(best, trials, "the smallest error; it breaks a gate")
-        times = {trial.name: trial.p50_ms for trial in measured if trial.p50_ms is not None}
-        if not times:
-            return Choice(good[0], trials, "the first that keeps the gates; no latency is known")
-        limit = _AS_FAST * min(times[trial.name] for trial in good)
-        fastest = min((t for t in good if times[t.name] <= limit), key=_error)
-        compared = f"{fastest.name} {fastest.p50_ms:.2f} ms, {first.name} {first.p50_ms:.2f} ms"
-        if float_too and times[fastest.name] >= times[first.name]:
-            return Choice(first, trials, f"INT8 is not faster: {compared}")
+                return self._float(first, tried, f"every INT8 scheme is refused: {best.broken}")
+            return Choice(best, trials, "the smallest error; the evidence is against it")
+        certified = [trial for trial in good if trial.stage.certified]
+        least = _AS_GOOD * min(trial.error for trial in good)
+        best = self._ranked(certified or [trial for trial in good if trial.error <= least])[0]
+        reason = self._reason(best)
+        if best.p50_ms is None or first.p50_ms is None:
+            return Choice(best, trials, f"{reason}; no latency is known")
+        compared = f"{best.name} {best.p50_ms:.2f} ms, {first.name} {first.p50_ms:.2f} ms"
         if self.foreign:
-            why = f"the first that keeps the gates; on this machine's other processor {compared}"
-            return Choice(good[0], trials, why)
-        return Choice(fastest, trials, f"the fastest that keeps the gates: {compared}")
+            compared = f"on this machine's other processor {compared}"
+        fastest = min(trial.p50_ms for trial in good if trial.p50_ms is not None)
+        if float_too and (fastest if self.foreign else best.p50_ms) >= first.p50_ms:
+            return Choice(first, trials, f"INT8 is not faster: {compared}")
+        return Choice(best, trials, f"{reason}: {compared}")
+
+    def _reason(self, trial: Trial) -> str:
+        if trial.stage.certified:
+            which = "first" if self.foreign else "fastest"
+            return f"the {which} that is sure to keep the bounds"
+        return "the smallest error of those that are not refused"
 
     def _float(self, first: Trial, tried: Sequence[Trial], why: str) -> Choice:
         """Take the float form, or bfloat16 where that keeps the gates and is faster."""
@@ -243,13 +328,13 @@ class Search:
 def _judged(trials: Sequence[Trial]) -> list[Trial]:
     """Pass over all but the smallest error among those that compute the same operations.
 
-    They take equal time, and the drop on few pictures is chance: a larger error that keeps a gate
-    which a smaller one breaks was lucky.
+    They take equal time, and what few pictures say of the drop is chance: a larger error that is
+    not refused where a smaller one is was lucky.
     """
     kinds = [trial.backend.operations() for trial in trials]
     best: dict[Hashable, Trial] = {}
     for kind, trial in zip(kinds, trials, strict=True):
-        best[kind] = min(best.get(kind, trial), trial, key=_error)
+        best[kind] = min(best.get(kind, trial), trial, key=lambda each: each.error)
     return [
         trial
         if trial is best[kind] or trial.broken
@@ -258,6 +343,5 @@ def _judged(trials: Sequence[Trial]) -> list[Trial]:
     ]
 
 
-def _error(trial: Trial) -> float:
-    error = trial.stage.rms_delta_logit
-    return float("inf") if error is None else error
+def _good(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if not trial.broken]

@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.data import DataSet, draw_by_class, typical_images
+from edge_fgir.evaluation import Shots
 from edge_fgir.exporting.calibration import Validation
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
@@ -62,7 +64,8 @@ class Source:
         counts = trained.train_counts or tuple(data.counts("train"))
         tau = _adjust(model, trained, validation, counts, options.logit_adjustment)
         reference = logits_of(model, validation.images, trained.normalization, "torch")
-        parity = ParityGates(reference, validation.labels, gates)
+        few_shot = np.isin(validation.labels, Shots(counts).labels_of("few"))
+        parity = ParityGates(reference, validation.labels, gates, few_shot)
         return cls(trained, model, run.labels, counts, tau, validation, parity)
 
     @property

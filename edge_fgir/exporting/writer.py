@@ -17,6 +17,7 @@ from scipy.special import log_softmax
 from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
 from edge_fgir.benchmarking import library_versions
+from edge_fgir.evaluation import Views
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
@@ -104,6 +105,8 @@ def write_bundle(
     golden: Pixels,
     parity: ParityGates,
     validation: Pixels,
+    wanted: Logits,
+    views: Views | None,
     *,
     exact: bool = False,
     regions: Regions | None = None,
@@ -113,7 +116,9 @@ def write_bundle(
     """Seal ``contents`` as a bundle, open it, replay validation and golden images, then keep it.
 
     With ``signing_key``, the manifest as it is in the end is signed. ``exact``: the logits
-    themselves must be torch's. ``regions`` are where torch looks again on the validation images.
+    themselves must be torch's. ``wanted`` are the logits (N, K) of the form that is sealed on the
+    ``validation`` images, ``views`` what it said of more of them, and ``regions`` where torch looks
+    again on the validation images.
 
     Raises:
         GateError: The opened bundle breaks a bound; nothing is left behind.
@@ -128,6 +133,8 @@ def write_bundle(
                 golden,
                 parity,
                 validation,
+                wanted,
+                views,
                 exact=exact,
                 regions=regions,
                 as_zip=False,
@@ -142,7 +149,7 @@ def write_bundle(
         with Classifier(bundle, open_engine(bundle, device)) as model:
             probabilities = np.concatenate([model.infer(image[None]) for image in validation])
             logits = _logits_of(probabilities, bundle.calibration.temperature, parity.reference)
-            parity.add("bundle", logits, exact=exact)
+            parity.add_bundle(logits, wanted, exact=exact, views=views)
             answers = np.concatenate([model.infer(image[None]) for image in golden])
             if regions is not None:
                 found = np.concatenate([model.explain(image).regions for image in validation])

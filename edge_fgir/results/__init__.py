@@ -20,6 +20,7 @@ from edge_fgir.results.bundle_reports import (
     Stage,
     StageFigures,
 )
+from edge_fgir.results.decision import State, Verdict
 from edge_fgir.results.evaluation import (
     ClassAccuracy,
     ClassifiedImage,
@@ -163,6 +164,7 @@ __all__ = [
     "Stage",
     "StageFigures",
     "Staircase",
+    "State",
     "Subject",
     "SustainedRun",
     "Sweep",
@@ -174,6 +176,7 @@ __all__ = [
     "TopOne",
     "Training",
     "Validation",
+    "Verdict",
     "Watch",
     "ZoneTemperature",
     "parse_result",

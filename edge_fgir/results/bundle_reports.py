@@ -9,6 +9,7 @@ from pydantic import Field, FiniteFloat
 from edge_fgir._files import to_json
 from edge_fgir._refusal import validated
 from edge_fgir.results.base import Record
+from edge_fgir.results.decision import Verdict
 from edge_fgir.results.evaluation import Interval, Metrics
 from edge_fgir.runtime import Precision
 
@@ -60,14 +61,29 @@ class AccuracyReport(BundleReport, Metrics):
 
 
 class Gates(Record):
-    """Bounds that a bundle must keep, measured on the validation split."""
+    """Bounds that a bundle must keep, as far as pictures can tell."""
 
     max_delta_logit: Annotated[float, Field(gt=0, description="torch to ONNX, float32")]
-    min_agreement: Annotated[float, Field(ge=0, le=100, description="same top-1 as torch, percent")]
     max_top1_drop: Annotated[float, Field(ge=0, le=100, description="below torch, points")]
+    max_few_shot_drop: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=100,
+            description="below torch on classes with fewer than 20 training pictures, points",
+        ),
+    ] = 2.0
     golden_tolerance: Annotated[
         float, Field(gt=0, le=1, description="|delta probability| that verify allows on a device")
     ]
+    min_agreement: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=100,
+            description="same top-1 as torch, percent; a bound of earlier versions, no longer one",
+        ),
+    ] = None
 
 
 class StageFigures(Record):
@@ -78,11 +94,15 @@ class StageFigures(Record):
         top1: Percent.
         macro: Percent.
         top1_drop: Points below torch; negative where it is better.
-        drop_interval: Its 95 % interval, points: the images are a sample.
+        drop_interval: Its 95 % interval by counting alone, points: the images are a sample.
         agreement: Images with torch's top-1, percent.
         max_delta_logit: Largest difference of a logit, after each row's mean is taken off, since
             probabilities give logits only up to a constant; None: some output is not a number.
         rms_delta_logit: Root mean square of that difference; None likewise.
+        verdict: What the gate goes by; None: some output is not a number, or the report is of an
+            earlier version.
+        few_shot: The same for the images of classes with few training pictures; None: there are
+            none, or as above.
     """
 
     name: str
@@ -93,6 +113,8 @@ class StageFigures(Record):
     agreement: FiniteFloat
     max_delta_logit: FiniteFloat | None
     rms_delta_logit: FiniteFloat | None
+    verdict: Verdict | None = None
+    few_shot: Verdict | None = None
 
 
 class Stage(StageFigures):
@@ -100,7 +122,7 @@ class Stage(StageFigures):
 
     Attributes:
         class_drops: Points below torch for each class; None for a class without images.
-        certified: The images are enough to be 95 % sure that the drop is within the bound.
+        certified: The evidence is enough to be 95 % sure that the drop is within the bound.
     """
 
     class_drops: tuple[FiniteFloat | None, ...]

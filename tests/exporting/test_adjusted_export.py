@@ -79,7 +79,7 @@ def test_a_bundle_answers_as_adjusted_torch(
 ) -> None:
     bundle = export(
         uneven_run,
-        loosened(target, schemes=1, min_agreement=85.0),
+        loosened(target, schemes=1, max_top1_drop=15.0),
         open_data(str(photos)),
         tmp_path / "x.fgir",
         ExportOptions(precision=precision, logit_adjustment=1.0),

@@ -247,7 +247,7 @@ def test_both_looks_begin_in_float(pictures: np.ndarray) -> None:
 def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
     model = built()
     described = read_target(target)
-    gates = described.gates.model_copy(update={"min_agreement": 0.0, "max_top1_drop": 100.0})
+    gates = described.gates.model_copy(update={"max_top1_drop": 100.0})
     reference = logits_of(model, pictures, NORMALIZATION, "torch")
     labels = reference.argmax(axis=1)
     graph = graph_of(target, described.crop)

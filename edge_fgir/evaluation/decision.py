@@ -1,0 +1,171 @@
+"""One rule for every comparison of two models on the same pictures: keep, refuse, or do not know.
+
+Counting which pictures become wrong or right decides little: of a few hundred, a handful flip, and
+a flip between two classes that the model held for equally likely costs nothing on average. So each
+flip is counted by what it is *expected* to cost: the probability of the reference's answer less
+that of the candidate's, which needs no label and can be averaged over any number of pictures. The
+labels say how far such probabilities can be trusted (they are fitted to them), and correct the
+average by what was counted, as far as the count is more certain than the probabilities:
+prediction-powered inference (arXiv 2301.09633; weighted as in arXiv 2311.01453), with a weight that
+follows from how wrong the probabilities may be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_fgir.evaluation.accuracy import Flags, Floats, Labels
+from edge_fgir.results import Verdict
+
+_MISFIT = 0.1
+"""How far the difference of two answers' probabilities may be off, as a share of their sum."""
+_KNOWLEDGE = 0.25
+"""How much of what sets a candidate apart may be knowledge, before any label is seen (its standard
+deviation as a share): rounding knows nothing, another network does."""
+_Z95 = 1.96
+_FIELDS = ("reference", "candidate", "of")
+_STEPS, _LONGEST, _CLOSE, _LEAST_SCALE = 20, 0.3, 1e-4, 0.01
+
+
+@dataclass(frozen=True)
+class Views:
+    """What two models say of pictures whose labels are not used.
+
+    Attributes:
+        reference: Logits (V, K).
+        candidate: Logits (V, K).
+        of: (V,) which labelled picture each is a view of.
+    """
+
+    reference: Floats
+    candidate: Floats
+    of: npt.NDArray[np.integer]
+
+    def and_these(self, others: Views) -> Views:
+        """Return both."""
+        return Views(
+            *(np.concatenate([getattr(each, name) for each in (self, others)]) for name in _FIELDS)
+        )
+
+
+def compare_models(
+    reference: Floats,
+    candidate: Floats,
+    labels: Labels,
+    bound: float,
+    *,
+    views: Views | None = None,
+    among: Flags | None = None,
+) -> Verdict:
+    """Say how much accuracy a candidate loses against a reference.
+
+    Args:
+        reference: Its logits (N, K), or log-probabilities.
+        candidate: The same of the other one, finite.
+        labels: (N,).
+        bound: Points of top-1 that the candidate may lose.
+        views: More pictures.
+        among: (N,) the pictures that the drop is about; the others help to calibrate. None: all.
+    """
+    every = Views(reference, candidate, np.arange(len(labels)))
+    every = every if views is None else every.and_these(views)
+    chosen = np.ones(len(labels), bool) if among is None else among
+    images, pictures = int(chosen.sum()), int(chosen[every.of].sum())
+    scales, doubts = _calibrated(reference, candidate - reference, labels)
+    flips = _Flips.between(every, scales)
+    # Views of one picture are alike, so the sample is of pictures.
+    costs = flips.by_picture()[chosen]
+    drop = costs.mean()
+    moved = [_Flips.between(every, scales + doubt).by_picture()[chosen].mean() for doubt in doubts]
+    variance = costs.var() / images + np.square(np.array(moved) - drop).sum()
+    right = (reference.argmax(axis=1) == labels) * 1.0 - (candidate.argmax(axis=1) == labels)
+    own = flips.of_images(len(labels))
+    counted = (right - own.cost)[chosen].mean()
+    counted_variance = (own.at_stake - own.cost**2)[chosen].sum() / images**2
+    misfit = (_MISFIT * flips.at_stake[chosen[every.of]].sum() / pictures) ** 2
+    weight = misfit / (misfit + counted_variance) if misfit else 0.0
+    drop += weight * counted
+    # What no picture has shown yet: half a picture lost and half a one won (Agresti and Min 2005).
+    half = _Z95 * np.sqrt(variance + weight * counted_variance + 1 / pictures**2)
+    return Verdict(
+        drop=float(100 * drop),
+        interval=(float(100 * (drop - half)), float(100 * (drop + half))),
+        bound=bound,
+        images=images,
+        views=pictures - images,
+    )
+
+
+@dataclass(frozen=True)
+class _Flips:
+    """What pictures on which two models disagree are expected to cost; 0 for all others.
+
+    Attributes:
+        cost: (V,) probability of the reference's answer less that of the candidate's.
+        at_stake: (V,) the sum of the two.
+        of: (V,) which labelled picture each shows.
+    """
+
+    cost: Floats
+    at_stake: Floats
+    of: npt.NDArray[np.integer]
+
+    @classmethod
+    def between(cls, pictures: Views, scales: Floats) -> _Flips:
+        before, after = pictures.reference.argmax(axis=1), pictures.candidate.argmax(axis=1)
+        rows = np.flatnonzero(before != after)
+        logits, error = pictures.reference[rows], (pictures.candidate - pictures.reference)[rows]
+        probabilities = _softmax(scales[0] * logits + scales[1] * error)
+        kept, taken = (
+            np.take_along_axis(probabilities, answers[rows, None], axis=1)[:, 0]
+            for answers in (before, after)
+        )
+        cost, at_stake = np.zeros((2, len(before)))
+        cost[rows], at_stake[rows] = kept - taken, kept + taken
+        return cls(cost, at_stake, pictures.of)
+
+    def by_picture(self) -> Floats:
+        """Return the mean cost of each labelled picture's views, itself included."""
+        mean: Floats = np.bincount(self.of, self.cost) / np.bincount(self.of)
+        return mean
+
+    def of_images(self, count: int) -> _Flips:
+        """Return those of the labelled pictures themselves, which come first."""
+        return _Flips(self.cost[:count], self.at_stake[:count], self.of[:count])
+
+
+def _calibrated(logits: Floats, error: Floats, labels: Labels) -> tuple[Floats, Floats]:
+    """Return a and b of softmax(a * logits + b * error), which fit the labels best, and two
+    uncorrelated steps of a standard deviation.
+
+    A temperature (arXiv 1706.04599), and how much of what sets the candidate apart is knowledge. As
+    in the calibration of bundles, one more answer is taken to be wrong.
+    """
+    features = np.stack([logits, error], axis=2).astype(np.float64)
+    features -= features.mean(axis=1, keepdims=True)
+    wrong = 1 / (len(labels) + 1)
+    truth = (1 - wrong) * features[np.arange(len(labels)), labels]  # features have no mean
+    scales = np.array([0.5, 0.0])
+    for _ in range(_STEPS):
+        probabilities = _softmax(features @ scales)
+        weighted = features * probabilities[:, :, None]
+        mean = weighted.sum(axis=1)
+        spread = np.tensordot(weighted, features, ([0, 1], [0, 1])) - mean.T @ mean
+        # The prior holds b / a near 0.
+        precision = np.diag([1e-6, (scales[0] * _KNOWLEDGE) ** -2])
+        curvature = spread + precision
+        step = np.linalg.solve(curvature, (truth - mean).sum(axis=0) - precision @ scales)
+        scales = scales + np.clip(step, -_LONGEST, _LONGEST)
+        scales[0] = max(scales[0], _LEAST_SCALE)
+        if np.abs(step).max() < _CLOSE:
+            break
+    return scales, np.linalg.cholesky(np.linalg.inv(curvature)).T
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
