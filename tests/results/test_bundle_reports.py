@@ -26,8 +26,17 @@ def bundle(**changes):
 @pytest.mark.parametrize("kind", [AccuracyReport, ParityReport, QuantizationReport])
 def test_reports_of_the_version_before_still_open(kind):
     report = kind.of(bundle())
-    written = report.model_dump(mode="json")
-    assert {name: written[name] for name in value(kind.file)} == value(kind.file)
+    assert known(report.model_dump(mode="json"), value(kind.file)) == value(kind.file)
+
+
+def known(written, before):
+    """Return what is written without the fields that are new since."""
+    if isinstance(before, dict):
+        return {name: known(written[name], before[name]) for name in before}
+    if isinstance(before, list):
+        assert len(written) == len(before)
+        return [known(*pair) for pair in zip(written, before, strict=True)]
+    return written
 
 
 def test_a_report_with_another_field_is_refused():
