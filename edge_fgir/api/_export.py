@@ -47,7 +47,7 @@ def export(
         target: Where it will run: a name, or a target that has been read.
         data: The run's data: calibration and gates need it.
         out: The bundle to write.
-        options: Precision, setting and more; by default INT8 where it keeps the gates and is
+        options: Precision, setting and more; by default INT8 unless it is refused or no
             faster, at the run's own setting.
         plan: What ``profile`` has chosen, instead of a precision and a setting.
         max_drop: Points of top-1 that the bundle may lose; None: as the target says.

@@ -17,7 +17,7 @@ class ExportOptions:
     """How a run is exported.
 
     Attributes:
-        precision: One the target offers; ``auto``: INT8 where it keeps the gates and is faster.
+        precision: One the target offers; ``auto``: INT8 unless it is refused or not faster.
         setting: Input size, keep rate and token reduction method; None: as the run was trained.
             BatchNorm statistics are measured again for another one.
         fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.

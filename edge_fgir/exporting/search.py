@@ -307,7 +307,7 @@ class Search:
         return "the smallest error of those that are not refused"
 
     def _float(self, first: Trial, tried: Sequence[Trial], why: str) -> Choice:
-        """Take the float form, or bfloat16 where that keeps the gates and is faster."""
+        """Take the float form, or bfloat16 where that is not refused and faster."""
         if not (more := list(self._float_in_bfloat16(first))):
             return Choice(first, [first, *tried], why)
         first, half = self._timed([first, *more])

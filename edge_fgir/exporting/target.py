@@ -81,7 +81,7 @@ Scheme = Annotated[NncfScheme | QdqScheme | DynamicScheme, Field(discriminator="
 
 class Quantization(_Section):
     """The INT8 schemes that are tried on a network, by name; where their speed on the target cannot
-    be measured here, the first that keeps the gates is taken."""
+    be measured here, the first of those that the evidence prefers is taken."""
 
     images: Annotated[int, Field(ge=16, le=10_000, description="calibration images")] = 300
     cnn: Annotated[dict[str, Scheme], Field(min_length=1)]
