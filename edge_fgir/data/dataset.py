@@ -19,7 +19,7 @@ from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
 from edge_fgir.data.part import Part
 from edge_fgir.data.reading import Reading, Skipped
-from edge_fgir.runtime import DataInfo, Pixels, Preprocess, check_image, read_image
+from edge_fgir.runtime import DataInfo, Pixels, Preprocess, read_image
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -149,36 +149,22 @@ class DataSet:
                 digest.update(line.encode(errors="surrogateescape"))
         return DataInfo(name=self.name, licence=self.licence, hash=digest.hexdigest())
 
-    def checked(self) -> DataSet:
-        """Look at the header of every picture before anything long begins.
+    def without(self, skipped: Mapping[Split, Mapping[int, Skipped]]) -> DataSet:
+        """Return it without pictures that cannot be used; :attr:`reading` lists them.
 
-        Returns:
-            It without the pictures that cannot be used; :attr:`reading` lists them.
+        Args:
+            skipped: What is wrong with them, by split and place.
         """
-        splits, skipped = dict(self.splits), list[Skipped]()
-        with ThreadPoolExecutor() as pool:
-            for split in SPLITS:
-                samples = self.splits.get(split, ())
-                problems = {
-                    place: problem
-                    for place, problem in enumerate(pool.map(self._problem, samples))
-                    if problem is not None
-                }
-                if problems:
-                    splits[split] = _without(samples, problems)
-                    skipped += problems.values()
-        return replace(self, splits=splits, reading=self.reading.skipping(skipped))
+        splits = {
+            split: _without(samples, skipped[split]) if skipped.get(split) else samples
+            for split, samples in self.splits.items()
+        }
+        lost = (picture for split in SPLITS for picture in skipped.get(split, {}).values())
+        return replace(self, splits=splits, reading=self.reading.skipping(lost))
 
     def read_as(self, reading: Reading) -> DataSet:
         """Return it with another account of how it was read."""
         return replace(self, reading=reading)
-
-    def _problem(self, sample: Sample) -> Skipped | None:
-        try:
-            check_image(sample.path, convert=not self.strict, file=_content(sample))
-        except InputError as error:
-            return Skipped(str(sample.path), str(error))
-        return None
 
     def read(self, sample: Sample) -> Pixels:
         """Decode one picture, (H, W, 3) ``uint8`` RGB."""

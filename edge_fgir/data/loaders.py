@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
+from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import DataSet, Sample
 from edge_fgir.data.sampling import Sampler as DrawBy
@@ -225,5 +226,9 @@ def _load(
         generator=own,
         pin_memory=torch.cuda.is_available(),  # a GPU copies pinned memory beside its work
     )
-    for pixels, labels, indices in loader:
-        yield Pictures(pixels, labels, indices)
+    try:
+        for pixels, labels, indices in loader:
+            yield Pictures(pixels, labels, indices)
+    except InputError as error:
+        # A loader process puts its traceback before the message.
+        raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2]) from None

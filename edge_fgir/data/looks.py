@@ -1,12 +1,15 @@
-"""How every picture of a folder looks, kept between commands: decoding is what takes time."""
+"""How every picture looks, and whether it can be decoded; kept between commands.
+
+Every picture is decoded once before anything long begins: damage in its middle shows in no header.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +17,37 @@ import numpy.typing as npt
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, write_atomic
-from edge_fgir._progress import progress
+from edge_fgir._progress import Meter, progress
+from edge_fgir.data.dataset import SPLITS, DataSet, Split
 from edge_fgir.data.likeness import BYTES, Hashes, look_hash
 from edge_fgir.data.reading import Skipped
 from edge_fgir.runtime import read_image
 
 _VERSION = 1
+_MANY = 500
 _SIDE = 64
 """Pixels that a hash needs; a JPEG is decoded no larger than that takes."""
+
+
+def without_broken(data: DataSet) -> DataSet:
+    """Decode every picture of a data set that has not been decoded before.
+
+    Returns:
+        It without those that cannot be used.
+    """
+    places = [
+        (split, place) for split in SPLITS for place in range(len(data.splits.get(split, ())))
+    ]
+    files = [sample.path for split in SPLITS for sample in data.splits.get(split, ())]
+    if not files:
+        return data
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    _, broken = looks_of(root, files, strict=data.strict)
+    skipped: dict[Split, dict[int, Skipped]] = {split: {} for split in SPLITS}
+    for row, picture in broken.items():
+        split, place = places[row]
+        skipped[split][place] = picture
+    return data.without(skipped)
 
 
 def looks_of(
@@ -40,14 +66,15 @@ def looks_of(
     Returns:
         (N, 16) hashes, and what is wrong with the pictures that cannot be used, by place.
     """
-    stats = [file.stat() for file in files]
-    marks = np.array([[stat.st_size, stat.st_mtime_ns] for stat in stats], np.int64)
+    marks = np.array([_mark(file) for file in files], np.int64)
     names = [file.relative_to(root).as_posix() for file in files]
     kept = _Kept(root, strict=strict)
     hashes, known = kept.find(names, marks.reshape(-1, 2))
     new = np.flatnonzero(~known).tolist()
     broken: dict[int, Skipped] = {}
-    with progress(f"looking at {root.name}", len(new)) as meter, ThreadPoolExecutor() as pool:
+    # A few are looked at in no time.
+    shown = progress if len(new) >= _MANY else _quiet
+    with shown(f"looking at {root.name}", len(new)) as meter, ThreadPoolExecutor() as pool:
         look = pool.map(lambda place: _look(files[place], strict=strict), new)
         for place, answer in zip(new, look, strict=True):
             if isinstance(answer, Skipped):
@@ -59,6 +86,19 @@ def looks_of(
         good = [place for place in range(len(files)) if place not in broken]
         kept.keep([names[place] for place in good], marks[good], hashes[good])
     return hashes, broken
+
+
+def _mark(file: Path) -> tuple[int, int]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return -1, -1  # gone, or out of reach: looking at it will tell
+    return stat.st_size, stat.st_mtime_ns
+
+
+@contextmanager
+def _quiet(title: str, total: int) -> Iterator[Meter]:
+    yield Meter()
 
 
 def _look(file: Path, *, strict: bool) -> Hashes | Skipped:

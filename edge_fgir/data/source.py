@@ -10,6 +10,7 @@ from edge_fgir.data.csv_source import CsvSource
 from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.elpv import read_elpv
 from edge_fgir.data.folder import read_folder
+from edge_fgir.data.looks import without_broken
 from edge_fgir.data.reading import refuse
 from edge_fgir.data.shards import holds_shards, read_shards
 
@@ -36,7 +37,7 @@ def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
 
 
 def open_data(source: str, *, strict: bool = False) -> DataSet:
-    """Open a data set by built-in name or place, and check the header of every picture.
+    """Open a data set by built-in name or place, and look at every picture that is new.
 
     A folder holds pictures by class, split or not (:func:`read_folder`), webdataset shards, or
     lists (:class:`CsvSource`); lists may also be named themselves, with commas between them.
@@ -53,7 +54,7 @@ def open_data(source: str, *, strict: bool = False) -> DataSet:
             usable training picture; with ``strict``, any picture cannot be used.
     """
     data, all_looked_at = read_source(source, strict=strict)
-    data = data if all_looked_at else data.checked()
+    data = data if all_looked_at else without_broken(data)
     skipped = data.reading.skipped
     refuse(skipped, sum(map(len, data.splits.values())) + len(skipped), strict=strict)
     _check_learnable(data)

@@ -15,9 +15,9 @@ from edge_fgir.runtime import read_image
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the user's cache folder."""
+    """Return the user's cache folder, still empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -123,7 +123,7 @@ def test_one_class(photos: Path) -> None:
         open_data(str(photos))
 
 
-def test_what_was_seen_is_not_decoded_again(photos: Path, monkeypatch) -> None:
+def test_what_was_seen_is_not_decoded_again(photos: Path, cache: Path, monkeypatch) -> None:
     decoded: list[str] = []
     real = read_image
 

@@ -276,3 +276,21 @@ def test_the_hash_is_the_same_wherever_the_folder_lies(birds, tmp_path: Path) ->
     before = open_data(str(birds)).info.hash
     moved = birds.rename(tmp_path / "elsewhere")
     assert open_data(str(moved)).info.hash == before
+
+
+def test_damage_in_the_middle_is_found_before_the_work_begins(birds) -> None:
+    path = birds / "train" / "tit" / "00.png"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
+    path.write_bytes(content)
+    (skipped,) = open_data(str(birds)).reading.skipped
+    assert skipped.file == str(path)
+    assert "is broken or truncated" in refusal(birds)
+
+
+def test_a_class_that_loses_all_its_pictures(birds) -> None:
+    for path in (birds / "train" / "tit").iterdir():
+        path.write_text("no picture")
+    assert "class tit of birds has no usable training picture" in refusal(birds, strict=False)

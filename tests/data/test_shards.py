@@ -207,7 +207,6 @@ def test_what_exists_for_folders_works_on_shards(birds) -> None:
     images = prepared_images(data, data.split("train"), Preprocess(size=16))
     assert images[:, 8, 8, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert sorted(s.label for s in draw_by_class(data.split("train"), 3)) == [0, 1, 2]
-    assert data.checked().splits == data.splits
     plain = DataSet(data.name, data.licence, data.classes, {k: tuple(v) for k, v in
                     data.splits.items()})  # fmt: skip
     assert plain.info == data.info

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_fgir import InputError
 from edge_fgir.data import open_data
 from edge_fgir.data.loaders import Key, Schedule, TrainImages, all_images, train_batches
 
@@ -116,3 +118,15 @@ def test_flips_and_crops_vary(photos: Path) -> None:
     source = images(photos, trivial_augment=False)
     views = {tuple(source[Key(epoch, 0)][0].flatten()[:50].tolist()) for epoch in range(12)}
     assert len(views) > 6
+
+
+def test_a_picture_that_vanishes_while_it_trains_is_one_clear_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_fgir.data.loaders._CACHE_BYTES", 0)
+    shutil.copytree(photos, tmp_path / "photos")
+    source = images(tmp_path / "photos")
+    for path in (tmp_path / "photos" / "train").rglob("*.*"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"^/\S* does not exist; expected a picture file$"):
+        batches(source, 0, 9, workers=1)
