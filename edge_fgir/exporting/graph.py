@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import count
 from typing import Any
@@ -78,26 +79,17 @@ def to_onnx(
     """
     network = as_wrapper(model)
     graph = DeployGraph(model, normalization).eval().cpu()
-    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    outputs = [LOGITS, *network.extra_outputs]
     with warnings.catch_warnings(), _silent():
         warnings.simplefilter("ignore")
         try:
-            program = torch.onnx.export(
-                graph,
-                (example,),
-                dynamo=True,
-                opset_version=opset,
-                input_names=[INPUT],
-                output_names=[LOGITS, *network.extra_outputs],
-                verbose=False,
-            )
+            program = _program(graph, size, opset, outputs)
         except Exception as error:  # the exporter's have no base of their own
             raise GateError(
                 f"torch cannot write the network as ONNX: {_root_cause(error)}; expected operators "
                 f"of opset {opset} and shapes that no picture changes; no bundle was written; "
                 "train another model: edge-fgir models list"
             ) from error
-    assert program is not None
     modules = _modules(program.model_proto)
     slim: onnx.ModelProto = onnxslim.slim(program.model_proto)
     for node in slim.graph.node:  # the simplifier drops metadata
@@ -107,6 +99,32 @@ def to_onnx(
     _mark(slim.graph, FLOAT, network.full_precision)
     _mark(slim.graph, UNQUANTIZED, network.unquantized)
     return slim
+
+
+def _program(graph: nn.Module, size: int, opset: int, outputs: list[str]) -> torch.onnx.ONNXProgram:
+    """Let torch write a graph; attention in its parts where that is what it takes."""
+    write = partial(
+        torch.onnx.export,
+        graph,
+        (torch.zeros(1, size, size, 3, dtype=torch.uint8),),
+        dynamo=True,
+        opset_version=opset,
+        input_names=[INPUT],
+        output_names=outputs,
+        verbose=False,
+    )
+    try:
+        program = write()
+    except Exception:
+        # With a mask, torch's one operator promises a memory layout that its parts do not keep.
+        fused: list[Any] = [each for each in graph.modules() if getattr(each, "fused_attn", False)]
+        if not fused:
+            raise
+        for module in fused:
+            module.fused_attn = False
+        program = write()
+    assert program is not None
+    return program
 
 
 def _share_weights(graph: onnx.GraphProto) -> None:

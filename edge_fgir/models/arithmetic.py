@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_fgir._errors import InputError
+from edge_fgir.models.backbone import usual_side
+from edge_fgir.models.wrapper import as_wrapper
 
 CONVENTION = (
     "convolutions, linear layers and attention's matrix products; one multiply-add is one; "
@@ -71,14 +73,21 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     ]
     device = next(model.parameters()).device
     training = model.training
-    model.eval()
+    trainable = [each for each in model.parameters() if each.requires_grad]
+    params = count_params(model), count_params(model, trainable=True)
+    model.eval().requires_grad_(requires_grad=False)  # the counter fails on a layer that gets one
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, 3, image_size, image_size, device=device))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputError(f"{name} does not take {image_size} px: {error}") from error
+        raise InputError(
+            f"{name} does not take {image_size} px: {error}",
+            f"another side, such as {usual_side(as_wrapper(model).backbone) or 224}",
+        ) from error
     finally:
         model.train(training)
+        for parameter in trainable:
+            parameter.requires_grad = True
         for handle in handles:
             handle.remove()
     # An MLP without attention before it, as in a ConvNeXt, is no transformer block.
@@ -90,8 +99,7 @@ def summarize(model: nn.Module, name: str, image_size: int, num_classes: int) ->
     macs = counter.get_total_flops() / 2
     return ModelSummary(
         name,
-        count_params(model),
-        count_params(model, trainable=True),
+        *params,
         macs / 1e9,
         image_size,
         num_classes,

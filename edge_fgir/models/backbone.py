@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
@@ -94,9 +94,12 @@ def build_backbone(
             f"{name} does not take these options: {error}", "options of this architecture"
         ) from error
     except Exception as error:
-        # Several libraries may fetch; what they raise has no common base.
+        # Architectures, and the libraries that fetch, raise what has no common base.
         if not download:
-            raise
+            raise InputError(
+                f"timm does not build {name} as asked: {error or type(error).__name__}",
+                "an image side and options that the architecture takes",
+            ) from error
         raise InputError(
             f"timm could not fetch the weights of {name} ({type(error).__name__})",
             "network access",
@@ -108,13 +111,22 @@ def build_backbone(
     return model
 
 
+def usual_side(backbone: object) -> int | None:
+    """Return the input side that timm names for a backbone, pixels; None if it names none."""
+    described = getattr(backbone, "pretrained_cfg", None) or {}
+    return int(described["input_size"][-1]) if "input_size" in described else None
+
+
 def _check_patches(model: Any, name: str) -> None:
     """Raise InputError if patches do not fill the picture: timm would leave out its edge."""
     embed = getattr(model, "patch_embed", None)
-    side, patch = (getattr(embed, key, None) for key in ("img_size", "patch_size"))
-    if not side or not patch or getattr(embed, "dynamic_img_pad", False) or side[0] % patch[0] == 0:
+    sides: Any = (getattr(embed, "img_size", None), getattr(embed, "patch_size", None))
+    if None in sides or getattr(embed, "dynamic_img_pad", False):
         return
-    near = max(round(side[0] / patch[0]), 1) * patch[0]
+    side, patch = (max(each) if isinstance(each, Sequence) else each for each in sides)
+    if side % patch == 0:
+        return
+    near = max(round(side / patch), 1) * patch
     raise InputError(
-        f"an image side of {side[0]} px for {name}", f"a multiple of {patch[0]}, such as {near}"
+        f"an image side of {side} px for {name}", f"a multiple of {patch}, such as {near}"
     )

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_fgir.models.backbone import usual_side
 from edge_fgir.models.features import spatial_maps
 from edge_fgir.models.full_precision import full_precision
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
@@ -88,7 +89,7 @@ class CAL(Wrapper, nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        channels = _feature_channels(backbone, image_size or _default_size(backbone))
+        channels = _feature_channels(backbone, image_size)
         self.num_classes = num_classes
         self.attention = nn.Sequential(
             nn.Conv2d(channels, attention_maps, 1, bias=False),
@@ -151,14 +152,18 @@ def full_inference(model: CAL, images: Tensor) -> Tensor:
     return torch.stack(logits).mean(dim=0)
 
 
-def _default_size(backbone: nn.Module) -> int:
-    """Return the input side that timm builds ``backbone`` for, or a small one where any will do."""
-    cfg = getattr(backbone, "pretrained_cfg", None) or {}
-    return int(cfg["input_size"][-1]) if cfg.get("fixed_input_size") else _PROBE_SIZE
-
-
-def _feature_channels(backbone: nn.Module, size: int) -> int:
+def _feature_channels(backbone: nn.Module, image_size: int | None) -> int:
     """Return C of the feature maps; timm's ``num_features`` may be another layer's."""
+    usual = usual_side(backbone) or _PROBE_SIZE
+    if image_size or (getattr(backbone, "pretrained_cfg", None) or {}).get("fixed_input_size"):
+        return _channels_at(backbone, image_size or usual)
+    try:
+        return _channels_at(backbone, _PROBE_SIZE)
+    except RuntimeError:  # too small for some, and quick for all others
+        return _channels_at(backbone, usual)
+
+
+def _channels_at(backbone: nn.Module, size: int) -> int:
     training = backbone.training
     backbone.eval()
     with torch.no_grad():

@@ -12,6 +12,7 @@ from copy import deepcopy
 import torch
 from timm.layers import LayerScale
 from timm.models.vision_transformer import Block
+from timm.utils import reparameterize_model
 from torch import Tensor, nn
 
 from edge_fgir.models.affine import affine_of, fold_into_next
@@ -29,7 +30,8 @@ def folded(
 ) -> nn.Module:
     """Return a copy in the form for export; it gives the same logits in evaluation.
 
-    Folded are a ViTFS's BatchNorms, every LayerScale, CLA's norms, and the BatchNorms of adapters.
+    Folded are a ViTFS's BatchNorms, every LayerScale, CLA's norms, the BatchNorms of adapters, and
+    parallel branches as timm merges them (MobileOne, RepVGG, FastViT, RepViT and others).
 
     Args:
         model: Any network; what is not named above stays as it is.
@@ -39,6 +41,7 @@ def folded(
     result = deepcopy(model).eval()
     # Adapters read the blocks' norms, too, so they come first.
     as_wrapper(result).fold(class_token_only=class_token_only, crop_form=crop_form)
+    reparameterize_model(result, inplace=True)
     for module in result.modules():
         if isinstance(module, Block):
             _fold_block(module)

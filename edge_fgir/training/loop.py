@@ -119,8 +119,13 @@ class Training:
         self.precision = resolve_precision(recipe.precision, self.device)
         self.teacher = Teacher.find(recipe, data, self.device, self.precision)
         self.trained = describe(recipe, data, self.teacher)
+        sides = recipe.data.view_size, recipe.eval.image_size
+        self.trained.check_side(
+            sides[1],
+            f"eval.image_size {sides[1]} for {recipe.model.name}",
+            "a side that the network takes",
+        )
         if recipe.method == "cal":
-            sides = recipe.data.view_size, recipe.eval.image_size
             self.trained.check_side(
                 sides[0],
                 f"data.view_size {sides[0]} for {recipe.model.name}",

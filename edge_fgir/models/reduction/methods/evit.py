@@ -25,7 +25,7 @@ class EViT(Reducer):
 
     def __init__(self, layout: Layout, *, fuse: bool) -> None:
         super().__init__(layout)
-        self.fuse = fuse
+        self._fuses = fuse
 
     def forward(self, block: Block, tokens: Tokens, stage: ReductionStage) -> Tokens:
         """Return the tokens that the block's MLP sees."""
@@ -38,10 +38,10 @@ class EViT(Reducer):
             after, received = attend_openly(block, tokens)
         prefix = self.layout.prefix
         local, scores = after.x[:, prefix:], received[:, prefix:]
-        best = scores.topk(stage.kept - prefix - self.fuse, dim=1)
+        best = scores.topk(stage.kept - prefix - self._fuses, dim=1)
         kept = take(local, best.indices)
         parts = [after.x[:, :prefix], kept]
-        if self.fuse:
+        if self._fuses:
             # All minus kept: the others' own index would cost a sort or a scatter.
             parts.append(scores[:, None] @ local - best.values[:, None] @ kept)
         return replace(after, x=torch.cat(parts, dim=1))

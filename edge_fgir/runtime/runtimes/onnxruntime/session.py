@@ -17,6 +17,9 @@ _OPTIONS = {
     "session.model_external_initializers_file_folder_path": os.devnull,
     # Else it would open its own format too, which nobody has looked through.
     "session.load_model_format": "ONNX",
+    # It takes zeros in front of a max pooling for the pooling's own padding, which is less than any
+    # number: of a HGNet's maps, some of which are negative, other ones become the largest.
+    "optimization.disable_specified_optimizers": "Pad_Fusion",
 }
 _NO_OVERFLOW = "session.x64quantprecision"
 
