@@ -26,8 +26,13 @@ StrictOption = Annotated[
         "or converting them.",
     ),
 ]
-ConvertOption = Annotated[
-    bool, typer.Option("--convert", help="Accept turned, transparent, 16-bit, CMYK pictures.")
+PictureStrictOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--strict/--convert",
+        help="End with the first picture that is broken or no upright 8-bit RGB. Otherwise the "
+        "others are answered; odd ones are converted, by bundles of today without asking.",
+    ),
 ]
 TrustOption = Annotated[
     Path | None,

@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.cli._app import app
-from edge_fgir.cli._choices import ConvertOption, DeviceOption, TrustOption, choose
+from edge_fgir.cli._choices import DeviceOption, PictureStrictOption, TrustOption, choose
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import Drop, Frame, Result, Source, VideoWriter
@@ -46,7 +46,7 @@ def camera(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Play a video file as a live camera.")
     ] = False,
-    convert: ConvertOption = False,
+    strict: PictureStrictOption = None,
     save: Annotated[
         Path | None, typer.Option(help="Write a video (.mp4, .avi) with the answers drawn in.")
     ] = None,
@@ -69,16 +69,20 @@ def camera(
         if save.exists() and Path(source).exists() and save.samefile(source):
             raise InputError(f"--save {save} is the source", "another file")
     with (
-        open_source(source, realtime, convert=convert) as opened,
         Classifier.open(bundle, place, trust) as model,
+        open_source(
+            source, realtime, convert=model.converts(strict), strict=strict is True
+        ) as opened,
         VideoWriter(save, _rate(opened)) if save is not None else nullcontext() as video,
     ):
         policy = policy or ("oldest" if opened.live else "none")
         tally = _Tally()
         failure = None
+        failed = 0
         try:
             with _stops_quietly():
                 for result in islice(model.stream(opened, policy), frames):
+                    failed += _tell(opened.problems[failed:])
                     tally.add(result)
                     if video is not None:
                         _record(video, result, tally.fps, opened.live)
@@ -88,9 +92,19 @@ def camera(
             if not opened.live:
                 raise
             failure = error
+        failed += _tell(opened.problems[failed:])
     typer.echo(tally.summary(), err=True)
     if failure is not None:
         raise failure
+    if failed:
+        raise typer.Exit(1)
+
+
+def _tell(problems: Sequence[tuple[int, InputError]]) -> int:
+    """Print a line for each picture that could not be read; return how many there are."""
+    for index, error in problems:
+        typer.echo(json.dumps({"frame": index, "error": str(error)}, ensure_ascii=False))
+    return len(problems)
 
 
 def _drop_choice(value: str) -> Drop | None:

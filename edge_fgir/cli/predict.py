@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, print_json
-from edge_fgir.cli._choices import ConvertOption, DeviceOption, TrustOption
+from edge_fgir.cli._choices import DeviceOption, PictureStrictOption, TrustOption
 
 
 @app.command()
@@ -18,7 +19,7 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to list.")] = 5,
     device: DeviceOption = "auto",
     trust: TrustOption = None,
-    convert: ConvertOption = False,
+    strict: PictureStrictOption = None,
     explain: Annotated[
         Path | None,
         typer.Option(
@@ -28,24 +29,33 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Also write the answers as a result.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Classify pictures.
+    """Classify pictures. One that cannot be read costs the others nothing; exit code 1 tells.
 
     Example: `edge-fgir predict birds.fgir photo1.jpg photo2.jpg --top 3`
     Example: `edge-fgir predict glsim-birds.fgir photos/ --explain seen/`
     """
     from edge_fgir.benchmarking import environment
     from edge_fgir.cli._choices import device_choice
-    from edge_fgir.results import Prediction, Predictions
+    from edge_fgir.results import Failure, Prediction, Predictions
     from edge_fgir.runtime import Classifier, find_pictures, read_image
 
     files = [file for path in images for file in find_pictures(path)]
-    predictions = []
+    predictions: list[Prediction] = []
+    failures: dict[int, Failure] = {}
     with Classifier.open(bundle, device_choice(device), trust) as model:
         if explain is not None:
             model.check_explains()
             explain.mkdir(parents=True, exist_ok=True)
+        convert = model.converts(strict)
         for number, file in enumerate(files):
-            answer = model(file, convert=convert)
+            try:
+                answer = model(file, convert=convert)
+            except InputError as error:
+                if strict:
+                    raise
+                failures[number] = Failure(image=str(file), error=str(error))
+                typer.echo(f"error: {error}", err=True)
+                continue
             if explain is not None:
                 drawn = model.overlay(read_image(file, convert=convert), answer)
                 drawn.save(explain / f"{number:03d}-{file.stem}.png")
@@ -65,10 +75,19 @@ def predict(
                 typer.echo(f"{file}: {best}{mark}")
         subject = model.info
     if out is not None:
-        result = Predictions(**subject, predictions=tuple(predictions), environment=environment())
+        result = Predictions(
+            **subject,
+            predictions=tuple(predictions),
+            failures=tuple(failures.values()),
+            environment=environment(),
+        )
         result.write(out)
     if json:
-        print_json([p.model_dump(mode="json", exclude_none=True) for p in predictions])
+        answered = iter(predictions)
+        answers = (failures.get(i) or next(answered) for i in range(len(files)))
+        print_json([answer.model_dump(mode="json", exclude_none=True) for answer in answers])
+    if failures:
+        raise typer.Exit(1)
 
 
 def _rounded(region: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

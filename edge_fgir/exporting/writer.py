@@ -25,6 +25,8 @@ from edge_fgir.exporting.target import Target
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import (
     MANIFEST,
+    READING,
+    READING_KEY,
     SCHEMA_FAMILY,
     SIGNATURE,
     Bundle,
@@ -82,7 +84,7 @@ def describe(
     return {
         "name": trained.name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": library_versions(),
+        "versions": library_versions() | {READING_KEY: READING},
         "source_commit": _source_commit(),
         "target": target.name,
         "runtime": target.runtime,

@@ -62,7 +62,7 @@ from edge_fgir.results.latency import (
     Watch,
     ZoneTemperature,
 )
-from edge_fgir.results.predictions import Prediction, Predictions
+from edge_fgir.results.predictions import Failure, Prediction, Predictions
 from edge_fgir.results.profile import (
     CostStep,
     HeldOut,
@@ -118,6 +118,7 @@ __all__ = [
     "EvaluatedModel",
     "Evaluation",
     "FailedCell",
+    "Failure",
     "FinishedCell",
     "Fit",
     "FitCandidate",

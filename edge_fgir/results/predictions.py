@@ -29,13 +29,29 @@ class Prediction(Record):
     region: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
 
+class Failure(Record):
+    """A picture without an answer.
+
+    Attributes:
+        image: The file.
+        error: What is wrong with it.
+    """
+
+    image: str
+    error: str
+
+
 class Predictions(Subject, Result):
-    """A ``predictions`` result; ``classes`` is how many the model knows (None: not said)."""
+    """A ``predictions`` result; ``classes`` is how many the model knows (None: not said).
+
+    ``failures`` are the pictures that could not be read.
+    """
 
     kind: ClassVar[str] = "predictions"
 
     classes: int | None = None
     predictions: tuple[Prediction, ...]
+    failures: tuple[Failure, ...] = ()
 
     @property
     def caption(self) -> str:

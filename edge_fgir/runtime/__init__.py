@@ -6,7 +6,7 @@ Imports numpy, Pillow and pydantic; a runtime's own library when it is used; nev
 from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
 from edge_fgir.runtime.classifier import Classifier, Result, Timing
 from edge_fgir.runtime.frames import Drop, Frame
-from edge_fgir.runtime.images import check_image, read_image, to_rgb
+from edge_fgir.runtime.images import READING, READING_KEY, check_image, read_image, to_rgb
 from edge_fgir.runtime.manifest import (
     MANIFEST,
     SCHEMA_FAMILY,
@@ -42,6 +42,8 @@ __all__ = [
     "JUNK_FOLDERS",
     "MANIFEST",
     "PIL_KERNEL",
+    "READING",
+    "READING_KEY",
     "SCHEMA_FAMILY",
     "SIGNATURE",
     "SUFFIXES",

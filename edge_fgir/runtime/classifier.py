@@ -184,13 +184,20 @@ class Classifier:
         """Side of the model's square input, pixels."""
         return self._preprocess.size
 
-    def __call__(self, picture: Picture, color: Color = "bgr", *, convert: bool = False) -> Result:
+    def converts(self, strict: bool | None = None) -> bool:
+        """Say whether odd picture files are converted: not if ``strict``; None: the bundle says."""
+        return self.bundle.manifest.converts if strict is None else not strict
+
+    def __call__(
+        self, picture: Picture, color: Color = "bgr", *, convert: bool | None = None
+    ) -> Result:
         """Classify one picture.
 
         Args:
             picture: An (H, W, 3) ``uint8`` array, a Pillow image, or the path of a file.
             color: Channel order of an array; images and files know their own.
-            convert: For a path: accept rotated, transparent, 16-bit or CMYK files (see ``images``).
+            convert: For a path: convert rotated, transparent, 16-bit or CMYK files (see
+                ``images``), or refuse them; None: as the bundle says (earlier ones refuse).
 
         Raises:
             InputError: The picture cannot be used.
@@ -209,15 +216,18 @@ class Classifier:
         timing = Timing((ready - start) * 1e3, (done - ready) * 1e3)
         return self._result(probabilities, timing, region, similarity)
 
-    def prepare(self, picture: Picture, color: Color = "bgr", *, convert: bool = False) -> Pixels:
+    def prepare(
+        self, picture: Picture, color: Color = "bgr", *, convert: bool | None = None
+    ) -> Pixels:
         """Return the model's input for one picture: (S, S, 3) ``uint8`` RGB."""
         return self._prepared(picture, color, convert)[0]
 
     def _prepared(
-        self, picture: Picture, color: Color, convert: bool
+        self, picture: Picture, color: Color, convert: bool | None
     ) -> tuple[Pixels, tuple[int, int]]:
         """Return the model's input, and the picture's own height and width."""
         if isinstance(picture, str | Path):
+            convert = self.converts() if convert is None else convert
             picture, color = read_image(Path(picture), convert=convert), "rgb"
         elif isinstance(picture, Image.Image):
             picture, color = to_rgb(picture), "rgb"
@@ -283,7 +293,7 @@ class Classifier:
         return spec
 
     def predict_batch(
-        self, pictures: Sequence[Picture], color: Color = "bgr", *, convert: bool = False
+        self, pictures: Sequence[Picture], color: Color = "bgr", *, convert: bool | None = None
     ) -> list[Result]:
         """Classify several pictures, in order.
 

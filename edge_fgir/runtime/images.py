@@ -27,6 +27,9 @@ from edge_fgir._errors import InputError
 from edge_fgir.runtime.picture_files import format_of, formats, plug_in_for, unreachable
 from edge_fgir.runtime.preprocess import Pixels
 
+READING_KEY, READING = "picture-reading", "2"
+"""In a bundle's ``versions``: the version of these rules. In the first, odd files were refused."""
+
 MIN_SIDE = 8
 """Smallest width or height of a usable picture, pixels."""
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
 from edge_fgir._refusal import validated
+from edge_fgir.runtime.images import READING, READING_KEY
 from edge_fgir.runtime.precision import Precision
 from edge_fgir.runtime.runtimes import check_runtime
 
@@ -139,6 +140,14 @@ class Manifest(_Part):
         if both := sorted(paths & folders):
             raise ValueError(f"{both[0]} is listed as a file and as a folder")
         return value
+
+    @property
+    def converts(self) -> bool:
+        """Whether odd picture files are converted (:mod:`edge_fgir.runtime.images`).
+
+        Bundles of the time when training refused such files refuse them too.
+        """
+        return self.versions.get(READING_KEY) == READING
 
     def dump(self) -> str:
         """Return the canonical text of ``manifest.json``; a part that is not there is left out."""

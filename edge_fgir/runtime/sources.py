@@ -43,10 +43,12 @@ class Source(Protocol):
     Attributes:
         live: Frames come at their own pace, whether somebody is ready for them or not.
         fps: Frames a second as the file or driver states them; None where none are stated.
+        problems: Numbers of the frames that could not be read, and what is wrong with them.
     """
 
     live: bool
     fps: float | None
+    problems: Sequence[tuple[int, InputError]] = ()
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -60,7 +62,9 @@ class Source(Protocol):
         self.close()
 
 
-def open_source(source: str | Path, realtime: bool = False, *, convert: bool = False) -> Source:
+def open_source(
+    source: str | Path, realtime: bool = False, *, convert: bool = True, strict: bool = False
+) -> Source:
     """Open a camera, network stream, video file, picture or folder of pictures.
 
     Example::
@@ -75,7 +79,9 @@ def open_source(source: str | Path, realtime: bool = False, *, convert: bool = F
         source: A camera's number (``"0"``) or device file, an address such as ``rtsp://...``, or a
             path. Folders are read in name order.
         realtime: Play a video file at its own frame rate, as a camera would deliver it.
-        convert: For pictures: accept turned, transparent, 16-bit or CMYK files (see ``images``).
+        convert: For pictures: convert turned, transparent, 16-bit or CMYK files (see ``images``);
+            otherwise they cannot be used.
+        strict: For pictures: one that cannot be used is an error, not left out.
 
     Raises:
         InputError: It does not exist, cannot be opened, or holds no frames; or ``realtime`` is
@@ -99,16 +105,17 @@ def open_source(source: str | Path, realtime: bool = False, *, convert: bool = F
         return _Video(path, realtime)
     if realtime:
         raise InputError(f"{path} has no frame rate", "a video file with --realtime")
-    return _Pictures(find_pictures(path), convert)
+    return _Pictures(find_pictures(path), convert, strict)
 
 
 class _Pictures(Source):
     live = False
     fps: float | None = None
 
-    def __init__(self, files: Sequence[Path], convert: bool) -> None:
+    def __init__(self, files: Sequence[Path], convert: bool, strict: bool) -> None:
         self._files = files
-        self._convert = convert
+        self._convert, self._strict = convert, strict
+        self.problems: list[tuple[int, InputError]] = []
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
@@ -116,7 +123,13 @@ class _Pictures(Source):
         for index, file in enumerate(self._files):
             if self._closed:
                 return
-            rgb = read_image(file, convert=self._convert)
+            try:
+                rgb = read_image(file, convert=self._convert)
+            except InputError as error:
+                if self._strict:
+                    raise
+                self.problems.append((index, error))
+                continue
             bgr = np.ascontiguousarray(rgb[..., ::-1])
             yield Frame(bgr, index, time.monotonic() - start)
 

@@ -162,12 +162,26 @@ def test_a_folder_of_pictures(camera, photos, tmp_path):
 
 def test_turned_pictures_are_refused_or_converted(camera, photos, tmp_path):
     Image.fromarray(photos[0][..., ::-1]).convert("RGBA").save(tmp_path / "a.png")
-    code, lines, err = camera("--source", tmp_path, "--save", tmp_path / "out.mp4")
+    code, lines, err = camera("--source", tmp_path, "--save", tmp_path / "out.mp4", "--strict")
     assert (code, lines) == (2, [])
     assert "--convert" in err
     assert not (tmp_path / "out.mp4").exists()
     code, lines, _ = camera("--source", tmp_path, "--convert")
     assert (code, [line["label"] for line in lines]) == (0, ["red"])
+
+
+def test_one_bad_picture_costs_one_picture(camera, photos, tmp_path):
+    for i, pixels in enumerate(photos[:3]):
+        Image.fromarray(pixels[..., ::-1]).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_text("no picture")
+    code, lines, _ = camera("--source", tmp_path)
+    assert code == 1
+    assert [(line["frame"], line.get("label")) for line in lines] == [
+        (0, "red"),
+        (1, None),
+        (2, "blue"),
+    ]
+    assert "1.png is not a picture Pillow can read" in lines[1]["error"]
 
 
 @pytest.mark.parametrize(

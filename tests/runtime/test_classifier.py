@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge_fgir import Classifier, EdgeFgirError, InputError
-from edge_fgir.runtime import Bundle
+from edge_fgir.runtime import READING, READING_KEY, Bundle
 from edge_fgir.runtime.runtimes.openvino import engine as openvino_engine
 from edge_fgir.runtime.runtimes.openvino import openvino_core
 
@@ -89,6 +89,17 @@ def test_odd_files_are_refused_or_converted(model, tmp_path):
     with pytest.raises(InputError, match=r"is an image with transparency.*--convert"):
         model(path)
     assert not np.isnan(model(path, convert=True).score)
+
+
+def test_a_bundle_of_today_converts_odd_files(tmp_path):
+    path = tmp_path / "logo.png"
+    Image.fromarray(plain((255, 0, 0))).convert("RGBA").save(path)
+    versions = {"edge-fgir": "0.1.0", READING_KEY: READING}
+    with Classifier.open(make_bundle(tmp_path / "new.fgir", versions=versions)) as model:
+        assert model(path).label == "red"
+        assert model.predict_batch([path, path])[1].label == "red"
+        with pytest.raises(InputError, match="is an image with transparency"):
+            model(path, convert=False)
 
 
 def test_what_the_model_sees(openvino):

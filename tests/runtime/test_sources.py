@@ -144,8 +144,12 @@ def test_pictures_that_need_a_conversion(tmp_path):
     path = tmp_path / "logo.png"
     Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(path)
     with pytest.raises(InputError, match="--convert"):
-        list(open_source(path))
-    (frame,) = open_source(path, convert=True)
+        list(open_source(path, convert=False, strict=True))
+    source = open_source(path, convert=False)
+    assert list(source) == []
+    ((index, error),) = source.problems
+    assert (index, "--convert" in str(error)) == (0, True)
+    (frame,) = open_source(path)
     assert (frame.pixels == 255).all()
 
 
