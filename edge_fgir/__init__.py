@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edge_fgir.api._bench import bench
     from edge_fgir.api._evaluate import evaluate
     from edge_fgir.api._export import export
+    from edge_fgir.api._fit import fit
     from edge_fgir.api._profile import profile
     from edge_fgir.api._train import train
     from edge_fgir.exporting import ExportOptions
@@ -50,6 +51,7 @@ _MODULES = {
     "api._bench": ("bench",),
     "api._evaluate": ("evaluate",),
     "api._export": ("export",),
+    "api._fit": ("fit",),
     "api._profile": ("profile",),
     "api._train": ("train",),
     "exporting": ("ExportOptions",),
@@ -74,6 +76,7 @@ __all__ = [
     "bench",
     "evaluate",
     "export",
+    "fit",
     "open_source",
     "profile",
     "train",

@@ -28,6 +28,7 @@ ROOMS = {
     "exporting": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
 }
 ROOMS["deploying"] = ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
+ROOMS["fitting"] = set(ROOMS)
 ROOMS["api"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")

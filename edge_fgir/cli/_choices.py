@@ -13,6 +13,7 @@ from edge_fgir._errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_fgir.results import Budget
     from edge_fgir.runtime import Device
 
 _Word = TypeVar("_Word", bound=str)
@@ -141,3 +142,22 @@ def targets_help() -> str:
     """Return the names of the targets for a help text."""
     *names, last = _resources.names("export", "*/target.yaml")
     return f"{', '.join(names)} or {last}"
+
+
+def budget_of(**bounds: object) -> Budget:
+    """Return the budget that options name.
+
+    Raises:
+        InputError: A bound is none.
+    """
+    from pydantic import ValidationError
+
+    from edge_fgir._refusal import broken_rule
+    from edge_fgir.results import Budget
+
+    try:
+        return Budget.model_validate(bounds)
+    except ValidationError as error:
+        where, value, rule = broken_rule(error)
+        option = "--" + where.replace("_", "-")
+        raise InputError(f"{option} {value}", rule.removeprefix("Input should be ")) from error

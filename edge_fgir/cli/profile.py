@@ -10,10 +10,10 @@ import typer
 import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import StrictOption, targets_help
+from edge_fgir.cli._choices import StrictOption, budget_of, targets_help
 
 if TYPE_CHECKING:
-    from edge_fgir.profiling import Budget, Plan
+    from edge_fgir.profiling import Plan
 
 
 @app.command()
@@ -79,7 +79,7 @@ def profile(
         runs,
         data,
         out,
-        budget=_budget(
+        budget=budget_of(
             latency_ms=latency_ms,
             percentile=percentile,
             memory_mb=memory_mb,
@@ -100,20 +100,6 @@ def profile(
         print_json(plan.model_dump(mode="json", by_alias=True))
         return
     _say(plan, out, out.with_suffix(REPORT))
-
-
-def _budget(**bounds: object) -> Budget:
-    from pydantic import ValidationError
-
-    from edge_fgir._refusal import broken_rule
-    from edge_fgir.profiling import Budget
-
-    try:
-        return Budget.model_validate(bounds)
-    except ValidationError as error:
-        where, value, rule = broken_rule(error)
-        option = "--" + where.replace("_", "-")
-        raise InputError(f"{option} {value}", rule.removeprefix("Input should be ")) from error
 
 
 def _sizes(text: str | None) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from edge_fgir.evaluation.accuracy import (
     Floats,
+    Labels,
     confused_pairs,
     confusion,
     drop_interval,
@@ -32,6 +33,7 @@ __all__ = [
     "Answers",
     "BundlePredictor",
     "Floats",
+    "Labels",
     "Metric",
     "Predictor",
     "Shots",

@@ -10,7 +10,7 @@ from edge_fgir.models.arithmetic import (
     count_params,
     summarize,
 )
-from edge_fgir.models.batch_norm import reestimate
+from edge_fgir.models.batch_norm import freeze_norms, reestimate
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
 from edge_fgir.models.folding import folded
@@ -61,6 +61,7 @@ __all__ = [
     "crop_boxes",
     "device_name",
     "folded",
+    "freeze_norms",
     "full_inference",
     "hot_region",
     "log_prior",

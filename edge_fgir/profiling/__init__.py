@@ -4,6 +4,7 @@ from edge_fgir.profiling.candidates import described
 from edge_fgir.profiling.device_ref import DeviceRef
 from edge_fgir.profiling.pipeline import REPORT, RESULT, Request, profile
 from edge_fgir.profiling.plan import Option, Plan
+from edge_fgir.profiling.probe_bundles import build_probes
 from edge_fgir.results import Budget
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Option",
     "Plan",
     "Request",
+    "build_probes",
     "described",
     "profile",
 ]

@@ -13,7 +13,7 @@ from edge_fgir.results.latency import Latency, Scope
 from edge_fgir.results.profile import MeasuredLatency, PointSetting
 from edge_fgir.runtime import DataInfo
 
-Stage = Literal["probe", "halving", "final", "teacher"]
+FitStage = Literal["probe", "halving", "final", "teacher"]
 """A head on frozen features; a short training among several; the long one; the teacher's."""
 
 
@@ -84,7 +84,7 @@ class FitTraining(Record):
         run: Its folder.
     """
 
-    stage: Stage
+    stage: FitStage
     method: str
     teacher: str = ""
     image_size: int

@@ -38,6 +38,13 @@ class TrainedModel(BaseModel):
     elastic_keep_rates: Annotated[
         tuple[float, ...], Field(description="keep rates it was trained for at once; none: one")
     ] = ()
+    frozen_norms: Annotated[
+        bool,
+        Field(
+            description="BatchNorm statistics are those of the weights that training started from: "
+            "measured on these pictures they would be others"
+        ),
+    ] = False
     train_counts: Annotated[
         tuple[int, ...], Field(description="training pictures of each class; none: not known")
     ] = ()

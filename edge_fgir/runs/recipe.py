@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from edge_fgir import _resources
 from edge_fgir._dotted import dotted
@@ -305,6 +306,13 @@ class Recipe(_Section):
     quantization_aware: Annotated[
         bool, Field(description="what learns computes as INT8 will; for a few epochs at the end")
     ] = False
+    frozen_norms: Annotated[
+        bool,
+        Field(
+            description="the backbone's BatchNorm keeps the statistics that it starts with: for "
+            "fine-tuning in small batches"
+        ),
+    ] = False
     checkpoint_steps: Annotated[int, Field(ge=1, description="save the state every N steps")] = 200
     views: Annotated[
         tuple[View, ...], Field(min_length=1, description="views of the methods cal and tgda")
@@ -339,6 +347,8 @@ class Recipe(_Section):
                 )
             if self.method == "tgda" and "mix" in self.views:
                 raise ValueError("mix views depend on the batch and cannot be cached")
+        if self.frozen_norms and self.model.weights == "random":
+            raise ValueError("frozen_norms needs a trained network: set model.weights")
         if self.method == "probe" and self.model.weights == "random":
             raise ValueError("method probe needs a trained network: set model.weights")
         if 0 < self.epochs <= self.optimizer.warmup_epochs + self.optimizer.cooldown_epochs:
@@ -399,7 +409,11 @@ class Recipe(_Section):
 
     def changes(self, dumped: str) -> list[str]:
         """Name the keys in which this recipe differs from a dumped one."""
-        before, own = (dict(dotted(yaml.safe_load(text))) for text in (dumped, self.dump()))
+        values = yaml.safe_load(dumped)
+        with suppress(ValidationError, InputError):
+            # Keys that are younger than the dump are at their defaults there.
+            values = Recipe.model_validate(values).model_dump(mode="json")
+        before, own = dict(dotted(values)), dict(dotted(self.model_dump(mode="json")))
         return [key for key in sorted({*before, *own}) if before.get(key) != own.get(key)]
 
 

@@ -172,7 +172,7 @@ class Run(RunFiles):
         else:
             # Loading by weights file lets timm resize position embeddings.
             model = described.build(weights=str(self.weights)).eval()
-        if train_images is not None:
+        if train_images is not None and not own.frozen_norms:
             reestimate(model, train_images(described.preprocess), described.normalization)
         return model
 

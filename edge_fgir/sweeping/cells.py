@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +15,12 @@ from pydantic import JsonValue
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import BUILT_IN, Split, open_data
-from edge_fgir.runs import DataSection, Run
+from edge_fgir.runs import DataSection
 from edge_fgir.runtime import DataInfo
 from edge_fgir.sweeping.sweep import Changes, Sweep
-from edge_fgir.training import Recipe, read_recipe, train_fingerprint
+from edge_fgir.training import Recipe, read_recipe, train_fingerprint, training_key
 
 CELLS = "cells"
-
-_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -123,12 +120,7 @@ class _SharedInputs:
         if known not in self._fingerprints:
             data = self.data(source)
             self._fingerprints[known] = train_fingerprint(data, recipe)
-        facts = {
-            "recipe": recipe.model_dump(mode="json"),
-            "data": self._fingerprints[known],
-            "weights": [self._digest(path) for path in _weights(recipe)],
-        }
-        return sha256(json.dumps(facts, sort_keys=True).encode())[:_DIGITS]
+        return training_key(recipe, self._fingerprints[known], self._digest)
 
 
 def _source(name: str, folder: Path) -> str:
@@ -156,17 +148,6 @@ def _read(sweep: Sweep, folder: Path, changes: Mapping[str, JsonValue]) -> Recip
 def _yaml(value: JsonValue) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
     return text.strip().removesuffix("...").strip()
-
-
-def _weights(recipe: Recipe) -> list[Path]:
-    """Return the files of weights that a training reads.
-
-    Raises:
-        InputError: The teacher has not been trained.
-    """
-    teacher = [] if recipe.teacher is None else [Run(Path(recipe.teacher.run)).weights]
-    start = Path(recipe.model.weights)
-    return [*teacher, *([start] if start.is_file() else [])]
 
 
 def _with_distinct_names(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:

@@ -9,11 +9,18 @@ if TYPE_CHECKING:
     from edge_fgir.training.loop import Training
 
 
+class Finish(Exception):  # noqa: N818
+    """Raised by a hook's ``on_epoch`` to end a training early and well: the run is finished there.
+
+    What has been learned so far is validated and kept, as after the last epoch.
+    """
+
+
 class Hook:
     """Called by the loop at fixed points; a subclass overrides the methods that it needs.
 
     An exception that a hook raises ends the training there, as an interruption would: the run can
-    be resumed from its last checkpoint.
+    be resumed from its last checkpoint. After :class:`Finish` it is finished.
     """
 
     def on_start(self, training: Training) -> None:

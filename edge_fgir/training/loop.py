@@ -23,7 +23,7 @@ from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
 from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
-from edge_fgir.models import as_wrapper, normalized
+from edge_fgir.models import as_wrapper, freeze_norms, normalized
 from edge_fgir.models.ila import check_base, learned_state, load_learned
 from edge_fgir.results import read_result
 from edge_fgir.runs import Recipe, Run
@@ -34,7 +34,7 @@ from edge_fgir.training.checkpoint import (
     save_state,
     save_weights,
 )
-from edge_fgir.training.hooks import Hook
+from edge_fgir.training.hooks import Finish, Hook
 from edge_fgir.training.linear_probe import train_linear_probe
 from edge_fgir.training.log import Log
 from edge_fgir.training.methods import Batch
@@ -178,16 +178,19 @@ class Training:
             workers=recipe.data.workers,
         )
         metrics: dict[str, float] = {}
-        while self.position.epoch < recipe.epochs:
-            epoch = self.position.epoch
-            self.run_epoch(batches)
-            for hook in self.hooks:
-                hook.on_epoch(self, epoch + 1)
-            if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
-                metrics = self._validate(validator, epoch)
+        try:
+            while self.position.epoch < recipe.epochs:
+                epoch = self.position.epoch
+                self.run_epoch(batches)
+                for hook in self.hooks:
+                    hook.on_epoch(self, epoch + 1)
+                if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
+                    metrics = self._validate(validator, epoch)
+        except Finish:
+            metrics = {}
         if not metrics:
-            # Interrupted between the last checkpoint and the last validation.
-            metrics = self._validate(validator, recipe.epochs - 1)
+            # A hook finished here, or the last validation was interrupted.
+            metrics = self._validate(validator, self.position.epoch - 1)
         return self._finish(metrics)
 
     def run_epoch(self, batches: Iterator[Pictures]) -> None:
@@ -201,6 +204,8 @@ class Training:
         left = length - start.step_in_epoch
         pending: list[Tensor] = []
         self.model.train()
+        if recipe.frozen_norms:
+            freeze_norms(self.model)
         with progress(title, left) as meter:
             for done, pictures in enumerate(self._timed(islice(batches, left)), 1):
                 for hook in self.hooks:

@@ -76,7 +76,7 @@ def _recipe(run: Run, epochs: int, setting: Setting | None) -> Recipe:
         "quantization_aware=true",
     ]
     if run.recipe.method == "probe":
-        changes.append("method=ce")
+        changes += ["method=ce", "frozen_norms=true"]
     if setting is not None:
         changes += ["elastic=null", f"eval.image_size={setting.image_size}"]
         if setting.keep_rate is not None:

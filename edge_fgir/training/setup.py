@@ -58,6 +58,7 @@ def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedM
         preprocess=recipe.eval.preprocess(),
         elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
         elastic_keep_rates=recipe.elastic.keep_rates if recipe.elastic else (),
+        frozen_norms=recipe.frozen_norms or recipe.method == "probe",
         train_counts=tuple(data.counts("train")),
         data=data.info,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from edge_fgir.training.soft_targets import LiveTeacher, SoftTargetSource
 from edge_fgir.training.teacher_cache import CachedTeacher, CacheSource, TeacherCache
 
 _BATCH = 32
+_KEY_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,28 @@ def train_fingerprint(data: DataSet, recipe: Recipe) -> dict[str, Any]:
         "transform": recipe.data.fingerprint(),
         "torchvision": torchvision.__version__,
     }
+
+
+def training_key(recipe: Recipe, fingerprint: dict[str, Any], digest: Callable[[Path], str]) -> str:
+    """Return the content hash of a training: of its recipe, its pictures, and the weights it reads.
+
+    Args:
+        recipe: The recipe; its paths count.
+        fingerprint: What :func:`train_fingerprint` says.
+        digest: Hashes a file.
+
+    Raises:
+        InputError: The teacher has not been trained.
+    """
+    start = Path(recipe.model.weights)
+    teacher = [] if recipe.teacher is None else [Run(Path(recipe.teacher.run)).weights]
+    weights = [*teacher, *([start] if start.is_file() else [])]
+    facts = {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": fingerprint,
+        "weights": [digest(path) for path in weights],
+    }
+    return sha256(json.dumps(facts, sort_keys=True).encode())[:_KEY_DIGITS]
 
 
 def _once(make: Callable[[], LiveTeacher]) -> Callable[[], LiveTeacher]:

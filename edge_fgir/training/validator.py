@@ -37,7 +37,7 @@ class Validator:
         self._typical = [
             typical_images(data, described.preprocess)
             for described in self._described
-            if trained.elastic
+            if trained.elastic and not trained.frozen_norms
         ]
 
     def metrics(self, model: nn.Module, title: str) -> dict[str, float]:

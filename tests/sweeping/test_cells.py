@@ -99,7 +99,10 @@ def test_a_wrong_file_is_one_line(photos, tmp_path, values, message):
             {"grid": {"optimizer.rate": [1]}},
             "cell {data}: optimizer.rate=1, seed 0: recipe .* has an unknown key optimizer.rate",
         ),
-        ({"grid": {"epochs": [1, 0]}}, "cell {data}: epochs=0, seed 0: recipe .*: epochs: Input"),
+        (
+            {"grid": {"epochs": [1, 0]}},
+            "cell {data}: epochs=0, seed 0: recipe .*: either epochs or length",
+        ),
         ({"set": {"epochs.x": 1}}, "seed 0: --set epochs.x=1: epochs is a value; expected"),
         ({"recipe": "nothing"}, "no recipe 'nothing'; expected a YAML file or one of"),
         ({"data": "nowhere"}, "nowhere"),

@@ -71,3 +71,12 @@ def test_a_probe_has_no_length_and_needs_weights() -> None:
         read_recipe("probe", ["epochs=2"])
     with pytest.raises(InputError, match="needs a trained network"):
         read_recipe("probe", ["model.weights=random"])
+
+
+def test_a_run_of_before_a_key_existed_goes_on() -> None:
+    recipe = read_recipe("elpv-demo-student")
+    older = "\n".join(
+        line for line in recipe.dump().splitlines() if not line.startswith(("frozen", "length"))
+    )
+    assert recipe.changes(older) == []
+    assert recipe.model_copy(update={"frozen_norms": True}).changes(older) == ["frozen_norms"]

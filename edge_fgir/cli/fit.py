@@ -1,0 +1,121 @@
+"""``edge-fgir fit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import edge_fgir
+from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._choices import DataArgument, StrictOption, budget_of, targets_help
+
+if TYPE_CHECKING:
+    from edge_fgir.results import Fit
+
+
+@app.command()
+def fit(
+    photos: DataArgument,
+    out: Annotated[
+        Path, typer.Option(help="The bundle, X.fgir; X.html is its page, X.fit the work folder.")
+    ],
+    target: Annotated[
+        str | None, typer.Option(help=f"{targets_help()}; default: the device's.")
+    ] = None,
+    latency_ms: Annotated[
+        float | None, typer.Option(help="At most so long from frame to decision.")
+    ] = None,
+    percentile: Annotated[str, typer.Option(help="That latency's: p50 or p99.")] = "p50",
+    size_mb: Annotated[float | None, typer.Option(help="Model files no larger.")] = None,
+    memory_mb: Annotated[float | None, typer.Option(help="At most so much memory.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Top-1 on validation, percent, that must be reached.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="local|USER@HOST", help="Where latencies are measured.")
+    ] = "local",
+    minutes: Annotated[float, typer.Option(help="That all of it may take.")] = 60.0,
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="offline|timm",
+            help="Pretrained weights: of installed packages alone, or downloaded by timm too.",
+        ),
+    ] = "offline",
+    from_scratch_only: Annotated[
+        bool, typer.Option("--from-scratch-only", help="No weights of others in the bundle.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command stopped.")
+    ] = False,
+    strict: StrictOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Find the best model for a device, from photographs alone, within so many minutes.
+
+    What fits the budget is measured first, with random weights; only that is trained: a head on
+    frozen features, a teacher, then all candidates for a short and the best for a long time. The
+    best are exported through the gates and measured, and one page says what was tried and why.
+
+    Example: `edge-fgir fit photos --target openvino --latency-ms 3 --out birds.fgir`
+    Example: `edge-fgir fit elpv --latency-ms 3 --minutes 10 --out cells.fgir --resume`
+    """
+    need("torch", "export", "fitting")
+    need("onnx", "export", "fitting")
+    result = edge_fgir.fit(
+        photos,
+        out,
+        budget=budget_of(
+            latency_ms=latency_ms,
+            percentile=percentile,
+            memory_mb=memory_mb,
+            size_mb=size_mb,
+            min_accuracy=min_accuracy,
+        ),
+        target=target,
+        device=device,
+        minutes=minutes,
+        weights=weights,
+        from_scratch_only=from_scratch_only,
+        resume=resume,
+        strict=strict,
+        tell=lambda line: typer.echo(line, err=json),
+        tell_device=lambda line: typer.echo(line, err=True),
+    )
+    if json:
+        print_json(_plain(result))
+        return
+    _say(result, out)
+
+
+def _plain(result: Fit) -> dict[str, object]:
+    """Return the result without pictures, which are for the file alone."""
+    values = result.to_dict()
+    for name in ("test", "validation"):
+        part = values[name]
+        if isinstance(part, dict):
+            part.pop("pictures", None)
+    return values
+
+
+def _say(result: Fit, out: Path) -> None:
+    from edge_fgir.fitting import REPORT
+
+    typer.echo(result.why)
+    if result.test is not None:
+        low, high = result.test.top1_interval
+        typer.echo(
+            f"on {result.test.images} test pictures, which chose nothing: top-1 "
+            f"{result.test.top1:.1f} % ({low:.1f} to {high:.1f}), macro {result.test.macro:.1f} %"
+        )
+    for each in result.points[1:]:
+        typer.echo(
+            f"runner-up: {each.name} in {each.precision}: top-1 {each.accuracy.top1:.1f} %, "
+            f"{each.measured.p50_ms:.2f} ms"
+        )
+    for sentence in result.advice:
+        typer.echo(sentence)
+    typer.echo(f"bundle: {out}")
+    typer.echo(f"page: {out.with_suffix(REPORT)}")

@@ -1,0 +1,236 @@
+"""The trainings of a fit in order: heads on frozen features, a teacher, successive halving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from edge_fgir.fitting.clock import Clock
+from edge_fgir.fitting.halving import epochs_within, rungs
+from edge_fgir.fitting.journal import Journal
+from edge_fgir.fitting.networks import Architecture, Candidate
+from edge_fgir.fitting.pace import step_seconds
+from edge_fgir.fitting.recipes import Guide, Recipes
+from edge_fgir.fitting.shortlist import Considered
+from edge_fgir.fitting.trainings import Trained, Trainings
+from edge_fgir.results import FitStage
+
+_MOST_ARMS = 4
+_TEACHING = 0.2
+"""Share of the time for the teacher's own training."""
+_TEACHER_MINUTES = 4.0
+"""With less time for all trainings the candidates learn from labels alone."""
+_LEAST_SECONDS = 20.0
+"""A training of less says nothing, unless all of the time is little."""
+_ENOUGH = 40
+"""Epochs after which a pretrained network has learned what there is to learn."""
+_ENOUGH_FROM_SCRATCH = 400
+_NOTHING = "more accurate ones took the time"
+
+
+@dataclass
+class Course:
+    """What is trained, in which order, and for how long.
+
+    Attributes:
+        trainings: Trains.
+        recipes: By role.
+        journal: Remembers what follows from measured times.
+        clock: The time.
+        reserve: Seconds that are kept for exports and measurements.
+        tell: Gets a line for the user.
+        done: Every training by candidate, in order.
+        left_out: Why a candidate went no further.
+        teacher: The teacher; None without one.
+    """
+
+    trainings: Trainings
+    recipes: Recipes
+    journal: Journal
+    clock: Clock
+    reserve: float
+    tell: Callable[[str], None]
+    done: dict[Candidate, list[Trained]] = field(default_factory=dict)
+    left_out: dict[Candidate, str] = field(default_factory=dict)
+    teacher: Trained | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left for trainings."""
+        return max(self.clock.left - self.reserve, 0.0)
+
+    def run(
+        self, considered: Sequence[Considered], architectures: Sequence[Architecture]
+    ) -> list[Trained]:
+        """Train, and return the best training of each candidate, the best candidate first.
+
+        Args:
+            considered: All candidates; those that fit are trained.
+            architectures: All architectures, of which the teacher is one.
+        """
+        fitting = [each.candidate for each in considered if each.fits]
+        pretrained = [each for each in fitting if each.architecture.is_pretrained]
+        own = [each for each in fitting if not each.architecture.is_pretrained]
+        with self.clock.step("heads on frozen features"):
+            for candidate in pretrained:
+                self._probe(candidate)
+        self._teach([each for each in architectures if each.is_pretrained])
+        arms = [each for each in pretrained if each in self.done]
+        arms.sort(key=lambda each: -self.done[each][-1].judged)
+        room = _MOST_ARMS - min(len(own), 1 if arms else _MOST_ARMS)
+        for each in arms[room:]:
+            self.left_out[each] = "less accurate with a head on frozen features"
+        chosen = [*arms[:room], *own[: _MOST_ARMS - len(arms[:room])]]
+        for each in own:
+            if each not in chosen:
+                self.left_out[each] = _NOTHING
+        self._halve(chosen)
+        best = [max(all_, key=lambda each: each.judged) for all_ in self.done.values() if all_]
+        return sorted(best, key=lambda each: -each.judged)
+
+    def _probe(self, candidate: Candidate) -> Trained:
+        self._say(f"{candidate.name}: a head on frozen features")
+        trained = self.trainings.run(candidate, self.recipes.probe(candidate), "probe")
+        self.done.setdefault(candidate, []).append(trained)
+        self._say(f"{candidate.name}: {_accuracy(trained)} with frozen features")
+        return trained
+
+    def _teach(self, architectures: Sequence[Architecture]) -> None:
+        """Fine-tune the largest pretrained network at its own size, if there is time for it."""
+        if not architectures or self.journal.number("time to teach", lambda: self.left) < (
+            60 * _TEACHER_MINUTES
+        ):
+            return
+        largest = architectures[-1]
+        for each in architectures:
+            if each.package:  # of those with packages the last is the largest
+                largest = each
+        candidate = Candidate(largest, largest.sizes[_nearest(largest)])
+        seconds = self.journal.number("teacher's seconds", lambda: _TEACHING * self.left)
+        with self.clock.step("teacher", seconds):
+            recipe = self.recipes.probe(candidate)
+            start = self.trainings.run(candidate, recipe, "teacher")
+            self.teacher = start
+            epochs = self._epochs("teacher", candidate, "ce", seconds - start.record.seconds)
+            if epochs:
+                self._say(f"teacher {candidate.name}: {epochs} epochs")
+                recipe = self.recipes.training(candidate, epochs, start=start.weights, guide=None)
+                tuned = self.trainings.run(candidate, recipe, "teacher", seconds=seconds)
+                self.teacher = max(start, tuned, key=lambda each: each.judged)
+        self._say(f"teacher {candidate.name}: {_accuracy(self.teacher)}")
+
+    def _halve(self, arms: Sequence[Candidate]) -> None:
+        total = self.journal.number("seconds to train", lambda: self.left)
+        plan = rungs(len(arms), total, min(_LEAST_SECONDS, total / 8))
+        ahead = sum(rung.arms * rung.seconds for rung in plan)
+        alive = list(arms)
+        for number, rung in enumerate(plan):
+            last = number == len(plan) - 1
+            for each in alive[rung.arms :]:
+                self.left_out[each] = "less accurate after equally much time"
+            alive = alive[: rung.arms]
+            for candidate in alive:
+                key = f"rung {number}, {candidate.name}"
+                share = self.left * rung.seconds / max(ahead, 1e-9)
+                seconds = self.journal.number(f"{key}: seconds", partial(float, share))
+                ahead -= rung.seconds
+                self._train(key, candidate, seconds, "final" if last else "halving")
+            alive = [each for each in alive if each in self.done]
+            alive.sort(key=lambda each: -self._standing(each))
+        for each in arms:
+            if each not in alive:
+                self.left_out.setdefault(each, _NOTHING)
+
+    def _standing(self, candidate: Candidate) -> float:
+        return max(each.judged for each in self.done[candidate])
+
+    def _train(self, key: str, candidate: Candidate, seconds: float, stage: FitStage) -> None:
+        before = self.done.get(candidate, [])
+        start = before[-1].weights if before else None
+        guide = self._guide(candidate)
+        method = "ce" if guide is None else "kd" if candidate.architecture.is_pretrained else "tgda"
+        asking = self._asking_seconds(guide, method)
+        epochs = self._epochs(key, candidate, method, seconds, asking)
+        if not epochs:
+            self.left_out[candidate] = "an epoch takes longer than the time that is left"
+            return
+        name = "the long training" if stage == "final" else f"halving, {key.partition(',')[0]}"
+        self._say(f"{candidate.name}: {epochs} epochs ({name})")
+        recipe = self.recipes.training(candidate, epochs, start=start, guide=guide)
+        with self.clock.step(f"{name}: {candidate.name}", seconds):
+            trained = self.trainings.run(
+                candidate,
+                recipe,
+                stage,
+                seconds=seconds,
+                teacher="" if self.teacher is None else self.teacher.candidate.name,
+            )
+        self.done.setdefault(candidate, []).append(trained)
+        self._say(f"{candidate.name}: {_accuracy(trained)} after {epochs} epochs")
+
+    def _guide(self, candidate: Candidate) -> Guide | None:
+        teacher = self.teacher
+        if teacher is None:
+            return None
+        # A network learns nothing from one that is no better than itself.
+        own = [each.judged for each in self.done.get(candidate, [])]
+        if own and max(own) >= teacher.judged:
+            return None
+        return Guide(teacher.run, max(teacher.candidate.image_size, candidate.image_size))
+
+    def _asking_seconds(self, guide: Guide | None, method: str) -> float:
+        """Return what asking the teacher about one draw of the augmentation takes."""
+        if guide is None or self.teacher is None:
+            return 0.0
+        looks = 3 if method == "tgda" else 1
+        return looks * self.journal.number("a look of the teacher", self._look_seconds)
+
+    def _look_seconds(self) -> float:
+        """Return what the teacher takes to look at every training picture."""
+        assert self.teacher is not None
+        recipe = self.recipes.probe(self.teacher.candidate)
+        probe = self.trainings.run(self.teacher.candidate, recipe, "teacher")
+        return 0.5 * probe.record.seconds  # it looked at each picture twice
+
+    def _epochs(
+        self, key: str, candidate: Candidate, method: str, seconds: float, asking: float = 0.0
+    ) -> int:
+        """Return how many epochs a training has time for."""
+
+        def decide() -> float:
+            pace = self._pace(candidate, method)
+            per_epoch = self.recipes.steps_per_epoch
+            epochs = 0
+            for draws in range(4, 0, -1):  # fewer draws of the augmentation are asked about first
+                epochs = epochs_within(seconds - draws * asking, pace, per_epoch)
+                if epochs >= draws:
+                    break
+            enough = _ENOUGH if candidate.architecture.is_pretrained else _ENOUGH_FROM_SCRATCH
+            return float(min(epochs, enough))
+
+        return int(self.journal.number(f"{key}: epochs", decide))
+
+    def _pace(self, candidate: Candidate, method: str) -> float:
+        for trained in reversed(self.done.get(candidate, [])):
+            if trained.record.method == method and trained.step_seconds is not None:
+                return trained.step_seconds
+        recipes = self.recipes
+        wish = recipes.training(candidate, 1, start=None, guide=None).precision
+        return step_seconds(
+            candidate, len(self.trainings.data.classes), recipes.batch, method, wish
+        )
+
+    def _say(self, line: str) -> None:
+        self.tell(f"{line} [{self.clock.text}]")
+
+
+def _nearest(architecture: Architecture) -> int:
+    """Return the place of the size next to what the weights were made for."""
+    sizes = architecture.sizes
+    return min(range(len(sizes)), key=lambda place: abs(sizes[place] - architecture.native))
+
+
+def _accuracy(trained: Trained) -> str:
+    record = trained.record
+    return f"top-1 {record.accuracy.top1:.1f} %, macro {record.macro:.1f} % on validation"

@@ -1,0 +1,238 @@
+"""Finalists: exported through the gates and measured on the device before one is chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_fgir._errors import GateError
+from edge_fgir._files import sha256
+from edge_fgir.benchmarking import DeviceHandle, Protocol, WarmUp
+from edge_fgir.data import DataSet, Split
+from edge_fgir.deploying import export_with_qat
+from edge_fgir.evaluation import BundlePredictor, evaluate
+from edge_fgir.exporting import ExportOptions, Target, export
+from edge_fgir.fitting.clock import Clock
+from edge_fgir.fitting.networks import Candidate
+from edge_fgir.fitting.shortlist import Considered, Shortlist
+from edge_fgir.fitting.trainings import Trained
+from edge_fgir.results import Budget, Cost, Evaluation, Latency, read_result
+from edge_fgir.runs import Run
+from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
+
+BUNDLES = "bundles"
+_BENCH = Protocol(runs=400, seconds=4.0, warm_up=WarmUp(most_s=5.0))
+_DIGITS = 12
+_SIZES = 3
+"""How often a bundle that turns out too slow is built at a smaller size."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A bundle that was measured.
+
+    Attributes:
+        trained: What it was made of.
+        candidate: At the size that it was exported at.
+        bundle: Where it lies.
+        latency: On the device.
+        validation: Of the bundle on the validation split.
+        cost: Measured.
+        fits: It keeps the budget.
+        judged: Accuracy that choices are made by, percent.
+    """
+
+    trained: Trained
+    candidate: Candidate
+    bundle: Path
+    latency: Latency
+    validation: Evaluation
+    cost: Cost
+    fits: bool
+    judged: float
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        return Bundle(self.bundle).manifest.precision
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the validation pictures on which it answers as torch does, percent."""
+        stage = Bundle(self.bundle).report("parity")["stages"][-1]
+        value = stage.get("top1_agreement")
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Exports trained candidates and measures them.
+
+    Attributes:
+        data: The pictures.
+        target: How the device runs networks.
+        device: Where bundles are measured.
+        budget: The bounds.
+        shortlist: Says what fits.
+        folder: The fit's work folder.
+        clock: Quantization-aware training needs time left.
+        by_macro: Choices are made by the macro accuracy.
+        tell: Gets a line for the user.
+    """
+
+    data: DataSet
+    target: Target
+    device: DeviceHandle
+    budget: Budget
+    shortlist: Shortlist
+    folder: Path
+    clock: Clock
+    by_macro: bool
+    tell: Callable[[str], None]
+
+    def finalist(self, trained: Trained) -> Finalist | str:
+        """Export and measure what was trained; at a smaller size where it turns out too slow.
+
+        Returns:
+            The finalist, within the budget or not, or why there is none.
+        """
+        considered: Considered | None = self.shortlist.at(trained.candidate)
+        slower, made, refused = 1.0, None, ""
+        for _ in range(_SIZES):
+            if considered is None:
+                break
+            precision = self._precision(considered)
+            try:
+                made = self._built(trained, considered.candidate, precision)
+            except GateError as error:
+                refused = str(error)
+                self.tell(f"{considered.candidate.name} in {precision}: {refused}")
+                if precision != "int8":
+                    break
+                considered = self._in_float(considered)
+                continue
+            self.tell(
+                f"built {made.candidate.name} in {made.precision}: "
+                f"{made.latency.scopes.frame_to_decision.p50_ms:.2f} ms, "
+                f"top-1 {made.validation.top1:.1f} % of the validation pictures"
+            )
+            if made.fits:
+                return made
+            predicted = self._predicted(considered, made)
+            slower = max(made.cost.latency_ms / predicted, 1.0)
+            considered = self._smaller(considered.candidate, slower)
+        return made or refused or "it does not fit at any size"
+
+    def _precision(self, considered: Considered) -> str:
+        """Return what to export in: the choice is the export's where INT8 and float both fit."""
+        fitting = [each.precision for each in considered.latencies if each.fits]
+        if len(fitting) == len(considered.latencies) and fitting:
+            return "auto"
+        return fitting[0] if fitting else considered.latencies[0].precision
+
+    def _in_float(self, considered: Considered) -> Considered | None:
+        """Return the largest size at which float fits, where INT8 was refused."""
+        smaller: Considered | None = considered
+        while smaller is not None:
+            if any(each.fits and each.precision != "int8" for each in smaller.latencies):
+                only = tuple(each for each in smaller.latencies if each.precision != "int8")
+                return Considered(smaller.candidate, only, smaller.params)
+            smaller = self.shortlist.smaller(smaller.candidate)
+        return None
+
+    def _smaller(self, candidate: Candidate, slower: float) -> Considered | None:
+        """Return the next size that fits when everything is slower than was predicted."""
+        bound = self.budget.latency_ms
+        considered = self.shortlist.smaller(candidate)
+        while considered is not None and bound is not None and considered.ms * slower > bound:
+            considered = self.shortlist.smaller(considered.candidate)
+        return considered
+
+    def _predicted(self, considered: Considered, made: Finalist) -> float:
+        known = {each.precision: each.ms for each in considered.latencies}
+        return known.get(made.precision, considered.ms)
+
+    def _built(self, trained: Trained, candidate: Candidate, precision: str) -> Finalist:
+        facts = [Run(trained.run).weights_hash, candidate.setting, precision, self.target.name]
+        key = sha256(json.dumps(facts).encode())[:_DIGITS]
+        out = self.folder / BUNDLES / f"{key}.fgir"
+        if not out.exists():
+            self._export(trained, candidate, precision, out)
+        kept = out.with_suffix(".latency.json")
+        if kept.exists():
+            latency = read_result(kept, Latency)
+        else:
+            latency = self.device.bench(Bundle(out), seconds=_BENCH.seconds, protocol=_BENCH)
+            latency.write(kept)
+        validation = evaluated(out, self.data, "val")
+        frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
+        cost = Cost(
+            latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
+            memory_mb=latency.peak_memory_mb,
+            energy_mj=None if joules is None else 1e3 * joules,
+            size_mb=Bundle(out).model_size / 1e6,
+        )
+        return Finalist(
+            trained=trained,
+            candidate=candidate,
+            bundle=out,
+            latency=latency,
+            validation=validation,
+            cost=cost,
+            fits=not list(self.budget.excess(cost)),
+            judged=validation.macro if self.by_macro else validation.top1,
+        )
+
+    def _export(self, trained: Trained, candidate: Candidate, precision: str, out: Path) -> None:
+        as_trained = candidate == trained.candidate
+        setting = None if as_trained else candidate.setting
+        options = ExportOptions(precision=precision, setting=setting)
+        epoch = trained.record.seconds / max(trained.record.epochs, 1)
+        if trained.record.epochs and self.clock.left > 3 * epoch:
+            export_with_qat(
+                trained.run,
+                self.target,
+                self.data,
+                out,
+                1,
+                options,
+                lambda event: self.clock.tick(),
+                self.tell,
+            )
+            return
+        export(trained.run, self.target, self.data, out, options, lambda event: self.clock.tick())
+
+
+def evaluated(bundle: Path, data: DataSet, split: Split) -> Evaluation:
+    """Return what a bundle answers to a split, computed on this machine."""
+    opened = Bundle(bundle)
+    device = find_runtime(opened.manifest.runtime).gate_device
+    with Classifier(opened, open_engine(opened, device)) as model:
+        return evaluate(BundlePredictor(model), data, split)
+
+
+def chosen(finalists: Sequence[Finalist], budget: Budget) -> Finalist:
+    """Return the best: within the budget, accurate, and of equally accurate ones the cheaper."""
+
+    def rank(each: Finalist) -> tuple[bool, bool, float, float]:
+        enough = budget.min_accuracy is not None and each.validation.top1 >= budget.min_accuracy
+        # Whatever is accurate enough is judged by its latency.
+        accuracy = 0.0 if enough else each.judged
+        return (not each.fits, not enough, -accuracy, each.cost.latency_ms)
+
+    best = min(finalists, key=rank)
+    rivals = [each for each in finalists if each.fits == best.fits and _as_good(each, best)]
+    return min(rivals, key=lambda each: each.cost.latency_ms)
+
+
+_AS_GOOD = 0.25
+"""Points that are no difference on any validation split."""
+_CHEAPER = 0.9
+"""Share of the latency from which something is worth those points."""
+
+
+def _as_good(each: Finalist, best: Finalist) -> bool:
+    cheaper = each.cost.latency_ms <= _CHEAPER * best.cost.latency_ms
+    return each is best or (cheaper and each.judged >= best.judged - _AS_GOOD)

@@ -1,0 +1,308 @@
+"""``fit``: from photographs and a device's budget to the best bundle, within minutes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from edge_fgir._errors import EdgeFgirError, InputError
+from edge_fgir._files import new_folder, sha256, write_json
+from edge_fgir.benchmarking import environment
+from edge_fgir.data import DataSet
+from edge_fgir.exporting import Target
+from edge_fgir.fitting.clock import Clock
+from edge_fgir.fitting.course import Course
+from edge_fgir.fitting.finalists import Builder, Finalist, chosen, evaluated
+from edge_fgir.fitting.journal import Journal
+from edge_fgir.fitting.latencies import LatencyTable
+from edge_fgir.fitting.networks import Candidate, architectures
+from edge_fgir.fitting.recipes import Recipes
+from edge_fgir.fitting.result import (
+    advice,
+    fit_candidates,
+    fit_data,
+    fit_points,
+    why,
+    with_pictures,
+)
+from edge_fgir.fitting.shortlist import Considered, Shortlist
+from edge_fgir.fitting.trainings import RUNS, Trained, Trainings
+from edge_fgir.models import count_params
+from edge_fgir.profiling import DeviceRef
+from edge_fgir.reporting import write_report
+from edge_fgir.results import Budget, Fit
+from edge_fgir.runtime import MANIFEST, find_runtime, is_bundle, verify
+
+WORK, RESULT, REPORT = ".fit", ".fit.json", ".html"
+"""Behind the bundle's name without its ending: the work folder, the result and its page."""
+
+_FEW = 4.0
+"""Training pictures of the largest class over those of the smallest from which macro counts."""
+_EXPORT_SECONDS = 45.0
+"""Of one finalist: export, bench, validation; corrected by what the first one took."""
+_RESERVE = 0.2
+"""Share of the time that is kept for finalists, at most."""
+_FINALISTS = 3
+_DIGITS = 12
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        data: The photographs, split.
+        target: How the device runs networks.
+        device: The device.
+        budget: Its bounds.
+        minutes: That all of it may take.
+        timm_too: Weights may be downloaded by timm.
+        from_scratch_only: No weights of others in the bundle.
+    """
+
+    data: DataSet
+    target: Target
+    device: DeviceRef
+    budget: Budget
+    minutes: float = 60.0
+    timm_too: bool = False
+    from_scratch_only: bool = False
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a resumed fit must have in common with what it resumes."""
+        return {
+            "data": self.data.info.hash,
+            "target": self.target.name,
+            "device": self.device.name,
+        }
+
+    @property
+    def key(self) -> str:
+        """What decisions that follow from measured times are kept under."""
+        facts = f"{self.minutes:g} {self.from_scratch_only} {self.budget.model_dump_json()}"
+        return sha256(facts.encode())[:_DIGITS]
+
+
+def fit(
+    request: Request,
+    out: Path,
+    *,
+    resume: bool = False,
+    tell: Tell = lambda line: None,
+    tell_device: Tell = lambda line: None,
+) -> Fit:
+    """Find, train, export and measure the best network for a device.
+
+    Args:
+        request: What is asked for.
+        out: The bundle, ``X.fgir``; ``X.fit.json`` and the page ``X.html`` are written beside it,
+            and the work folder ``X.fit``.
+        resume: Go on where an earlier call stopped.
+        tell: Gets a line for the user.
+        tell_device: Gets a line of a device behind ssh.
+
+    Raises:
+        InputError: Data, device or budget are such that there is no choice, or ``out`` holds
+            something else.
+        EdgeFgirError: The device was lost, nothing passed the gates, or the accuracy that was asked
+            for was not reached; in the last case everything has been written.
+    """
+    work = out.with_suffix(WORK)
+    _check(request, out, work, resume=resume)
+    clock = Clock(60 * request.minutes, work / "clock.json")
+    data, by_macro = request.data, _is_imbalanced(request.data)
+    runtime = find_runtime(request.target.runtime)
+    tell(_found(data, by_macro=by_macro))
+    with request.device.opened(runtime, tell_device) as device:
+        assert device is not None  # _check refuses devices that are not at hand
+        available = architectures(
+            request.minutes,
+            timm_too=request.timm_too,
+            from_scratch_only=request.from_scratch_only,
+        )
+        table = LatencyTable(device, request.target, data, work / "latencies.json")
+        with clock.step("latencies of random weights"):
+            table.measure(available, tell)
+        possible = [each for each in available if each.name not in table.refused]
+        for name, reason in table.refused.items():
+            tell(f"{name} is left out: {reason}")
+        shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
+        considered = shortlist.of(possible)
+        tell(_fitting(considered))
+        reserve = min(_RESERVE * clock.seconds, _FINALISTS * _EXPORT_SECONDS)
+        course = Course(
+            trainings=Trainings(data, work, clock, by_macro),
+            recipes=Recipes(len(data.split("train")), by_macro),
+            journal=Journal(work / f"journal-{request.key}.json"),
+            clock=clock,
+            reserve=reserve,
+            tell=tell,
+        )
+        teachers = architectures(
+            request.minutes, timm_too=request.timm_too, from_scratch_only=False
+        )
+        trained = course.run(considered, teachers)
+        builder = Builder(
+            data, request.target, device, request.budget, shortlist, work, clock, by_macro, tell
+        )
+        with clock.step("exports and measurements"):
+            finalists = _finalists(trained, builder, clock)
+    best = chosen(finalists, request.budget)
+    with clock.step("verification and test"):
+        _write(best, out)
+        tests = evaluated(out, data, "test") if data.splits.get("test") else None
+    result = Fit(
+        bundle=str(out),
+        device=request.device.name,
+        device_name=request.device.title,
+        target=request.target.name,
+        budget=request.budget,
+        minutes=request.minutes,
+        seconds=clock.spent,
+        data=data.info,
+        found=fit_data(data),
+        judged_by="macro" if by_macro else "top1",
+        candidates=fit_candidates(
+            considered, course, [each.trained.candidate for each in finalists], len(data.classes)
+        ),
+        teacher=None if course.teacher is None else course.teacher.record,
+        teacher_name="" if course.teacher is None else course.teacher.candidate.name,
+        points=fit_points(finalists, best, considered),
+        why=why(best, finalists, request.budget),
+        advice=advice(course, considered, best, data),
+        steps=clock.steps,
+        latency=best.latency.model_copy(update={"bundle": str(out)}),
+        test=None if tests is None else with_pictures(tests, data, out),
+        validation=with_pictures(best.validation, data, out),
+        environment=environment(),
+    )
+    result.write(out.with_suffix(RESULT))
+    write_report([out.with_suffix(RESULT)], out.with_suffix(REPORT))
+    _check_accuracy(best, request.budget, out)
+    return result
+
+
+def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
+    """Refuse, before anything long begins, what cannot end well."""
+    if not request.device.is_at_hand:
+        raise InputError(
+            f"--device {request.device.name}, a data sheet",
+            "a device that networks can be timed on: local or user@host",
+            "for an estimate run: edge-fgir profile",
+        )
+    if out.suffix in ("", WORK, REPORT, ".json"):
+        raise InputError(f"--out {out}", "a bundle's name such as birds.fgir")
+    if out.exists() and not is_bundle(out):
+        raise InputError(f"{out} exists and is not a bundle", "a new path, or an earlier bundle")
+    request.data.split("train")
+    request.data.split("val")
+    if min(request.data.counts("train")) < 1:
+        empty = request.data.classes[request.data.counts("train").index(0)]
+        raise InputError(f"class {empty} has no training picture", "at least one")
+    file = work / "request.json"
+    if file.exists():
+        if not resume and (work / RUNS).exists():
+            raise InputError(
+                f"{work} is of an earlier fit", "a new --out", "add --resume to go on with it"
+            )
+        before = json.loads(file.read_text())
+        changed = [key for key, value in request.facts.items() if before.get(key) != value]
+        if changed:
+            raise InputError(
+                f"{work} is of another fit: {', '.join(changed)} changed",
+                "the same command with --resume",
+                "choose another --out",
+            )
+    write_json(file, request.facts)
+
+
+def _is_imbalanced(data: DataSet) -> bool:
+    counts = [count for count in data.counts("train") if count]
+    return max(counts) >= _FEW * min(counts)
+
+
+def _found(data: DataSet, *, by_macro: bool) -> str:
+    sizes = ", ".join(f"{len(samples)} {split}" for split, samples in data.splits.items())
+    counts = data.counts("train")
+    judged = (
+        "; choices are made by the mean over the classes, as some have few pictures"
+        if by_macro
+        else ""
+    )
+    return (
+        f"{data.name}: {len(data.classes)} classes, {sizes} pictures, {min(counts)} to "
+        f"{max(counts)} a class for training{judged}"
+    )
+
+
+def _fitting(considered: Sequence[Considered]) -> str:
+    fitting = [f"{each.candidate.name} ({each.ms:.2f} ms)" for each in considered if each.fits]
+    slow = [each.candidate.architecture.name for each in considered if not each.fits]
+    beside = f"; too slow: {', '.join(slow)}" if slow else ""
+    return f"within the budget: {', '.join(fitting)}{beside}"
+
+
+def _params(data: DataSet) -> Callable[[Candidate], int]:
+    @cache
+    def params(candidate: Candidate) -> int:
+        network = candidate.network().build(len(data.classes), candidate.image_size, meta=True)
+        return count_params(network)
+
+    return params
+
+
+def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> list[Finalist]:
+    """Build the best, then what stands for the other kind of start, then the next best."""
+    if not trained:
+        raise EdgeFgirError(
+            "nothing could be trained in the time; run again with --resume and more --minutes"
+        )
+    finalists: list[Finalist] = []
+    reasons: list[str] = []
+    took = _EXPORT_SECONDS
+    for each in _in_turn(trained):
+        good = [finalist for finalist in finalists if finalist.fits]
+        if good and (len(finalists) >= _FINALISTS or clock.left < took):
+            break
+        began = clock.spent
+        made = builder.finalist(each)
+        took = max(clock.spent - began, 1.0)
+        if isinstance(made, str):
+            reasons.append(made)
+        else:
+            finalists.append(made)
+    if not finalists:
+        raise EdgeFgirError(f"nothing that was trained passed the export's gates: {reasons[0]}")
+    return finalists
+
+
+def _in_turn(trained: Sequence[Trained]) -> list[Trained]:
+    first, *rest = trained
+    start = first.candidate.architecture.is_pretrained
+    other = [each for each in rest if each.candidate.architecture.is_pretrained != start][:1]
+    return [first, *other, *(each for each in rest if each not in other)]
+
+
+def _write(best: Finalist, out: Path) -> None:
+    """Copy the bundle to its place and verify it there."""
+    with new_folder(out, replaces=MANIFEST) as draft:
+        shutil.copytree(best.bundle, draft, dirs_exist_ok=True)
+    failed = [check for check in verify(out) if not check.ok]
+    if failed:
+        raise EdgeFgirError(f"{out} does not verify: {failed[0].name}: {failed[0].detail}")
+
+
+def _check_accuracy(best: Finalist, budget: Budget, out: Path) -> None:
+    if budget.min_accuracy is not None and best.validation.top1 < budget.min_accuracy:
+        raise EdgeFgirError(
+            f"top-1 is {best.validation.top1:.2f} % on the validation split, less than the "
+            f"{budget.min_accuracy:g} % asked for; {out} was written: add --resume and more "
+            "--minutes, or widen the budget"
+        )

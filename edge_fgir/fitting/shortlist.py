@@ -1,0 +1,156 @@
+"""Latency first: of each network the largest input size that the budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_fgir._errors import InputError
+from edge_fgir.fitting.networks import Architecture, Candidate
+from edge_fgir.results import Budget, Cost, ProbedLatency
+from edge_fgir.runtime import Precision
+
+WEIGHT_BYTES = {"int8": 1.0, "fp16": 2.0, "bf16": 4.0, "fp32": 4.0}
+"""Of a parameter in a bundle's files, by precision."""
+
+_ROOM = 0.97
+"""Share of the budget that a predicted latency may take: predictions are a few percent off."""
+
+
+class Prediction(Protocol):
+    """What a candidate takes in a precision."""
+
+    @property
+    def ms(self) -> float:
+        """From a decoded frame to the label, median."""
+
+    @property
+    def tail(self) -> float:
+        """The 99th percentile over the median."""
+
+    @property
+    def measured(self) -> bool:
+        """At this input size; else interpolated."""
+
+
+Predict = Callable[[Candidate, Precision], Prediction | None]
+
+
+@dataclass(frozen=True)
+class Considered:
+    """A candidate and what it takes.
+
+    Attributes:
+        candidate: At the largest size that fits; at the smallest of all where none does.
+        latencies: By precision.
+        params: Parameters of the network.
+        refused: Why no graph can be made of it; empty where one can.
+    """
+
+    candidate: Candidate
+    latencies: tuple[ProbedLatency, ...]
+    params: int
+    refused: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it keeps the budget in some precision."""
+        return any(each.fits for each in self.latencies)
+
+    @property
+    def ms(self) -> float:
+        """What it takes in the fastest precision."""
+        return min((each.ms for each in self.latencies), default=float("inf"))
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Chooses sizes within a budget.
+
+    Attributes:
+        budget: The bounds.
+        precisions: In the order in which they are preferred.
+        predict: What a candidate takes.
+        params: Parameters of a candidate's network.
+    """
+
+    budget: Budget
+    precisions: Sequence[Precision]
+    predict: Predict
+    params: Callable[[Candidate], int]
+
+    def of(self, architectures: Sequence[Architecture]) -> list[Considered]:
+        """Return one candidate for each architecture and keep rate, in their order.
+
+        Raises:
+            InputError: Nothing keeps the budget; the nearest that would is named.
+        """
+        considered = [
+            self._largest(architecture, rate)
+            for architecture in architectures
+            for rate in (architecture.keep_rates or (None,))
+        ]
+        if not any(each.fits for each in considered):
+            raise self._impossible(considered)
+        return considered
+
+    def at(self, candidate: Candidate) -> Considered:
+        """Return a candidate with what it takes."""
+        latencies = []
+        params = self.params(candidate)
+        for precision in self.precisions:
+            found = self.predict(candidate, precision)
+            if found is None:
+                continue
+            ms = found.ms * (found.tail if self.budget.percentile == "p99" else 1.0)
+            cost = Cost(
+                latency_ms=ms / _ROOM, size_mb=params * WEIGHT_BYTES.get(precision, 4.0) / 1e6
+            )
+            latencies.append(
+                ProbedLatency(
+                    precision=precision,
+                    ms=found.ms,
+                    measured=found.measured,
+                    fits=not list(self.budget.excess(cost)),
+                )
+            )
+        return Considered(candidate, tuple(latencies), params)
+
+    def smaller(self, candidate: Candidate) -> Considered | None:
+        """Return the candidate at the next smaller size; None where there is none."""
+        sizes = [s for s in candidate.architecture.sizes if s < candidate.image_size]
+        if not sizes:
+            return None
+        return self.at(Candidate(candidate.architecture, sizes[-1], candidate.keep_rate))
+
+    def _largest(self, architecture: Architecture, keep_rate: float | None) -> Considered:
+        smallest = None
+        for precision in self.precisions:
+            for size in reversed(architecture.sizes):
+                each = self.at(Candidate(architecture, size, keep_rate))
+                if any(found.fits and found.precision == precision for found in each.latencies):
+                    return each
+                smallest = each
+        assert smallest is not None
+        return smallest
+
+    def _impossible(self, considered: Sequence[Considered]) -> InputError:
+        possible = [each for each in considered if each.latencies]
+        if not possible:
+            return InputError(
+                "no network can be run on this target", "one that it can", "see the lines above"
+            )
+        nearest = min(possible, key=lambda each: each.ms)
+        fastest = min(nearest.latencies, key=lambda each: each.ms)
+        remedy = f"the nearest budget that one keeps is --latency-ms {fastest.ms / _ROOM:.2g}"
+        if self.budget.latency_ms is None or fastest.ms / _ROOM <= self.budget.latency_ms:
+            bytes_each = WEIGHT_BYTES.get(fastest.precision, 4.0)
+            lightest = min(each.params for each in possible) * bytes_each / 1e6
+            remedy = f"the nearest budget that one keeps is --size-mb {lightest:.2g}"
+        return InputError(
+            f"no network keeps {self.budget.text}: the fastest, {nearest.candidate.name} in "
+            f"{fastest.precision}, takes {fastest.ms:.2f} ms",
+            "a wider budget",
+            remedy,
+        )

@@ -1,0 +1,174 @@
+"""``fit`` from end to end on generated pictures, killed and resumed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from targets import loosened
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("openvino")
+
+from edge_fgir import EdgeFgirError, InputError
+from edge_fgir.benchmarking import DeviceHandle, LocalDevice, Protocol, Timing, WarmUp
+from edge_fgir.data import open_data
+from edge_fgir.fitting import Request, finalists, fit, networks, pipeline
+from edge_fgir.profiling import DeviceRef
+from edge_fgir.results import Budget, Fit, read_result
+from edge_fgir.runs import Run
+from edge_fgir.runtime import Bundle, Classifier
+
+HUGE = Budget(latency_ms=100_000)
+
+
+class MadeUpDevice(LocalDevice):
+    """Times by the pixels alone, so that a busy machine chooses as an idle one does."""
+
+    def time(self, bundles, protocol=None) -> list[Timing]:
+        sizes = [bundle.manifest.input.shape[1] for bundle in bundles]
+        return [
+            Timing(network_ms=s * s / 1e3, frame_ms=s * s / 1e3 + 1, tail=1.2, disturbed=False)
+            for s in sizes
+        ]
+
+
+class MadeUpRef(DeviceRef):
+    @contextmanager
+    def opened(self, runtime, tell) -> Iterator[DeviceHandle]:
+        with MadeUpDevice() as device:
+            yield device
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> None:
+    """Consider two small networks: one that starts from a run's weights, one from scratch."""
+    weights = str(Run.open(tiny_run).weights)
+    sizes = {"probed": (32, 48), "sides": (32, 48)}
+    start = networks.Architecture("lrnet14", 48, weights, mean=networks._HALF, **sizes)
+    own = networks.Architecture("lrnet14", 40, **sizes)
+    monkeypatch.setattr(networks, "PRETRAINED", (start,))
+    monkeypatch.setattr(networks, "FROM_SCRATCH", (own,))
+    brief = Protocol(runs=20, seconds=0.1, warm_up=WarmUp(least_s=0, most_s=0.1))
+    monkeypatch.setattr(finalists, "_BENCH", brief)
+
+
+def request_of(photos: Path, **changes: object) -> Request:
+    ref = MadeUpRef("local", "a made-up device", None, is_at_hand=True)
+    target = loosened("openvino", schemes=1)
+    request = Request(open_data(str(photos)), target, ref, HUGE, minutes=0.5)
+    return replace(request, **changes)
+
+
+@pytest.mark.slow
+def test_photographs_become_a_bundle_and_a_killed_fit_goes_on(
+    small, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, lines = tmp_path / "leaves.fgir", []
+    request = request_of(photos)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(pipeline, "_finalists", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(request, out, tell=lines.append)
+    runs = sorted(path.name for path in (tmp_path / "leaves.fit" / "runs").iterdir())
+    assert runs
+    assert not out.exists()
+    with pytest.raises(InputError, match="add --resume"):
+        fit(request, out)
+
+    result = fit(request, out, resume=True, tell=lines.append)
+    again = sorted(path.name for path in (tmp_path / "leaves.fit" / "runs").iterdir())
+    assert again == runs  # nothing was trained twice
+    assert read_result(tmp_path / "leaves.fit.json", Fit) == result
+    assert result.test is not None
+    assert result.test.top1 > 60
+    assert result.chosen.fits
+    assert Bundle(out).manifest.precision == result.chosen.precision
+    with Classifier.open(out) as model:
+        assert model.labels == request.data.classes
+    page = (tmp_path / "leaves.html").read_text()
+    assert "lrnet14" in page
+    pretrained, own = result.candidates
+    assert pretrained.pretrained
+    assert not own.pretrained
+    assert pretrained.setting.image_size == 48
+    assert pretrained.trainings[0].stage == "probe"
+    assert {step.name for step in result.steps} >= {"heads on frozen features"}
+    assert result.seconds == pytest.approx(sum(s.seconds for s in result.steps), abs=20)
+    # The chosen bundle answers as its result says.
+    assert result.validation.top1 == result.chosen.accuracy.top1
+    assert all(picture.picture for picture in result.test.pictures)
+
+
+@pytest.mark.slow
+def test_a_budget_that_nothing_keeps_is_named_before_anything_is_trained(
+    small, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"lrnet14 at 32 px in int8, takes 2\.02 ms.*--latency-ms"):
+        fit(request_of(photos, budget=Budget(latency_ms=0.5)), tmp_path / "x.fgir")
+    assert not (tmp_path / "x.fit" / "runs").exists()
+
+
+def test_bad_input_is_refused_before_anything_long_begins(photos: Path, tmp_path: Path) -> None:
+    request = request_of(photos)
+    for name in ("x", "x.html", "x.json"):
+        with pytest.raises(InputError, match="a bundle's name"):
+            fit(request, tmp_path / name)
+    (tmp_path / "photos.fgir").mkdir()
+    with pytest.raises(InputError, match="is not a bundle"):
+        fit(request, tmp_path / "photos.fgir")
+    sheet = replace(request.device, name="jetson-nano", is_at_hand=False)
+    with pytest.raises(InputError, match="edge-fgir profile"):
+        fit(replace(request, device=sheet), tmp_path / "x.fgir")
+    assert not (tmp_path / "x.fit").exists()
+
+
+def test_another_data_set_does_not_resume(photos: Path, tmp_path: Path) -> None:
+    work = tmp_path / "x.fit"
+    (work / "runs").mkdir(parents=True)
+    facts = {**request_of(photos).facts, "data": "0" * 64}
+    (work / "request.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="another fit: data changed"):
+        fit(request_of(photos), tmp_path / "x.fgir", resume=True)
+
+
+@pytest.mark.slow
+def test_a_device_that_vanishes_is_one_line_and_nothing_is_lost(
+    small, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object, **options: object) -> None:
+        raise EdgeFgirError("user@board: the connection was lost")
+
+    monkeypatch.setattr(MadeUpDevice, "bench", gone)
+    out = tmp_path / "x.fgir"
+    with pytest.raises(EdgeFgirError, match="the connection was lost"):
+        fit(request_of(photos), out)
+    assert not out.exists()
+    assert list((tmp_path / "x.fit" / "bundles").glob("*.fgir"))
+    shutil.rmtree(tmp_path / "x.fit")
+
+
+def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
+    def made(judged: float, ms: float, *, fits: bool = True) -> Any:
+        validation, cost = SimpleNamespace(top1=judged), SimpleNamespace(latency_ms=ms)
+        return SimpleNamespace(judged=judged, fits=fits, validation=validation, cost=cost)
+
+    best, cheap, fast, over = made(90, 3), made(89.9, 2), made(85, 1), made(95, 5, fits=False)
+    assert finalists.chosen([fast, best, over], Budget(latency_ms=4)) is best
+    assert finalists.chosen([fast, best, cheap, over], Budget(latency_ms=4)) is cheap
+    assert finalists.chosen([made(89.9, 2.9), best], Budget(latency_ms=4)) is best
+    assert finalists.chosen([fast, best], Budget(min_accuracy=80)) is fast
+    assert finalists.chosen([fast, best], Budget(min_accuracy=99)) is best
+    assert finalists.chosen([over], Budget(latency_ms=4)) is over
