@@ -75,7 +75,7 @@ def class_name(folder: Path) -> str:
     Raises:
         InputError: It cannot be a line of ``labels.txt``.
     """
-    name = unicodedata.normalize("NFC", folder.name)
+    name = composed(folder.name)
     if (reason := name_problem(name)) is not None:
         raise InputError(
             f"class folder {folder.parent / ascii(name)} {reason}, so it cannot be a line of "
@@ -84,6 +84,11 @@ def class_name(folder: Path) -> str:
             "rename the folder",
         )
     return name
+
+
+def composed(name: str) -> str:
+    """Return a name in its composed Unicode form."""
+    return unicodedata.normalize("NFC", name)
 
 
 def name_problem(name: str) -> str | None:

@@ -32,6 +32,22 @@ def are_by_id(rows: Sequence[Row]) -> bool:
     return 2 * sum(follows_id_rule(row.text) for row in rows) > len(rows)
 
 
+def plain(row: Row, folders: Sequence[Path]) -> Row:
+    """Return a row whose path is relative to the picture folder, where it says the same otherwise.
+
+    Args:
+        row: Its path may begin with ``./``, or be absolute.
+        folders: Where pictures may lie.
+    """
+    if row.text.startswith("./"):
+        return row._replace(text=row.text.removeprefix("./"))
+    if row.text.startswith("/"):
+        for folder in map(Path.absolute, folders):
+            if Path(row.text).is_relative_to(folder):
+                return row._replace(text=Path(row.text).relative_to(folder).as_posix())
+    return row
+
+
 def is_inside(name: str) -> bool:
     """Say whether a path of a list is a plain one that leads nowhere else."""
     return name.isprintable() and "\\" not in name and stays_below(name)

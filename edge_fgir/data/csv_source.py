@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_fgir._errors import InputError
 from edge_fgir.data.csv_list import PICTURE, Row, check_ids, read_class_names, read_list
-from edge_fgir.data.csv_paths import are_by_id, is_inside, path_problem
+from edge_fgir.data.csv_paths import are_by_id, is_inside, path_problem, plain
 from edge_fgir.data.csv_samples import CsvSamples
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.reading import Reading, Skipped
@@ -56,8 +56,10 @@ class CsvSource:
         Raises:
             InputError: It names lists that make no data set.
         """
-        if source.lower().endswith(".csv"):
-            return cls._of_files([Path(name.strip()) for name in source.split(",")])
+        if source.lower().endswith(".csv") and not Path(source).is_dir():
+            whole = Path(source).is_file()  # a comma may be part of its path
+            names = [source] if whole else [name.strip() for name in source.split(",")]
+            return cls._of_files([Path(name) for name in names])
         root = Path(source)
         if not root.is_dir() or _holds_folders(root / "train"):
             return None
@@ -97,7 +99,10 @@ class CsvSource:
             InputError: A list cannot be read, the class ids have a gap or differ between the lists,
                 train lacks a class, or a picture is listed twice.
         """
-        rows = {split: read_list(path, PICTURE) for split, path in self.lists.items()}
+        rows = {
+            split: [plain(row, self.folders) for row in read_list(path, PICTURE)]
+            for split, path in self.lists.items()
+        }
         classes = self._classes(rows)
         self._check_once(rows)
         root = self._root(rows["train"])

@@ -9,20 +9,14 @@ from pathlib import Path
 from edge_fgir._errors import InputError
 from edge_fgir.data.class_names import Folders, class_folders, hidden_classes, visible_folders
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
-from edge_fgir.data.fair_split import TEST_SHARE, VAL_SHARE, fair_split
-from edge_fgir.data.looks import looks_of
 from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.data.split import set_val_aside
+from edge_fgir.data.split_names import SPLIT_NAMES, split_of
+from edge_fgir.data.unsplit import shown, split_fairly
 from edge_fgir.runtime import Listing, is_picture, list_pictures, other_files, pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
 _LAYOUTS = f"{_LAYOUT}, or <class>/<image>"
-_SPLIT_NAMES: Mapping[str, Split] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""What people call a split, in lower case."""
 
 
 def read_folder(root: Path, *, strict: bool = False) -> tuple[DataSet, bool]:
@@ -31,7 +25,7 @@ def read_folder(root: Path, *, strict: bool = False) -> tuple[DataSet, bool]:
     With a folder called ``train`` (or ``training``; ``valid``, ``validation`` and ``dev`` stand for
     ``val``, in any case of letters) these are the splits; without ``val``, 10 % of train is set
     aside, by class, seeded. Without such a folder every folder is a class, and its pictures are
-    split by :func:`~edge_fgir.data.fair_split.fair_split`.
+    split by :func:`~edge_fgir.data.unsplit.split_fairly`.
 
     Returns:
         The data set, and whether every picture has been looked at.
@@ -71,7 +65,7 @@ def _split_folders(root: Path, folders: Iterable[Path]) -> dict[Split, Path]:
     """Return the folder of each split, among a data set's."""
     splits: dict[Split, Path] = {}
     for folder in folders:
-        split = _SPLIT_NAMES.get(folder.name.lower())
+        split = split_of(folder.name)
         if split is None:
             continue
         if split in splits:
@@ -101,7 +95,7 @@ def _read_split_folders(
     for folder in folders:
         if folder not in splits.values() and pictures_below(folder):
             reading = reading.noting(
-                f"{folder.name} is no split ({', '.join(_SPLIT_NAMES)}) and was not read"
+                f"{folder.name} is no split ({', '.join(SPLIT_NAMES)}) and was not read"
             )
     if "val" not in samples:
         every = samples["train"]
@@ -172,44 +166,9 @@ def _read_class_folders(
         for folder, name in classes
         for file in listings[folder].pictures
     ]
-    files = [sample.path for sample in samples]
-    hashes, broken = looks_of(root, files, strict=strict)
     reading = Reading(classes.notes).noting(*_listing_notes(root, listings))
-    reading = reading.skipping((*_skipped(listings.values()), *broken.values()))
+    reading = reading.skipping(_skipped(listings.values()))
     if empty := [folder.name for folder, listing in listings.items() if not listing.pictures]:
-        reading = reading.noting(f"folders without pictures are no classes: {_listed(empty)}")
-    good = [place for place in range(len(files)) if place not in broken]
-    names = [files[place].relative_to(root).as_posix() for place in good]
-    parts = fair_split(names, [samples[place].label for place in good], hashes[good])
-    splits: dict[Split, tuple[Sample, ...]] = {
-        split: tuple(samples[good[place]] for place in part)
-        for split, part in zip(SPLITS, parts[:3], strict=True)
-    }
-    data = DataSet(name, LICENCE_UNKNOWN, classes.names, splits, strict=strict)
-    return data.read_as(reading.noting(*_split_notes(data, parts.together, parts.too_alike)))
-
-
-def _split_notes(data: DataSet, together: int, too_alike: tuple[int, ...]) -> list[str]:
-    counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS)
-    shares = f"{100 * VAL_SHARE:g} and {100 * TEST_SHARE:g} %"
-    notes = [
-        f"split by class and file name into {counts} pictures (val and test are {shares} of each "
-        "class)"
-    ]
-    if together:
-        notes[0] += f"; {together} that look like another are on its side"
-    unable: tuple[tuple[Split, str], ...] = (("val", "chosen by"), ("test", "tested on"))
-    for split, what in unable:
-        few = [
-            name for name, count in zip(data.classes, data.counts(split), strict=True) if not count
-        ]
-        if few:
-            notes.append(f"{len(few)} classes have too few pictures to be {what}: {_listed(few)}")
-    if too_alike:
-        alike = _listed([data.classes[label] for label in too_alike])
-        notes.append(f"pictures look much alike: only nearer copies are kept together in {alike}")
-    return notes
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        reading = reading.noting(f"folders without pictures are no classes: {shown(empty)}")
+    data = DataSet(name, LICENCE_UNKNOWN, classes.names, {}, strict=strict, reading=reading)
+    return split_fairly(data, root, samples)

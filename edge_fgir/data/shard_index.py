@@ -277,7 +277,7 @@ def _label(
     if content is None:
         found = "is not there" if info is None else f"has {info.size} bytes"
         raise InputError(f"{path} {found}", "a label beside each picture")
-    text = content.read().decode(errors="replace").strip()
+    text = content.read().decode("utf-8-sig", errors="replace").strip()
     if re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
         if 0 <= int(text) < len(label_of):
             return int(text)

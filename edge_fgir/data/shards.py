@@ -27,6 +27,7 @@ from edge_fgir.data.part import Part
 from edge_fgir.data.reading import Reading
 from edge_fgir.data.shard_index import Contents, index_shards
 from edge_fgir.data.split import set_val_aside
+from edge_fgir.data.texts import read_text
 
 CARD = "dataset.json"
 LABELS = "labels.txt"
@@ -153,10 +154,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
             "class names, a line each, in the order of the labels",
             f"write {path}",
         )
-    try:
-        classes = tuple(path.read_text("utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text ({error})", "UTF-8") from error
+    classes = tuple(read_text(path).splitlines())
     if len(classes) < 2 or len(set(classes)) < len(classes) or not all(map(str.strip, classes)):
         raise InputError(
             f"{path} has {len(classes)} lines, {len(set(classes))} of them different",

@@ -11,6 +11,7 @@ from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.elpv import read_elpv
 from edge_fgir.data.folder import read_folder
 from edge_fgir.data.looks import without_broken
+from edge_fgir.data.published import READERS
 from edge_fgir.data.reading import refuse
 from edge_fgir.data.shards import holds_shards, read_shards
 
@@ -29,18 +30,47 @@ def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
     """
     if source in BUILT_IN and not Path(source).is_dir():
         return BUILT_IN[source](), True
-    if holds_shards(Path(source)):
-        return read_shards(Path(source), strict=strict), True
+    path = Path(source)
+    if holds_shards(path):
+        return read_shards(path, strict=strict), True
+    if path.is_dir():
+        for read in READERS:
+            if (data := read(path, strict)) is not None:
+                return data
     if lists := CsvSource.find(source):
         return lists.read(strict=strict), False
+    if path.is_file():
+        raise _no_folder(path)
     return read_folder(Path(source), strict=strict)
+
+
+_ARCHIVES = {".zip": "unzip {0} -d {1}", ".tar": "tar -xf {0} -C {1}", ".7z": "7z x {0} -o{1}"}
+_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".tbz2", ".txz")
+
+
+def _no_folder(path: Path) -> InputError:
+    """Return what to tell of a file that is given for a data set."""
+    suffix, folder = path.suffix.lower(), path.name.split(".")[0]
+    unpack = _ARCHIVES.get(".tar" if suffix in _COMPRESSED else suffix)
+    if unpack is not None:
+        command = unpack.format(path, folder)
+        return InputError(
+            f"{path} is an archive",
+            "the folder that it holds",
+            f"run: mkdir {folder} && {command}, and give {folder}",
+        )
+    return InputError(
+        f"{path} is a file ({suffix or 'no ending'})",
+        "a folder of photographs, <class>/<image> or a published data set, or lists in .csv",
+    )
 
 
 def open_data(source: str, *, strict: bool = False) -> DataSet:
     """Open a data set by built-in name or place, and look at every picture that is new.
 
-    A folder holds pictures by class, split or not (:func:`read_folder`), webdataset shards, or
-    lists (:class:`CsvSource`); lists may also be named themselves, with commas between them.
+    A folder holds pictures by class, split or not (:func:`read_folder`), webdataset shards, the
+    files of a published data set (:data:`READERS`), or lists (:class:`CsvSource`); lists may also
+    be named themselves, with commas between them.
     Pictures that cannot be used are left out. What was settled and left out is said once, on
     standard error, and is the data set's ``reading``.
 

@@ -261,11 +261,33 @@ def test_a_class_without_test_pictures_is_no_error(girls) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../1.png", "/etc/passwd", "0007\\\\7.png", "./0007/7.png", "a//b.png", "a\x07.png"]
+    "name", ["../1.png", "/etc/passwd", "0007\\\\7.png", ".//7.png", "a//b.png", "a\x07.png"]
 )
 def test_paths_that_lead_elsewhere(girls, name) -> None:
     change(girls / "labels" / "train.csv", TRAIN[4][1], name)
     assert "line 5 of " in refusal(girls)
+
+
+@pytest.mark.parametrize("form", ["./{}", "{root}/{}"])
+def test_paths_may_say_where_they_are(girls, form) -> None:
+    path = girls / "labels" / "train.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    root = girls / "faces"
+    path.write_text("".join(f"{n},{form.format(name, root=root)}\n" for n, name in lines))
+    data = open_data(str(girls))
+    assert files_of(data.split("train")) == [root / name for _, name in TRAIN]
+
+
+def test_a_comma_in_the_path_of_a_list(girls, tmp_path: Path) -> None:
+    girls.rename(tmp_path / "Smith, J")
+    labels = tmp_path / "Smith, J" / "labels"
+    counts = open_data(str(labels / "train.csv")).counts("train")
+    assert counts == [4, 3, 2]
+
+
+def test_a_folder_that_is_called_like_a_list(make_folder, tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "photos.csv", ("a", "b"))
+    assert open_data(str(root)).classes == ("a", "b")
 
 
 def test_a_list_with_the_wrong_delimiter(girls) -> None:

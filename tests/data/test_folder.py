@@ -149,7 +149,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
 
 def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
-    assert "a.txt does not exist; expected train/" in refusal(tmp_path / "a.txt")
+    assert "a.txt is a file (.txt); expected a folder" in refusal(tmp_path / "a.txt")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

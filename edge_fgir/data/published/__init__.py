@@ -1,0 +1,20 @@
+"""Data sets in the form in which they are published, a reader a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_fgir.data.dataset import DataSet
+from edge_fgir.data.published import aircraft, cars, coco, cub, imagefolder
+
+Reader = Callable[[Path, bool], tuple[DataSet, bool] | None]
+"""Reads a folder, strictly or not; None if it has another form.
+
+With the data set it says whether every picture has been looked at. A folder that has the form and
+cannot be read raises InputError.
+"""
+
+READERS: tuple[Reader, ...] = (cub.read, aircraft.read, cars.read, imagefolder.read, coco.read)
+
+__all__ = ["READERS", "Reader"]

@@ -1,0 +1,72 @@
+"""COCO's lists, one a split, where every picture shows one class.
+
+    train/_annotations.coco.json            pictures beside it (as Roboflow exports them)
+    annotations/instances_train2017.json    pictures in train2017/ or images/train2017/
+
+Source: cocodataset.org/#format-data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge_fgir._errors import InputError
+from edge_fgir.data.dataset import DataSet, Split
+from edge_fgir.data.listed import Listed, below, listed_data
+from edge_fgir.data.split_names import split_of
+from edge_fgir.data.texts import read_json
+
+_INSTANCES = re.compile(r"instances_((?:train|val|test)(?:\d{4})?)\.json")
+
+
+def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
+    """Read COCO's lists; None if ``root`` is laid out otherwise."""
+    rows: list[Listed] = []
+    several = 0
+    lists = list(_lists(root))
+    for file, folder, split in lists:
+        for path, labels in _labels(file):
+            if len(labels) == 1:
+                rows.append(Listed(below(root, folder, path), labels.pop(), split))
+            else:
+                several += 1
+    if not lists:
+        return None
+    if not rows:
+        raise InputError(f"{lists[0][0]} labels no picture with one class", "one class a picture")
+    notes = [f"{several} pictures show no class or several: not read"] if several else []
+    return listed_data(root.name, root, rows, strict=strict, notes=notes)
+
+
+def _lists(root: Path) -> Iterator[tuple[Path, Path, Split]]:
+    """Yield each list, the folder of its pictures, and their split."""
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        split = split_of(folder.name)
+        if split is not None and (file := folder / "_annotations.coco.json").is_file():
+            yield file, folder, split
+    for file in sorted((root / "annotations").glob("instances_*.json")):
+        match = _INSTANCES.fullmatch(file.name)
+        split = split_of(match[1].rstrip("0123456789")) if match else None
+        if match and split is not None:
+            places = (root / match[1], root / "images" / match[1], root / "images", root)
+            yield file, next(place for place in places if place.is_dir()), split
+
+
+def _labels(file: Path) -> Iterator[tuple[str, set[str]]]:
+    """Yield path and class names of each picture of a list."""
+    found: Any = read_json(file)
+    try:
+        names = {category["id"]: str(category["name"]) for category in found["categories"]}
+        labels: dict[Any, set[str]] = {image["id"]: set() for image in found["images"]}
+        for annotation in found["annotations"]:
+            labels[annotation["image_id"]].add(names[annotation["category_id"]])
+        pictures = [(str(image["file_name"]), labels[image["id"]]) for image in found["images"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is no list of COCO's ({type(error).__name__}: {error})",
+            "images, annotations and categories",
+        ) from error
+    yield from pictures

@@ -1,0 +1,249 @@
+"""Data sets in the forms in which they are published, remade small."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_fgir import InputError
+from edge_fgir.data import SPLITS, DataSet, files_of, open_data
+
+pytestmark = pytest.mark.unit
+
+BIRDS = ("Laysan_Albatross", "Müller", "Crested Auklet")
+
+
+def save(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+    Image.fromarray(small).resize((30, 24), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def cub(root: Path) -> Path:
+    lines: dict[str, list[str]] = {name: [] for name in ("images", "labels", "split")}
+    for label, bird in enumerate(BIRDS):
+        for number in range(8):
+            image = 8 * label + number + 1
+            path = f"{label + 1:03d}.{bird}/{bird}_{number}.png"
+            save(root / "images" / path, image)
+            lines["images"].append(f"{image} {path}")
+            lines["labels"].append(f"{image} {label + 1}")
+            lines["split"].append(f"{image} {int(number < 6)}")
+    names = [f"{label + 1} {label + 1:03d}.{bird}" for label, bird in enumerate(BIRDS)]
+    for name, content in (
+        ("images", lines["images"]),
+        ("image_class_labels", lines["labels"]),
+        ("train_test_split", lines["split"]),
+        ("classes", names),
+    ):
+        text = "\r\n".join(content) + "\r\n"
+        (root / f"{name}.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    return root
+
+
+def aircraft(root: Path) -> Path:
+    for split in SPLITS:
+        lines = []
+        for label, variant in enumerate(("707-320", "F/A-18", "Falcon 2000")):
+            for number in range({"train": 5, "val": 1, "test": 2}[split]):
+                image = f"{SPLITS.index(split)}{label}{number:05d}"
+                save(root / "data" / "images" / f"{image}.jpg", int(image))
+                lines.append(f"{image} {variant}")
+        (root / "data" / f"images_variant_{split}.txt").write_text("\n".join(lines))
+    return root
+
+
+def cars(root: Path) -> Path:
+    savemat = pytest.importorskip("scipy.io").savemat
+    (root / "devkit").mkdir(parents=True)
+    names = np.array(["AM General Hummer SUV 2000", "Acura RL Sedan 2012"], object)
+    savemat(root / "devkit" / "cars_meta.mat", {"class_names": names})
+    for split, name, count in (
+        ("train", "devkit/cars_train_annos.mat", 20),
+        ("test", "cars_test_annos_withlabels.mat", 6),
+    ):
+        kinds = [("class", object), ("fname", object)]
+        table = np.array(
+            [(number % 2 + 1, f"{number:05d}.jpg") for number in range(count)], np.dtype(kinds)
+        )
+        savemat(root / name, {"annotations": table})
+        for number in range(count):
+            save(root / f"cars_{split}" / f"{number:05d}.jpg", number + 100 * count)
+    return root
+
+
+def imagefolder(root: Path, ending: str = "jsonl") -> Path:
+    for split, count in (("train", 7), ("validation", 2), ("test", 2)):
+        rows = []
+        for bird in BIRDS:
+            for number in range(count):
+                name = f"{bird}_{number}.png"
+                save(root / split / name, 1000 * count + len(rows))
+                rows.append({"file_name": name, "label": bird})
+        if ending == "jsonl":
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+        else:
+            text = "file_name,label\n" + "".join(f"{r['file_name']},{r['label']}\n" for r in rows)
+        (root / split / f"metadata.{ending}").write_text(text, "utf-8")
+    return root
+
+
+def coco(root: Path) -> Path:
+    for split, count in (("train", 7), ("valid", 2), ("test", 2)):
+        images, annotations = [], []
+        for label in range(len(BIRDS)):
+            for number in range(count):
+                place = len(images)
+                name = f"{label}_{number}.jpg"
+                save(root / split / name, 1000 * count + place)
+                images.append({"id": place, "file_name": name})
+                annotations.append({"id": place, "image_id": place, "category_id": label + 1})
+        images.append({"id": 99, "file_name": "two.jpg"})
+        annotations += [{"image_id": 99, "category_id": label} for label in (1, 2)]
+        categories = [{"id": 0, "name": "birds"}]
+        categories += [{"id": label + 1, "name": bird} for label, bird in enumerate(BIRDS)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / split / "_annotations.coco.json").write_text(json.dumps(content))
+    return root
+
+
+def coco_instances(root: Path) -> Path:
+    coco(root)
+    (root / "annotations").mkdir()
+    for split, name in (("train", "train2017"), ("valid", "val2017"), ("test", "test2017")):
+        (root / split).rename(root / name)
+        file = root / name / "_annotations.coco.json"
+        file.rename(root / "annotations" / f"instances_{name}.json")
+    return root
+
+
+def sizes(data: DataSet) -> list[list[int]]:
+    return [data.counts(split) for split in SPLITS]
+
+
+FORMS: dict[Callable[[Path], Path], tuple[int, list[list[int]]]] = {
+    cub: (3, [[5, 5, 5], [1, 1, 1], [2, 2, 2]]),
+    aircraft: (3, [[5, 5, 5], [1, 1, 1], [2, 2, 2]]),
+    cars: (2, [[9, 9], [1, 1], [3, 3]]),
+    imagefolder: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
+    coco: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
+    coco_instances: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
+}
+
+
+@pytest.mark.parametrize("make", FORMS)
+def test_published_forms_are_read_in_place(tmp_path: Path, make) -> None:
+    classes, counts = FORMS[make]
+    root = make(tmp_path / "set")
+    data = open_data(str(root))
+    assert (data.name, len(data.classes), sizes(data)) == ("set", classes, counts)
+    assert data.reading.skipped == ()
+    assert data.read(data.split("test")[0]).shape == (24, 30, 3)
+    assert all(root in file.parents for file in files_of(data.split("train")))
+
+
+@pytest.mark.parametrize("make", FORMS)
+def test_a_broken_picture_costs_one_picture(tmp_path: Path, make) -> None:
+    root = make(tmp_path / "set")
+    bad = files_of(open_data(str(root)).split("test"))[0]
+    bad.unlink()
+    data = open_data(str(root))
+    assert [picture.file for picture in data.reading.skipped] == [str(bad)]
+    assert sum(map(sum, sizes(data))) == sum(map(sum, FORMS[make][1])) - 1
+    with pytest.raises(InputError, match="does not exist"):
+        open_data(str(root), strict=True)
+
+
+def test_cub_keeps_its_names_and_order(tmp_path: Path) -> None:
+    data = open_data(str(cub(tmp_path / "CUB_200_2011")))
+    assert data.classes == tuple(f"{n:03d}.{bird}" for n, bird in enumerate(BIRDS, 1))
+
+
+def test_a_variant_may_have_a_slash(tmp_path: Path) -> None:
+    assert "F/A-18" in open_data(str(aircraft(tmp_path / "fgvc"))).classes
+    assert "F/A-18" in open_data(str(tmp_path / "fgvc" / "data")).classes
+
+
+def test_metadata_may_be_csv_or_lie_in_the_root(tmp_path: Path) -> None:
+    assert sizes(open_data(str(imagefolder(tmp_path / "a", "csv"))))[2] == [2, 2, 2]
+    root = imagefolder(tmp_path / "b")
+    lines = []
+    for split in ("train", "validation", "test"):
+        file = root / split / "metadata.jsonl"
+        lines += [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        for record in lines[-len(BIRDS) * 2 if split != "train" else 0 :]:
+            record["file_name"] = f"./{split}/{record['file_name']}"
+        file.unlink()
+    (root / "metadata.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+    data = open_data(str(root))
+    # Nothing says which split a picture is in, so they are split anew.
+    assert sum(map(sum, sizes(data))) == 33
+    assert data.reading.notes[0].startswith("split by class and file name into ")
+
+
+def test_pictures_of_several_classes_are_left_out_and_counted(tmp_path: Path) -> None:
+    data = open_data(str(coco(tmp_path / "set")))
+    assert data.reading.notes == ("3 pictures show no class or several: not read",)
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "a//b.png", "."])
+@pytest.mark.parametrize("make", [imagefolder, coco, cub])
+def test_paths_that_lead_elsewhere(tmp_path: Path, make, path: str) -> None:
+    root = make(tmp_path / "set")
+    file = {
+        imagefolder: root / "train" / "metadata.jsonl",
+        coco: root / "train" / "_annotations.coco.json",
+        cub: root / "images.txt",
+    }[make]
+    name = {
+        imagefolder: "Laysan_Albatross_0.png",
+        coco: "0_0.jpg",
+        cub: "001.Laysan_Albatross/Laysan_Albatross_0.png",
+    }[make]
+    file.write_bytes(file.read_bytes().replace(name.encode(), path.encode(), 1))
+    with pytest.raises(InputError, match="expected one that stays below"):
+        open_data(str(root))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"nonsense", b"\xff\xfe{", b"[" * 100_000, b"\xe4\n"]
+)
+@pytest.mark.parametrize("make", [imagefolder, coco, coco_instances, cub, aircraft, cars])
+def test_damaged_lists_are_one_line(tmp_path: Path, make, content: bytes) -> None:
+    root = make(tmp_path / "set")
+    file = {
+        imagefolder: root / "train" / "metadata.jsonl",
+        coco: root / "train" / "_annotations.coco.json",
+        coco_instances: root / "annotations" / "instances_train2017.json",
+        cub: root / "images.txt",
+        aircraft: root / "data" / "images_variant_train.txt",
+        cars: root / "devkit" / "cars_train_annos.mat",
+    }[make]
+    file.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_data(str(root))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("birds.zip", "birds.zip is an archive; expected the folder that it holds; run: mkdir bi"),
+        ("birds.tar.gz", "birds.tar.gz is an archive; "),
+        ("birds.TAR", "birds.TAR is an archive; "),
+        ("train.parquet", "train.parquet is a file (.parquet); expected a folder of photographs"),
+        ("data.mat", "data.mat is a file (.mat)"),
+        ("photo.jpg", "photo.jpg is a file (.jpg)"),
+    ],
+)
+def test_files_are_refused_as_what_they_are(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError) as caught:
+        open_data(str(tmp_path / name))
+    assert message in str(caught.value)
