@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_fgir._errors import InputError
 from edge_fgir.api._data import Data, data_set
 from edge_fgir.deploying import export_with_qat
 from edge_fgir.exporting import ExportOptions, Target, Tell, read_target
 from edge_fgir.exporting import export as export_run
-from edge_fgir.profiling import Plan
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle
+
+if TYPE_CHECKING:
+    from edge_fgir.profiling import Plan
 
 _AS_TRAINED = ExportOptions()
 
@@ -67,6 +70,8 @@ def export(
     if max_drop is not None:
         bounded = bounded.allowing(max_drop)
     if plan is not None:
+        from edge_fgir.profiling import Plan
+
         if options.precision != "auto" or options.setting is not None:
             raise InputError("a plan beside a precision or a setting", "one of the two")
         made = plan if isinstance(plan, Plan) else Plan.read(Path(plan))

@@ -85,8 +85,9 @@ def export(
 
     def compared(stage: Stage) -> str:
         delta = "nan" if stage.max_delta_logit is None else f"{stage.max_delta_logit:.2g}"
+        some = "" if stage.images is None else f"{stage.images} images: "
         line = (
-            f"top-1 {stage.top1:.2f} % ({0.0 - stage.top1_drop:+.2f}), "
+            f"{some}top-1 {stage.top1:.2f} % ({0.0 - stage.top1_drop:+.2f}), "
             f"agreement {stage.agreement:.2f} %, max |delta logit| {delta}"
         )
         return f"{line}, expected to lose {stage.verdict}" if stage.verdict else line

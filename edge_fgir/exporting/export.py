@@ -118,9 +118,10 @@ def export(
 def _folded(source: Source, target: Target, tell: Tell) -> nn.Module:
     """Return the model as it is exported, BatchNorms and constants folded."""
     form = folded(source.model, crop_form=target.crop)
-    logits = source.logits(form, source.images, "folded")
+    few = source.parity.few
+    logits = source.logits(form, source.images[few], "folded")
     explain = partial(_where_folded_parts, source.model, form, source.trained, source.images)
-    tell(source.parity.add("folded", logits, exact=True, explain=explain))
+    tell(source.parity.on(few).add("folded", logits, exact=True, explain=explain))
     return form
 
 
@@ -129,9 +130,10 @@ def _as_onnx(source: Source, form: nn.Module, target: Target, tell: Tell) -> onn
     trained = source.trained
     graph = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
     check_ops(graph, target.ops, target.name)
-    logits = run_onnx(graph, source.images)
+    few = source.parity.few
+    logits = run_onnx(graph, source.images[few])
     explain = partial(_where_onnx_parts, form, trained, graph, source.images)
-    tell(source.parity.add("onnx", logits, exact=True, explain=explain))
+    tell(source.parity.on(few).add("onnx", logits, exact=True, explain=explain))
     return graph
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,9 @@ from edge_fgir.runtime import is_int8
 _SAME = 0.1
 """How far a bundle's logits may be from those of the form that it was made of, as a share."""
 
+_FEW = 64
+"""Images on which forms are compared that compute the same numbers."""
+
 Explain = Callable[[], str]
 """Says where the numbers part; asked only when a gate closes."""
 
@@ -31,6 +34,7 @@ class ParityGates:
         labels: (N,).
         gates: The target's bounds.
         few_shot: (N,) the images of classes with few training pictures; None: there are none.
+        partial: These are not all images of the split.
     """
 
     reference: Logits
@@ -38,6 +42,23 @@ class ParityGates:
     gates: Gates
     few_shot: npt.NDArray[np.bool_] | None = None
     stages: list[Stage] = field(default_factory=list)
+    partial: bool = False
+
+    @property
+    def few(self) -> npt.NDArray[np.int64]:
+        """Rows that are spread evenly over the images: whether a form computes the same numbers
+        as torch shows on each image."""
+        return np.unique(np.linspace(0, len(self.labels) - 1, _FEW).astype(np.int64))
+
+    def on(self, rows: npt.NDArray[np.int64]) -> ParityGates:
+        """Return gates on some of the images, which record their stages among these."""
+        return replace(
+            self,
+            reference=self.reference[rows],
+            labels=self.labels[rows],
+            few_shot=None if self.few_shot is None else self.few_shot[rows],
+            partial=True,
+        )
 
     def compared(self, name: str, logits: Logits, views: Views | None = None) -> Stage:
         """Compare logits (N, K) with torch's.
@@ -59,6 +80,7 @@ class ParityGates:
         classes = zip(per_class(reference, labels), per_class(logits, labels), strict=True)
         return Stage(
             name=name,
+            images=len(labels) if self.partial else None,
             top1=top1,
             macro=macro(logits, labels),
             top1_drop=top_k(reference, labels, 1) - top1,

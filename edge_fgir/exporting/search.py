@@ -8,7 +8,7 @@ the one with the smallest error that is not refused.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from edge_fgir.results import QuantizationReport, SchemeTrial, Stage
 from edge_fgir.runtime import Pixels, Precision
 
 _SENSITIVITY_IMAGES = 32
-_PROTOCOL = Protocol(runs=60, seconds=1.0, warm_up=WarmUp(most_s=5.0))
+_PROTOCOL = Protocol(runs=60, seconds=0.3, warm_up=WarmUp(least_s=0.2, most_s=1.0))
 _AS_FAST = 1.03
 """Latencies closer than this are taken as equal; the smaller error then decides."""
 _AS_GOOD = 1.25
@@ -182,7 +182,9 @@ class Search:
         """
         schemes = quantization.transformer if transformer else quantization.cnn
         precision = self.fallback_precision
-        first = Trial.of(precision, precision, self.fallback, self.parity, self.validation)
+        few = self.parity.few
+        parity, images = self.parity.on(few), self.validation[few]
+        first = Trial.of(precision, precision, self.fallback, parity, images)
         self.tell(first)
         tried = []
         with progress("INT8 schemes", len(schemes)) as meter:
@@ -210,7 +212,14 @@ class Search:
             return trials
         best = min(good, key=lambda trial: trial.error)
         backend = self.in_bfloat16(best.backend)
+        if not self._is_faster(backend, best.backend):
+            return trials
         return [*trials, self._corrected(f"{best.name}, bfloat16", "int8-bf16", backend)]
+
+    def _is_faster(self, backend: Backend, other: Backend) -> bool:
+        """Say whether a form is faster here than another, by more than chance makes it seem."""
+        latencies = self._latencies({"new": backend, "old": other})
+        return latencies != {} and latencies["new"] * _AS_FAST < latencies["old"]
 
     def _float_in_bfloat16(self, first: Trial) -> Iterator[Trial]:
         """Yield the float form once more, in bfloat16."""
@@ -297,7 +306,8 @@ class Search:
             compared = f"on this machine's other processor {compared}"
         fastest = min(trial.p50_ms for trial in good if trial.p50_ms is not None)
         if float_too and (fastest if self.foreign else best.p50_ms) >= first.p50_ms:
-            return Choice(first, trials, f"INT8 is not faster: {compared}")
+            first = self._whole(first)
+            return Choice(first, [first, *tried], f"INT8 is not faster: {compared}")
         return Choice(best, trials, f"{reason}: {compared}")
 
     def _reason(self, trial: Trial) -> str:
@@ -308,21 +318,31 @@ class Search:
 
     def _float(self, first: Trial, tried: Sequence[Trial], why: str) -> Choice:
         """Take the float form, or bfloat16 where that is not refused and faster."""
+        first = self._whole(first)
         if not (more := list(self._float_in_bfloat16(first))):
             return Choice(first, [first, *tried], why)
         first, half = self._timed([first, *more])
         faster = (half.p50_ms or 0) < (first.p50_ms or 0)
         return Choice(half if faster and not half.broken else first, [first, half, *tried], why)
 
+    def _whole(self, first: Trial) -> Trial:
+        """Return the float form, which is taken, on all validation images."""
+        whole = Trial.of(first.name, first.precision, first.backend, self.parity, self.validation)
+        return replace(whole, p50_ms=first.p50_ms)
+
     def _timed(self, trials: list[Trial]) -> list[Trial]:
         """Measure the latencies side by side."""
+        latencies = self._latencies({trial.name: trial.backend for trial in trials})
+        return [replace(trial, p50_ms=latencies.get(trial.name)) for trial in trials]
+
+    def _latencies(self, backends: Mapping[str, Backend]) -> dict[str, float]:
+        """Return medians, ms, of what runs here."""
         image = self.validation[:1]
-        calls = {trial.name: trial.backend.call(image) for trial in trials}
+        calls = {name: backend.call(image) for name, backend in backends.items()}
         here = {name: call for name, call in calls.items() if call is not None}
-        if not here:
-            return trials
-        found = measure(here, _PROTOCOL)
-        return [replace(trial, p50_ms=found[trial.name].p50_ms) for trial in trials]
+        return (
+            {name: each.p50_ms for name, each in measure(here, _PROTOCOL).items()} if here else {}
+        )
 
 
 def _judged(trials: Sequence[Trial]) -> list[Trial]:

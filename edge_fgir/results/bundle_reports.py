@@ -103,6 +103,7 @@ class StageFigures(Record):
             earlier version.
         few_shot: The same for the images of classes with few training pictures; None: there are
             none, or as above.
+        images: How many were looked at; None: the whole split.
     """
 
     name: str
@@ -115,6 +116,7 @@ class StageFigures(Record):
     rms_delta_logit: FiniteFloat | None
     verdict: Verdict | None = None
     few_shot: Verdict | None = None
+    images: int | None = None
 
 
 class Stage(StageFigures):

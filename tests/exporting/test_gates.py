@@ -92,3 +92,17 @@ def test_a_bundle_is_what_it_was_made_of() -> None:
     gates.stages.pop()
     with pytest.raises(GateError, match=r"apart from those of the int8 form that it was made of"):
         gates.add_bundle(RIGHT + 0.5 * noise, RIGHT, exact=False, views=None)
+
+
+def test_gates_on_some_images_record_their_stages_among_the_others() -> None:
+    gates = report()
+    rows = gates.few
+    assert len(rows) == 64
+    assert (rows[0], rows[-1]) == (0, len(LABELS) - 1)
+    stage = gates.on(rows).add("onnx", gates.reference[rows], exact=True)
+    assert stage.images == 64
+    assert gates.add("fp32", gates.reference, exact=True).images is None
+    assert [each.name for each in gates.report().stages] == ["onnx", "fp32"]
+    assert gates.report().images == len(LABELS)
+    with pytest.raises(GateError, match="failed on 64 validation images: logits differ"):
+        gates.on(rows).add("onnx", gates.reference[rows] * 1.01, exact=True)

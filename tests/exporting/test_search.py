@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 GATES = Gates(max_delta_logit=1e-3, max_top1_drop=1.0, golden_tolerance=0.1)
 LABELS = np.arange(100) % 4
 LOGITS = np.eye(4, dtype=np.float32)[LABELS] * 4
-IMAGES = np.zeros((100, 1, 1, 3), np.uint8)
+IMAGES = np.arange(100, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
 SCHEME = QdqScheme(tool="qdq", ops=("Conv",))
 
 
@@ -51,7 +51,7 @@ class Network:
         logits = LOGITS.copy()
         logits[: self.wrong] = np.roll(logits[: self.wrong], 1, axis=1)
         logits[:, 0] += self.noise * np.resize([1, -1], len(logits))
-        return logits
+        return logits[images[:, 0, 0, 0]]
 
     def operations(self) -> object:
         return self.kind or id(self)
@@ -96,6 +96,7 @@ def choose(
         calibration=CalibrationSet(IMAGES, "0" * 64),
         wanted=LOGITS,
         foreign=foreign,
+        view=lambda images, number: images,
         in_bfloat16=Network.in_bfloat16 if bfloat16 else None,
     ).run(
         Quantization(cnn=schemes, transformer={"unused": SCHEME}),
@@ -170,6 +171,17 @@ def test_bfloat16_that_is_no_faster_or_breaks_a_gate_is_left() -> None:
     found = choose(Network(ms=20, schemes={"a": wrong}), bfloat16=True)
     assert found.trial.precision == "int8"
     assert "top-1 falls by" in found.report().trials[-1].broken
+
+
+def test_float_is_asked_about_few_images_unless_it_is_taken() -> None:
+    beaten = choose(Network(ms=40, schemes={"a": Network(ms=4)})).trials[0]
+    assert (len(beaten.logits), beaten.stage.images) == (64, 64)
+    for name in ("slow", "wrong"):
+        form = Network(ms=80) if name == "slow" else Network(wrong=90, ms=4)
+        found = choose(Network(ms=40, schemes={name: form}))
+        assert (found.trial.precision, found.trial.p50_ms) == ("fp32", 40)
+        assert (len(found.trial.logits), found.trial.stage.images) == (100, None)
+        assert found.trials[0] is found.trial
 
 
 def test_where_int8_fails_bfloat16_may_take_the_place_of_float() -> None:
