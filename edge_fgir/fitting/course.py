@@ -9,6 +9,7 @@ from functools import partial
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.halving import epochs_within, rungs
 from edge_fgir.fitting.journal import Journal
+from edge_fgir.fitting.judging import Judge
 from edge_fgir.fitting.networks import Architecture, Candidate
 from edge_fgir.fitting.pace import step_seconds
 from edge_fgir.fitting.recipes import Guide, Recipes
@@ -56,6 +57,11 @@ class Course:
     teacher: Trained | None = None
 
     @property
+    def judge(self) -> Judge:
+        """Compares trainings."""
+        return Judge(self.trainings.by_macro)
+
+    @property
     def left(self) -> float:
         """Seconds that are left for trainings."""
         return max(self.clock.left - self.reserve, 0.0)
@@ -77,7 +83,7 @@ class Course:
                 self._probe(candidate)
         self._teach([each for each in architectures if each.is_pretrained])
         arms = [each for each in pretrained if each in self.done]
-        arms.sort(key=lambda each: -self.done[each][-1].judged)
+        arms = self._ordered(arms)
         room = _MOST_ARMS - min(len(own), 1 if arms else _MOST_ARMS)
         for each in arms[room:]:
             self.left_out[each] = "less accurate with a head on frozen features"
@@ -86,8 +92,8 @@ class Course:
             if each not in chosen:
                 self.left_out[each] = _NOTHING
         self._halve(chosen)
-        best = [max(all_, key=lambda each: each.judged) for all_ in self.done.values() if all_]
-        return sorted(best, key=lambda each: -each.judged)
+        best = [self.judge.best(trained) for trained in self.done.values() if trained]
+        return self.judge.ordered(best)
 
     def _probe(self, candidate: Candidate) -> Trained:
         self._say(f"{candidate.name}: a head on frozen features")
@@ -117,7 +123,7 @@ class Course:
                 self._say(f"teacher {candidate.name}: {epochs} epochs")
                 recipe = self.recipes.training(candidate, epochs, start=start.weights, guide=None)
                 tuned = self.trainings.run(candidate, recipe, "teacher", seconds=seconds)
-                self.teacher = max(start, tuned, key=lambda each: each.judged)
+                self.teacher = self.judge.best([tuned, start])
         self._say(f"teacher {candidate.name}: {_accuracy(self.teacher)}")
 
     def _halve(self, arms: Sequence[Candidate]) -> None:
@@ -136,19 +142,20 @@ class Course:
                 seconds = self.journal.number(f"{key}: seconds", partial(float, share))
                 ahead -= rung.seconds
                 self._train(key, candidate, seconds, "final" if last else "halving")
-            alive = [each for each in alive if each in self.done]
-            alive.sort(key=lambda each: -self._standing(each))
+            alive = self._ordered([each for each in alive if each in self.done])
         for each in arms:
             if each not in alive:
                 self.left_out.setdefault(each, _NOTHING)
 
-    def _standing(self, candidate: Candidate) -> float:
-        return max(each.judged for each in self.done[candidate])
+    def _ordered(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return candidates by their best training, the best first."""
+        best = [self.judge.best(self.done[each]) for each in candidates]
+        return [each.candidate for each in self.judge.ordered(best)]
 
     def _train(self, key: str, candidate: Candidate, seconds: float, stage: FitStage) -> None:
         before = self.done.get(candidate, [])
         start = before[-1].weights if before else None
-        guide = self._guide(candidate)
+        guide = self._guide(candidate, stage)
         method = "ce" if guide is None else "kd" if candidate.architecture.is_pretrained else "tgda"
         asking = self._asking_seconds(guide, method)
         epochs = self._epochs(key, candidate, method, seconds, asking)
@@ -158,24 +165,33 @@ class Course:
         name = "the long training" if stage == "final" else f"halving, {key.partition(',')[0]}"
         self._say(f"{candidate.name}: {epochs} epochs ({name})")
         recipe = self.recipes.training(candidate, epochs, start=start, guide=guide)
+        teacher = "" if guide is None or self.teacher is None else self.teacher.candidate.name
         with self.clock.step(f"{name}: {candidate.name}", seconds):
             trained = self.trainings.run(
                 candidate,
                 recipe,
                 stage,
                 seconds=seconds,
-                teacher="" if self.teacher is None else self.teacher.candidate.name,
+                teacher=""
+                if guide is None or self.teacher is None
+                else self.teacher.candidate.name,
             )
         self.done.setdefault(candidate, []).append(trained)
         self._say(f"{candidate.name}: {_accuracy(trained)} after {epochs} epochs")
 
-    def _guide(self, candidate: Candidate) -> Guide | None:
+    def _guide(self, candidate: Candidate, stage: FitStage) -> Guide | None:
+        """Return whose soft labels a candidate learns from; None: labels alone.
+
+        A pretrained network gains nothing from them in a short training, which asking would make
+        shorter still: on 30 birds at 96 px, four epochs reached 90.4 % without and 90.9 % with.
+        """
         teacher = self.teacher
-        if teacher is None:
+        short = candidate.architecture.is_pretrained and stage == "halving"
+        if teacher is None or short:
             return None
         # A network learns nothing from one that is no better than itself.
-        own = [each.judged for each in self.done.get(candidate, [])]
-        if own and max(own) >= teacher.judged:
+        own = self.done.get(candidate, [])
+        if own and self.judge.lead(self.judge.best(own), teacher) >= 0:
             return None
         return Guide(teacher.run, max(teacher.candidate.image_size, candidate.image_size))
 

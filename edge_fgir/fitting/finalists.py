@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edge_fgir._errors import GateError
 from edge_fgir._files import sha256
 from edge_fgir.benchmarking import DeviceHandle, Protocol, WarmUp
 from edge_fgir.data import DataSet, Split
 from edge_fgir.deploying import export_with_qat
-from edge_fgir.evaluation import BundlePredictor, evaluate
+from edge_fgir.evaluation import BundlePredictor, Floats, Labels, answers, evaluate
 from edge_fgir.exporting import ExportOptions, Target, export
 from edge_fgir.fitting.clock import Clock
+from edge_fgir.fitting.judging import Judge
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.fitting.shortlist import Considered, Shortlist
 from edge_fgir.fitting.trainings import Trained
@@ -25,6 +28,8 @@ from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
 BUNDLES = "bundles"
 _BENCH = Protocol(runs=400, seconds=4.0, warm_up=WarmUp(most_s=5.0))
 _DIGITS = 12
+_LEAST = 1e-30
+"""A probability below it says no more."""
 _SIZES = 3
 """How often a bundle that turns out too slow is built at a smaller size."""
 
@@ -39,6 +44,8 @@ class Finalist:
         bundle: Where it lies.
         latency: On the device.
         validation: Of the bundle on the validation split.
+        logits: (N, K) what the bundle says of it: logarithms of its probabilities.
+        labels: (N,).
         cost: Measured.
         fits: It keeps the budget.
         judged: Accuracy that choices are made by, percent.
@@ -49,6 +56,8 @@ class Finalist:
     bundle: Path
     latency: Latency
     validation: Evaluation
+    logits: Floats
+    labels: Labels
     cost: Cost
     fits: bool
     judged: float
@@ -166,7 +175,9 @@ class Builder:
         else:
             latency = self.device.bench(Bundle(out), seconds=_BENCH.seconds, protocol=_BENCH)
             latency.write(kept)
-        validation = evaluated(out, self.data, "val")
+        with opened(out) as model:
+            validation = evaluate(BundlePredictor(model), self.data, "val")
+            said = answers(BundlePredictor(model), self.data, "val")
         frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
         cost = Cost(
             latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
@@ -180,6 +191,8 @@ class Builder:
             bundle=out,
             latency=latency,
             validation=validation,
+            logits=np.log(np.maximum(said.probabilities, _LEAST)),
+            labels=said.labels,
             cost=cost,
             fits=not list(self.budget.excess(cost)),
             judged=validation.macro if self.by_macro else validation.top1,
@@ -205,25 +218,31 @@ class Builder:
         export(trained.run, self.target, self.data, out, options, lambda event: self.clock.tick())
 
 
+def opened(bundle: Path) -> Classifier:
+    """Return a bundle that computes on this machine, whatever its target."""
+    sealed = Bundle(bundle)
+    device = find_runtime(sealed.manifest.runtime).gate_device
+    return Classifier(sealed, open_engine(sealed, device))
+
+
 def evaluated(bundle: Path, data: DataSet, split: Split) -> Evaluation:
     """Return what a bundle answers to a split, computed on this machine."""
-    opened = Bundle(bundle)
-    device = find_runtime(opened.manifest.runtime).gate_device
-    with Classifier(opened, open_engine(opened, device)) as model:
+    with opened(bundle) as model:
         return evaluate(BundlePredictor(model), data, split)
 
 
-def chosen(finalists: Sequence[Finalist], budget: Budget) -> Finalist:
-    """Return the best: within the budget, accurate, and of equally accurate ones the cheaper."""
+def chosen(finalists: Sequence[Finalist], budget: Budget, judge: Judge) -> Finalist:
+    """Return the best: within the budget, accurate, and of equally accurate ones the cheaper.
 
-    def rank(each: Finalist) -> tuple[bool, bool, float, float]:
-        enough = budget.min_accuracy is not None and each.validation.top1 >= budget.min_accuracy
-        # Whatever is accurate enough is judged by its latency.
-        accuracy = 0.0 if enough else each.judged
-        return (not each.fits, not enough, -accuracy, each.cost.latency_ms)
-
-    best = min(finalists, key=rank)
-    rivals = [each for each in finalists if each.fits == best.fits and _as_good(each, best)]
+    Where an accuracy is asked for, it is the fastest of those that reach it.
+    """
+    fitting = [each for each in finalists if each.fits] or list(finalists)
+    least = budget.min_accuracy
+    enough = [each for each in fitting if least is not None and each.validation.top1 >= least]
+    if enough:
+        return min(enough, key=lambda each: each.cost.latency_ms)
+    best = judge.best(fitting)
+    rivals = [each for each in fitting if each is best or _as_good(each, best, judge)]
     return min(rivals, key=lambda each: each.cost.latency_ms)
 
 
@@ -233,6 +252,6 @@ _CHEAPER = 0.9
 """Share of the latency from which something is worth those points."""
 
 
-def _as_good(each: Finalist, best: Finalist) -> bool:
+def _as_good(each: Finalist, best: Finalist, judge: Judge) -> bool:
     cheaper = each.cost.latency_ms <= _CHEAPER * best.cost.latency_ms
-    return each is best or (cheaper and each.judged >= best.judged - _AS_GOOD)
+    return cheaper and judge.lead(best, each) <= _AS_GOOD

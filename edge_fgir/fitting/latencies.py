@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from edge_fgir._errors import GateError, InputError
 from edge_fgir._files import sha256, write_json
-from edge_fgir.benchmarking import DeviceHandle
+from edge_fgir.benchmarking import PROBES, DeviceHandle, StoppingRule
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
 from edge_fgir.fitting.networks import Architecture, Candidate
@@ -21,6 +21,8 @@ from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Precision, Preprocess
 
 _DIGITS = 16
+_PROTOCOL = PROBES.model_copy(update={"stop": StoppingRule(most=8, exact=0.01)})
+"""Within a percent: what is chosen is measured again with its own weights."""
 
 
 class Timed(BaseModel):
@@ -126,7 +128,7 @@ class LatencyTable:
                 out = folder / precision
                 bundles += build_probes(described, self._target, precision, folder, out)
                 keys += [self._key(each, precision) for each in candidates]
-            timings = self._device.time(bundles)
+            timings = self._device.time(bundles, _PROTOCOL)
         for key, timing in zip(keys, timings, strict=True):
             self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail)
         write_json(self._file, {k: v.model_dump() for k, v in self._timed.items()})

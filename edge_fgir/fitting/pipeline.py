@@ -154,7 +154,7 @@ def fit(
         )
         with clock.step("exports and measurements"):
             finalists = _finalists(trained, builder, clock)
-    best = chosen(finalists, request.budget)
+    best = chosen(finalists, request.budget, course.judge)
     with clock.step("verification and test"):
         _write(best, out)
         tests = evaluated(out, data, "test") if data.splits.get("test") else None

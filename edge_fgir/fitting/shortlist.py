@@ -8,11 +8,9 @@ from typing import Protocol
 
 from edge_fgir._errors import InputError
 from edge_fgir.fitting.networks import Architecture, Candidate
+from edge_fgir.profiling import WEIGHT_BYTES
 from edge_fgir.results import Budget, Cost, ProbedLatency
 from edge_fgir.runtime import Precision
-
-WEIGHT_BYTES = {"int8": 1.0, "fp16": 2.0, "bf16": 4.0, "fp32": 4.0}
-"""Of a parameter in a bundle's files, by precision."""
 
 _ROOM = 0.97
 """Share of the budget that a predicted latency may take: predictions are a few percent off."""
@@ -104,9 +102,7 @@ class Shortlist:
             if found is None:
                 continue
             ms = found.ms * (found.tail if self.budget.percentile == "p99" else 1.0)
-            cost = Cost(
-                latency_ms=ms / _ROOM, size_mb=params * WEIGHT_BYTES.get(precision, 4.0) / 1e6
-            )
+            cost = Cost(latency_ms=ms / _ROOM, size_mb=params * WEIGHT_BYTES[precision] / 1e6)
             latencies.append(
                 ProbedLatency(
                     precision=precision,
@@ -145,8 +141,8 @@ class Shortlist:
         fastest = min(nearest.latencies, key=lambda each: each.ms)
         remedy = f"the nearest budget that one keeps is --latency-ms {fastest.ms / _ROOM:.2g}"
         if self.budget.latency_ms is None or fastest.ms / _ROOM <= self.budget.latency_ms:
-            bytes_each = WEIGHT_BYTES.get(fastest.precision, 4.0)
-            lightest = min(each.params for each in possible) * bytes_each / 1e6
+            smallest = min(WEIGHT_BYTES[each] for each in self.precisions)
+            lightest = min(each.params for each in possible) * smallest / 1e6
             remedy = f"the nearest budget that one keeps is --size-mb {lightest:.2g}"
         return InputError(
             f"no network keeps {self.budget.text}: the fastest, {nearest.candidate.name} in "

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from targets import loosened
 
@@ -22,6 +24,7 @@ from edge_fgir import EdgeFgirError, InputError
 from edge_fgir.benchmarking import DeviceHandle, LocalDevice, Protocol, Timing, WarmUp
 from edge_fgir.data import open_data
 from edge_fgir.fitting import Request, finalists, fit, networks, pipeline
+from edge_fgir.fitting.judging import Judge
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.results import Budget, Fit, read_result
 from edge_fgir.runs import Run
@@ -161,14 +164,28 @@ def test_a_device_that_vanishes_is_one_line_and_nothing_is_lost(
 
 
 def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
-    def made(judged: float, ms: float, *, fits: bool = True) -> Any:
-        validation, cost = SimpleNamespace(top1=judged), SimpleNamespace(latency_ms=ms)
-        return SimpleNamespace(judged=judged, fits=fits, validation=validation, cost=cost)
+    def made(right: int, ms: float, *, fits: bool = True) -> Any:
+        labels = np.arange(1000) % 4
+        said = np.where(np.arange(1000) < right, labels, (labels + 1) % 4)
+        logits = 5.0 * np.eye(4)[said]
+        validation, cost = SimpleNamespace(top1=right / 10), SimpleNamespace(latency_ms=ms)
+        return SimpleNamespace(
+            judged=right / 10,
+            fits=fits,
+            validation=validation,
+            cost=cost,
+            logits=logits,
+            labels=labels,
+        )
 
-    best, cheap, fast, over = made(90, 3), made(89.9, 2), made(85, 1), made(95, 5, fits=False)
-    assert finalists.chosen([fast, best, over], Budget(latency_ms=4)) is best
-    assert finalists.chosen([fast, best, cheap, over], Budget(latency_ms=4)) is cheap
-    assert finalists.chosen([made(89.9, 2.9), best], Budget(latency_ms=4)) is best
-    assert finalists.chosen([fast, best], Budget(min_accuracy=80)) is fast
-    assert finalists.chosen([fast, best], Budget(min_accuracy=99)) is best
-    assert finalists.chosen([over], Budget(latency_ms=4)) is over
+    best, cheap, fast, over = made(900, 3), made(899, 2), made(850, 1), made(950, 5, fits=False)
+    for judge in (Judge(by_macro=False), Judge(by_macro=True)):
+        choose = partial(finalists.chosen, judge=judge)
+        assert choose([fast, best, over], Budget(latency_ms=4)) is best
+        assert choose([fast, best, cheap, over], Budget(latency_ms=4)) is cheap
+        assert choose([made(899, 2.9), best], Budget(latency_ms=4)) is best
+        assert choose([fast, best], Budget(min_accuracy=80)) is fast
+        assert choose([fast, best], Budget(min_accuracy=99)) is best
+        assert choose([over], Budget(latency_ms=4)) is over
+        assert judge.ordered([fast, best, over]) == [over, best, fast]
+        assert judge.lead(best, fast) == pytest.approx(-judge.lead(fast, best))
