@@ -172,9 +172,7 @@ class Course:
                 recipe,
                 stage,
                 seconds=seconds,
-                teacher=""
-                if guide is None or self.teacher is None
-                else self.teacher.candidate.name,
+                teacher=teacher,
             )
         self.done.setdefault(candidate, []).append(trained)
         self._say(f"{candidate.name}: {_accuracy(trained)} after {epochs} epochs")
