@@ -55,16 +55,17 @@ def export_with_qat(
         if options.precision == "auto":  # float broke a bound
             raise
         tell_line(str(error))
-    trained = train_quantization_aware(run, data, epochs, options.setting)
-    tell_line(f"trained on for {epochs} epochs as INT8 computes: {-trained.drop:+.2f} points")
     bound = target.gates.max_top1_drop
+    trained = train_quantization_aware(run, data, epochs, options.setting, bound=bound)
+    lost = trained.verdict
+    tell_line(f"trained on for {epochs} epochs as INT8 computes: in float it loses {lost}")
     try:
-        if trained.drop > bound:
+        if lost.state == "refused":
             raise GateError(
-                f"training as INT8 computes loses {trained.drop:.2f} points of top-1 in float, "
+                f"training as INT8 computes loses {lost} of top-1 in float, "
                 f"expected at most {bound:g}; try other --qat-epochs or --max-drop"
             )
-        left = target.allowing(bound - max(trained.drop, 0.0))
+        left = target.allowing(min(max(bound - lost.drop, 0.0), bound))
         precision = "int8" if options.precision == "auto" else options.precision
         return export(trained.run, left, data, out, replace(options, precision=precision), tell)
     except GateError as error:

@@ -15,7 +15,7 @@ from edge_fgir.evaluation.accuracy import (
     worst_decile,
 )
 from edge_fgir.evaluation.bundles import BundlePredictor
-from edge_fgir.evaluation.decision import Views, compare_models
+from edge_fgir.evaluation.decision import Views, compare_answers, compare_models
 from edge_fgir.evaluation.evaluate import (
     Answers,
     Predictor,
@@ -42,6 +42,7 @@ __all__ = [
     "answers",
     "check_classes",
     "class_difference",
+    "compare_answers",
     "compare_models",
     "confused_pairs",
     "confusion",

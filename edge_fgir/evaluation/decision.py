@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_fgir.evaluation.accuracy import Flags, Floats, Labels
+from edge_fgir.evaluation.evaluate import Answers
 from edge_fgir.results import Verdict
 
 _MISFIT = 0.1
@@ -25,6 +26,8 @@ _MISFIT = 0.1
 _KNOWLEDGE = 0.25
 """How much of what sets a candidate apart may be knowledge, before any label is seen (its standard
 deviation as a share): rounding knows nothing, another network does."""
+_LEAST = 1e-30
+"""A probability below it says no more."""
 _Z95 = 1.96
 _FIELDS = ("reference", "candidate", "of")
 _STEPS, _LONGEST, _CLOSE, _LEAST_SCALE = 20, 0.3, 1e-4, 0.01
@@ -59,6 +62,7 @@ def compare_models(
     *,
     views: Views | None = None,
     among: Flags | None = None,
+    peers: bool = False,
 ) -> Verdict:
     """Say how much accuracy a candidate loses against a reference.
 
@@ -69,12 +73,15 @@ def compare_models(
         bound: Points of top-1 that the candidate may lose.
         views: More pictures.
         among: (N,) the pictures that the drop is about; the others help to calibrate. None: all.
+        peers: They are two networks, of which either may be the better one, before any label is
+            seen. Else the candidate is a copy of the reference, but for rounding.
     """
     every = Views(reference, candidate, np.arange(len(labels)))
     every = every if views is None else every.and_these(views)
     chosen = np.ones(len(labels), bool) if among is None else among
     images, pictures = int(chosen.sum()), int(chosen[every.of].sum())
-    scales, doubts = _calibrated(reference, candidate - reference, labels)
+    knowledge = 0.5 if peers else 0.0
+    scales, doubts = _calibrated(reference, candidate - reference, labels, knowledge)
     flips = _Flips.between(every, scales)
     # Views of one picture are alike, so the sample is of pictures.
     costs = flips.by_picture()[chosen]
@@ -97,6 +104,15 @@ def compare_models(
         images=images,
         views=pictures - images,
     )
+
+
+def compare_answers(reference: Answers, candidate: Answers, bound: float = 0.0) -> Verdict:
+    """Say how much accuracy one network loses against another one on the same pictures.
+
+    With a ``bound`` of 0 the verdict says whether it is worse: ``refused``, or not known to be.
+    """
+    logits = (np.log(np.maximum(each.probabilities, _LEAST)) for each in (reference, candidate))
+    return compare_models(*logits, reference.labels, bound, peers=True)
 
 
 @dataclass(frozen=True)
@@ -137,25 +153,28 @@ class _Flips:
         return _Flips(self.cost[:count], self.at_stake[:count], self.of[:count])
 
 
-def _calibrated(logits: Floats, error: Floats, labels: Labels) -> tuple[Floats, Floats]:
+def _calibrated(
+    logits: Floats, error: Floats, labels: Labels, knowledge: float
+) -> tuple[Floats, Floats]:
     """Return a and b of softmax(a * logits + b * error), which fit the labels best, and two
     uncorrelated steps of a standard deviation.
 
-    A temperature (arXiv 1706.04599), and how much of what sets the candidate apart is knowledge. As
-    in the calibration of bundles, one more answer is taken to be wrong.
+    A temperature (arXiv 1706.04599), and how much of what sets the candidate apart is knowledge:
+    b / a, which is ``knowledge`` before any label is seen. As in the calibration of bundles, one
+    more answer is taken to be wrong.
     """
     features = np.stack([logits, error], axis=2).astype(np.float64)
     features -= features.mean(axis=1, keepdims=True)
     wrong = 1 / (len(labels) + 1)
     truth = (1 - wrong) * features[np.arange(len(labels)), labels]  # features have no mean
-    scales = np.array([0.5, 0.0])
+    scales = np.array([0.5, 0.5 * knowledge])
+    apart = np.array([-knowledge, 1.0])
     for _ in range(_STEPS):
         probabilities = _softmax(features @ scales)
         weighted = features * probabilities[:, :, None]
         mean = weighted.sum(axis=1)
         spread = np.tensordot(weighted, features, ([0, 1], [0, 1])) - mean.T @ mean
-        # The prior holds b / a near 0.
-        precision = np.diag([1e-6, (scales[0] * _KNOWLEDGE) ** -2])
+        precision = np.outer(apart, apart) / (scales[0] * _KNOWLEDGE) ** 2
         curvature = spread + precision
         step = np.linalg.solve(curvature, (truth - mean).sum(axis=0) - precision @ scales)
         scales = scales + np.clip(step, -_LONGEST, _LONGEST)

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from edge_fgir._errors import GateError, InputError
 from edge_fgir.benchmarking import DeviceHandle, Protocol
-from edge_fgir.data import DataSet
-from edge_fgir.evaluation import BundlePredictor, top1
+from edge_fgir.data import DataSet, Split
+from edge_fgir.evaluation import Answers, BundlePredictor, answers, compare_answers, top_k
 from edge_fgir.exporting import ExportOptions, Target, export
 from edge_fgir.profiling.accuracies import top_one
 from edge_fgir.profiling.candidates import Candidate, Candidates, Variant, described
 from edge_fgir.profiling.plan import Option
-from edge_fgir.results import Budget, Cost, HeldOut, Latency, TopOne
+from edge_fgir.results import Budget, Cost, HeldOut, Latency, TopOne, Verdict
 from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
 
 AT_ONCE, ROUNDS = 3, 3
 """Finalists of a round; another round begins where none of them keeps the budget."""
+_ALIKE = 0.5
+"""Points that a finalist is expected to lose, at most, where being faster may outweigh them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Finalist:
         cost: Measured; without a device at hand, estimated.
         latency: Measured on the device; None: it was not built.
         bundle: Where it lies for now.
+        answers: What the bundle says of the validation split; None: it was not built.
     """
 
     candidates: Candidates
@@ -40,6 +43,7 @@ class Finalist:
     cost: Cost
     latency: Latency | None = None
     bundle: Path | None = None
+    answers: Answers | None = None
 
     def option(self) -> Option:
         """Return it as the plan has it."""
@@ -58,13 +62,41 @@ class Finalist:
             certified=self.latency is not None and self.latency.certified,
         )
 
+    def loss(self, better: Finalist) -> Verdict | None:
+        """Say how much accuracy it loses against another one; None: one of them was not built."""
+        if better.answers is None or self.answers is None:
+            return None
+        return compare_answers(better.answers, self.answers)
+
     def rank(self, budget: Budget) -> tuple[bool, float, float]:
-        """Return what sorts finalists, the best first."""
+        """Return what sorts finalists by their figures alone, the best first."""
         over = bool(list(budget.excess(self.cost)))
         if budget.min_accuracy is None:
             return (over, -self.accuracy.top1, self.cost.latency_ms)
         over = over or self.accuracy.top1 < budget.min_accuracy
         return (over, self.cost.latency_ms, -self.accuracy.top1)
+
+
+def ranked(finalists: Sequence[Finalist], budget: Budget) -> list[Finalist]:
+    """Sort finalists, the best first.
+
+    Where accuracy is what is sought, the fastest comes first of those within the budget that the
+    validation split cannot tell from the most accurate one.
+    """
+    order = sorted(finalists, key=lambda each: each.rank(budget))
+    if budget.min_accuracy is not None:
+        return order
+    best = order[0]
+    alike = [
+        each
+        for each in order[1:]
+        if each.rank(budget)[0] == best.rank(budget)[0]
+        and (loss := each.loss(best)) is not None
+        and loss.state != "refused"
+        and loss.drop <= _ALIKE
+    ]
+    fastest = min([best, *alike], key=lambda each: each.cost.latency_ms)
+    return [fastest, *(each for each in order if each is not fastest)]
 
 
 def estimated_finalists(candidates: Sequence[Candidate], budget: Budget) -> list[Finalist]:
@@ -131,7 +163,7 @@ class FinalistBuilder:
                 "one that survives quantization",
                 "widen the budget so that float fits, or try: edge-fgir export --max-drop",
             )
-        return sorted(finalists, key=lambda each: each.rank(self.budget))
+        return ranked(finalists, self.budget)
 
     def _built(self, candidate: Candidate, variants: Sequence[Variant], out: Path) -> Finalist:
         candidates, setting = candidate.of, candidate.setting
@@ -163,6 +195,7 @@ class FinalistBuilder:
             ),
             latency=latency,
             bundle=out,
+            answers=bundle_answers(out, self.data, "val"),
         )
 
 
@@ -171,7 +204,13 @@ def held_out_accuracy(finalist: Finalist, data: DataSet) -> HeldOut | None:
     samples = data.splits.get("test")
     if not samples or finalist.bundle is None:
         return None
-    bundle = Bundle(finalist.bundle)
+    found = bundle_answers(finalist.bundle, data, "test")
+    return HeldOut(top1=top_k(found.probabilities, found.labels, 1), images=len(samples))
+
+
+def bundle_answers(path: Path, data: DataSet, split: Split) -> Answers:
+    """Ask a bundle about every picture of a split, here."""
+    bundle = Bundle(path)
     device = find_runtime(bundle.manifest.runtime).gate_device
     with Classifier(bundle, open_engine(bundle, device)) as model:
-        return HeldOut(top1=top1(BundlePredictor(model), data, "test"), images=len(samples))
+        return answers(BundlePredictor(model), data, split)

@@ -226,7 +226,8 @@ def _check_budget(chosen: Finalist, budget: Budget) -> None:
 def _why(finalists: Sequence[Finalist], budget: Budget) -> str:
     chosen = finalists[0].option()
     state = "measured" if chosen.measured else "estimated"
-    what = "most accurate" if budget.min_accuracy is None else "fastest"
+    best = min(finalists, key=lambda each: each.rank(budget))
+    what = "most accurate" if budget.min_accuracy is None and best is finalists[0] else "fastest"
     bound = []
     if budget.latency_ms is not None:
         bound.append(f"{budget.latency_ms:g} ms ({budget.percentile})")
@@ -242,7 +243,14 @@ def _why(finalists: Sequence[Finalist], budget: Budget) -> str:
         if value is not None
     ]
     within = f" within {', '.join(bound)}" if bound else ""
-    return (
+    line = (
         f"the {what} of {len(finalists)} finalists{within}: top-1 {chosen.top1:.2f} % on the "
         f"validation split, {chosen.latency_ms:.3f} ms {state}"
+    )
+    loss = finalists[0].loss(best)
+    if best is finalists[0] or loss is None:
+        return line
+    return (
+        f"{line}; {described(best.variant.setting)} has {best.accuracy.top1:.2f} % in "
+        f"{best.cost.latency_ms:.3f} ms, which the split cannot tell from it: a loss of {loss}"
     )

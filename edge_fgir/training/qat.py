@@ -8,8 +8,9 @@ from typing import NamedTuple
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.data import DataSet
-from edge_fgir.evaluation import top1
+from edge_fgir.evaluation import answers, compare_answers
 from edge_fgir.models import Setting
+from edge_fgir.results import Verdict
 from edge_fgir.runs import Recipe, Run
 from edge_fgir.training.loop import train
 
@@ -23,15 +24,20 @@ class QATResult(NamedTuple):
 
     Attributes:
         run: Its folder, inside of the old one's.
-        drop: Points of top-1 on val that it is behind the old one in float; negative: ahead.
+        verdict: How far it is behind the old one in float, on val.
     """
 
     run: Path
-    drop: float
+    verdict: Verdict
 
 
 def train_quantization_aware(
-    path: Path, data: DataSet, epochs: int, setting: Setting | None = None
+    path: Path,
+    data: DataSet,
+    epochs: int,
+    setting: Setting | None = None,
+    *,
+    bound: float = 0.0,
 ) -> QATResult:
     """Fine-tune a run by its own recipe, teacher included, while it computes as INT8 will.
 
@@ -41,6 +47,7 @@ def train_quantization_aware(
         epochs: How many; if the same is asked for again, the run of the first time is returned.
         setting: Input size and keep rate, to train for one setting alone; None: as the run was
             trained.
+        bound: Points of top-1 that the training may lose.
 
     Raises:
         InputError: The run has adapters, or its recipe or teacher is gone.
@@ -58,9 +65,9 @@ def train_quantization_aware(
     out = run.quantization_aware / sha256("".join(about).encode())[:_DIGITS]
     train(recipe, data, out, resume=True)
     before, after = (
-        top1(each.at(setting).predictor(data), data, "val") for each in (run, Run.open(out))
+        answers(each.at(setting).predictor(data), data, "val") for each in (run, Run.open(out))
     )
-    return QATResult(out, before - after)
+    return QATResult(out, compare_answers(before, after, bound))
 
 
 def _recipe(run: Run, epochs: int, setting: Setting | None) -> Recipe:

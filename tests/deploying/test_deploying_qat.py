@@ -8,6 +8,7 @@ import pytest
 from edge_fgir import GateError
 from edge_fgir.deploying import qat
 from edge_fgir.exporting import search
+from edge_fgir.results import Verdict
 from edge_fgir.runtime import Bundle
 from edge_fgir.training import QATResult
 
@@ -67,18 +68,25 @@ def test_int8_that_breaks_a_bound_is_trained_and_exported(export, refused, tmp_p
     assert len(refused) == 2
 
 
+def lost(run, bound):
+    """A training after which the run is surely 7 points behind."""
+    return QATResult(run, Verdict(drop=7.0, interval=(6.0, 8.0), bound=bound, images=36))
+
+
 def test_training_that_loses_more_than_the_bound(export, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr(qat, "train_quantization_aware", lambda run, *a: QATResult(run, 7.0))
+    monkeypatch.setattr(qat, "train_quantization_aware", lambda run, *a, bound: lost(run, bound))
     done = export("--precision", "int8", "--max-drop", "2", "--qat-epochs", "1")
     assert done.code == 1
-    assert "loses 7.00 points of top-1 in float, expected at most 2" in done.err
+    assert (
+        "loses 7.00 points (95 %: 6.00 to 8.00) of top-1 in float, expected at most 2" in done.err
+    )
     assert not (tmp_path / "x.fgir").exists()
 
 
 def test_auto_keeps_the_float_bundle_where_training_does_not_help(
     export, refused, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(qat, "train_quantization_aware", lambda run, *a: QATResult(run, 7.0))
+    monkeypatch.setattr(qat, "train_quantization_aware", lambda run, *a, bound: lost(run, bound))
     done = export("--max-drop", "2", "--qat-epochs", "1")
     assert done.code == 0, done.err
     assert "the fp32 bundle stays" in done.err

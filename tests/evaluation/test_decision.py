@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from edge_fgir.evaluation import Views, compare_models
+from edge_fgir.evaluation import Answers, Views, compare_answers, compare_models
 from edge_fgir.results import Verdict
 
 pytestmark = pytest.mark.unit
@@ -164,5 +164,26 @@ def test_another_model_that_knows_as_much_is_not_refused(world: World) -> None:
     states = []
     for _ in range(40):
         chosen = rng.choice(len(world.labels), 300, replace=False)
-        states.append(compare_models(one[chosen], other[chosen], world.labels[chosen], 0.5).state)
-    assert states.count("refused") <= 2
+        answers = (
+            Answers(softmax(each[chosen]), world.labels[chosen], ()) for each in (one, other)
+        )
+        states.append(compare_answers(*answers).state)
+    assert states.count("refused") <= 3
+
+
+def test_another_model_that_knows_less_is_refused(world: World) -> None:
+    rng = np.random.default_rng(6)
+    one, other = (noisy(level)(world.logits, rng) for level in (1.0, 4.0))
+    refused = 0
+    for _ in range(20):
+        chosen = rng.choice(len(world.labels), 500, replace=False)
+        truth = world.labels[chosen]
+        better, worse = (Answers(softmax(each[chosen]), truth, ()) for each in (one, other))
+        refused += compare_answers(better, worse).state == "refused"
+        assert compare_answers(worse, better).state != "refused"
+    assert refused >= 19
+
+
+def softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

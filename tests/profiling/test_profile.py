@@ -101,6 +101,7 @@ def pretended(monkeypatch):
 
     monkeypatch.setattr(fit, "_timings", timings)
     monkeypatch.setattr(finalists_module, "export", built)
+    monkeypatch.setattr(finalists_module, "bundle_answers", lambda *arguments: None)
     monkeypatch.setattr(pipeline, "held_out_accuracy", lambda *arguments: None)
     monkeypatch.setattr(LocalDevice, "bench", lambda self, bundle, **options: latency)
 
