@@ -111,8 +111,10 @@ def compare_answers(reference: Answers, candidate: Answers, bound: float = 0.0) 
 
     With a ``bound`` of 0 the verdict says whether it is worse: ``refused``, or not known to be.
     """
-    logits = (np.log(np.maximum(each.probabilities, _LEAST)) for each in (reference, candidate))
-    return compare_models(*logits, reference.labels, bound, peers=True)
+    before, after = (
+        np.log(np.maximum(each.probabilities, _LEAST)) for each in (reference, candidate)
+    )
+    return compare_models(before, after, reference.labels, bound, peers=True)
 
 
 @dataclass(frozen=True)

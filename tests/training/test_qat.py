@@ -100,7 +100,7 @@ def test_a_run_is_trained_on_beside_the_old_one(
     recipe = read_recipe(str(found.run / "config.yaml"))
     assert recipe.quantization_aware
     assert recipe.optimizer.lr == pytest.approx(0.0002)
-    assert found.drop <= 10
+    assert found.verdict.drop <= 10
     assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
     stamp = (found.run / "weights.safetensors").stat().st_mtime_ns
     assert train_quantization_aware(run, data, 2, Setting(48)) == found
