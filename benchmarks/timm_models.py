@@ -8,79 +8,58 @@ and in INT8 by the first scheme of the target. A family is a module of timm and 
 name. Those with a network of under 12 million parameters count; of modules that have none, the
 smallest network is shown beyond that.
 
-A network is worked on in a process of its own, with a time limit, and its row is kept: the command
-goes on where it was stopped. `--only mobilevit_xxs` works on that one again.
+A network is worked on in a process of its own, with a time limit, and what is known of it is kept:
+the command goes on where it was stopped. `--only mobilevit_xxs` works on that one again, and
+`--table` prints the rows as docs/networks.md shows them.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import multiprocessing
 import re
 import resource
-import subprocess
-import sys
-import tempfile
-import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-import timm
-import torch
-from PIL import Image
-from timm.models._registry import _model_to_module
-from torch import nn
-
-from edge_fgir._errors import EdgeFgirError
-from edge_fgir._files import sha256, to_json, write_json
+from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.exporting import Target, read_target, target_names
-from edge_fgir.exporting.builders import Backend, make_backend
-from edge_fgir.exporting.graph import Head, Logits, check_ops, is_transformer, to_onnx
-from edge_fgir.exporting.writer import describe, seal
-from edge_fgir.models import OWN_MODELS, Network, count_params, folded, logits_of, summarize
-from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import (
-    Bundle,
-    Calibration,
-    Classifier,
-    DataInfo,
-    Normalization,
-    Pixels,
-    Precision,
-    Preprocess,
-    find_runtime,
-    open_engine,
-)
+from edge_fgir.runtime import target_names
 
 RESULT = Path(__file__).parent / "results" / "timm_models.json"
 SMALL = 12_000_000
 """Parameters; a family with a network of fewer counts."""
 LEAST_SHARE = 0.95
-"""Of those families that shall export."""
+"""Of those families, on every target."""
 MOST_DELTA = 1e-3
-"""Of a centred logit, torch to the opened float32 bundle."""
+"""Of a centred logit, torch to the opened float32 bundle; ten times that of how much it varies."""
 
-_CLASSES, _IMAGES = 10, 16
-_SIDES = (128, 224)
-"""Input sides that are tried, pixels; then the one that timm built the network for."""
 _MOST_BYTES = 12 << 30
-_NORMALIZATION = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_PRELOADED = [
+    "edge_fgir.exporting.export",
+    "onnxruntime",
+    "openvino",
+    "onnxscript",
+    "torch._dynamo",
+]
+"""Read once, before the processes part."""
 
-
-def family_of(name: str) -> str:
-    """Return a network's module in timm and the first word of its name without its size."""
-    word = re.sub(r"^(?:test|tf|ese|legacy)_", "", name).split("_")[0]
-    return f"{_model_to_module[name]}/{re.sub(r'(?<!v)[0-9]+[a-z]*$', '', word)}"
+Row = dict[str, Any]
 
 
 def count_all() -> dict[str, int]:
     """Return the parameters of all networks of timm, which takes minutes."""
+    import timm
+    import torch
+
+    from edge_fgir.models import OWN_MODELS, count_params
+
     counts = {}
     for name in timm.list_models():
         if name not in OWN_MODELS:
@@ -90,225 +69,121 @@ def count_all() -> dict[str, int]:
     return counts
 
 
-def smallest_of_families(counts: dict[str, int]) -> dict[str, str]:
-    """Return the smallest network by family, and by module where no family has a small one.
+def family_of(name: str) -> str:
+    """Return a network's module in timm and the first word of its name without its size."""
+    from timm.models._registry import _model_to_module
+
+    word = re.sub(r"^(?:test|tf|ese|legacy)_", "", name).split("_")[0]
+    return f"{_model_to_module[name]}/{re.sub(r'(?<!v)[0-9]+[a-z]*$', '', word)}"
+
+
+def smallest_of_families(counts: dict[str, int]) -> dict[str, Row]:
+    """Return ``family`` and ``params`` of every family's smallest network, by its name.
+
+    Of a module that has no small one there is the smallest.
 
     The tiny ones that timm tests itself with stand for a family that has no others.
     """
     ranked = sorted(counts, key=lambda name: (name.startswith("test_"), counts[name]))
-    families: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name in ranked:
         if counts[name] < SMALL:
-            families.setdefault(family_of(name), name)
-    modules = {family.split("/")[0] for family in families}
+            names.setdefault(family_of(name), name)
+    modules = {family.split("/")[0] for family in names}
     for name in ranked:
         module = family_of(name).split("/")[0]
         if module not in modules:
-            families[family_of(name)] = name
+            names[family_of(name)] = name
             modules.add(module)
-    return families
+    return {name: {"family": f, "params": counts[name]} for f, name in names.items()}
 
 
-@torch.no_grad()
-def stir(model: nn.Module, pixels: Pixels) -> None:
-    """Give a fresh network what training gives: scales, shifts and statistics that differ.
-
-    What a network starts with as a constant (norms, biases, LayerScale, a residual branch that is
-    off) becomes random, then BatchNorms measure their statistics on the pictures.
-    """
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        start = parameter.flatten()[0].item()
-        if parameter.numel() and bool((parameter == start).all()):
-            if abs(start) > 0.1:
-                parameter.mul_(torch.empty_like(parameter).uniform_(0.7, 1.3))
-            else:
-                parameter.copy_(torch.empty_like(parameter).uniform_(-0.3, 0.3))
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean of all batches
-        norm.train()
-    logits_in_place(model, pixels)
-    model.eval()
-
-
-def logits_in_place(model: nn.Module, pixels: Pixels) -> None:
-    """Run the pictures through a network as it stands, some of it training."""
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    mean, std = (
-        torch.tensor(each)[:, None, None] for each in (_NORMALIZATION.mean, _NORMALIZATION.std)
-    )
-    model((images - mean) / std)
-
-
-def pictures(side: int) -> Pixels:
-    """Return pictures of smooth colours with some grain, (N, side, side, 3)."""
-    random = np.random.default_rng(0)
-    smooth = random.integers(0, 256, (_IMAGES, 6, 6, 3), dtype=np.uint8)
-    large = [np.asarray(Image.fromarray(each).resize((side, side), 3)) for each in smooth]
-    grain = random.normal(0, 12, (_IMAGES, side, side, 3))
-    return np.clip(np.stack(large) + grain, 0, 255).astype(np.uint8)
-
-
-def described(name: str, side: int) -> TrainedModel:
-    """Return what a run of the network would say of it."""
-    return TrainedModel(
-        name=name,
-        network=Network(name=name),
-        num_classes=_CLASSES,
-        normalization=_NORMALIZATION,
-        preprocess=Preprocess(size=side),
-        data=DataInfo(name="generated", licence="", hash="0" * 64),
-    )
-
-
-def taken_side(name: str) -> int:
-    """Return the smallest input side that the network can be built for and takes, pixels."""
-    last = int(timm.get_pretrained_cfg(name).input_size[-1])
-    for side in _SIDES:
-        try:
-            summarize(Network(name=name).build(_CLASSES, side, meta=True), name, side, _CLASSES)
-        except EdgeFgirError:
-            continue
-        except NotImplementedError:  # something does not run without numbers
-            pass
-        return side
-    return last
-
-
-def row_of(name: str, targets: Sequence[str]) -> dict[str, Any]:
-    """Export one network for the targets."""
-    side = taken_side(name)
-    row: dict[str, Any] = {"network": name, "size": side}
-    trained = described(name, side)
-    try:
-        torch.manual_seed(0)
-        model = trained.build().eval()
-        images = pictures(side)
-        stir(model, images)
-        reference = logits_of(model, images, _NORMALIZATION, "torch")
-        assert np.isfinite(reference).all()
-    except Exception as error:
-        return {**row, "error": _first_line(error)}
-    return {
-        **row,
-        "targets": {
-            t: exported(trained, model, images, reference, read_target(t)) for t in targets
-        },
-    }
-
-
-def exported(
-    trained: TrainedModel, model: nn.Module, images: Pixels, reference: Logits, target: Target
-) -> dict[str, Any]:
-    """Export a network for one target and compare both of its precisions with torch."""
-    start = time.perf_counter()
-    result: dict[str, Any] = {}
-    try:
-        form = folded(model, crop_form=target.crop)
-        graph = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
-        check_ops(graph, target.ops, target.name)
-        delta = compared(
-            trained, target, "fp32", make_backend(graph, target, "fp32"), images, reference
-        )
-        result["delta"] = float(np.abs(delta).max())
-        result["int8"] = quantized(trained, graph, target, images, reference)
-    except Exception as error:
-        result["error"] = _first_line(error)
-    return {**result, "seconds": round(time.perf_counter() - start, 1)}
-
-
-def quantized(
-    trained: TrainedModel,
-    graph: onnx.ModelProto,
-    target: Target,
-    images: Pixels,
-    reference: Logits,
-) -> dict[str, Any]:
-    """Return the first scheme of a target and its error, relative to how the logits vary."""
-    kind = "transformer" if is_transformer(graph) else "cnn"
-    scheme, how = next(iter(getattr(target.quantization, kind).items()))
-    try:
-        backend = make_backend(graph, target, "int8").quantized(how, images)
-        delta = compared(trained, target, "int8", backend, images, reference)
-    except Exception as error:
-        return {"scheme": scheme, "error": _first_line(error)}
-    signal, noise = (_varying(each) for each in (_centred(reference), delta))
-    return {
-        "scheme": scheme,
-        "relative_error": float(np.sqrt(np.square(noise).mean() / np.square(signal).mean())),
-    }
-
-
-def compared(
-    trained: TrainedModel,
-    target: Target,
-    precision: Precision,
-    backend: Backend,
-    images: Pixels,
-    reference: Logits,
-) -> Logits:
-    """Write a bundle, open it as a device does, and return what its centred logits lack, (N, K)."""
-    calibration = Calibration(
-        temperature=1.0,
-        unknown_threshold=0.0,
-        kept=1.0,
-        ece_before=0.0,
-        ece_after=0.0,
-        validation_images=0,
-        quantization_images=0,
-        quantization_hash=sha256(b""),
-    )
-    contents = {
-        **backend.files(Head(np.zeros(_CLASSES, np.float32), 1.0), {}),
-        "labels.txt": "".join(f"{index}\n" for index in range(_CLASSES)).encode(),
-        "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
-        "calibration.json": to_json(calibration.model_dump()).encode(),
-    }
-    fields = describe(trained, target, precision, backend.model_file, params=0)
-    with tempfile.TemporaryDirectory() as scratch:
-        seal(Path(scratch), contents, fields)
-        bundle = Bundle(Path(scratch))
-        engine = open_engine(bundle, find_runtime(target.runtime).gate_device)
-        with Classifier(bundle, engine) as classifier:
-            answers = [classifier.infer(image[None]) for image in images]
-    logits = np.log(np.maximum(np.concatenate(answers), 1e-30))
-    return _centred(logits) - _centred(reference)
-
-
-def _centred(logits: Logits) -> Logits:
-    centred: Logits = logits - logits.mean(axis=1, keepdims=True)
-    return centred
-
-
-def _varying(logits: Logits) -> Logits:
-    varying: Logits = logits - logits.mean(axis=0)
-    return varying
-
-
-def _first_line(error: Exception) -> str:
-    text = next((line for line in str(error).splitlines() if line.strip()), "")
-    return text if isinstance(error, EdgeFgirError) else f"{type(error).__name__}: {text}"
-
-
-def in_own_process(name: str, limit: float, targets: Sequence[str]) -> dict[str, Any]:
+def in_own_process(name: str, targets: Sequence[str], limit: float) -> Row:
     """Return the row of a network, whatever becomes of the process that makes it."""
-    command = [sys.executable, __file__, "--row", name, "--targets", *targets]
-    start = time.perf_counter()
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, name, targets))
+    process.start()
+    theirs.close()
+    error = f"over {limit:.0f} s"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-        row = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        row = {"network": name, "error": f"over {limit:.0f} s"}
-    except (IndexError, ValueError):
-        lines = done.stderr.strip().splitlines()
-        row = {"network": name, "error": f"exit {done.returncode}: {lines[-1] if lines else ''}"}
-    return {**row, "seconds": round(time.perf_counter() - start, 1)}
+        if ours.poll(limit):
+            row: Row = ours.recv()
+            return row
+    except EOFError:
+        process.join()
+        error = f"its process ended with {process.exitcode}"
+    finally:
+        process.kill()
+        process.join()
+    return {"network": name, "targets": {target: {"error": error} for target in targets}}
+
+
+def _work(answer: Connection, name: str, targets: Sequence[str]) -> None:
+    import torch
+    from timm_export import row_of
+
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
+    torch.set_num_threads(1)
+    gc.disable()  # a fifth of an export's time, for a process that ends soon
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer.send(row_of(name, targets))
+
+
+def right(row: Row, target: str) -> bool:
+    """Say whether a network's float32 bundle gives torch's logits on a target."""
+    delta = row.get("targets", {}).get(target, {}).get("delta")
+    return delta is not None and delta <= MOST_DELTA * min(1.0, 10 * row["varies"])
+
+
+def told(row: Row) -> Iterator[str]:
+    """Yield the lines that say what a row holds."""
+    where = f"{row['family']:36} {row['network']:32} {row.get('size', 0):4} px"
+    yield f"{where} {row.get('error', '')}"
+    for name, result in row.get("targets", {}).items():
+        int8 = result.get("int8", {})
+        error = int8.get("error") or f"{int8.get('relative_error', float('nan')):.3f}"
+        delta = result.get("delta", float("nan"))
+        yield f"    {name:9} {delta:.1e}  INT8 {error}  {result.get('error', '')}"
+
+
+def shares(rows: Sequence[Row]) -> Iterator[tuple[str, str, int, int]]:
+    """Yield, for small families and those beyond, target, how many are right, and of how many."""
+    for title, least, most in (("small", 0, SMALL), ("beyond", SMALL, float("inf"))):
+        some = [row for row in rows if least <= row["params"] < most]
+        for target in target_names():
+            yield title, target, sum(right(row, target) for row in some), len(some)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a table of Markdown."""
+    targets = target_names()
+    lines = [
+        f"| family | network | parameters | px | {' | '.join(targets)} |",
+        f"|---|---|---|---|{'---|' * len(targets)}",
+    ]
+    for row in sorted(rows, key=lambda row: (row["params"] >= SMALL, row["family"])):
+        cells = [_cell(row, target) for target in targets]
+        params = f"{row['params'] / 1e6:.1f} M"
+        known = (row["family"], row["network"], params, str(row.get("size", "")), *cells)
+        lines.append(f"| {' | '.join(known)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row, target: str) -> str:
+    result = row.get("targets", {}).get(target)
+    if result is None:
+        return "not run" if "error" not in row else "refused"
+    if not right(row, target):
+        return "refused" if "error" in result else f"**{result['delta']:.0e}**"
+    int8 = result["int8"]
+    error = "refused" if "error" in int8 else f"{100 * int8['relative_error']:.0f} %"
+    return f"{result['delta']:.0e}, {error}"
 
 
 def main() -> None:
-    """Work on all networks that have no row yet, print and write the rows."""
+    """Work on what is not known yet, print and write the rows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -316,71 +191,50 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", choices=names, default=names)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these again")
     parser.add_argument("--workers", type=int, default=2, help="networks at once")
-    parser.add_argument("--limit", type=float, default=400, help="seconds a network")
+    parser.add_argument("--limit", type=float, default=400, help="seconds a network and target")
+    parser.add_argument("--table", action="store_true", help="print the table of the page alone")
     parser.add_argument("--out", type=Path, default=RESULT, help="result file")
-    parser.add_argument("--row", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.row:
-        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
-        warnings.simplefilter("ignore")
-        print(json.dumps(row_of(arguments.row, arguments.targets)))
-        return
     body = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    if arguments.table:
+        print(table(body["rows"]))
+        return
+    work(body, arguments)
+    for title, target, good, all_ in shares(body["rows"]):
+        ok = title == "beyond" or good >= LEAST_SHARE * all_
+        print(f"{title:7} {target:9} {good} of {all_}  {'ok' if ok else 'MISSED'}")
+
+
+def work(body: Row, arguments: argparse.Namespace) -> None:
+    """Add to ``body``, and to its file, what is not known yet."""
+    import timm
+
     if body.get("timm") != timm.__version__:
-        body = {
-            "schema": "edge-fgir/benchmark/1",
-            "timm": timm.__version__,
-            "params": count_all(),
-            "rows": [],
-        }
+        body.clear()
+        body |= {"schema": "edge-fgir/benchmark/1", "timm": timm.__version__}
+        body |= {"networks": smallest_of_families(count_all()), "rows": []}
         write_json(arguments.out, body)
-    families = smallest_of_families(body["params"])
+    networks = body["networks"]
     rows = {row["network"]: row for row in body["rows"]}
-    waiting = arguments.only or [n for n in families.values() if n not in rows]
-    of = {name: family for family, name in families.items()}
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
     with ThreadPoolExecutor(arguments.workers) as pool:
-        tasks = [
-            pool.submit(in_own_process, n, arguments.limit, arguments.targets) for n in waiting
-        ]
+        tasks = []
+        for name in sorted(networks, key=lambda name: networks[name]["params"]):
+            known = rows.get(name, {}).get("targets", {})
+            targets = [t for t in arguments.targets if name in arguments.only or t not in known]
+            if targets and name in (arguments.only or networks):
+                limit = arguments.limit * len(targets)
+                tasks.append(pool.submit(in_own_process, name, targets, limit))
         for task in as_completed(tasks):
             row = task.result()
             name = row["network"]
-            rows[name] = {"family": of[name], "params": body["params"][name], **row}
-            show(rows[name])
-            body |= {
-                "rows": [rows[n] for n in sorted(rows)],
-                "environment": environment().model_dump(mode="json"),
-            }
+            known = rows.get(name, {}).get("targets", {})
+            merged = {"targets": {**known, **row.get("targets", {})}}
+            rows[name] = {**networks[name], **row, **merged}
+            print("\n".join(told(rows[name])), flush=True)
+            body["rows"] = [rows[name] for name in sorted(rows)]
+            body["environment"] = environment().model_dump(mode="json")
             write_json(arguments.out, body)
-    summary(list(rows.values()))
-
-
-def show(row: dict[str, Any]) -> None:
-    """Print one row."""
-    where = f"{row['family']:36} {row['network']:32} {row.get('size', 0):4} px"
-    print(f"{where} {row['seconds']:6.1f} s {row.get('error', '')}", flush=True)
-    for name, result in row.get("targets", {}).items():
-        int8 = result.get("int8", {})
-        told = int8.get("error") or f"{int8.get('relative_error', float('nan')):.3f}"
-        delta = result.get("delta", float("nan"))
-        print(f"    {name:9} {delta:.1e}  INT8 {told}  {result.get('error', '')}", flush=True)
-
-
-def works(row: dict[str, Any], target: str) -> bool:
-    """Say whether a network's float32 bundle gives torch's logits on a target."""
-    delta = row.get("targets", {}).get(target, {}).get("delta")
-    return delta is not None and delta <= MOST_DELTA
-
-
-def summary(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the shares."""
-    for title, some in (
-        ("small", [row for row in rows if row["params"] < SMALL]),
-        ("beyond", [row for row in rows if row["params"] >= SMALL]),
-    ):
-        for target in target_names():
-            good = sum(works(row, target) for row in some)
-            print(f"{title:8} {target:9} {good} of {len(some)}")
 
 
 if __name__ == "__main__":

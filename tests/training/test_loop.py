@@ -162,6 +162,28 @@ def test_views_of_a_side_that_the_teacher_does_not_take_are_refused(
         Run.open(tmp_path / "run").at(Setting(48)).load(lambda _: pytest.fail("read pictures"))
 
 
+def test_a_side_that_a_network_does_not_take_is_refused_before_anything_is_written(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml", epochs=1, model={"name": "inception_v3"})
+    with pytest.raises(InputError, match=r"eval\.image_size 32 for inception_v3: .*") as caught:
+        fit(photos, tmp_path / "run", recipe)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["ce", "cal"])
+def test_a_network_whose_patches_have_a_number_for_a_side_learns(
+    method: str, photos: Path, tmp_path: Path
+) -> None:
+    options = {"depth": 1, "embed_dim": 48, "num_heads": 2, "cls_attn_layers": 1}
+    maps = 2 if method == "cal" else 0
+    model = {"name": "xcit_nano_12_p16_224", "options": options, "attention_maps": maps}
+    recipe = write_recipe(tmp_path / "r.yaml", epochs=1, method=method, model=model)
+    fit(photos, tmp_path / "run", recipe)
+    assert Run.open(tmp_path / "run").load(lambda _: pytest.fail("read pictures")).num_classes == 3
+
+
 def test_a_loss_that_is_no_number_ends_the_run(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
