@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_fgir._errors import InputError
 from edge_fgir._paths import join_below
@@ -16,8 +16,7 @@ from edge_fgir.data.split import set_val_aside
 from edge_fgir.data.unsplit import split_fairly
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """A picture of a list.
 
     Attributes:

@@ -33,7 +33,7 @@ def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
     path = Path(source)
     if holds_shards(path):
         return read_shards(path, strict=strict), True
-    if path.is_dir():
+    if path.exists():
         for read in READERS:
             if (data := read(path, strict)) is not None:
                 return data

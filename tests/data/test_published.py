@@ -123,6 +123,16 @@ def coco_instances(root: Path) -> Path:
     return root
 
 
+def table(root: Path, header: str = "image_id,label", ending: str = "") -> Path:
+    lines = [header]
+    for label, bird in enumerate(BIRDS):
+        for number in range(10):
+            save(root / "train_images" / f"{bird}_{number}.jpg", 100 * label + number)
+            lines.append(f'"{bird}_{number}{ending}",{bird}')
+    (root / "train.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    return root
+
+
 def sizes(data: DataSet) -> list[list[int]]:
     return [data.counts(split) for split in SPLITS]
 
@@ -190,6 +200,29 @@ def test_metadata_may_be_csv_or_lie_in_the_root(tmp_path: Path) -> None:
 def test_pictures_of_several_classes_are_left_out_and_counted(tmp_path: Path) -> None:
     data = open_data(str(coco(tmp_path / "set")))
     assert data.reading.notes == ("3 pictures show no class or several: not read",)
+
+
+@pytest.mark.parametrize("header", ["image_id,label", "ID,Species", "filename,breed"])
+@pytest.mark.parametrize("ending", ["", ".jpg"])
+def test_tables_of_contests(tmp_path: Path, header: str, ending: str) -> None:
+    root = table(tmp_path / "contest", header, ending)
+    for source in (root, root / "train.csv"):
+        data = open_data(str(source))
+        assert set(data.classes) == set(BIRDS)
+        assert sizes(data) == [[6, 6, 6], [2, 2, 2], [2, 2, 2]]
+        assert data.reading.notes[0].endswith(f"column {header.split(',')[1]} of train.csv")
+
+
+def test_a_table_whose_pictures_are_not_there(tmp_path: Path) -> None:
+    root = table(tmp_path / "contest")
+    (root / "train_images").rename(root / "elsewhere")
+    with pytest.raises(InputError, match=r"the first picture of .*, 'Laysan_Albatross_0', is not"):
+        open_data(str(root))
+
+
+def test_of_two_metadata_files_one_is_read(tmp_path: Path) -> None:
+    root = imagefolder(imagefolder(tmp_path / "set"), "csv")
+    assert sizes(open_data(str(root)))[0] == [7, 7, 7]
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "a//b.png", "."])

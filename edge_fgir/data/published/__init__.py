@@ -6,15 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_fgir.data.dataset import DataSet
-from edge_fgir.data.published import aircraft, cars, coco, cub, imagefolder
+from edge_fgir.data.published import aircraft, cars, coco, cub, imagefolder, table
 
 Reader = Callable[[Path, bool], tuple[DataSet, bool] | None]
-"""Reads a folder, strictly or not; None if it has another form.
+"""Reads a folder or a file, strictly or not; None if it has another form.
 
-With the data set it says whether every picture has been looked at. A folder that has the form and
-cannot be read raises InputError.
+With the data set it says whether every picture has been looked at. What has the form and cannot
+be read raises InputError.
 """
 
-READERS: tuple[Reader, ...] = (cub.read, aircraft.read, cars.read, imagefolder.read, coco.read)
+READERS: tuple[Reader, ...] = (
+    cub.read,
+    aircraft.read,
+    cars.read,
+    imagefolder.read,
+    coco.read,
+    table.read,
+)
 
 __all__ = ["READERS", "Reader"]

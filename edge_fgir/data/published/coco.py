@@ -24,6 +24,8 @@ _INSTANCES = re.compile(r"instances_((?:train|val|test)(?:\d{4})?)\.json")
 
 def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
     """Read COCO's lists; None if ``root`` is laid out otherwise."""
+    if not root.is_dir():
+        return None
     rows: list[Listed] = []
     several = 0
     lists = list(_lists(root))

@@ -29,11 +29,12 @@ _NAMES = ("metadata.jsonl", "metadata.csv")
 def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
     """Read an imagefolder with metadata; None if ``root`` is laid out otherwise."""
     files: list[tuple[Path, Split | None]] = []
-    for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    for folder in [root, *folders]:
         split = None if folder == root else split_of(folder.name)
-        for name in _NAMES:
-            if (folder / name).is_file() and (split is not None or folder == root):
-                files.append((folder / name, split))
+        file = next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+        if file is not None and (split is not None or folder == root):
+            files.append((file, split))
     rows = [
         Listed(below(root, file.parent, path), label, split)
         for file, split in files
