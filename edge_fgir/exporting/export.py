@@ -157,7 +157,7 @@ def _search(
         parity=source.parity,
         validation=source.images,
         calibration=calibration,
-        wanted=source.logits(form, calibration.images, "calibration"),
+        wanted=source.logits(form, calibration.few, "calibration"),
         foreign=target.machine != platform.machine(),
         tell=tell,
         int8=int8,

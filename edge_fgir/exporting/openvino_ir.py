@@ -166,9 +166,19 @@ def _source_port(port: Any) -> Any:
 
 def run_ir(model: Any, images: Pixels, *, bfloat16: bool = False) -> Logits:
     """Run a graph on (N, S, S, 3) pixels: (N, K) of its output."""
-    compiled = compile_model(model, bfloat16=bfloat16)
-    outputs = [compiled(image[None])[0] for image in images]
-    return np.concatenate(outputs).astype(np.float32)
+    import openvino as ov
+
+    queue = ov.AsyncInferQueue(compile_model(model, bfloat16=bfloat16, many=True))
+    outputs: dict[int, Logits] = {}
+
+    def keep(request: Any, number: int) -> None:
+        outputs[number] = np.array(request.get_output_tensor(0).data, np.float32)
+
+    queue.set_callback(keep)
+    for number, image in enumerate(images):
+        queue.start_async(image[None], number)
+    queue.wait_all()
+    return np.concatenate([outputs[number] for number in range(len(images))])
 
 
 def with_ir_head(model: Any, head: Head) -> Any:

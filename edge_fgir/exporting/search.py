@@ -149,7 +149,7 @@ class Search:
         parity: Torch's answers on the validation split, and the bounds.
         validation: (N, S, S, 3) its images.
         calibration: The images that ranges are measured on.
-        wanted: (M, K) torch's logits of those.
+        wanted: (M, K) torch's logits of some of those (``few``).
         foreign: The target's processors are of another kind than this machine's: the fastest scheme
             here says whether INT8 helps, but not which is fastest there.
         tell: Called with each trial.
@@ -230,7 +230,7 @@ class Search:
             yield trial
 
     def _corrected(self, name: str, precision: Precision, backend: Backend) -> Trial:
-        left = self.wanted - backend.run(self.calibration.images)
+        left = self.wanted - backend.run(self.calibration.few)
         trial = Trial.of(name, precision, backend, self.parity, self.validation, left)
         self.tell(trial)
         return trial
@@ -238,7 +238,7 @@ class Search:
     def _relaxed(self, trial: Trial, scheme: Scheme, most: int) -> Iterator[Trial]:
         """Yield the scheme with 1, 2, 4 ... of its most sensitive layers in float."""
         few = slice(_SENSITIVITY_IMAGES)
-        ranked = trial.backend.sensitive_layers(self.calibration.images[few], self.wanted[few])
+        ranked = trial.backend.sensitive_layers(self.calibration.few[few], self.wanted[few])
         count = 1
         while count <= min(most, len(ranked)):
             name = f"{trial.name}, {count} in float"

@@ -11,10 +11,12 @@ from stirred import stir
 from edge_fgir import GateError
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import (
+    INPUT,
     DeployGraph,
     Head,
     check_ops,
     run_onnx,
+    session_of,
     to_onnx,
     with_head,
 )
@@ -33,6 +35,7 @@ from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runs import Run
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime.runtimes.openvino import compile_model
 
 pytestmark = pytest.mark.export
 
@@ -115,6 +118,19 @@ def test_head_is_corrected_tempered_softmax_in_both_formats(pictures: np.ndarray
     expected = softmax((run_onnx(graph, pictures) + head.correction) / 1.7, axis=1)
     assert np.allclose(run_onnx(with_head(graph, head), pictures), expected, atol=1e-5)
     assert np.allclose(run_ir(with_ir_head(to_ir(graph), head), pictures), expected, atol=1e-5)
+
+
+def test_many_pictures_are_answered_side_by_side_in_their_order() -> None:
+    graph = to_onnx(randomised("lrnet14"), NORMALIZATION, 64, 18)
+    images = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
+    ir = to_ir(graph)
+    compiled, session = compile_model(ir), session_of(graph, exact=True)
+    # As a device computes: one after another.
+    in_openvino = np.concatenate([compiled(image[None])[0] for image in images])
+    in_onnx = np.concatenate([session.run(None, {INPUT: image[None]})[0] for image in images])
+    assert np.allclose(run_ir(ir, images), in_openvino, atol=1e-5)
+    assert np.allclose(run_onnx(graph, images), in_onnx, atol=1e-5)
+    assert np.abs(np.diff(in_onnx, axis=0)).max(axis=1).min() > 1e-3  # no two are alike
 
 
 def test_an_operator_off_the_list_closes_the_gate() -> None:

@@ -29,7 +29,12 @@ class SharedWeightError(Exception):
 
 
 def open_session(
-    model: bytes, *, exact: bool = False, optimized: bool = True, provider: str = CPU
+    model: bytes,
+    *,
+    exact: bool = False,
+    optimized: bool = True,
+    provider: str = CPU,
+    threads: int = 0,
 ) -> Any:
     """Open an ONNX file; nothing is printed, errors are raised.
 
@@ -39,6 +44,7 @@ def open_session(
             lack VNNI clip sums of two products to 16 bits, which is faster.
         optimized: Let ONNX Runtime optimise the graph.
         provider: What computes, as ONNX Runtime calls it.
+        threads: That compute one answer; 0: one a core.
 
     Returns:
         An ``onnxruntime.InferenceSession``.
@@ -53,6 +59,7 @@ def open_session(
 
     options = ort.SessionOptions()
     options.log_severity_level = _NOTHING
+    options.intra_op_num_threads = threads
     for name, value in _OPTIONS.items():
         options.add_session_config_entry(name, value)
     if exact:
