@@ -207,6 +207,15 @@ def unquantized_nodes(model: onnx.ModelProto) -> list[str]:
     ]
 
 
+def first_convolution(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes with the first convolution's weight.
+
+    These are several where a picture is looked at twice (GLSim).
+    """
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    return [node.name for node in convs if node.input[1] == convs[0].input[1]]
+
+
 def is_transformer(model: onnx.ModelProto) -> bool:
     """Say whether the graph computes attention."""
     return any(node.op_type == "Softmax" for node in model.graph.node)

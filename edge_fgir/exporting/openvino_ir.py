@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from edge_fgir._errors import EdgeFgirError
-from edge_fgir.exporting.graph import OUTPUT, Head, Logits
+from edge_fgir.exporting.graph import OUTPUT, Head, Logits, is_transformer
 from edge_fgir.exporting.quiet import errors_only
 from edge_fgir.exporting.target import NncfScheme
 from edge_fgir.runtime import Pixels
@@ -22,10 +22,23 @@ from edge_fgir.runtime.runtimes.openvino import compile_model, openvino_core
 _MOVES = ("Gather", "GatherElements", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """Operations that compute nothing."""
 
+WITHOUT_BIAS = "/WithoutBiases"
+"""Appended to the name of an ONNX node whose bias OpenVINO adds in an operation of its own."""
+
 
 def to_ir(model: onnx.ModelProto) -> Any:
-    """Read an ONNX graph into an ``openvino.Model``."""
-    return openvino_core().read_model(model.SerializeToString())
+    """Read an ONNX graph into an ``openvino.Model``.
+
+    Read as it is, a convolution's bias is no constant and a clip two operations, in which NNCF
+    knows neither; conversion folds and fuses them. It would also fuse attention into one operation,
+    of which no product could be left in float, so a transformer is read as it is.
+    """
+    import openvino as ov
+
+    core, content = openvino_core(), model.SerializeToString()
+    if is_transformer(model):
+        return core.read_model(content)
+    return ov.convert_model(io.BytesIO(content))
 
 
 def quantize_ir(
@@ -49,10 +62,6 @@ def quantize_ir(
             OverflowFix,
         )
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
-    ranges = {
-        "min_max": RangeEstimatorParametersSet.MINMAX,
-        "mean_min_max": RangeEstimatorParametersSet.MEAN_MINMAX,
-    }
     alpha = -1.0 if scheme.smooth_quant is None else scheme.smooth_quant
     ignored = [
         *float_layers,
@@ -70,8 +79,8 @@ def quantize_ir(
             ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
             advanced_parameters=AdvancedQuantizationParameters(
                 overflow_fix=OverflowFix.ENABLE if scheme.narrow_weights else None,
-                activations_range_estimator_params=ranges[scheme.ranges],
-                disable_bias_correction=not scheme.bias_correction,
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+                disable_bias_correction=scheme.corrected_biases or not scheme.bias_correction,
                 smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
             ),
         )

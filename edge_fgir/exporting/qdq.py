@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_fgir.exporting.graph import INPUT, Logits, run_onnx
+from edge_fgir.exporting.activations import Observer
+from edge_fgir.exporting.bias_correction import with_corrected_biases
+from edge_fgir.exporting.graph import Logits, first_convolution, run_onnx
 from edge_fgir.exporting.quiet import root_logger_filtered
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme
 from edge_fgir.runtime import Pixels
@@ -23,7 +25,7 @@ _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
 def quantize_onnx(
-    model: onnx.ModelProto,
+    observer: Observer,
     images: Pixels,
     scheme: QdqScheme | DynamicScheme,
     float_layers: Sequence[str] = (),
@@ -31,63 +33,54 @@ def quantize_onnx(
     """Quantize a float32 graph.
 
     Args:
-        model: The graph; it is left as it is.
+        observer: Of the graph, which is left as it is.
         images: (N, S, S, 3) that the ranges are measured on.
         scheme: How.
         float_layers: Names of nodes that stay in float.
     """
-    source = onnx.ModelProto()
-    source.CopyFrom(model)  # the quantizers rewrite what they are given
-    with root_logger_filtered(_no_preprocess_advice), tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quantized.onnx"
+    with root_logger_filtered(_no_preprocess_advice):
         if isinstance(scheme, DynamicScheme):
-            _quantize_dynamic(source, path, scheme, float_layers)
-        else:
-            _quantize_static(source, path, images, scheme, float_layers)
-        return onnx.load(path)
+            return _quantize_dynamic(observer.model, scheme, float_layers)
+        return _quantize_static(observer, images, scheme, float_layers)
 
 
 def _quantize_static(
-    source: onnx.ModelProto,
-    path: Path,
-    images: Pixels,
-    scheme: QdqScheme,
-    float_layers: Sequence[str],
-) -> None:
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
-    from onnxruntime.quantization import quantize_static as quantize
+    observer: Observer, images: Pixels, scheme: QdqScheme, float_layers: Sequence[str]
+) -> onnx.ModelProto:
+    from onnxruntime.quantization import (
+        CalibrationMethod,
+        QDQQuantizer,
+        QuantType,
+        TensorsData,
+    )
 
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._images: Iterator[Pixels] = iter(images)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            image = next(self._images, None)
-            return None if image is None else {INPUT: image[None]}
-
-    excluded = list(float_layers)
-    if scheme.float_first_conv:
-        convs = [node for node in source.graph.node if node.op_type == "Conv"]
-        # One weight, several nodes: where a picture is looked at twice (GLSim).
-        excluded += [node.name for node in convs if node.input[1] == convs[0].input[1]]
-    if not scheme.products:
-        constants = {tensor.name for tensor in source.graph.initializer}
-        excluded += [
-            node.name
-            for node in source.graph.node
-            if node.op_type == "MatMul" and constants.isdisjoint(node.input)
-        ]
+    excluded = [*float_layers, *_excluded(observer.model, scheme)]
+    constants = {tensor.name for tensor in observer.model.graph.initializer}
+    values = [
+        value
+        for node in observer.model.graph.node
+        if node.op_type in scheme.ops and node.name not in excluded
+        for value in (*node.input, *node.output)
+        if value and value not in constants
+    ]
+    seen = observer.of(images, values)
+    ranges = {name: (np.array(one.lowest), np.array(one.highest)) for name, one in seen.items()}
+    source = onnx.ModelProto()  # the quantizer rewrites what it is given
+    if scheme.corrected_biases:
+        source = with_corrected_biases(observer, images, excluded)
+    else:
+        source.CopyFrom(observer.model)
     types = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
-    quantize(
+    quantizer = QDQQuantizer(
         source,
-        path,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(scheme.ops),
-        nodes_to_exclude=excluded,
         per_channel=True,
-        activation_type=types[scheme.activations],
-        weight_type=QuantType.QInt8,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=types[scheme.activations],
+        tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
+        nodes_to_quantize=[],
+        nodes_to_exclude=excluded,
+        op_types_to_quantize=list(scheme.ops),
         extra_options={
             "ActivationSymmetric": scheme.symmetric,
             "WeightSymmetric": True,
@@ -95,23 +88,45 @@ def _quantize_static(
             "OpTypesToExcludeOutputQuantization": list(scheme.float_outputs),
         },
     )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    quantized: onnx.ModelProto = quantizer.model.model
+    return quantized
+
+
+def _excluded(model: onnx.ModelProto, scheme: QdqScheme) -> list[str]:
+    """Return the names of the nodes that a scheme leaves in float."""
+    excluded = first_convolution(model) if scheme.float_first_conv else []
+    if not scheme.products:
+        constants = {tensor.name for tensor in model.graph.initializer}
+        excluded += [
+            node.name
+            for node in model.graph.node
+            if node.op_type == "MatMul" and constants.isdisjoint(node.input)
+        ]
+    return excluded
 
 
 def _quantize_dynamic(
-    source: onnx.ModelProto, path: Path, scheme: DynamicScheme, float_layers: Sequence[str]
-) -> None:
+    model: onnx.ModelProto, scheme: DynamicScheme, float_layers: Sequence[str]
+) -> onnx.ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    source = onnx.ModelProto()
+    source.CopyFrom(model)
     _transpose_weights(source)
-    quantize_dynamic(
-        source,
-        path,
-        op_types_to_quantize=list(scheme.ops),
-        nodes_to_exclude=list(float_layers),
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quantized.onnx"
+        quantize_dynamic(
+            source,
+            path,
+            op_types_to_quantize=list(scheme.ops),
+            nodes_to_exclude=list(float_layers),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
+        return onnx.load(path)
 
 
 def _transpose_weights(model: onnx.ModelProto) -> None:

@@ -26,6 +26,10 @@ class _Section(BaseModel):
 FloatFirstConv = Annotated[
     bool, Field(description="leave the first convolution, 0.6 % of an LRNet's MACs, in float")
 ]
+CorrectedBiases = Annotated[
+    bool,
+    Field(description="what rounded weights add to convolutions on average leaves their biases"),
+]
 Products = Annotated[bool, Field(description="MatMuls of two activations too, that is attention's")]
 
 
@@ -38,11 +42,10 @@ class NncfScheme(_Section):
         float | None,
         Field(ge=0, le=1, description="alpha of SmoothQuant (arXiv 2211.10438); none: off"),
     ] = None
-    ranges: Annotated[
-        Literal["min_max", "mean_min_max"],
-        Field(description="over the images: their extremes, or the mean of each image's"),
-    ] = "min_max"
-    bias_correction: Annotated[bool, Field(description="per layer, by NNCF")] = True
+    bias_correction: Annotated[bool, Field(description="by NNCF, of all but depthwise layers")] = (
+        True
+    )
+    corrected_biases: CorrectedBiases = False
     narrow_weights: Annotated[
         bool,
         Field(description="7 bits: on processors without VNNI, sums of two products fit 16 bits"),
@@ -66,6 +69,7 @@ class QdqScheme(_Section):
     float_outputs: Annotated[
         tuple[str, ...], Field(description="operators whose output is not quantized")
     ] = ()
+    corrected_biases: CorrectedBiases = False
     float_first_conv: FloatFirstConv = False
 
 

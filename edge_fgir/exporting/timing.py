@@ -40,7 +40,7 @@ def timing_backend(graph: onnx.ModelProto, target: Target, precision: Precision)
     scheme = next(iter((schemes.transformer if is_transformer(graph) else schemes.cnn).values()))
     if isinstance(scheme, NncfScheme):
         # It changes constants alone, and takes most of the time.
-        scheme = scheme.model_copy(update={"bias_correction": False})
+        scheme = scheme.model_copy(update={"bias_correction": False, "corrected_biases": False})
     side = graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     return backend.quantized(scheme, noise(side, _RANGES_FROM))
 

@@ -14,6 +14,7 @@ from stirred import stir
 from timm.layers import Attention
 from torch import nn
 
+from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.backends.openvino import OpenVinoBackend
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.calibration import CalibrationSet
@@ -198,7 +199,7 @@ def test_the_selection_and_the_aggregator_stay_float(form: CropForm, pictures: n
     # Of the aggregator: query, key and value at once, two products, three layers more.
     assert len(layers) == 6 + 2 * (form == "matmul")
     for scheme in read_target("jetson").quantization.transformer.values():
-        quantized = quantize_onnx(graph, pictures, scheme, unquantized_nodes(graph))
+        quantized = quantize_onnx(Observer(graph), pictures, scheme, unquantized_nodes(graph))
         producers = {value: node for node in quantized.graph.node for value in node.output}
         count = 0
         for node in quantized.graph.node:
@@ -236,7 +237,7 @@ def test_the_selection_is_exact_in_a_float16_graph(form: CropForm, pictures: np.
 def test_both_looks_begin_in_float(pictures: np.ndarray) -> None:
     graph = graph_of("openvino")
     scheme = next(iter(read_target("jetson").quantization.transformer.values()))
-    quantized = quantize_onnx(graph, pictures, scheme, unquantized_nodes(graph))
+    quantized = quantize_onnx(Observer(graph), pictures, scheme, unquantized_nodes(graph))
     weights = {tensor.name for tensor in quantized.graph.initializer}
     convs = [node for node in quantized.graph.node if node.op_type == "Conv"]
     assert len(convs) == 2
@@ -325,7 +326,7 @@ def test_tensorrt_builds_it(form: CropForm, pictures: np.ndarray) -> None:
     schemes = target.quantization.transformer.values()
     forms = (
         to_float16(graph, precise),
-        *(to_float16(quantize_onnx(graph, pictures, s, kept), precise) for s in schemes),
+        *(to_float16(quantize_onnx(Observer(graph), pictures, s, kept), precise) for s in schemes),
     )
     for one in forms:
         plan = build_plan(

@@ -9,6 +9,7 @@ import torch
 from stirred import stir
 from torch import nn
 
+from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.graph import check_ops, run_onnx, to_onnx
 from edge_fgir.exporting.openvino_ir import run_ir, to_ir
 from edge_fgir.exporting.qdq import quantize_onnx, to_float16
@@ -108,7 +109,10 @@ def test_tensorrt_builds_it(method: str, pictures: np.ndarray) -> None:
     target = read_target("jetson")
     graph = to_onnx(folded(reduced(method)), NORMALIZATION, SIZE, OPSET)
     schemes = target.quantization.transformer.values()
-    forms = (to_float16(graph), *(quantize_onnx(graph, pictures, scheme) for scheme in schemes))
+    forms = (
+        to_float16(graph),
+        *(quantize_onnx(Observer(graph), pictures, scheme) for scheme in schemes),
+    )
     for form in forms:
         plan = build_plan(
             tensorrt_rtx, form.SerializeToString(), compute_capabilities=target.compute_capabilities

@@ -41,7 +41,7 @@ class JetsonBackend(OnnxBackend):
     ) -> JetsonBackend:
         """Quantize with ONNX Runtime's quantizer; float16 elsewhere."""
         floats = (*self._unquantized, *float_layers)
-        model = qdq.to_float16(quantize(self.model, scheme, images, floats), self._precise)
+        model = qdq.to_float16(quantize(self._observer, scheme, images, floats), self._precise)
         return JetsonBackend(model, self._names, self._capabilities)
 
     def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:

@@ -9,6 +9,7 @@ import onnx
 from onnx import helper
 
 from edge_fgir.exporting import graph, qdq
+from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.graph import INPUT, Head, Logits
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme, Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_onnx
@@ -24,13 +25,14 @@ class OnnxBackend:
         self, model: onnx.ModelProto, names: Mapping[str, str], unquantized: Sequence[str] = ()
     ) -> None:
         self.model, self._names, self._unquantized = model, names, unquantized
+        self._observer = Observer(model)
 
     def quantized(
         self, scheme: Scheme, images: Pixels, float_layers: Sequence[str] = ()
     ) -> OnnxBackend:
         """Quantize with ONNX Runtime's quantizer."""
         floats = (*self._unquantized, *float_layers)
-        return OnnxBackend(quantize(self.model, scheme, images, floats), self._names)
+        return OnnxBackend(quantize(self._observer, scheme, images, floats), self._names)
 
     def sensitive_layers(self, images: Pixels, wanted: Logits) -> list[str]:
         """Return the nodes whose inputs are quantized, the costliest first."""
@@ -64,11 +66,11 @@ class OnnxBackend:
 
 
 def quantize(
-    model: onnx.ModelProto, scheme: Scheme, images: Pixels, float_layers: Sequence[str]
+    observer: Observer, scheme: Scheme, images: Pixels, float_layers: Sequence[str]
 ) -> onnx.ModelProto:
-    """Quantize with ONNX Runtime's quantizer."""
+    """Quantize the observed graph with ONNX Runtime's quantizer."""
     assert isinstance(scheme, QdqScheme | DynamicScheme)  # a target names no other tool
-    return qdq.quantize_onnx(model, images, scheme, float_layers)
+    return qdq.quantize_onnx(observer, images, scheme, float_layers)
 
 
 def make_onnx(model: onnx.ModelProto, target: Target, precision: Precision) -> OnnxBackend:

@@ -8,7 +8,9 @@ from typing import Any
 import onnx
 
 from edge_fgir.exporting import openvino_ir as ir
-from edge_fgir.exporting.graph import Head, Logits, unquantized_nodes
+from edge_fgir.exporting.activations import Observer
+from edge_fgir.exporting.bias_correction import with_corrected_biases
+from edge_fgir.exporting.graph import Head, Logits, first_convolution, unquantized_nodes
 from edge_fgir.exporting.target import NncfScheme, Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_ir
 from edge_fgir.runtime import Pixels, Precision, is_bfloat16
@@ -26,10 +28,12 @@ class OpenVinoBackend:
         names: Mapping[str, str],
         unquantized: Sequence[str] = (),
         *,
+        source: Observer | None = None,
         half: bool = False,
         bfloat16: bool = False,
     ) -> None:
         self.model, self._names, self._unquantized = model, names, unquantized
+        self._source = source
         self._half, self._bfloat16 = half, bfloat16
 
     def quantized(
@@ -38,7 +42,13 @@ class OpenVinoBackend:
         """Quantize with NNCF."""
         assert isinstance(scheme, NncfScheme)  # a target names no other tool
         floats = (*self._unquantized, *float_layers)
-        model = ir.quantize_ir(self.model, images, scheme, floats)
+        form = self.model
+        if scheme.corrected_biases and self._source is not None:
+            kept = {name.removesuffix(ir.WITHOUT_BIAS) for name in floats}
+            if scheme.float_first_conv:
+                kept.update(first_convolution(self._source.model))
+            form = ir.to_ir(with_corrected_biases(self._source, images, kept))
+        model = ir.quantize_ir(form, images, scheme, floats)
         return OpenVinoBackend(model, self._names, bfloat16=self._bfloat16)
 
     def in_bfloat16(self) -> OpenVinoBackend:
@@ -86,5 +96,10 @@ def make_openvino(model: onnx.ModelProto, target: Target, precision: Precision) 
     operations = ir.operations_of(graph, values)
     form = ir.to_half_ir(graph) if half else graph
     return OpenVinoBackend(
-        form, modules_of(model), operations, half=half, bfloat16=is_bfloat16(precision)
+        form,
+        modules_of(model),
+        operations,
+        source=Observer(model),
+        half=half,
+        bfloat16=is_bfloat16(precision),
     )
