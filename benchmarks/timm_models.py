@@ -9,8 +9,8 @@ name. Those with a network of under 12 million parameters count; of modules that
 smallest network is shown beyond that.
 
 A network is worked on in a process of its own, with a time limit, and what is known of it is kept:
-the command goes on where it was stopped. `--only mobilevit_xxs` works on that one again, and
-`--table` prints the rows as docs/networks.md shows them.
+the command goes on where it was stopped; `--only mobilevit_xxs` works on that one again. In the end
+the table of docs/networks.md is written anew; `--page` does that alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
 from edge_fgir.runtime import target_names
 
-RESULT = Path(__file__).parent / "results" / "timm_models.json"
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "timm_models.json"
+PAGE = ROOT / "docs" / "networks.md"
+TABLE = re.compile(r"(?<=<!-- benchmarks/timm_models.py -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
+"""Where the page has the table."""
+
 SMALL = 12_000_000
 """Parameters; a family with a network of fewer counts."""
 LEAST_SHARE = 0.95
@@ -148,22 +153,30 @@ def told(row: Row) -> Iterator[str]:
         yield f"    {name:9} {delta:.1e}  INT8 {error}  {result.get('error', '')}"
 
 
-def shares(rows: Sequence[Row]) -> Iterator[tuple[str, str, int, int]]:
+def shares(body: Row) -> Iterator[tuple[str, str, int, int]]:
     """Yield, for small families and those beyond, target, how many are right, and of how many."""
+    rows = {row["network"]: row for row in body["rows"]}
     for title, least, most in (("small", 0, SMALL), ("beyond", SMALL, float("inf"))):
-        some = [row for row in rows if least <= row["params"] < most]
+        names = [n for n, known in body["networks"].items() if least <= known["params"] < most]
         for target in target_names():
-            yield title, target, sum(right(row, target) for row in some), len(some)
+            yield title, target, sum(right(rows.get(n, {}), target) for n in names), len(names)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a table of Markdown."""
+def table(body: Row) -> str:
+    """Return the rows as tables of Markdown: one line of shares, then a line a network."""
     targets = target_names()
+    counted = [
+        f"{target} {good} of {count}"
+        for title, target, good, count in shares(body)
+        if title == "small"
+    ]
     lines = [
+        f"Small families that reach a device: {', '.join(counted)} (timm {body['timm']}).",
+        "",
         f"| family | network | parameters | px | {' | '.join(targets)} |",
         f"|---|---|---|---|{'---|' * len(targets)}",
     ]
-    for row in sorted(rows, key=lambda row: (row["params"] >= SMALL, row["family"])):
+    for row in sorted(body["rows"], key=lambda row: (row["params"] >= SMALL, row["family"])):
         cells = [_cell(row, target) for target in targets]
         params = f"{row['params'] / 1e6:.1f} M"
         known = (row["family"], row["network"], params, str(row.get("size", "")), *cells)
@@ -192,17 +205,17 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these again")
     parser.add_argument("--workers", type=int, default=2, help="networks at once")
     parser.add_argument("--limit", type=float, default=400, help="seconds a network and target")
-    parser.add_argument("--table", action="store_true", help="print the table of the page alone")
+    parser.add_argument("--page", action="store_true", help="write the table of the page alone")
     parser.add_argument("--out", type=Path, default=RESULT, help="result file")
     arguments = parser.parse_args()
     body = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    if arguments.table:
-        print(table(body["rows"]))
-        return
-    work(body, arguments)
-    for title, target, good, all_ in shares(body["rows"]):
-        ok = title == "beyond" or good >= LEAST_SHARE * all_
-        print(f"{title:7} {target:9} {good} of {all_}  {'ok' if ok else 'MISSED'}")
+    if not arguments.page:
+        work(body, arguments)
+    if arguments.out == RESULT:
+        PAGE.write_text(TABLE.sub(lambda _: table(body), PAGE.read_text()))
+    for title, target, good, count in shares(body):
+        ok = title == "beyond" or good >= LEAST_SHARE * count
+        print(f"{title:7} {target:9} {good} of {count}  {'ok' if ok else 'MISSED'}")
 
 
 def work(body: Row, arguments: argparse.Namespace) -> None:

@@ -80,6 +80,20 @@ def test_a_step_is_exported_looked_through_and_right(
         check_onnx(files[backend.model_file], listed)
 
 
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_computed_in_float16_where_jetson_asks_for_it(
+    name: str, pictures: np.ndarray
+) -> None:
+    """Some inputs, such as the scales of a Resize, stay float32."""
+    target = read_target("jetson")
+    torch.manual_seed(0)
+    model = Around(STEPS[name][1]).eval()
+    backend = make_backend(to_onnx(model, NORMALIZATION, SIDE, target.opset), target, "fp16")
+    expected = logits_of(model, pictures, NORMALIZATION, "torch")
+    assert np.abs(backend.run(pictures) - expected).max() < 1e-2
+    assert "model.onnx" in backend.files(Head(np.zeros(CLASSES, np.float32), 1.0), {})
+
+
 def test_zeros_in_front_of_a_max_pooling_stay_zeros(pictures: np.ndarray) -> None:
     """ONNX Runtime's optimiser takes them for the pooling's own padding; HGNet's stem has both."""
 
