@@ -20,8 +20,14 @@ from edge_fgir.results import FitStage
 _MOST_ARMS = 4
 _TEACHING = 0.2
 """Share of the time for the teacher's own training."""
-_TEACHER_MINUTES = 4.0
-"""With less time for all trainings the candidates learn from labels alone."""
+_TEACHER_MINUTES = 8.0
+"""With less time for all trainings no teacher is trained beside the candidates."""
+_LARGER = 1.25
+"""A teacher of a candidate's own architecture looks at so much larger a picture, at least."""
+_PROBING = 0.5
+"""Share of the time after which no further head is trained."""
+_ASKING = 1 / 3
+"""Share of a training's time that asking the teacher may take."""
 _LEAST_SECONDS = 20.0
 """A training of less says nothing, unless all of the time is little."""
 _ENOUGH = 40
@@ -81,7 +87,7 @@ class Course:
         with self.clock.step("heads on frozen features"):
             for candidate in pretrained:
                 self._probe(candidate)
-        self._teach([each for each in architectures if each.is_pretrained])
+        self._teach([each for each in architectures if each.is_pretrained], pretrained)
         arms = [each for each in pretrained if each in self.done]
         arms = self._ordered(arms)
         room = _MOST_ARMS - min(len(own), 1 if arms else _MOST_ARMS)
@@ -95,24 +101,27 @@ class Course:
         best = [self.judge.best(trained) for trained in self.done.values() if trained]
         return self.judge.ordered(best)
 
-    def _probe(self, candidate: Candidate) -> Trained:
+    def _probe(self, candidate: Candidate) -> None:
+        late = self.clock.left < _PROBING * self.clock.seconds
+        if self.done and self.journal.number(f"no head of {candidate.name}", partial(float, late)):
+            self.left_out[candidate] = "no time was left for its head"
+            return
         self._say(f"{candidate.name}: a head on frozen features")
         trained = self.trainings.run(candidate, self.recipes.probe(candidate), "probe")
         self.done.setdefault(candidate, []).append(trained)
         self._say(f"{candidate.name}: {_accuracy(trained)} with frozen features")
-        return trained
 
-    def _teach(self, architectures: Sequence[Architecture]) -> None:
-        """Fine-tune the largest pretrained network at its own size, if there is time for it."""
-        if not architectures or self.journal.number("time to teach", lambda: self.left) < (
-            60 * _TEACHER_MINUTES
-        ):
+    def _teach(self, architectures: Sequence[Architecture], arms: Sequence[Candidate]) -> None:
+        """Fine-tune the largest pretrained network at its own size, if that is worth its time.
+
+        Else the best candidate with frozen features is the teacher of those from scratch.
+        """
+        probed = [trained for each in arms for trained in self.done.get(each, [])]
+        self.teacher = self.judge.best(probed) if probed else None
+        time = self.journal.number("time to teach", lambda: self.left)
+        candidate = _largest(architectures)
+        if candidate is None or time < 60 * _TEACHER_MINUTES or not _is_larger(candidate, arms):
             return
-        largest = architectures[-1]
-        for each in architectures:
-            if each.package:  # of those with packages the last is the largest
-                largest = each
-        candidate = Candidate(largest, largest.sizes[_nearest(largest)])
         seconds = self.journal.number("teacher's seconds", lambda: _TEACHING * self.left)
         with self.clock.step("teacher", seconds):
             recipe = self.recipes.probe(candidate)
@@ -155,8 +164,8 @@ class Course:
     def _train(self, key: str, candidate: Candidate, seconds: float, stage: FitStage) -> None:
         before = self.done.get(candidate, [])
         start = before[-1].weights if before else None
-        guide = self._guide(candidate, stage)
-        method = "ce" if guide is None else "kd" if candidate.architecture.is_pretrained else "tgda"
+        guide = self._guide(key, candidate, stage, seconds)
+        method = self._method(candidate, guide)
         asking = self._asking_seconds(guide, method)
         epochs = self._epochs(key, candidate, method, seconds, asking)
         if not epochs:
@@ -177,7 +186,9 @@ class Course:
         self.done.setdefault(candidate, []).append(trained)
         self._say(f"{candidate.name}: {_accuracy(trained)} after {epochs} epochs")
 
-    def _guide(self, candidate: Candidate, stage: FitStage) -> Guide | None:
+    def _guide(
+        self, key: str, candidate: Candidate, stage: FitStage, seconds: float
+    ) -> Guide | None:
         """Return whose soft labels a candidate learns from; None: labels alone.
 
         A pretrained network gains nothing from them in a short training, which asking would make
@@ -191,7 +202,17 @@ class Course:
         own = self.done.get(candidate, [])
         if own and self.judge.lead(self.judge.best(own), teacher) >= 0:
             return None
-        return Guide(teacher.run, max(teacher.candidate.image_size, candidate.image_size))
+        guide = Guide(teacher.run, max(teacher.candidate.image_size, candidate.image_size))
+        asking = self._asking_seconds(guide, self._method(candidate, guide))
+        affordable = self.journal.number(
+            f"{key}: a teacher", lambda: float(asking <= _ASKING * seconds)
+        )
+        return guide if affordable else None
+
+    def _method(self, candidate: Candidate, guide: Guide | None) -> str:
+        if guide is None:
+            return "ce"
+        return "kd" if candidate.architecture.is_pretrained else "tgda"
 
     def _asking_seconds(self, guide: Guide | None, method: str) -> float:
         """Return what asking the teacher about one draw of the augmentation takes."""
@@ -239,10 +260,19 @@ class Course:
         self.tell(f"{line} [{self.clock.text}]")
 
 
-def _nearest(architecture: Architecture) -> int:
-    """Return the place of the size next to what the weights were made for."""
-    sizes = architecture.sizes
-    return min(range(len(sizes)), key=lambda place: abs(sizes[place] - architecture.native))
+def _largest(architectures: Sequence[Architecture]) -> Candidate | None:
+    """Return the network with the largest side that its weights were made for, at that side."""
+    if not architectures:
+        return None
+    largest = max(architectures, key=lambda each: each.native)
+    side = min(largest.sizes, key=lambda size: abs(size - largest.native))
+    return Candidate(largest, side)
+
+
+def _is_larger(teacher: Candidate, arms: Sequence[Candidate]) -> bool:
+    """Say whether a teacher sees more than each candidate of its own architecture."""
+    own = [each.image_size for each in arms if each.architecture == teacher.architecture]
+    return all(teacher.image_size >= _LARGER * size for size in own)
 
 
 def _accuracy(trained: Trained) -> str:

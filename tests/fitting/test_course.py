@@ -1,0 +1,176 @@
+"""What is trained, in which order and for how long, with trainings that are made up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from edge_fgir.fitting import course as course_module
+from edge_fgir.fitting.clock import Clock
+from edge_fgir.fitting.course import Course
+from edge_fgir.fitting.journal import Journal
+from edge_fgir.fitting.networks import Architecture, Candidate
+from edge_fgir.fitting.recipes import Recipes
+from edge_fgir.fitting.shortlist import Considered
+from edge_fgir.fitting.trainings import Trained
+from edge_fgir.results import FitTraining, ProbedLatency, TopOne
+
+pytestmark = pytest.mark.unit
+
+IMAGES, VAL, CLASSES = 1600, 400, 4
+SMALL = Architecture("tf_efficientnet_lite0", 224, "efficientnet-lite0")
+LARGE = Architecture("tf_efficientnet_lite2", 260, "efficientnet-lite2")
+OWN = Architecture("lrnet14", 128)
+STEP = {"tf_efficientnet_lite0": 0.5, "tf_efficientnet_lite2": 1.0, "lrnet14": 0.4}
+"""Seconds."""
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class MadeUp:
+    """Trainings whose accuracy and time are known beforehand; each takes its time on the clock."""
+
+    time: Time
+    start: dict[str, float]
+    data: Any = field(default_factory=lambda: SimpleNamespace(classes=("a", "b", "c", "d")))
+    by_macro: bool = False
+    asked: list[tuple[str, str, int]] = field(default_factory=list)
+    teachers: list[str] = field(default_factory=list)
+    cost: dict[str, float] = field(default_factory=dict)
+    slower: float = 1.0
+
+    def run(self, candidate, recipe, stage, *, seconds=None, teacher="") -> Trained:
+        name = candidate.architecture.name
+        key = recipe.model_dump_json()
+        known = key in self.cost
+        steps = recipe.epochs * (IMAGES // recipe.batch_size)
+        looks = 3 if recipe.method == "tgda" else 1
+        cost = 40.0 if recipe.method == "probe" else self.slower * looks * steps * STEP[name]
+        if not known:
+            self.time.now += cost
+            self.cost[key] = cost
+            self.asked.append((name, stage, recipe.epochs))
+            self.teachers.append(teacher)
+        top1 = self.start[name] + min(recipe.epochs, 20) / 2
+        labels = np.arange(VAL) % CLASSES
+        said = np.where(np.arange(VAL) < VAL * top1 / 100, labels, (labels + 1) % CLASSES)
+        record = FitTraining(
+            stage=stage,
+            method=recipe.method,
+            teacher=teacher,
+            image_size=candidate.image_size,
+            epochs=recipe.epochs,
+            steps=steps,
+            seconds=cost,
+            accuracy=TopOne(top1=top1, low=0, high=100),
+            macro=top1,
+            run=key[:8],
+        )
+        return MadeUpTrained(
+            candidate, Path(name), record, 4.0 * np.eye(CLASSES)[said], labels, top1
+        )
+
+
+class MadeUpTrained(Trained):
+    @property
+    def weights(self) -> Path:
+        return Path("weights.safetensors")
+
+
+def considered(architecture: Architecture, size: int, *, fits: bool = True) -> Considered:
+    latency = ProbedLatency(precision="int8", ms=2.0, fits=fits)
+    return Considered(Candidate(architecture, size), (latency,), 4_000_000)
+
+
+def made(tmp_path: Path, minutes: float, monkeypatch, **start: float) -> tuple[Course, MadeUp]:
+    time = Time()
+    trainings = MadeUp(time, {"lrnet14": 20.0, **start})
+    monkeypatch.setattr(
+        course_module, "step_seconds", lambda candidate, *_: STEP[candidate.architecture.name]
+    )
+    clock = Clock(60 * minutes, tmp_path / "clock.json", time)
+    journal = Journal(tmp_path / "journal.json")
+    recipes = Recipes(IMAGES, balanced=False)
+    return Course(trainings, recipes, journal, clock, 60.0, lambda line: None), trainings
+
+
+LITES = {"tf_efficientnet_lite0": 60.0, "tf_efficientnet_lite2": 70.0}
+BOTH = [considered(SMALL, 160), considered(LARGE, 96), considered(OWN, 96)]
+
+
+def test_the_best_gets_the_most_time_and_the_time_is_kept(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    best = course.run(BOTH, [SMALL, LARGE])
+    assert best[0].candidate.architecture is LARGE
+    finals = [each for each in trainings.asked if each[1] == "final"]
+    assert [name for name, _, _ in finals] == ["tf_efficientnet_lite2"]
+    halved = [each for each in trainings.asked if each[1] == "halving"]
+    assert {name for name, _, _ in halved} >= {"tf_efficientnet_lite0", "tf_efficientnet_lite2"}
+    assert finals[0][2] > max(epochs for name, _, epochs in halved if "lite2" in name)
+    assert trainings.time.now <= 60 * 60 - course.reserve
+    assert course.left_out[BOTH[2].candidate]
+
+
+def test_a_killed_course_ends_as_it_would_have(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    course.run(BOTH, [SMALL, LARGE])
+    asked = list(trainings.asked)
+    again, _ = made(tmp_path, 60, monkeypatch, **LITES)
+    again.trainings = trainings
+    again.run(BOTH, [SMALL, LARGE])
+    assert trainings.asked == asked
+
+
+def test_a_slow_machine_still_keeps_the_time(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    trainings.slower = 2.0  # than the first steps said; after one training that is known
+    course.run(BOTH, [SMALL, LARGE])
+    assert trainings.time.now <= 60 * 60 * 1.1
+
+
+def test_networks_from_scratch_learn_from_the_best_head(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    course.run([BOTH[2]], [SMALL, LARGE])
+    assert course.teacher is not None
+    assert course.teacher.candidate.architecture is LARGE
+    own = [
+        t
+        for (name, _, _), t in zip(trainings.asked, trainings.teachers, strict=True)
+        if name == "lrnet14"
+    ]
+    assert own[-1] == "tf_efficientnet_lite2 at 256 px"
+
+
+def test_in_little_time_no_teacher_is_trained_beside(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 6, monkeypatch, **LITES)
+    course.run(BOTH, [SMALL, LARGE])
+    assert "teacher" not in {stage for _, stage, _ in trainings.asked}
+    assert trainings.time.now <= 6 * 60
+
+
+def test_a_teacher_that_sees_no_more_is_not_trained(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    course.run([considered(SMALL, 208), BOTH[2]], [SMALL])
+    assert "teacher" not in {stage for _, stage, _ in trainings.asked}
+    assert course.teacher is not None
+    assert course.teacher.candidate.image_size == 208
+
+
+def test_what_does_not_fit_is_never_trained(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 20, monkeypatch, **LITES)
+    course.run([considered(SMALL, 64, fits=False), BOTH[2]], [])
+    assert {name for name, _, _ in trainings.asked} == {"lrnet14"}
