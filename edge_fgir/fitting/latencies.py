@@ -18,7 +18,7 @@ from edge_fgir.exporting import Target
 from edge_fgir.fitting.networks import Architecture, Candidate
 from edge_fgir.profiling import build_probes
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Precision, Preprocess
+from edge_fgir.runtime import Bundle, Precision, Preprocess
 
 _DIGITS = 16
 _PROTOCOL = PROBES.model_copy(update={"stop": StoppingRule(most=8, exact=0.01)})
@@ -80,21 +80,34 @@ class LatencyTable:
         return tuple(each for each in both if each in self._target.precisions)
 
     def measure(self, architectures: Iterable[Architecture], tell: Callable[[str], None]) -> None:
-        """Time what has not been timed yet; an architecture that cannot be built is ``refused``."""
-        for architecture in architectures:
-            missing = [
-                candidate
-                for candidate in _probes(architecture)
-                if any(self._key(candidate, p) not in self._timed for p in self.precisions)
-            ]
-            if not missing:
-                continue
-            try:
-                self._time(missing)
-            except (GateError, InputError) as error:
-                self.refused[architecture.name] = str(error)
-                continue
+        """Time what has not been timed yet; an architecture that cannot be built is ``refused``.
+
+        All are timed in one run, in turns, so that what else the machine does hits all alike.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            built: dict[str, Bundle] = {}
+            new: list[Architecture] = []
+            for architecture in architectures:
+                missing = [each for each in _probes(architecture) if not self._is_known(each)]
+                if not missing:
+                    continue
+                try:
+                    built |= self._built(missing, Path(name) / architecture.name)
+                except (GateError, InputError) as error:
+                    self.refused[architecture.name] = str(error)
+                else:
+                    new.append(architecture)
+            if not built:
+                return
+            timings = self._device.time(list(built.values()), _PROTOCOL)
+        for key, timing in zip(built, timings, strict=True):
+            self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail)
+        write_json(self._file, {k: v.model_dump() for k, v in self._timed.items()})
+        for architecture in new:
             tell(f"timed {architecture.name}: {self._range(architecture)}")
+
+    def _is_known(self, candidate: Candidate) -> bool:
+        return all(self._key(candidate, each) in self._timed for each in self.precisions)
 
     def of(self, candidate: Candidate, precision: Precision) -> Latency | None:
         """Return what a candidate takes; None where its architecture was refused."""
@@ -119,19 +132,17 @@ class LatencyTable:
             f"({precision})"
         )
 
-    def _time(self, candidates: Sequence[Candidate]) -> None:
+    def _built(self, candidates: Sequence[Candidate], folder: Path) -> dict[str, Bundle]:
+        """Return bundles of random weights in every precision, by key."""
         described = [self.described(each) for each in candidates]
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            bundles, keys = [], []
-            for precision in self.precisions:
-                out = folder / precision
-                bundles += build_probes(described, self._target, precision, folder, out)
-                keys += [self._key(each, precision) for each in candidates]
-            timings = self._device.time(bundles, _PROTOCOL)
-        for key, timing in zip(keys, timings, strict=True):
-            self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail)
-        write_json(self._file, {k: v.model_dump() for k, v in self._timed.items()})
+        built: dict[str, Bundle] = {}
+        folder.mkdir()
+        for precision in self.precisions:
+            out = folder / precision
+            bundles = build_probes(described, self._target, precision, folder, out)
+            keys = [self._key(each, precision) for each in candidates]
+            built |= dict(zip(keys, bundles, strict=True))
+        return built
 
     def described(self, candidate: Candidate) -> TrainedModel:
         """Return a candidate as a run would describe it."""

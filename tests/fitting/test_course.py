@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,7 +130,7 @@ def test_a_killed_course_ends_as_it_would_have(tmp_path, monkeypatch) -> None:
     course.run(BOTH, [SMALL, LARGE])
     asked = list(trainings.asked)
     again, _ = made(tmp_path, 60, monkeypatch, **LITES)
-    again.trainings = trainings
+    again = replace(again, trainings=trainings)
     again.run(BOTH, [SMALL, LARGE])
     assert trainings.asked == asked
 
