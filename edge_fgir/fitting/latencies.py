@@ -87,12 +87,12 @@ class LatencyTable:
         with tempfile.TemporaryDirectory() as name:
             built: dict[str, Bundle] = {}
             new: list[Architecture] = []
-            for architecture in architectures:
+            for number, architecture in enumerate(architectures):
                 missing = [each for each in _probes(architecture) if not self._is_known(each)]
                 if not missing:
                     continue
                 try:
-                    built |= self._built(missing, Path(name) / architecture.name)
+                    built |= self._built(missing, Path(name) / str(number))
                 except (GateError, InputError) as error:
                     self.refused[architecture.name] = str(error)
                 else:
