@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_fgir._errors import InputError
+from edge_fgir.data.class_names import name_problem
 
 CLASS_ID, PICTURE, CLASS_NAME = "class_id", "dir", "class_name"
 
@@ -83,7 +84,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     check_ids(names, path)
     taken: dict[str, Row] = {}
     for row in rows:
-        if row.text.splitlines() != [row.text]:
+        if name_problem(row.text) is not None:
             raise InputError(
                 f"line {row.line} of {path} names a class {row.text!r}", "one line of text"
             )

@@ -85,13 +85,15 @@ def _read_split_folders(
     _check_classes(splits["train"], train, f"at least 2: {_LAYOUT}")
     samples: dict[Split, tuple[Sample, ...]] = {}
     reading = Reading(train.notes)
+    all_listings: dict[Path, Listing] = {}
     for split in SPLITS:
         if split in splits:
             here = train if split == "train" else class_folders(visible_folders(splits[split]))
             listings = {folder: list_pictures(folder) for folder, _ in here}
             samples[split] = _read_split(splits[split], here, listings, train.names)
-            reading = reading.skipping(_skipped(listings.values()))
-            reading = reading.noting(*_listing_notes(splits[split], listings))
+            all_listings |= listings
+    reading = reading.skipping(_skipped(all_listings.values()))
+    reading = reading.noting(*_listing_notes(splits.values(), all_listings))
     for folder in folders:
         if folder not in splits.values() and pictures_below(folder):
             reading = reading.noting(
@@ -110,17 +112,17 @@ def _skipped(listings: Iterable[Listing]) -> Iterator[Skipped]:
             yield Skipped(str(path), str(error))
 
 
-def _listing_notes(root: Path, listings: Mapping[Path, Listing]) -> Iterator[str]:
-    """Yield what is unusual about the folders of classes below ``root``."""
+def _listing_notes(roots: Iterable[Path], listings: Mapping[Path, Listing]) -> Iterator[str]:
+    """Yield what is unusual about class folders and the folders ``roots`` that they lie in."""
     nested = [folder for folder, listing in listings.items() if listing.below]
     if nested:
         count = sum(listings[folder].below for folder in nested)
         yield (
-            f"{count} pictures lie in folders inside {root.name}'s class folders, such as "
-            f"{nested[0].name}, and belong to these classes"
+            f"{count} pictures lie in folders inside class folders, such as {nested[0].name}, and "
+            "belong to these classes"
         )
     yield from other_files(sum((listing.others for listing in listings.values()), Counter()))
-    for folder in hidden_classes(root):
+    for folder in sorted({name for root in roots for name in hidden_classes(root)}):
         yield f"the hidden folder {folder} was passed over; rename it if it is a class"
 
 
@@ -166,7 +168,7 @@ def _read_class_folders(
         for folder, name in classes
         for file in listings[folder].pictures
     ]
-    reading = Reading(classes.notes).noting(*_listing_notes(root, listings))
+    reading = Reading(classes.notes).noting(*_listing_notes([root], listings))
     reading = reading.skipping(_skipped(listings.values()))
     if empty := [folder.name for folder, listing in listings.items() if not listing.pictures]:
         reading = reading.noting(f"folders without pictures are no classes: {shown(empty)}")

@@ -46,8 +46,8 @@ class Reading:
         return bool(self.notes or self.skipped)
 
     def noting(self, *notes: str) -> Reading:
-        """Return it with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
+        """Return it with more notes, each once."""
+        return replace(self, notes=tuple(dict.fromkeys((*self.notes, *notes))))
 
     def skipping(self, skipped: Iterable[Skipped]) -> Reading:
         """Return it with more pictures left out."""

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from edge_fgir._errors import InputError
 from edge_fgir._paths import join_below
 from edge_fgir._refusal import validated
+from edge_fgir.data.class_names import name_problem
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.part import Part
 from edge_fgir.data.reading import Reading
@@ -155,6 +156,9 @@ def _read_classes(path: Path) -> tuple[str, ...]:
             f"write {path}",
         )
     classes = tuple(read_text(path).splitlines())
+    for name in classes:
+        if name.strip() and (problem := name_problem(name)) is not None:
+            raise InputError(f"{path} names a class {name!a}, which {problem}", "plain text")
     if len(classes) < 2 or len(set(classes)) < len(classes) or not all(map(str.strip, classes)):
         raise InputError(
             f"{path} has {len(classes)} lines, {len(set(classes))} of them different",

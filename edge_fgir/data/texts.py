@@ -30,7 +30,7 @@ def read_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error})", "UTF-8", SAVE_AGAIN) from error
+        raise InputError(f"{path} is not text ({error})", "UTF-8", SAVE_AGAIN) from error
 
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:

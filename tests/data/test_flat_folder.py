@@ -248,11 +248,21 @@ def test_nested_folders_belong_to_their_class_and_it_is_said(photos: Path) -> No
     assert data.classes == ("robin", "tit")
     assert sum(map(sum, sizes(data))) == 41
     assert data.reading.notes[:4] == (
-        "1 pictures lie in folders inside photos's class folders, such as tit, and belong to these "
-        "classes",
+        "1 pictures lie in folders inside class folders, such as tit, and belong to these classes",
         "1 files that are no pictures were passed over (.txt)",
         "the hidden folder .50_BMG was passed over; rename it if it is a class",
         "folders without pictures are no classes: empty",
+    )
+
+
+def test_what_all_splits_have_is_said_once(split_folder) -> None:
+    root = split_folder("train", "val", "test")
+    for split in ("train", "val", "test"):
+        save(root / split / ".50_BMG" / "a.png", 1)
+        (root / split / "tit" / "notes.txt").write_text("seen in May")
+    assert open_data(str(root)).reading.notes == (
+        "3 files that are no pictures were passed over (.txt)",
+        "the hidden folder .50_BMG was passed over; rename it if it is a class",
     )
 
 

@@ -647,6 +647,32 @@ def test_odd_pictures_are_refused_or_converted(birds) -> None:
     assert (data.read(data.split("val")[0]) == 255).all()
 
 
+def test_texts_of_windows_editors_are_read(birds) -> None:
+    classes = open_data(str(birds)).classes
+    labels = birds / "labels.txt"
+    lines = labels.read_text("utf-8").splitlines()
+    labels.write_bytes(b"\xef\xbb\xbf" + "".join(f"{line}\r\n" for line in lines).encode())
+    named = b"\xef\xbb\xbf" + classes[1].encode() + b"\r\n"
+    buffer = io.BytesIO()
+    Image.new("RGB", (10, 10)).save(buffer, "PNG")
+    write_tar(birds / "val-0.tar", [("a.png", buffer.getvalue()), ("a.cls", named)])
+    data = open_data(str(birds))
+    assert data.classes == classes
+    assert [sample.label for sample in data.split("val")] == [1]
+
+
+def test_one_bad_picture_of_a_shard_costs_one_picture(birds) -> None:
+    whole = len(open_data(str(birds)).split("train"))
+    write_tar(birds / "val-0.tar", [("a.png", b"no picture"), ("a.cls", b"0")])
+    for _ in range(2):  # from the tars, and from the index
+        data = open_data(str(birds))
+        assert len(data.split("train")) == whole
+        (skipped,) = data.reading.skipped
+        assert skipped.file == f"{birds}/val-0.tar/a.png"
+    with pytest.raises(InputError, match="is not a picture Pillow can read"):
+        open_data(str(birds), strict=True)
+
+
 def test_damage_inside_a_picture_is_named_when_it_is_read(birds) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     buffer = io.BytesIO()
