@@ -26,11 +26,14 @@ _MISFIT = 0.1
 _KNOWLEDGE = 0.25
 """How much of what sets a candidate apart may be knowledge, before any label is seen (its standard
 deviation as a share): rounding knows nothing, another network does."""
+_STRANGE = 0.1
+"""How much harder or easier views may be than pictures, as a share of what they cost."""
 _LEAST = 1e-30
 """A probability below it says no more."""
 _Z95 = 1.96
 _FIELDS = ("reference", "candidate", "of")
-_STEPS, _LONGEST, _CLOSE, _LEAST_SCALE = 20, 0.3, 1e-4, 0.01
+_STEPS, _LONGEST, _CLOSE, _LEAST_SCALE = 20, 0.3, 1e-3, 0.01
+_BOTH = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def compare_models(
     drop = costs.mean()
     moved = [_Flips.between(every, scales + doubt).by_picture()[chosen].mean() for doubt in doubts]
     variance = costs.var() / images + np.square(np.array(moved) - drop).sum()
+    variance += (_STRANGE * drop * (1 - images / pictures)) ** 2
     right = (reference.argmax(axis=1) == labels) * 1.0 - (candidate.argmax(axis=1) == labels)
     own = flips.of_images(len(labels))
     counted = (right - own.cost)[chosen].mean()
@@ -165,20 +169,27 @@ def _calibrated(
     b / a, which is ``knowledge`` before any label is seen. As in the calibration of bundles, one
     more answer is taken to be wrong.
     """
-    features = np.stack([logits, error], axis=2).astype(np.float64)
-    features -= features.mean(axis=1, keepdims=True)
+    features = [
+        (each - each.mean(axis=1, keepdims=True)).astype(np.float64) for each in (logits, error)
+    ]
     wrong = 1 / (len(labels) + 1)
-    truth = (1 - wrong) * features[np.arange(len(labels)), labels]  # features have no mean
+    truth = [(1 - wrong) * each[np.arange(len(labels)), labels].sum() for each in features]
     scales = np.array([0.5, 0.5 * knowledge])
     apart = np.array([-knowledge, 1.0])
     for _ in range(_STEPS):
-        probabilities = _softmax(features @ scales)
-        weighted = features * probabilities[:, :, None]
-        mean = weighted.sum(axis=1)
-        spread = np.tensordot(weighted, features, ([0, 1], [0, 1])) - mean.T @ mean
+        probabilities = _softmax(scales[0] * features[0] + scales[1] * features[1])
+        weighted = [probabilities * each for each in features]
+        means = [each.sum(axis=1) for each in weighted]
+        spread = np.array(
+            [
+                [np.vdot(weighted[i], features[j]) - means[i] @ means[j] for j in _BOTH]
+                for i in _BOTH
+            ]
+        )
+        slope = np.array([truth[i] - means[i].sum() for i in _BOTH])
         precision = np.outer(apart, apart) / (scales[0] * _KNOWLEDGE) ** 2
         curvature = spread + precision
-        step = np.linalg.solve(curvature, (truth - mean).sum(axis=0) - precision @ scales)
+        step = np.linalg.solve(curvature, slope - precision @ scales)
         scales = scales + np.clip(step, -_LONGEST, _LONGEST)
         scales[0] = max(scales[0], _LEAST_SCALE)
         if np.abs(step).max() < _CLOSE:

@@ -31,8 +31,9 @@ _AS_FAST = 1.03
 """Latencies closer than this are taken as equal; the smaller error then decides."""
 _AS_GOOD = 1.25
 """Errors closer than this cost the same as far as pictures can tell; the latency then decides."""
-_LOOKED_AT, _PICTURES, _SECONDS = 3, 1500, 8.0
-"""How many forms are shown views, up to how many pictures with the images, and how long each."""
+_LOOKED_AT, _AT_ONCE, _PICTURES, _SECONDS = 3, 400, 1500, 8.0
+"""How many forms are shown views, about how many at once, up to how many pictures with the images,
+and how long each form."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ class Trial:
         return cls(name, precision, backend, correction, logits, stage, broken, error)
 
     def shown(self, pixels: Pixels, wanted: Logits, parity: ParityGates) -> Trial:
-        """Return it with a further view of each validation image; torch says ``wanted`` of them."""
+        """Return it with further views of all validation images; torch says ``wanted`` of them."""
         logits = self.backend.run(pixels) + self.correction
-        fresh = Views(wanted, logits, np.arange(len(pixels)))
+        fresh = Views(wanted, logits, np.arange(len(pixels)) % len(parity.labels))
         views = fresh if self.views is None else self.views.and_these(fresh)
         stage = parity.compared(self.name, self.logits, views)
         return replace(self, views=views, stage=stage, broken=parity.broken(stage))
@@ -256,20 +257,28 @@ class Search:
         return [measured.get(trial.name, trial) for trial in trials]
 
     def _shown(self, trial: Trial) -> Trial:
-        """Show a form one view after another of the validation images, until that decides."""
-        start = time.monotonic()
-        for number in range(_PICTURES // len(self.validation)):
+        """Show a form one round of views after another, until that decides."""
+        start, images = time.monotonic(), len(self.validation)
+        rounds = max(_PICTURES - images, 0) // (images * self._views_at_once)
+        for number in range(rounds):
             decided = trial.broken or trial.stage.certified
             if decided or time.monotonic() - start > _SECONDS:
                 break
-            trial = trial.shown(*self._view(number), self.parity)
+            trial = trial.shown(*self._round(number), self.parity)
         return trial
 
-    def _view(self, number: int) -> tuple[Pixels, Logits]:
-        """Return a view of each validation image, and the float network's logits of it, which the
+    @property
+    def _views_at_once(self) -> int:
+        """How many views of each image are shown at once: a network takes time to be opened."""
+        return max(_AT_ONCE // len(self.validation), 1)
+
+    def _round(self, number: int) -> tuple[Pixels, Logits]:
+        """Return views of all validation images, and the float network's logits of them, which the
         gates have found to be torch's."""
         if number == len(self._seen):
-            pixels = self.view(self.validation, number)
+            count = self._views_at_once
+            drawn = range(number * count, (number + 1) * count)
+            pixels = np.concatenate([self.view(self.validation, each) for each in drawn])
             self._seen.append((pixels, self.float32.run(pixels)))
         return self._seen[number]
 

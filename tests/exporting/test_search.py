@@ -215,7 +215,7 @@ def test_views_are_shown_until_the_bound_is_certified() -> None:
     first, good, slow = found.trials
     assert good.stage.certified
     assert good.views is not None
-    assert len(good.views.of) == 100  # one view of each image is enough for 1 point
+    assert len(good.views.of) == 400  # four views of each image are enough for 1 point
     assert first.views is None
     assert slow.views is None  # nobody asked further
 
