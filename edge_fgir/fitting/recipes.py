@@ -14,6 +14,10 @@ from edge_fgir.runs import Recipe, read_recipe
 PROBE, STUDENT, SCRATCH = "probe", "student-pretrained", "student-lrnet14"
 """Shipped recipes that all trainings begin with."""
 
+_RATE, _REPAIRED = 5e-4, 400
+"""Peak learning rate of fine-tuning, and the steps from which it is taken: what AdamW's first steps
+undo of a pretrained network, few steps cannot repair."""
+_LEAST_RATE = 2e-5
 _MOST_DRAWS = 4
 """Draws of the augmentation that a teacher is asked about; each costs a look at every picture."""
 
@@ -40,7 +44,6 @@ class Recipes:
     Attributes:
         images: Training pictures.
         balanced: Rare classes are asked for as much as frequent ones.
-        strict: Pictures that are not plain 8-bit RGB were refused.
     """
 
     images: int
@@ -83,6 +86,9 @@ class Recipes:
             "optimizer.ema_decay": round(1 - min(max(10 / steps, 0.002), 0.2), 4),
             "checkpoint_steps": 100,
         }
+        if pretrained:
+            rate = max(_RATE * min(steps / _REPAIRED, 1.0), _LEAST_RATE)
+            changes |= {"optimizer.lr": rate, "optimizer.min_lr": rate / 50}
         if guide is None:
             changes |= {"method": "ce", "teacher": None}
         else:
