@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -60,39 +61,9 @@ JUNK_FOLDERS = frozenset(
 )
 """What boxes and systems leave in people's folders (lower case), thumbnails among it."""
 
-_NEVER = frozenset(
-    [
-        ".bak",
-        ".old",
-        ".orig",
-        ".tmp",
-        ".part",
-        ".crdownload",
-        ".download",
-        ".txt",
-        ".md",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".yaml",
-        ".yml",
-        ".html",
-        ".cls",
-        ".db",
-        ".ini",
-        ".zip",
-        ".tar",
-        ".gz",
-        ".mp4",
-        ".mov",
-        ".avi",
-        ".mkv",
-        ".npy",
-        ".py",
-        ".log",
-    ]
+_NEVER = re.compile(
+    r"\.(bak|old|orig|tmp|part|crdownload|download|txt|md|csv|tsv|jsonl?|xml|ya?ml|html|cls|db|ini"
+    r"|zip|tar|gz|mp4|mov|avi|mkv|npy|py|log)"
 )
 """Endings of files whose first bytes are not asked."""
 
@@ -211,7 +182,7 @@ def _is_picture_file(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return True
-    if suffix in _NEVER or path.name.endswith("~"):
+    if _NEVER.fullmatch(suffix) or path.name.endswith("~"):
         return False
     with path.open("rb") as file:
         return format_of(file.read(_HEAD_BYTES)) is not None
