@@ -5,8 +5,10 @@
 exports every trained run that is named, for all precisions of all targets (or of `--targets`), and
 evaluates the bundles on the test split beside torch (Jetson graphs in ONNX Runtime). Gates are the
 targets' own, but allow one picture of the validation split where that is more than the bound.
-With `--speed`, networks with random weights, on which it does not depend, are timed: torch eager,
-float and every INT8 scheme of the target take turns in one run; the value is a ratio of medians.
+With `--speed`, networks with random weights, on which it does not depend, are timed: torch eager
+(of the network that keeps all tokens too, where some are dropped), float and every INT8 scheme of
+the target, with bfloat16 beside where the processor has it, take turns in one run; the value is a
+ratio of medians. `--time RUN DATA` times `edge-fgir export` from its start to its end, in seconds.
 What the result file has of other networks stays. `--quick` only shows that it works.
 """
 
@@ -14,10 +16,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,7 +36,7 @@ from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import ExportOptions, Target, export, read_target, target_names
-from edge_fgir.exporting.builders import make_backend
+from edge_fgir.exporting.builders import find_builder, make_backend
 from edge_fgir.exporting.graph import is_transformer, to_onnx
 from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
@@ -50,13 +57,18 @@ LEAST_AGREEMENT = {"fp32": 100.0}
 """Percent of the images with torch's label; 98 where less is computed exactly."""
 MOST_DELTA = 1e-3
 """Of a logit, torch to float32 bundle."""
+MOST_SECONDS = 20.0
+"""That an export of an LRN14 takes for one target."""
 
 _MIN_RUNS = 200
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed, and how many times faster than what it shall be, by runtime."""
+    """What is timed, and how many times faster than what it shall be.
+
+    ``over_torch`` is over torch eager of the network with all its tokens.
+    """
 
     name: str
     size: int
@@ -109,15 +121,24 @@ def speed_of(target: Target, network: Case, seconds: float) -> Iterator[dict[str
     quantization = target.quantization
     schemes = quantization.transformer if is_transformer(graph) else quantization.cnn
     forms = {name: base.quantized(scheme, images) for name, scheme in schemes.items()}
+    floats = {"fp32": base}
+    builder = find_builder(target.runtime)
+    if builder.has_bfloat16():
+        floats["bf16"] = builder.in_bfloat16(base)
+        forms |= {f"{name}, bfloat16": builder.in_bfloat16(form) for name, form in forms.items()}
     prepared = normalized(torch.from_numpy(images[:1]).permute(0, 3, 1, 2), NORMALIZATION)
     prepared = prepared.contiguous()
 
-    def eager() -> object:
+    def eager(model: torch.nn.Module) -> object:
         with torch.inference_mode():
             return model(prepared)
 
-    calls: dict[str, Callable[[], object]] = {"torch": eager}
-    for name, form in {"fp32": base, **forms}.items():
+    calls: dict[str, Callable[[], object]] = {
+        "torch": partial(eager, replace(network, keep_rate=1.0).build())
+    }
+    if network.keep_rate < 1:
+        calls["torch, reduced"] = partial(eager, model)
+    for name, form in {**floats, **forms}.items():
         call = form.call(images[:1])
         assert call is not None
         calls[name] = call
@@ -138,6 +159,30 @@ def speed_of(target: Target, network: Case, seconds: float) -> Iterator[dict[str
             if least and name == fastest:
                 row |= {"bound": f"{bound} >= {least:g}", "ok": row[bound] >= least}
         yield row
+
+
+def seconds_of(run: Path, data: str, targets: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Time the command for each target, the median of three."""
+    opened = Run.open(run).description
+    pictures = len(open_data(data).split("val"))
+    for name in targets:
+        seconds = []
+        for _ in range(3):
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "-m", "edge_fgir", "export", str(run), "--data", data]
+                command += ["--target", name, "--out", str(Path(folder) / "x.fgir")]
+                began = time.monotonic()
+                subprocess.run(command, check=True, capture_output=True)
+                seconds.append(round(time.monotonic() - began, 1))
+        yield {
+            "network": title_of(opened),
+            "data": opened.data.name,
+            "val_images": pictures,
+            "target": name,
+            "seconds": median(seconds),
+            "runs": seconds,
+            "ok": median(seconds) <= MOST_SECONDS,
+        }
 
 
 def accuracy_of(run: Path, data: DataSet, targets: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -243,6 +288,15 @@ def show_accuracy(row: dict[str, Any]) -> None:
     )
 
 
+def show_seconds(row: dict[str, Any]) -> None:
+    """Print one row."""
+    print(
+        f"{row['network']:18} {row['target']:9} {row['val_images']} validation images: "
+        f"{row['seconds']:.1f} s  {'ok' if row['ok'] else 'MISSED'}",
+        flush=True,
+    )
+
+
 def show_speed(row: dict[str, Any]) -> None:
     """Print one row."""
     verdict = f"{row['bound']}: {'ok' if row['ok'] else 'MISSED'}" if "bound" in row else ""
@@ -261,8 +315,13 @@ def main() -> None:
     parser.add_argument(
         "--model", nargs=2, action="append", default=[], metavar=("RUN", "DATA"), help="repeatable"
     )
+    parser.add_argument(
+        "--time", nargs=2, action="append", default=[], metavar=("RUN", "DATA"), help="repeatable"
+    )
     names = target_names()
-    parser.add_argument("--targets", nargs="+", choices=names, default=names, help="of --model")
+    parser.add_argument(
+        "--targets", nargs="+", choices=names, default=names, help="of --model and --time"
+    )
     parser.add_argument("--speed", action="store_true", help="time networks")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each form")
     parser.add_argument("--quick", action="store_true", help="see that it works; tells no speed")
@@ -272,6 +331,10 @@ def main() -> None:
         for row in accuracy_of(Path(run), open_data(data), arguments.targets):
             show_accuracy(row)
             keep(arguments.out, "accuracy", row, ("network", "data", "target", "asked"))
+    for run, data in arguments.time:
+        for row in seconds_of(Path(run), data, arguments.targets):
+            show_seconds(row)
+            keep(arguments.out, "seconds", row, ("network", "data", "target"))
     networks = QUICK if arguments.quick else SPEED if arguments.speed else {}
     seconds = 0.2 if arguments.quick else arguments.seconds
     for name, several in networks.items():
