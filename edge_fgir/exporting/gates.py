@@ -132,22 +132,33 @@ class ParityGates:
         return stage
 
     def add_bundle(
-        self, logits: Logits, wanted: Logits, *, exact: bool, views: Views | None
+        self,
+        logits: Logits,
+        wanted: Logits,
+        *,
+        exact: bool,
+        views: Views | None,
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> Stage:
         """Record the opened bundle.
 
         Args:
-            logits: (N, K) of the same images.
-            wanted: (N, K) of the form that it was made of: its own, but for rounding.
+            logits: (N, K) of the same images, or of some: it is taken to say of the others what the
+                form said that it was made of.
+            wanted: (N, K) of that form: the bundle's own, but for rounding.
             exact: As for :meth:`add`.
             views: What torch and that form said of more pictures.
+            rows: Which images ``logits`` are of; None: all.
 
         Raises:
             GateError: The bundle breaks a bound, or is not what it was made of.
         """
-        stage = self.add("bundle", logits, exact=exact, views=views)
-        size = np.sqrt(np.square(_centred(wanted)).mean())
-        apart = float(np.sqrt(np.square(_centred(logits) - _centred(wanted)).mean()) / size)
+        rows = np.arange(len(wanted)) if rows is None else rows
+        whole = wanted.copy()
+        whole[rows] = logits
+        stage = self.add("bundle", whole, exact=exact, views=views)
+        size = np.sqrt(np.square(_centred(wanted[rows])).mean())
+        apart = float(np.sqrt(np.square(_centred(logits) - _centred(wanted[rows])).mean()) / size)
         if apart > _SAME:
             raise GateError(
                 f"gate 'bundle' failed: its logits are {100 * apart:.0f} % apart from those of the "

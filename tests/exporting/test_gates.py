@@ -106,3 +106,16 @@ def test_gates_on_some_images_record_their_stages_among_the_others() -> None:
     assert gates.report().images == len(LABELS)
     with pytest.raises(GateError, match="failed on 64 validation images: logits differ"):
         gates.on(rows).add("onnx", gates.reference[rows] * 1.01, exact=True)
+
+
+def test_a_bundle_that_is_asked_about_some_images_is_held_to_those() -> None:
+    gates = report()
+    gates.add("int8", RIGHT + 0.01)
+    rng = np.random.default_rng(0)
+    noise, rows = rng.normal(size=RIGHT.shape)[gates.few], gates.few
+    form = with_wrong(1)
+    stage = gates.add_bundle(form[rows], form, exact=False, views=None, rows=rows)
+    assert (stage.images, stage.top1) == (None, 99)
+    gates.stages.pop()
+    with pytest.raises(GateError, match="gate 'bundle' failed: its logits are"):
+        gates.add_bundle(form[rows] + 0.3 * noise, form, exact=False, views=None, rows=rows)
