@@ -63,11 +63,11 @@ def count_all() -> dict[str, int]:
     import timm
     import torch
 
-    from edge_fgir.models import OWN_MODELS, count_params
+    from edge_fgir.models import count_params
 
     counts = {}
     for name in timm.list_models():
-        if name not in OWN_MODELS:
+        if timm.models.model_entrypoint(name).__module__.startswith("timm."):
             with warnings.catch_warnings(), torch.device("meta"):
                 warnings.simplefilter("ignore")
                 counts[name] = count_params(timm.create_model(name))

@@ -97,6 +97,7 @@ def to_onnx(
     for node in slim.graph.node:  # the simplifier drops metadata
         if module := modules.get(node.output[0]):
             node.metadata_props.add(key=MODULE, value=module)
+    _gather_by_rows(slim)
     _share_weights(slim.graph)
     _mark(slim.graph, FLOAT, network.full_precision)
     _mark(slim.graph, UNQUANTIZED, network.unquantized)
@@ -127,6 +128,42 @@ def _program(graph: nn.Module, size: int, opset: int, outputs: list[str]) -> tor
         program = write()
     assert program is not None
     return program
+
+
+def _gather_by_rows(model: onnx.ModelProto) -> None:
+    """Let Gathers read by a list of places and not by a table, which is shaped behind them.
+
+    OpenVINO fails to compile the former where their input is quantized by channel (HaloNets).
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    tables = {
+        node.output[0]: constants[node.input[1]]
+        for node in graph.node
+        if node.op_type == "Gather" and len(getattr(constants.get(node.input[1]), "dims", ())) > 1
+    }
+    if not tables:
+        return
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in inferred
+        if value.name in tables
+    }
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        graph.node.append(node)
+        name = node.output[0]
+        if name not in shapes:
+            continue
+        rows, shape = f"{name} rows", f"{name} shape"
+        places = numpy_helper.to_array(tables[name]).reshape(-1)
+        graph.initializer.append(numpy_helper.from_array(places, rows))
+        graph.initializer.append(numpy_helper.from_array(np.array(shapes[name]), shape))
+        gathered = f"{name} gathered"
+        graph.node[-1].input[1], graph.node[-1].output[0] = rows, gathered
+        graph.node.append(helper.make_node("Reshape", [gathered, shape], [name], f"{name} table"))
 
 
 def _share_weights(graph: onnx.GraphProto) -> None:

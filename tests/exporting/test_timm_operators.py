@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from timm.layers.halo_attn import HaloAttn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -108,6 +109,26 @@ def test_zeros_in_front_of_a_max_pooling_stay_zeros(pictures: np.ndarray) -> Non
     assert "MaxPool" in kinds
     expected = logits_of(model, pictures, NORMALIZATION, "torch")
     assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-5
+
+
+def test_windows_that_overlap_are_quantized_for_openvino(pictures: np.ndarray) -> None:
+    """A HaloNet's: OpenVINO fails to compile a Gather by a table where its input is quantized."""
+
+    def step(x: Tensor) -> Tensor:
+        windows: Tensor = attention(x[..., :8, :8])
+        return windows
+
+    torch.manual_seed(0)
+    attention = HaloAttn(4, 4, num_heads=2, dim_head=4, block_size=4, halo_size=1).eval()
+    model = Around(step).eval()
+    target = read_target("openvino")
+    graph = to_onnx(model, NORMALIZATION, SIDE, target.opset)
+    check_ops(graph, target.ops, target.name)
+    expected = logits_of(model, pictures, NORMALIZATION, "torch")
+    assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-5
+    scheme = next(iter(target.quantization.transformer.values()))
+    quantized = make_backend(graph, target, "int8").quantized(scheme, pictures)
+    assert np.abs(quantized.run(pictures) - expected).max() < 0.1
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "tensorrt"])
