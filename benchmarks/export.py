@@ -15,7 +15,6 @@ What the result file has of other networks stays. `--quick` only shows that it w
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -29,10 +28,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import keep
 
 from edge_fgir._errors import GateError
-from edge_fgir._files import write_json
-from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
+from edge_fgir.benchmarking import Protocol, WarmUp, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import ExportOptions, Target, export, read_target, target_names
@@ -343,16 +342,6 @@ def main() -> None:
                 show_speed(row)
                 if not arguments.quick:
                     keep(arguments.out, "speed", row, ("network", "target", "form"))
-
-
-def keep(out: Path, part: str, row: dict[str, Any], key: Sequence[str]) -> None:
-    """Write a row to the result file, in place of the one with the same key."""
-    body: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    here = environment().model_dump(mode="json")
-    row = {**row, **{name: here[name] for name in ("date", "instructions")}}
-    others = [one for one in body.get(part, ()) if any(one[name] != row[name] for name in key)]
-    body |= {"schema": "edge-fgir/benchmark/1", part: [*others, row], "environment": here}
-    write_json(out, body)
 
 
 if __name__ == "__main__":

@@ -253,6 +253,20 @@ def first_convolution(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in convs if node.input[1] == convs[0].input[1]]
 
 
+def linear_convolutions(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the convolutions of a single place: the linear layers of squeeze-excite,
+    and a head behind the pooling."""
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv" and set(shapes.get(node.input[0], ())[2:]) == {1}
+    ]
+
+
 def is_transformer(model: onnx.ModelProto) -> bool:
     """Say whether the graph computes attention."""
     return any(node.op_type == "Softmax" for node in model.graph.node)

@@ -66,6 +66,7 @@ def quantize_ir(
     ignored = [
         *float_layers,
         *(_first_convolution(model) if scheme.float_first_conv else ()),
+        *(() if scheme.transformer else _linear_convolutions(model)),
         *(() if scheme.products else _products(model)),
     ]
     # NNCF draws its bars on standard output, which is the command's answer.
@@ -97,6 +98,15 @@ def _first_convolution(model: Any) -> list[str]:
         one.get_friendly_name()
         for one, weight in zip(found, weights, strict=True)
         if weight == weights[0]
+    ]
+
+
+def _linear_convolutions(model: Any) -> list[str]:
+    """Return the names of the convolutions of a single place, as those of squeeze-excite."""
+    return [
+        one.get_friendly_name()
+        for one in model.get_ordered_ops()
+        if one.get_type_name() == "Convolution" and set(one.input(0).get_shape()[2:]) == {1}
     ]
 
 

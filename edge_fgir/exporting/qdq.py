@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
-from edge_fgir.exporting.graph import Logits, first_convolution, run_onnx
+from edge_fgir.exporting.graph import Logits, first_convolution, linear_convolutions, run_onnx
 from edge_fgir.exporting.quiet import root_logger_filtered
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme
 from edge_fgir.runtime import Pixels
@@ -97,6 +97,8 @@ def _quantize_static(
 def _excluded(model: onnx.ModelProto, scheme: QdqScheme) -> list[str]:
     """Return the names of the nodes that a scheme leaves in float."""
     excluded = first_convolution(model) if scheme.float_first_conv else []
+    if "Gemm" not in scheme.ops:
+        excluded += linear_convolutions(model)
     if not scheme.products:
         constants = {tensor.name for tensor in model.graph.initializer}
         excluded += [

@@ -10,7 +10,7 @@ from torch import nn
 from edge_fgir.exporting import make_backend, read_target, to_onnx
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
-from edge_fgir.exporting.graph import first_convolution, run_onnx
+from edge_fgir.exporting.graph import first_convolution, linear_convolutions, run_onnx
 from edge_fgir.exporting.qdq import quantize_onnx
 from edge_fgir.exporting.target import NncfScheme, QdqScheme
 from edge_fgir.runtime import Normalization
@@ -142,6 +142,39 @@ def test_every_target_corrects_and_leaves_the_first_convolution(
     assert set(kept) == set(first_convolution(graph))
     wanted = run_onnx(graph, images)
     assert error_of(form.run(images), wanted) < 0.2 * wanted.std()
+
+
+class Excited(nn.Module):
+    """A depthwise layer with squeeze-excite and a hard-swish."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.squeeze, self.excite = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.hardswish(self.depthwise(self.stem(x).relu()))
+        gate = self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu())
+        return self.head((x * nn.functional.hardsigmoid(gate)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("target", ["openvino", "arm", "jetson"])
+def test_squeeze_and_excite_stay_in_float(target: str) -> None:
+    declared = read_target(target)
+    graph = to_onnx(Excited().eval(), NORMALIZATION, 32, declared.opset)
+    convs = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    assert linear_convolutions(graph) == convs[2:]
+    scheme, images = next(iter(declared.quantization.cnn.values())), pictures(8)
+    backend = make_backend(graph, declared, "fp32").quantized(scheme, images)
+    wanted = run_onnx(graph, images)
+    quantized = {
+        name.removesuffix("/WithoutBiases") for name in backend.sensitive_layers(images, wanted)
+    }
+    assert quantized & set(convs) == {convs[1]}
+    assert error_of(backend.run(images), wanted) < 0.1 * wanted.std()
 
 
 def error_of(logits: np.ndarray, wanted: np.ndarray) -> float:

@@ -10,7 +10,13 @@ import onnx
 from edge_fgir.exporting import openvino_ir as ir
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
-from edge_fgir.exporting.graph import Head, Logits, first_convolution, unquantized_nodes
+from edge_fgir.exporting.graph import (
+    Head,
+    Logits,
+    first_convolution,
+    linear_convolutions,
+    unquantized_nodes,
+)
 from edge_fgir.exporting.target import NncfScheme, Scheme, Target
 from edge_fgir.exporting.traces import Trace, modules_of, trace_ir
 from edge_fgir.runtime import Pixels, Precision, is_bfloat16
@@ -45,6 +51,7 @@ class OpenVinoBackend:
         form = self.model
         if scheme.corrected_biases and self._source is not None:
             kept = {name.removesuffix(ir.WITHOUT_BIAS) for name in floats}
+            kept.update(linear_convolutions(self._source.model))
             if scheme.float_first_conv:
                 kept.update(first_convolution(self._source.model))
             form = ir.to_ir(with_corrected_biases(self._source, images, kept))
