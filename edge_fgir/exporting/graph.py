@@ -254,16 +254,18 @@ def first_convolution(model: onnx.ModelProto) -> list[str]:
 
 
 def linear_convolutions(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the convolutions of a single place: the linear layers of squeeze-excite,
-    and a head behind the pooling."""
+    """Return the names of the convolutions of a single place with a kernel of one: the linear
+    layers of squeeze-excite, and a head behind the pooling."""
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in onnx.shape_inference.infer_shapes(model).graph.value_info
     }
+    shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "Conv" and set(shapes.get(node.input[0], ())[2:]) == {1}
+        if node.op_type == "Conv"
+        and all(set(shapes.get(name, ())[2:]) == {1} for name in node.input[:2])
     ]
 
 

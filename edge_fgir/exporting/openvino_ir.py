@@ -102,11 +102,13 @@ def _first_convolution(model: Any) -> list[str]:
 
 
 def _linear_convolutions(model: Any) -> list[str]:
-    """Return the names of the convolutions of a single place, as those of squeeze-excite."""
+    """Return the names of the convolutions of a single place with a kernel of one, as those of
+    squeeze-excite."""
     return [
         one.get_friendly_name()
         for one in model.get_ordered_ops()
-        if one.get_type_name() == "Convolution" and set(one.input(0).get_shape()[2:]) == {1}
+        if one.get_type_name() == "Convolution"
+        and all(set(one.input(place).get_shape()[2:]) == {1} for place in (0, 1))
     ]
 
 

@@ -24,7 +24,7 @@ from edge_fgir.runtime.picture_files import ENDINGS, format_of, formats
 pytestmark = pytest.mark.unit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8)
-WRITABLE = {"JPEG", "PNG", "BMP", "DIB", "WEBP", "TIFF", "PPM", "GIF", "TGA", "PCX", "DDS"}
+WRITABLE = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "TIFF", "PPM", "GIF", "TGA", "PCX", "DDS")
 
 
 def save(path: Path, name: str | None = None) -> Path:
