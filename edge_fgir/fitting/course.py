@@ -102,14 +102,20 @@ class Course:
         return self.judge.ordered(best)
 
     def _probe(self, candidate: Candidate) -> None:
+        """Train a head, if there is time for it."""
         late = self.clock.left < _PROBING * self.clock.seconds
         if self.done and self.journal.number(f"no head of {candidate.name}", partial(float, late)):
             self.left_out[candidate] = "no time was left for its head"
             return
+        self.probe(candidate)
+
+    def probe(self, candidate: Candidate) -> Trained:
+        """Train a head on a candidate's frozen features."""
         self._say(f"{candidate.name}: a head on frozen features")
         trained = self.trainings.run(candidate, self.recipes.probe(candidate), "probe")
         self.done.setdefault(candidate, []).append(trained)
         self._say(f"{candidate.name}: {_accuracy(trained)} with frozen features")
+        return trained
 
     def _teach(self, architectures: Sequence[Architecture], arms: Sequence[Candidate]) -> None:
         """Fine-tune the largest pretrained network at its own size, if that is worth its time.

@@ -21,7 +21,7 @@ from edge_fgir.fitting.judging import Judge
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.fitting.shortlist import Considered, Shortlist
 from edge_fgir.fitting.trainings import Trained
-from edge_fgir.results import Budget, Cost, Evaluation, Latency, read_result
+from edge_fgir.results import Budget, Cost, Evaluation, Latency, ParityReport, read_result
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
 
@@ -30,6 +30,8 @@ _BENCH = Protocol(runs=400, seconds=4.0, warm_up=WarmUp(most_s=5.0))
 _DIGITS = 12
 _LEAST = 1e-30
 """A probability below it says no more."""
+_BENCHES = 3
+"""How often a bundle is measured, at most, while other work disturbs it."""
 _SIZES = 3
 """How often a bundle that turns out too slow is built at a smaller size."""
 
@@ -68,11 +70,9 @@ class Finalist:
         return Bundle(self.bundle).manifest.precision
 
     @property
-    def agreement(self) -> float | None:
+    def agreement(self) -> float:
         """Share of the validation pictures on which it answers as torch does, percent."""
-        stage = Bundle(self.bundle).report("parity")["stages"][-1]
-        value = stage.get("top1_agreement")
-        return None if value is None else float(value)
+        return ParityReport.of(Bundle(self.bundle)).stages[-1].agreement
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Builder:
         folder: The fit's work folder.
         clock: Quantization-aware training needs time left.
         by_macro: Choices are made by the macro accuracy.
+        probe: Trains a head for a candidate.
         tell: Gets a line for the user.
     """
 
@@ -99,6 +100,7 @@ class Builder:
     folder: Path
     clock: Clock
     by_macro: bool
+    probe: Callable[[Candidate], Trained]
     tell: Callable[[str], None]
 
     def finalist(self, trained: Trained) -> Finalist | str:
@@ -108,13 +110,15 @@ class Builder:
             The finalist, within the budget or not, or why there is none.
         """
         considered: Considered | None = self.shortlist.at(trained.candidate)
-        slower, made, refused = 1.0, None, ""
+        slower, made, refused, of = 1.0, None, "", trained
         for _ in range(_SIZES):
             if considered is None:
                 break
             precision = self._precision(considered)
+            if trained.record.method == "probe" and considered.candidate != of.candidate:
+                of = self.probe(considered.candidate)  # a head of its own takes little time
             try:
-                made = self._built(trained, considered.candidate, precision)
+                made = self._built(of, considered.candidate, precision)
             except GateError as error:
                 refused = str(error)
                 self.tell(f"{considered.candidate.name} in {precision}: {refused}")
@@ -173,18 +177,12 @@ class Builder:
         if kept.exists():
             latency = read_result(kept, Latency)
         else:
-            latency = self.device.bench(Bundle(out), seconds=_BENCH.seconds, protocol=_BENCH)
+            latency = self._benched(Bundle(out))
             latency.write(kept)
         with opened(out) as model:
             validation = evaluate(BundlePredictor(model), self.data, "val")
             said = answers(BundlePredictor(model), self.data, "val")
-        frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
-        cost = Cost(
-            latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
-            memory_mb=latency.peak_memory_mb,
-            energy_mj=None if joules is None else 1e3 * joules,
-            size_mb=Bundle(out).model_size / 1e6,
-        )
+        cost = self._cost(latency, Bundle(out))
         return Finalist(
             trained=trained,
             candidate=candidate,
@@ -196,6 +194,26 @@ class Builder:
             cost=cost,
             fits=not list(self.budget.excess(cost)),
             judged=validation.macro if self.by_macro else validation.top1,
+        )
+
+    def _benched(self, bundle: Bundle) -> Latency:
+        """Measure a bundle, and again where other work may be why the budget is not kept."""
+        for repeat in reversed(range(_BENCHES)):
+            latency = self.device.bench(bundle, seconds=_BENCH.seconds, protocol=_BENCH)
+            other = latency.watch.other_work or 0.0
+            kept = not list(self.budget.excess(self._cost(latency, bundle)))
+            if kept or not repeat or other < latency.certified_if.other_work_below:
+                break
+            self.tell(f"other work took {100 * other:.0f} % of the processors: measured again")
+        return latency
+
+    def _cost(self, latency: Latency, bundle: Bundle) -> Cost:
+        frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
+        return Cost(
+            latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
+            memory_mb=latency.peak_memory_mb,
+            energy_mj=None if joules is None else 1e3 * joules,
+            size_mb=bundle.model_size / 1e6,
         )
 
     def _export(self, trained: Trained, candidate: Candidate, precision: str, out: Path) -> None:

@@ -150,7 +150,16 @@ def fit(
         )
         trained = course.run(considered, teachers)
         builder = Builder(
-            data, request.target, device, request.budget, shortlist, work, clock, by_macro, tell
+            data=data,
+            target=request.target,
+            device=device,
+            budget=request.budget,
+            shortlist=shortlist,
+            folder=work,
+            clock=clock,
+            by_macro=by_macro,
+            probe=course.probe,
+            tell=tell,
         )
         with clock.step("exports and measurements"):
             finalists = _finalists(trained, builder, clock)

@@ -151,13 +151,14 @@ def advice(
     found: list[str] = []
     trained = course.done.get(chosen.trained.candidate, [])
     gains = [after.judged - before.judged for before, after in pairwise(trained)]
-    if gains and gains[-1] >= _MORE:
+    if gains and gains[-1] >= _MORE and chosen.trained.run == trained[-1].run:
         found.append(
             f"More time: the last training still gained {gains[-1]:.1f} points; the same command "
             "with --resume and more --minutes trains longer."
         )
     teacher = course.teacher
-    if teacher is not None and teacher.judged >= chosen.judged + _MORE:
+    other = teacher is not None and teacher.candidate != chosen.trained.candidate
+    if teacher is not None and other and teacher.judged >= chosen.judged + _MORE:
         found.append(
             f"A wider budget: the teacher, {teacher.candidate.name}, is "
             f"{teacher.judged - chosen.judged:.1f} points better."
