@@ -21,11 +21,13 @@ import numpy as np
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import Protocol, environment, measure
+from edge_fgir.results import Fit, read_result
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Classifier, is_bfloat16
 from edge_fgir.runtime.runtimes.openvino import has_bfloat16
 
 ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "demo" / "cells.fit.json"
 ROUNDS = 5
 
 _IMPORT = """
@@ -54,20 +56,25 @@ print(json.dumps([peak, "torch" in sys.modules]))
 def main() -> None:
     """Measure, print and write ``benchmarks/results/spine.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, default=ROOT / "demo" / "openvino.fgir")
-    parser.add_argument("--run", type=Path, default=ROOT / "demo" / "student")
+    parser.add_argument("--bundle", type=Path, help="default: the demo's")
+    parser.add_argument("--run", type=Path, help="what it was exported from; default: the demo's")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "spine.json")
     arguments = parser.parse_args()
-    if not arguments.bundle.exists():
-        parser.error(f"{arguments.bundle} does not exist; run: make demo")
+    if (arguments.bundle is None) != (arguments.run is None):
+        parser.error("--bundle and --run go together")
+    bundle, run = arguments.bundle, arguments.run
+    if bundle is None:
+        if not DEMO.exists():
+            parser.error(f"{DEMO} does not exist; run: make demo")
+        bundle, run = _of_demo()
 
     rows = [
-        against_torch(arguments.bundle, arguments.run, arguments.seconds),
-        against_benchmark_app(arguments.bundle, arguments.seconds),
+        against_torch(bundle, run, arguments.seconds),
+        against_benchmark_app(bundle, arguments.seconds),
         import_time(),
         wheel_size(),
-        device_memory(arguments.bundle),
+        device_memory(bundle),
     ]
     print(f"{'what':58} {'measured':>12} {'to reach':>12}")
     for row in rows:
@@ -81,6 +88,14 @@ def main() -> None:
             "environment": environment().model_dump(mode="json"),
         },
     )
+
+
+def _of_demo() -> tuple[Path, Path]:
+    """Return the demo's bundle and the run that it was exported from."""
+    fit = read_result(DEMO, Fit)
+    best = fit.candidates[fit.chosen.candidate].best
+    assert best is not None
+    return ROOT / fit.bundle, ROOT / best.run
 
 
 def row(what: str, value: float, unit: str, bound: str, ok: bool, **details: Any) -> dict[str, Any]:
