@@ -16,16 +16,15 @@ from PIL import Image
 from torch import nn
 
 from edge_fgir._errors import EdgeFgirError
-from edge_fgir._files import sha256, to_json
 from edge_fgir.exporting import Target, read_target
 from edge_fgir.exporting.builders import Backend, make_backend
-from edge_fgir.exporting.graph import Head, Logits, check_ops, is_transformer, to_onnx
+from edge_fgir.exporting.graph import Logits, check_ops, is_transformer, to_onnx
+from edge_fgir.exporting.timing import untrained_contents
 from edge_fgir.exporting.writer import describe, seal
 from edge_fgir.models import Network, folded, logits_of, normalized, summarize
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import (
     Bundle,
-    Calibration,
     Classifier,
     DataInfo,
     Normalization,
@@ -180,22 +179,7 @@ def _off(
     expected: Logits,
 ) -> Logits:
     """Write a bundle, open it as a device does, and return what its centred logits are off."""
-    calibration = Calibration(
-        temperature=1.0,
-        unknown_threshold=0.0,
-        kept=1.0,
-        ece_before=0.0,
-        ece_after=0.0,
-        validation_images=0,
-        quantization_images=0,
-        quantization_hash=sha256(b""),
-    )
-    contents = {
-        **backend.files(Head(np.zeros(_CLASSES, np.float32), 1.0), {}),
-        "labels.txt": "".join(f"{index}\n" for index in range(_CLASSES)).encode(),
-        "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
-        "calibration.json": to_json(calibration.model_dump()).encode(),
-    }
+    contents = untrained_contents(trained, backend)
     fields = describe(trained, target, precision, backend.model_file, params=0)
     with tempfile.TemporaryDirectory() as folder:
         seal(Path(folder), contents, fields)

@@ -49,6 +49,13 @@ KeepRateOption = Annotated[
     typer.Option(help="Share of the tokens a stage keeps, such as 0.7; 0.7,0.5,0.5: one a stage."),
 ]
 
+LatencyOption = Annotated[
+    float | None, typer.Option(help="At most so long from frame to decision.")
+]
+PercentileOption = Annotated[str, typer.Option(help="That latency's: p50 or p99.")]
+MemoryOption = Annotated[float | None, typer.Option(help="At most so much memory.")]
+SizeOption = Annotated[float | None, typer.Option(help="Model files no larger.")]
+
 LogitAdjustmentOption = Annotated[
     str | None,
     typer.Option(

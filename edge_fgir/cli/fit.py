@@ -9,7 +9,16 @@ import typer
 
 import edge_fgir
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import DataArgument, StrictOption, budget_of, targets_help
+from edge_fgir.cli._choices import (
+    DataArgument,
+    LatencyOption,
+    MemoryOption,
+    PercentileOption,
+    SizeOption,
+    StrictOption,
+    budget_of,
+    targets_help,
+)
 
 if TYPE_CHECKING:
     from edge_fgir.results import Fit
@@ -24,12 +33,10 @@ def fit(
     target: Annotated[
         str | None, typer.Option(help=f"{targets_help()}; default: the device's.")
     ] = None,
-    latency_ms: Annotated[
-        float | None, typer.Option(help="At most so long from frame to decision.")
-    ] = None,
-    percentile: Annotated[str, typer.Option(help="That latency's: p50 or p99.")] = "p50",
-    size_mb: Annotated[float | None, typer.Option(help="Model files no larger.")] = None,
-    memory_mb: Annotated[float | None, typer.Option(help="At most so much memory.")] = None,
+    latency_ms: LatencyOption = None,
+    percentile: PercentileOption = "p50",
+    size_mb: SizeOption = None,
+    memory_mb: MemoryOption = None,
     min_accuracy: Annotated[
         float | None, typer.Option(help="Top-1 on validation, percent, that must be reached.")
     ] = None,

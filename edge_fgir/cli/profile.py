@@ -10,7 +10,15 @@ import typer
 import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import StrictOption, budget_of, targets_help
+from edge_fgir.cli._choices import (
+    LatencyOption,
+    MemoryOption,
+    PercentileOption,
+    SizeOption,
+    StrictOption,
+    budget_of,
+    targets_help,
+)
 
 if TYPE_CHECKING:
     from edge_fgir.profiling import Plan
@@ -32,15 +40,13 @@ def profile(
     target: Annotated[
         str | None, typer.Option(help=f"{targets_help()}; default: the device's.")
     ] = None,
-    latency_ms: Annotated[
-        float | None, typer.Option(help="At most so long from frame to decision.")
-    ] = None,
-    percentile: Annotated[str, typer.Option(help="That latency's: p50 or p99.")] = "p50",
-    memory_mb: Annotated[float | None, typer.Option(help="At most so much memory.")] = None,
+    latency_ms: LatencyOption = None,
+    percentile: PercentileOption = "p50",
+    memory_mb: MemoryOption = None,
     energy_mj: Annotated[
         float | None, typer.Option(help="At most so many millijoules a frame.")
     ] = None,
-    size_mb: Annotated[float | None, typer.Option(help="Model files no larger.")] = None,
+    size_mb: SizeOption = None,
     min_accuracy: Annotated[
         float | None, typer.Option(help="Top-1, percent: the fastest that reaches it.")
     ] = None,

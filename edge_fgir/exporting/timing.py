@@ -56,6 +56,20 @@ def write_timing_bundle(
     """
     check_out(out, as_zip=False)
     backend = timing_backend(graph, target, precision)
+    contents = untrained_contents(trained, backend)
+    fields = describe(trained, target, precision, backend.model_file, params=0)
+    with new_folder(out, replaces=MANIFEST) as draft:
+        seal(draft, contents, fields)
+    return Bundle(out)
+
+
+def noise(side: int, count: int = 1) -> Pixels:
+    """Return pictures that show nothing, (count, side, side, 3) ``uint8``."""
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def untrained_contents(trained: TrainedModel, backend: Backend) -> dict[str, bytes]:
+    """Return the files of a bundle whose weights are random, by path: nothing was measured."""
     classes = trained.num_classes
     calibration = Calibration(
         temperature=1.0,
@@ -67,18 +81,9 @@ def write_timing_bundle(
         quantization_images=0,
         quantization_hash=sha256(b""),
     )
-    contents = {
+    return {
         **backend.files(Head(np.zeros(classes, np.float32), 1.0), {}),
         "labels.txt": "".join(f"{index}\n" for index in range(classes)).encode(),
         "preprocess.json": to_json(trained.preprocess.model_dump()).encode(),
         "calibration.json": to_json(calibration.model_dump()).encode(),
     }
-    fields = describe(trained, target, precision, backend.model_file, params=0)
-    with new_folder(out, replaces=MANIFEST) as draft:
-        seal(draft, contents, fields)
-    return Bundle(out)
-
-
-def noise(side: int, count: int = 1) -> Pixels:
-    """Return pictures that show nothing, (count, side, side, 3) ``uint8``."""
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
