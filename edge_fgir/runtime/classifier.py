@@ -20,6 +20,7 @@ from edge_fgir.runtime.manifest import ExplanationSpec
 from edge_fgir.runtime.overlay import Map, overlay
 from edge_fgir.runtime.preprocess import Pixels, Region, check_pixels
 from edge_fgir.runtime.runtimes import Answer, Device, Engine, Probabilities, open_engine
+from edge_fgir.runtime.sources import Source
 from edge_fgir.runtime.stream import classify_stream
 
 Color = Literal["bgr", "rgb"]
@@ -321,26 +322,26 @@ class Classifier:
         return [self._result(probabilities, timing, None, None) for probabilities in answers]
 
     def stream(
-        self, source: Iterable[Frame | Pixels], drop: Drop | None = None
+        self, source: Source | Iterable[Frame | Picture] | Path | str, drop: Drop | None = None
     ) -> Generator[Result, None, None]:
         """Classify frames as they come.
 
         Args:
-            source: Yields :class:`~edge_fgir.runtime.Frame` or bare BGR arrays, as
-                :func:`~edge_fgir.runtime.open_source` does.
+            source: What :func:`~edge_fgir.runtime.open_source` opens or opened; an iterable of
+                frames, BGR arrays, Pillow images or paths of pictures; or a ``cv2.VideoCapture``,
+                which stays yours to release.
             drop: ``oldest``: a thread reads the source and the newest frame wins, so the answer is
                 never about a stale picture. ``none``: every frame is classified, in order. By
-                default ``none`` for a source that says it is not live (a file, a folder).
+                default ``oldest`` for a source that says it is live: a camera, a network stream,
+                or an object of yours whose ``live`` is True. A list or a generator loses nothing.
 
         Yields:
             Results whose ``frame`` carries the frame's number, timestamp and pixels.
+
+        Raises:
+            InputError: ``source`` gives no frames.
         """
-        live = getattr(source, "live", True)
-        return classify_stream(
-            lambda frame: replace(self(frame.pixels), frame=frame),
-            source,
-            drop or ("oldest" if live else "none"),
-        )
+        return classify_stream(lambda frame: replace(self(frame.pixels), frame=frame), source, drop)
 
     def _result(
         self,

@@ -97,9 +97,46 @@ def _with_edge(image: Image.Image) -> Image.Image:
 
 
 def check_pixels(pixels: object) -> None:
-    """Raise InputError unless ``pixels`` is a ``uint8`` array of shape (H, W, 3)."""
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        found = str(pixels.dtype) if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise InputError(f"frame of type {found}", "an HWC uint8 array, a PIL image or a path")
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise InputError(f"frame of shape {pixels.shape}", "(height, width, 3)")
+    """Raise InputError unless ``pixels`` is a ``uint8`` array of shape (H, W, 3).
+
+    The error says the call that mends it.
+    """
+    if not isinstance(pixels, np.ndarray):
+        found, mend = type(pixels).__name__, "np.asarray(frame) makes an array of most things"
+        if pixels is None:
+            mend = "cv2.imread and read() give None where they read nothing: check their answer"
+        raise InputError(
+            f"frame of type {found}", "an HWC uint8 array, a PIL image or a path", mend
+        )
+    shape = pixels.shape
+    if pixels.ndim != 3 or shape[2] != 3 or 0 in shape:
+        raise InputError(f"frame of shape {shape}", "(height, width, 3)", _shape_mend(shape))
+    if pixels.dtype != np.uint8:
+        mend = _DTYPE_MENDS.get(pixels.dtype.kind, "frame.astype(np.uint8)")
+        if pixels.dtype == np.uint16:
+            mend = "(frame >> 8).astype(np.uint8) for all 16 bits in use"
+        raise InputError(f"frame of type {pixels.dtype}", "an HWC uint8 array", mend)
+
+
+_DTYPE_MENDS = {
+    "f": "(frame * 255).round().clip(0, 255).astype(np.uint8) for values in 0..1",
+    "b": "frame.astype(np.uint8) * 255",
+}
+
+
+def _shape_mend(shape: tuple[int, ...]) -> str:
+    if 0 in shape:
+        return "it holds no pixels: is the region that was cut out inside the picture?"
+    if len(shape) == 2:
+        return "grey becomes colour by cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)"
+    if len(shape) == 4:
+        return "a batch goes to predict_batch(list(frames)), or one of it: frames[0]"
+    if len(shape) == 3 and shape[2] == 1:
+        return "grey becomes colour by frame.repeat(3, axis=2)"
+    if len(shape) == 3 and shape[2] == 4:
+        return "transparency is left out by frame[..., :3]"
+    if len(shape) == 3 and shape[2] == 2:
+        return "packed YUV becomes BGR by cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_YUY2)"
+    if len(shape) == 3 and shape[0] == 3:
+        return "channels go last by frame.transpose(1, 2, 0)"
+    return ""

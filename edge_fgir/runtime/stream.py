@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar, get_args
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.frames import Drop, Frame
-from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.sources import Source, given_source
 
 Answer = TypeVar("Answer")
 
@@ -20,19 +19,21 @@ _READER_EXIT_S = 1.0
 
 
 def classify_stream(
-    classify: Callable[[Frame], Answer], source: Iterable[Frame | Pixels], drop: Drop
+    classify: Callable[[Frame], Answer], given: object, drop: Drop | None
 ) -> Generator[Answer, None, None]:
-    """Yield the answers to ``source``'s frames; see :meth:`Classifier.stream`.
+    """Yield the answers to the frames that ``given`` gives; see :meth:`Classifier.stream`.
 
-    Closing the generator stops the reading thread. The source is closed at the end, where it has a
-    ``close()``, and by the thread that reads it: few camera drivers allow anything else.
+    Closing the generator stops the reading thread. The source is closed at the end, and by the
+    thread that reads it: few camera drivers allow anything else.
 
     Raises:
-        InputError: ``drop`` is not one of ours.
+        InputError: ``drop`` is not one of ours, or ``given`` gives no frames.
     """
-    if drop not in get_args(Drop):
+    if drop is not None and drop not in get_args(Drop):
         raise InputError(f"drop={drop!r}", f"one of {', '.join(get_args(Drop))}")
-    return _classify(classify, _newest(source) if drop == "oldest" else _every(source))
+    source = given_source(given)
+    newest = source.live if drop is None else drop == "oldest"
+    return _classify(classify, _newest(source) if newest else _every(source))
 
 
 def _classify(
@@ -43,14 +44,12 @@ def _classify(
             yield classify(frame)
 
 
-def _every(source: Iterable[Frame | Pixels]) -> Generator[Frame, None, None]:
-    try:
-        yield from _numbered(source)
-    finally:
-        _close(source)
+def _every(source: Source) -> Generator[Frame, None, None]:
+    with closing(source):
+        yield from source
 
 
-def _newest(source: Iterable[Frame | Pixels]) -> Generator[Frame, None, None]:
+def _newest(source: Source) -> Generator[Frame, None, None]:
     mailbox = _Mailbox()
     reader = threading.Thread(
         target=_read, args=(source, mailbox), name="edge-fgir-reader", daemon=True
@@ -64,14 +63,12 @@ def _newest(source: Iterable[Frame | Pixels]) -> Generator[Frame, None, None]:
         reader.join(_READER_EXIT_S)
 
 
-def _read(source: Iterable[Frame | Pixels], mailbox: _Mailbox) -> None:
+def _read(source: Source, mailbox: _Mailbox) -> None:
     try:
-        try:
-            for frame in _numbered(source):
+        with closing(source):
+            for frame in source:
                 if not mailbox.put(frame):
                     break
-        finally:
-            _close(source)
     except BaseException as error:
         mailbox.end(error)
     else:
@@ -113,18 +110,3 @@ class _Mailbox:
             if frame is None and self._error is not None:
                 raise self._error
             return frame
-
-
-def _numbered(source: Iterable[Frame | Pixels]) -> Iterator[Frame]:
-    start = time.monotonic()
-    for index, item in enumerate(source):
-        if isinstance(item, Frame):
-            yield item
-        else:
-            yield Frame(item, index, time.monotonic() - start)
-
-
-def _close(source: object) -> None:
-    close = getattr(source, "close", None)
-    if callable(close):
-        close()

@@ -3,13 +3,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_fgir import InputError
 from edge_fgir.runtime import Classifier, Frame, Preprocess
+from edge_fgir.runtime.sources import given_source
 
 pytestmark = pytest.mark.unit
 
@@ -163,7 +166,7 @@ def test_a_slow_model_gets_the_last_frame_and_none_is_lost_uncounted():
             time.sleep(0.0005)
             yield shade(value)
 
-    results = list(classifier(Slow()).stream(camera()))
+    results = list(classifier(Slow()).stream(camera(), "oldest"))
     indexes = [r.frame.index for r in results]
     assert len(results) < 150
     assert indexes == sorted(set(indexes))
@@ -181,7 +184,7 @@ def test_a_fast_model_gets_every_frame():
             assert taken.acquire(timeout=WAIT_S)
 
     results = []
-    for result in classifier().stream(camera()):
+    for result in classifier().stream(camera(), "oldest"):
         results.append(brightness(result))
         taken.release()
     assert results == list(range(20))
@@ -207,6 +210,113 @@ def test_a_frame_that_is_no_picture_is_refused(drop):
     with pytest.raises(InputError, match="expected"):
         list(classifier().stream([shade(1).astype(float)], drop=drop))
     assert not readers()
+
+
+def photo_file(folder: Path) -> Path:
+    path = folder / "grey.png"
+    Image.new("RGB", (30, 20), (70, 70, 70)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda frames, folder: frames,
+        lambda frames, folder: tuple(frames),
+        lambda frames, folder: np.stack(frames),
+        lambda frames, folder: (frame for frame in frames),
+        lambda frames, folder: [Image.fromarray(frame) for frame in frames],
+        lambda frames, folder: [photo_file(folder)] * 20,
+        lambda frames, folder: iter([str(photo_file(folder))] * 20),
+    ],
+    ids=["list", "tuple", "array", "generator", "images", "paths", "names"],
+)
+def test_what_an_app_hands_over_is_never_dropped_from(give, tmp_path):
+    class Slow(BrightnessEngine):
+        def infer(self, batch):
+            time.sleep(0.001)
+            return super().infer(batch)
+
+    results = list(classifier(Slow()).stream(give([shade(70)] * 20, tmp_path)))
+    assert [(r.frame.index, r.frame.dropped, brightness(r)) for r in results] == [
+        (index, 0, 70) for index in range(20)
+    ]
+
+
+def test_a_path_is_opened(tmp_path):
+    photo_file(tmp_path)
+    assert [brightness(r) for r in classifier().stream(tmp_path)] == [70]
+
+
+def test_an_object_that_says_it_is_live_is_read_by_a_thread():
+    source = Endless()
+    source.live = True  # type: ignore[attr-defined]
+    results = classifier().stream(source)
+    next(results)
+    assert threading.get_ident() not in source.read_by
+    results.close()
+
+
+class Capture:
+    """A ``cv2.VideoCapture`` of five frames."""
+
+    def __init__(self, frame_count: float, opened: bool = True) -> None:
+        self.frame_count, self.opened, self.released = frame_count, opened, False
+        self.left = [shade(value) for value in range(5)]
+
+    def isOpened(self):  # noqa: N802
+        return self.opened
+
+    def read(self):
+        return (True, self.left.pop(0)) if self.left else (False, None)
+
+    def get(self, key):
+        import cv2
+
+        return {cv2.CAP_PROP_FRAME_COUNT: self.frame_count, cv2.CAP_PROP_FPS: 30.0}[key]
+
+    def release(self):
+        self.released = True
+
+
+@pytest.mark.parametrize(("frame_count", "live"), [(5, False), (-1, True), (0, True)])
+def test_an_opened_capture_is_a_source(frame_count, live):
+    pytest.importorskip("cv2")
+    capture = Capture(frame_count)
+    source = given_source(capture)
+    assert (source.live, source.fps) == (live, 30)
+    results = list(classifier().stream(capture, drop="none"))
+    assert [brightness(r) for r in results] == [0, 1, 2, 3, 4]
+    assert not capture.released
+    with pytest.raises(InputError, match="not open"):
+        classifier().stream(Capture(5, opened=False))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (shade(1), r"one array of shape \(20, 30, 3\).*stream\(\[frame\]\)"),
+        (None, "a NoneType as the source; expected frames"),
+        (7, "a int as the source"),
+        ({}, "a dict as the source"),
+        ("missing.mp4", "missing.mp4 does not exist"),
+    ],
+)
+def test_what_gives_no_frames_is_refused_at_once(given, message):
+    with pytest.raises(InputError, match=message):
+        classifier().stream(given)
+
+
+@pytest.mark.parametrize("timestamp", [float("nan"), float("inf")])
+def test_a_frame_needs_a_time(timestamp):
+    with pytest.raises(InputError, match=r"frame 3 has the timestamp (nan|inf).*time\.monotonic"):
+        Frame(shade(1), 3, timestamp)
+
+
+def test_a_frame_knows_its_age():
+    frame = Frame(shade(1), 0, 0.0, arrived=time.monotonic() - 2)
+    assert frame.age_s == pytest.approx(2, abs=0.5)
+    assert frame.arrived_at == pytest.approx(time.time(), abs=5)
 
 
 def test_closing_stops_the_reader_and_closes_the_source_there():
@@ -241,7 +351,7 @@ def test_an_error_of_the_model_stops_the_reader():
 
     source = Endless()
     with pytest.raises(RuntimeError, match="out of memory"):
-        next(classifier(Broken()).stream(source))
+        next(classifier(Broken()).stream(source, "oldest"))
     assert len(source.closed_by) == 1
     assert not readers()
 
@@ -254,7 +364,7 @@ def test_a_reader_that_hangs_does_not_hold_the_caller(monkeypatch):
         yield shade(1)
         unplugged.wait(30)
 
-    results = classifier().stream(camera())
+    results = classifier().stream(camera(), "oldest")
     next(results)
     start = time.monotonic()
     results.close()
