@@ -1,0 +1,439 @@
+"""The tables of ``docs/benchmarks.md``: what each is drawn from, and who chose what."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import t as student
+
+Body = dict[str, Any]
+Rows = list[list[str]]
+
+_UNSEEN = "nothing was chosen by them"
+_NONE = "none are used"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the page."""
+
+    results: tuple[str, ...]
+    """Names of files in ``benchmarks/results``, without their ending."""
+    made_by: str
+    """The script or command that made them."""
+    rows: Callable[..., Rows]
+    """From the files' contents to lines of cells, the header first."""
+    data: str
+    seeds: str = "one"
+    test_pictures: str = _UNSEEN
+    """Whether a choice saw them."""
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(bounds: Sequence[float], digits: int = 1) -> str:
+    low, high = bounds
+    return f"{low:+.{digits}f} to {high:+.{digits}f}"
+
+
+def _kept(row: Body) -> str:
+    return "-" if "ok" not in row else "yes" if row["ok"] else "missed"
+
+
+def promises(*bodies: Body) -> Rows:
+    """Return what was promised of the runtime or of training, and what was measured."""
+    rows = [row for body in bodies for row in body["rows"]]
+    lines = [["what", "measured", "bound", "kept"]]
+    for row in rows:
+        number = f"{row['value']:,.3g}" if row["value"] < 100 else f"{row['value']:,.0f}"
+        bound = row["bound"].replace("<", "&lt;")
+        kept = "-" if bound == "reported" else _kept(row)
+        lines.append([row["what"], f"{number} {row['unit']}", bound, kept])
+    return lines
+
+
+def cells_of_tgda(body: Body) -> Rows:
+    """Return a line a cell: how its seeds did, and what they gained over labels alone."""
+    header = ["network, method", "seeds", "epochs", "top-1 %", "deviation", "ECE %"]
+    lines = [[*header, "MMACs", "beyond labels alone, 95 % interval"]]
+    runs: dict[str, list[Body]] = {}
+    for run in body["runs"]:
+        runs.setdefault(run["cell"], []).append(run)
+    for cell in body["cells"]:
+        name, own = cell["cell"], runs[cell["cell"]]
+        base = "resnet18-ce" if name.startswith("resnet18") else "ce"
+        compared = name not in (base, "teacher") and base in runs
+        gain = welch(_tops(own), _tops(runs[base])) if compared else "-"
+        network, method = own[0]["architecture"], _METHODS[name.removeprefix("resnet18-")]
+        ece = statistics.mean(run["ece"] for run in own)
+        figures = [_percent(cell["top1"]), _percent(cell["sd"], 2), _percent(ece)]
+        count, epochs = str(cell["seeds"]), str(own[0]["epochs"])
+        cost = f"{1000 * cell['gmacs']:.0f}"
+        lines.append([f"{network}, {method}", count, epochs, *figures, cost, gain])
+    return lines
+
+
+_METHODS = {
+    "ce": "labels alone (CE)",
+    "kd": "soft labels (KD)",
+    "tgda": "TGDA",
+    "tgda-live": "TGDA, teacher in every step",
+    "teacher": "the teacher (CAL)",
+}
+
+
+def _tops(runs: Iterable[Body]) -> list[float]:
+    return [run["top1"] for run in runs]
+
+
+def welch(one: Sequence[float], other: Sequence[float]) -> str:
+    """Return the difference of two means and its 95 % interval, of few and unpaired seeds."""
+    difference = statistics.mean(one) - statistics.mean(other)
+    if min(len(one), len(other)) < 2:
+        return f"{difference:+.1f}, one seed"
+    a, b = (statistics.variance(values) / len(values) for values in (one, other))
+    freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
+    half = student.ppf(0.975, freedom) * (a + b) ** 0.5
+    return f"{difference:+.1f} ({_interval([difference - half, difference + half])})"
+
+
+def teacher(body: Body) -> Rows:
+    """Return the teacher of 100 birds at each side it was asked at."""
+    lines = [["px", "top-1 %", "top-5 %", "macro %", "ECE %"]]
+    for side, one in body["test"].items():
+        figures = [_percent(one[name]) for name in ("top1", "top5", "macro", "ece")]
+        lines.append([side, *figures])
+    floor = body["floor"]
+    return [*lines, [floor["what"], _percent(floor["top1"]), "-", "-", "-"]]
+
+
+def keep_rates(*sets: Body) -> Rows:
+    """Return the accuracy of each keep rate with and without CLCA, a column a data set."""
+    names = [body["data"][0]["name"] for body in sets]
+    lines = [["keep rate", "CLCA", "MMACs", *(f"{name}: top-1 %" for name in names)]]
+    for groups in zip(*(body["groups"] for body in sets), strict=True):
+        settings = groups[0]["changes"]["model.reduction"]
+        rate = f"{settings.get('keep_rate', 1):g}"
+        tops = [_percent(group["top1"]) for group in groups]
+        cost = f"{1000 * groups[0]['gmacs']:.1f}"
+        lines.append([rate, "yes" if "cla" in settings else "no", cost, *tops])
+    return lines
+
+
+def token_speed(body: Body) -> Rows:
+    """Return how much of the saved operations becomes saved time."""
+    lines = [["network", "runtime", "setting", "GMACs", "ms", "fewer operations", "faster"]]
+    for row in body["rows"]:
+        if row["setting"].endswith((", blind", ", short")):
+            continue  # controls of the benchmark: no network that anybody deploys
+        less, faster = f"{row['mac_ratio']:.2f} x", f"{row['speed_up']:.2f} x"
+        names = [row[name] for name in ("network", "runtime", "setting")]
+        lines.append([*names, f"{row['gmacs']:.2f}", f"{row['p50_ms']:.1f}", less, faster])
+    return lines
+
+
+def second_look_cost(body: Body) -> Rows:
+    """Return what choosing where to look takes."""
+    lines = [["network", "runtime", "setting", "ms", "times one look", "choosing, % of the time"]]
+    for row in body["selection"]:
+        chosen = _percent(row.get("selection_percent"), 2)
+        names = [row[name] for name in ("network", "runtime", "setting")]
+        lines.append([*names, f"{row['p50_ms']:.1f}", f"{row['over_one_look']:.2f}", chosen])
+    return lines
+
+
+def second_look_accuracy(body: Body) -> Rows:
+    """Return the accuracy of one look and two, in each form."""
+    header = ["looks", "form", "top-1 %", "lost to INT8 (95 % interval)", "same label %"]
+    lines = [[*header, "same box %", "overlap of boxes %"]]
+    for row in body["accuracy"]:
+        low_high = row.get("drop_interval")
+        lost = f"{row['drop']:+.2f} ({_interval(low_high)})" if low_high else "-"
+        boxes = row.get("regions", {})
+        overlap = 100 * boxes["mean_iou"] if boxes else None
+        figures = [_percent(row.get("agreement")), _percent(boxes.get("identical"), 0)]
+        looks = "two (GLSim)" if row["setting"] == "GLSim" else "one"
+        line = [looks, row["form"], _percent(row["top1"]), lost, *figures, _percent(overlap, 0)]
+        lines.append(line)
+    return lines
+
+
+_TRAINED = {"none": "head alone", "ila": "ILA", "ila+": "ILA+", "ila++": "ILA++", "full": "all"}
+
+
+def adapters(body: Body) -> Rows:
+    """Return what each way of learning a second set of classes gives and stores."""
+    lines = [["trained", "weights", "stored kB", "MMACs", "val top-1 %", "test top-1 %"]]
+    for row in body["cells"]:
+        stored, cost = f"{row['stored_bytes'] / 1000:,.0f}", f"{1000 * row['gmacs']:.1f}"
+        tops = [_percent(row["val_top1"]), _percent(row["top1"])]
+        weights = f"{row['trainable_params']:,}"
+        lines.append([_TRAINED[row["cell"]], weights, stored, cost, *tops])
+    return lines
+
+
+def adapter_steps(body: Body) -> Rows:
+    """Return what a step of training takes."""
+    header = ["network", "trained", "step ms", "times faster than all (spread)"]
+    lines = [[*header, "tensors, share of all", "process, share of all"]]
+    for row in body["steps"]:
+        low, high = row["times_faster_spread"]
+        faster = f"{row['times_faster']:.2f} ({low:.2f} to {high:.2f})"
+        shares = [f"{row['tensor_share']:.2f}", f"{row['process_share']:.2f}"]
+        line = [row["network"], _TRAINED[row["cell"]], f"{row['step_ms']:.0f}", faster, *shares]
+        lines.append(line)
+    return lines
+
+
+def adapter_int8(body: Body) -> Rows:
+    """Return what INT8 costs networks with adapters."""
+    lines = [["adapters", "target", "PyTorch %", "INT8 %", "lost (95 % interval)", "same label %"]]
+    for row in body["int8"]:
+        lost = f"{row['drop']:+.2f} ({_interval(row['drop_interval'])})"
+        tops = [_percent(row["torch_top1"]), _percent(row["int8_top1"])]
+        name = _TRAINED[row["cell"]]
+        lines.append([name, row["target"], *tops, lost, _percent(row["agreement"])])
+    return lines
+
+
+_LONG_TAIL = ("top1", "macro", "macro_f1", "many", "medium", "few")
+
+
+def long_tail(body: Body) -> Rows:
+    """Return a line a treatment of rare classes."""
+    lines = [["treatment", "top-1 %", "macro %", "macro F1 %", "many %", "medium %", "few %"]]
+    for row in body["cells"]:
+        lines.append([row["cell"], *(_percent(row[name]) for name in _LONG_TAIL)])
+    return lines
+
+
+def elastic(body: Body) -> Rows:
+    """Return what one run for all settings loses against a run for each."""
+    lines = [["px", "keep rate", "alone %", "elastic %", "lost (95 % interval)", "within 1.5"]]
+    for row in body["rows"]:
+        lost = f"{row['lost']:+.1f} ({_interval(row['lost_interval'])})"
+        setting = [str(row["image_size"]), f"{row['keep_rate']:g}"]
+        tops = [_percent(row["alone_top1"]), _percent(row["elastic_top1"])]
+        lines.append([*setting, *tops, lost, _kept(row)])
+    return lines
+
+
+def int8_accuracy(body: Body) -> Rows:
+    """Return what INT8 costs on test pictures."""
+    header = ["network", "data", "target", "scheme", "PyTorch %", "lost (95 % interval)"]
+    lines = [[*header, "same label %", "bound kept"]]
+    rows = [row for row in body["accuracy"] if row["precision"] == "int8"]
+    for row in sorted(rows, key=lambda row: (row["network"], row["data"], row["target"])):
+        lost = f"{row['top1_drop']:+.2f} ({_interval(row['drop_interval'], digits=2)})"
+        data = f"{row['data']}, {row['test_images']:,} pictures"
+        names = [row["network"], data, row["target"], row["scheme"]]
+        figures = [_percent(row["torch_top1"]), lost, _percent(row["agreement"])]
+        lines.append([*names, *figures, _kept(row)])
+    return lines
+
+
+def forms_speed(body: Body) -> Rows:
+    """Return how fast each form of a network is."""
+    lines = [["network", "target", "form", "ms", "times PyTorch", "times float"]]
+    for row in body["speed"]:
+        names = [row[name] for name in ("network", "target", "form")]
+        ratios = [f"{row['over_torch']:.2f}", f"{row['over_float']:.2f}"]
+        lines.append([*names, f"{row['p50_ms']:.1f}", *ratios])
+    return lines
+
+
+def depthwise(body: Body) -> Rows:
+    """Return INT8 of an EfficientNet-Lite0 with its biases corrected and not."""
+    header = ["target", "scheme", "biases corrected", "float %", "INT8 %"]
+    lines = [[*header, "lost, 95 % interval", "same label %", "times float"]]
+    for row in body["accuracy"]:
+        corrected = "yes" if row["corrected_biases"] else "no"
+        faster = f"{row['over_float']:.2f}" if "over_float" in row else "-"
+        tops = [_percent(row["float_top1"], 2), _percent(row["int8_top1"], 2)]
+        figures = [_interval(row["drop_interval"], digits=2), _percent(row["agreement"]), faster]
+        lines.append([row["target"], row["scheme"], corrected, *tops, *figures])
+    return lines
+
+
+def depthwise_untrained(body: Body) -> Rows:
+    """Return the error of INT8 in other networks, with random weights."""
+    lines = [["network", "target", "error, % of the logits' variation", "without the correction"]]
+    for row in body["untrained"]:
+        errors = [f"{100 * row[name]:.0f}" for name in ("relative_error", "without_correction")]
+        lines.append([row["network"], row["target"], *errors])
+    return lines
+
+
+def decisions(body: Body) -> Rows:
+    """Return how often the rule of the gates errs, by how many pictures it sees."""
+    header = ["network", "pictures", "good INT8 refused %", "by the rule before %"]
+    lines = [[*header, "a point or more too bad, shipped %", "same scheme chosen %"]]
+    for network in body["networks"]:
+        for pictures, summary in network["summary"].items():
+            names = ("int8_within_refused", "int8_within_refused_before", "beyond_shipped")
+            figures = [_percent(summary[name], 0) for name in (*names, "same_scheme")]
+            lines.append([network["network"], pictures, *figures])
+    return lines
+
+
+def predictions(body: Body) -> Rows:
+    """Return how well latencies of settings that were not probed are predicted."""
+    header = ["network", "runtime and precision", "probes", "settings", "median error %"]
+    lines = [[*header, "worst error %", "interval holds %"]]
+    for row in [*body["rows"], *body["transfers"]]:
+        errors = [_percent(row["median_percent"]), _percent(row["worst_percent"])]
+        counts = [str(row["probes"]), str(row["held_out"])]
+        holds = _percent(row.get("interval_covers_percent"), 0)
+        lines.append([row["network"], row["form"], *counts, *errors, holds])
+    return lines
+
+
+def searches(body: Body) -> Rows:
+    """Return what the search finds beside what trying every setting finds."""
+    header = ["budget ms", "settings that fit", "asked for", "found", "best of all"]
+    lines = [[*header, "found, val %", "best, val %"]]
+    for row in body["search"]:
+        counts = [str(row[name]) for name in ("fitting", "asked_for")]
+        tops = [_percent(row["search_val_top1"]), _percent(row["brute_force_val_top1"])]
+        settings = [row["search"], row["brute_force"]]
+        lines.append([f"{row['budget_ms']:g}", *counts, *settings, *tops])
+    many = body["many_budgets"]
+    missed = f"worst: {many['worst_lost_on_val']:g} points lost, {many['missed']} beyond 0.5"
+    asked = f"{many['median_asked_for']:g} (median)"
+    return [*lines, [f"{many['budgets']} budgets", "-", asked, missed, "-", "-", "-"]]
+
+
+_BIRDS_30 = "cub_100, first 30 classes, 810 pictures to learn from and 876 to test"
+_BIRDS_100 = "cub_100, 2,699 pictures to learn from and 2,903 to test"
+_GROCERIES = "grocery_store, first 20 classes, 848 pictures to learn from and 835 to test"
+_RANDOM = "random weights, no pictures"
+_SEVERAL = "three where the column says so; they share the teacher and its 20 draws of each picture"
+_TEMPERATURE = "the temperature 3 of KD and TGDA was chosen by the test figures of 30 birds"
+_BY_OTHERS = f"{_TEMPERATURE}, which these are, with an LRN14"
+
+TABLES: dict[str, Table] = {
+    "runtime": Table(
+        ("spine",),
+        "`benchmarks/spine.py`",
+        promises,
+        f"LRN14 at 128 px, {_RANDOM}",
+        test_pictures=_NONE,
+    ),
+    "training-speed": Table(
+        ("training_speed",),
+        "`benchmarks/training_speed.py`",
+        promises,
+        f"{_RANDOM} of data sets",
+        "three rounds in turns",
+        _NONE,
+    ),
+    "tgda-30": Table(
+        ("tgda-cub_100-30",),
+        "`benchmarks/tgda.py`",
+        cells_of_tgda,
+        _BIRDS_30,
+        _SEVERAL,
+        f"{_TEMPERATURE}, so these KD and TGDA figures are a little too good",
+    ),
+    "tgda-groceries": Table(
+        ("tgda-grocery_store-20",), "`benchmarks/tgda.py`", cells_of_tgda, _GROCERIES, _SEVERAL
+    ),
+    "tgda-100": Table(
+        ("tgda-cub_100-gpu",),
+        "`benchmarks/tgda.py` on a GPU",
+        cells_of_tgda,
+        _BIRDS_100,
+        "as the column says",
+        f"{_TEMPERATURE}, which are among these",
+    ),
+    "teacher": Table(
+        ("cub_100-teacher",), "a training by the recipe `cub_100-teacher`", teacher, _BIRDS_100
+    ),
+    "keep-rates": Table(
+        ("keep_rates-cub_100-30", "keep_rates-grocery_store-20"),
+        "the sweep `recipes/sweeps/cub_100-keep_rates.yaml`",
+        keep_rates,
+        f"{_BIRDS_30}; {_GROCERIES}",
+        test_pictures=f"{_BY_OTHERS}; the groceries only inherit it",
+    ),
+    "token-speed": Table(
+        ("token_reduction",),
+        "`benchmarks/token_reduction.py`",
+        token_speed,
+        _RANDOM,
+        test_pictures=_NONE,
+    ),
+    "second-look-cost": Table(
+        ("glsim",), "`benchmarks/glsim.py`", second_look_cost, _RANDOM, test_pictures=_NONE
+    ),
+    "second-look-accuracy": Table(
+        ("glsim",),
+        "`benchmarks/glsim.py`",
+        second_look_accuracy,
+        _BIRDS_30,
+        test_pictures=_BY_OTHERS,
+    ),
+    "adapters": Table(("ila",), "`benchmarks/ila.py`", adapters, _GROCERIES),
+    "adapter-steps": Table(
+        ("ila",), "`benchmarks/ila.py`", adapter_steps, _RANDOM, "several rounds in turns", _NONE
+    ),
+    "adapter-int8": Table(("ila",), "`benchmarks/ila.py`", adapter_int8, _GROCERIES),
+    "long-tail": Table(
+        ("longtail",),
+        "`benchmarks/longtail.py`",
+        long_tail,
+        "elpv, 1,576 pictures to learn from and 654 to test, in 8 grades of 30 to 552",
+        test_pictures="nothing was chosen by them; the adjustment's strength is from validation",
+    ),
+    "elastic": Table(
+        ("elastic",), "`benchmarks/elastic.py`", elastic, _BIRDS_30, test_pictures=_BY_OTHERS
+    ),
+    "int8-accuracy": Table(
+        ("export",),
+        "`benchmarks/export.py`",
+        int8_accuracy,
+        "as the rows say; cub30 are the first 30 classes of cub_100",
+        "one training a network",
+        "schemes were chosen on the validation split",
+    ),
+    "forms-speed": Table(
+        ("export",), "`benchmarks/export.py`", forms_speed, _RANDOM, test_pictures=_NONE
+    ),
+    "depthwise": Table(
+        ("mobile_int8",), "`benchmarks/mobile_int8.py`", depthwise, _BIRDS_100, "one training"
+    ),
+    "depthwise-untrained": Table(
+        ("mobile_int8",),
+        "`benchmarks/mobile_int8.py`",
+        depthwise_untrained,
+        _RANDOM,
+        test_pictures=_NONE,
+    ),
+    "decisions": Table(
+        ("decisions",),
+        "`benchmarks/decisions.py`",
+        decisions,
+        "validation splits drawn from 2,000 pictures of each network's test split",
+        "40 to 50 splits of each size",
+        "they stand for validation pictures here",
+    ),
+    "predictions": Table(
+        ("profiler",),
+        "`benchmarks/profiler.py`",
+        predictions,
+        "random settings of 96 to 320 px with EViT and CLCA, none of them probed",
+        test_pictures=_NONE,
+    ),
+    "searches": Table(
+        ("plan",),
+        "`benchmarks/plan.py`",
+        searches,
+        "cub_100, first 30 classes, 438 pictures to choose by and 438 to test",
+    ),
+}
+"""By name."""

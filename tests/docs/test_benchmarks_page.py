@@ -1,0 +1,50 @@
+"""The tables of the benchmarks' page are what the committed results say."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+_ELSEWHERE = {"timm_models"}
+"""Results that have a page of their own."""
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import page
+
+    yield page
+    for name in ("page", "tables"):
+        del sys.modules[name]
+
+
+def test_the_page_shows_the_results(page: ModuleType) -> None:
+    text = page.PAGE.read_text()
+    assert {found[1] for found in page.REGION.finditer(text)} == set(page.TABLES)
+    assert page.drawn_anew(text) == text, "draw it anew: python benchmarks/page.py"
+
+
+def test_every_result_is_shown(page: ModuleType) -> None:
+    shown = {name for table in page.TABLES.values() for name in table.results}
+    assert shown | _ELSEWHERE >= {path.stem for path in page.RESULTS.glob("*.json")}
+
+
+def test_every_script_is_there(page: ModuleType) -> None:
+    for table in page.TABLES.values():
+        if table.made_by.startswith("`benchmarks/"):
+            script = table.made_by.split("`")[1]
+            assert (BENCHMARKS.parent / script).is_file(), script
+
+
+def test_an_interval_of_few_seeds_is_wide(page: ModuleType) -> None:
+    from tables import welch
+
+    # By hand: means 2 and 5, variances 1 and 1, four degrees of freedom, t = 2.776.
+    assert welch([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) == "-3.0 (-5.3 to -0.7)"
+    assert welch([1.0], [4.0, 5.0, 6.0]) == "-4.0, one seed"
