@@ -70,15 +70,17 @@ def export(
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
     from edge_fgir.exporting import Choice, Trial
-    from edge_fgir.results import AccuracyReport, ParityReport, Stage
+    from edge_fgir.results import AccuracyReport, ParityReport, SchemeFailure, Stage
     from edge_fgir.runtime import SigningKey
 
-    def tell(event: Stage | Trial | Choice) -> None:
+    def tell(event: Stage | Trial | SchemeFailure | Choice) -> None:
         if isinstance(event, Choice):
             line = f"chosen: {event.trial.name} ({event.trial.precision}): {event.why}"
         elif isinstance(event, Trial):
             line = f"tried {event.name}: {compared(event.stage)}"
             line += f"; {event.broken}" if event.broken else ""
+        elif isinstance(event, SchemeFailure):
+            line = f"refused: {event.reason}"
         else:
             line = f"gate {event.name}: {compared(event)}"
         typer.echo(line, err=json)

@@ -48,9 +48,9 @@ def export_with_qat(
     bundle = None
     try:
         bundle = export(run, target, data, out, options, tell)
-        trials = QuantizationReport.of(bundle).trials
-        if any(is_int8(trial.precision) and not trial.broken for trial in trials):
-            return bundle  # INT8, or float because INT8 is slower
+        int8 = [each for each in QuantizationReport.of(bundle).trials if is_int8(each.precision)]
+        if not int8 or not all(trial.broken for trial in int8):
+            return bundle  # INT8, or float because INT8 is slower, or cannot be run at all
     except GateError as error:
         if options.precision == "auto":  # float broke a bound
             raise

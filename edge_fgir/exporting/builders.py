@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_fgir._errors import InputError
+from edge_fgir._errors import EdgeFgirError, GateError, InputError
 from edge_fgir.runtime import Calibration, Pixels, Precision, Preprocess
 from edge_fgir.runtime.runtimes.openvino import has_bfloat16
 
@@ -61,6 +62,31 @@ class Backend(Protocol):
         Raises:
             GateError: The target's builder refuses the graph.
         """
+
+
+_LONGEST = 300
+"""Characters that are shown of what a library says."""
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Turn what a target's library raises while the block runs into an error of one line.
+
+    Args:
+        what: That failed, for the user.
+
+    Raises:
+        GateError: The library refuses the graph.
+    """
+    try:
+        yield
+    except EdgeFgirError:
+        raise
+    except Exception as error:  # those of OpenVINO, NNCF and ONNX Runtime have no common base
+        # OpenVINO's first lines say where in its source the error was raised, the last one why.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1][:_LONGEST] if lines else type(error).__name__
+        raise GateError(f"{what}: {reason}") from error
 
 
 Make = Callable[["onnx.ModelProto", "Target", Precision], Backend]

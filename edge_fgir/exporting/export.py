@@ -15,7 +15,7 @@ from torch import nn
 from edge_fgir._files import to_json
 from edge_fgir.data import DataSet
 from edge_fgir.evaluation import Shots, SingleLabel
-from edge_fgir.exporting.builders import Backend, find_builder, make_backend
+from edge_fgir.exporting.builders import Backend, find_builder, make_backend, refusals
 from edge_fgir.exporting.calibration import CalibrationSet, calibration_set, fit_calibration
 from edge_fgir.exporting.graph import (
     DeployGraph,
@@ -36,11 +36,11 @@ from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params, folded
-from edge_fgir.results import AccuracyReport, BundleReport, Stage
+from edge_fgir.results import AccuracyReport, BundleReport, SchemeFailure, Stage
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, is_int8
 
-Tell = Callable[[Stage | Trial | Choice], None]
+Tell = Callable[[Stage | Trial | SchemeFailure | Choice], None]
 
 _EXACT, _ROUNDED = 1e-3, 0.25
 """Relative difference of a layer's outputs that counts as parting: in float32, and quantized."""
@@ -150,9 +150,12 @@ def _search(
     auto = options.precision == "auto"
     int8: Precision = "int8" if auto else cast("Precision", options.precision)
     builder = find_builder(target.runtime)
+    with refusals(f"the network cannot be read for {target.name}"):
+        float32 = make_backend(graph, target, int8)
+        fallback = make_backend(graph, target, target.float_precision)
     search = Search(
-        float32=make_backend(graph, target, int8),
-        fallback=make_backend(graph, target, target.float_precision),
+        float32=float32,
+        fallback=fallback,
         fallback_precision=target.float_precision,
         parity=source.parity,
         validation=source.images,
@@ -175,8 +178,9 @@ def _search(
 def _in_float(
     source: Source, graph: onnx.ModelProto, target: Target, precision: Precision
 ) -> Trial:
-    backend = make_backend(graph, target, precision)
-    return Trial.of(precision, precision, backend, source.parity, source.images)
+    with refusals(f"the network cannot be run in {precision} for {target.name}"):
+        backend = make_backend(graph, target, precision)
+        return Trial.of(precision, precision, backend, source.parity, source.images)
 
 
 def _accuracy(source: Source, made: Trial, calibration: Calibration) -> AccuracyReport:

@@ -270,8 +270,18 @@ def linear_convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 def is_transformer(model: onnx.ModelProto) -> bool:
-    """Say whether the graph computes attention."""
-    return any(node.op_type == "Softmax" for node in model.graph.node)
+    """Say whether the graph computes attention: a product of two activations, one of which was
+    weighed by a softmax. A softmax alone may weigh the branches of a CNN (ResNeSt, SKNet)."""
+    constant = {tensor.name for tensor in model.graph.initializer}
+    weighed: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type == "Softmax":
+            weighed.update(node.output)
+        elif node.op_type != "Conv" and not weighed.isdisjoint(node.input):
+            if node.op_type in ("MatMul", "Einsum") and constant.isdisjoint(node.input):
+                return True
+            weighed.update(node.output)
+    return False
 
 
 def selects(model: onnx.ModelProto) -> bool:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from edge_fgir._errors import GateError
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import Protocol, WarmUp, measure
 from edge_fgir.evaluation import Views
-from edge_fgir.exporting.builders import Backend
+from edge_fgir.exporting.builders import Backend, refusals
 from edge_fgir.exporting.calibration import CalibrationSet
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.target import Quantization, Scheme
 from edge_fgir.exporting.views import view_of
-from edge_fgir.results import QuantizationReport, SchemeTrial, Stage
+from edge_fgir.results import QuantizationReport, SchemeFailure, SchemeTrial, Stage
 from edge_fgir.runtime import Pixels, Precision
 
 _SENSITIVITY_IMAGES = 32
@@ -123,11 +125,13 @@ class Choice:
         trial: The winner.
         trials: All, in the order of trying; the float one first.
         why: One line.
+        failed: What could not be made or run.
     """
 
     trial: Trial
     trials: list[Trial]
     why: str
+    failed: tuple[SchemeFailure, ...] = ()
 
     def report(self) -> QuantizationReport:
         """Return the report of the search."""
@@ -136,6 +140,7 @@ class Choice:
             precision=self.trial.precision,
             why=self.why,
             trials=tuple(trial.row() for trial in self.trials),
+            failed=self.failed,
         )
 
 
@@ -153,7 +158,7 @@ class Search:
         wanted: (M, K) torch's logits of some of those (``few``).
         foreign: The target's processors are of another kind than this machine's: the fastest scheme
             here says whether INT8 helps, but not which is fastest there.
-        tell: Called with each trial.
+        tell: Called with each trial, and with what failed.
         int8: What the schemes give: INT8 beside the runtime's own float, or beside bfloat16.
         in_bfloat16: Returns a backend with float layers in bfloat16; None: it is not to be tried.
         view: Makes a view of each image; of the images and how many views were made before.
@@ -167,11 +172,12 @@ class Search:
     calibration: CalibrationSet
     wanted: Logits
     foreign: bool = False
-    tell: Callable[[Trial], None] = lambda trial: None
+    tell: Callable[[Trial | SchemeFailure], None] = lambda event: None
     int8: Precision = "int8"
     in_bfloat16: Callable[[Backend], Backend] | None = None
     view: Callable[[Pixels, int], Pixels] = view_of
     _seen: list[tuple[Pixels, Logits]] = field(default_factory=list, init=False)
+    _failed: list[SchemeFailure] = field(default_factory=list, init=False)
 
     def run(self, quantization: Quantization, *, transformer: bool, float_too: bool) -> Choice:
         """Try all schemes and choose.
@@ -180,18 +186,24 @@ class Search:
             quantization: The target's schemes.
             transformer: Which of them.
             float_too: The float form may win: where every scheme is refused or none is faster.
+
+        Raises:
+            GateError: No scheme could be run and float may not win, or float cannot be run either.
         """
         schemes = quantization.transformer if transformer else quantization.cnn
         precision = self.fallback_precision
         few = self.parity.few
         parity, images = self.parity.on(few), self.validation[few]
-        first = Trial.of(precision, precision, self.fallback, parity, images)
+        with refusals(f"the network cannot be run in {precision}"):
+            first = Trial.of(precision, precision, self.fallback, parity, images)
         self.tell(first)
-        tried = []
+        tried: list[Trial] = []
         with progress("INT8 schemes", len(schemes)) as meter:
             for name, scheme in schemes.items():
-                tried.append(self._int8(name, scheme))
+                tried += self._int8(name, scheme)
                 meter.advance(note=name)
+        if not tried:
+            return self._none(first, float_too=float_too)
         trials = self._looked_at([first, *self._and_in_bfloat16(_judged(tried))])
         if all(trial.broken for trial in trials[1:]):
             best = min(tried, key=lambda trial: trial.error)
@@ -200,11 +212,41 @@ class Search:
                 trials = self._looked_at([*trials, *self._and_in_bfloat16([trial])])
                 if _good(trials[1:]):
                     break
-        return self._chosen(trials, float_too=float_too)
+        choice = self._chosen(trials, float_too=float_too)
+        return replace(choice, failed=tuple(self._failed))
 
-    def _int8(self, name: str, scheme: Scheme, float_layers: tuple[str, ...] = ()) -> Trial:
-        backend = self.float32.quantized(scheme, self.calibration.images, float_layers)
-        return self._corrected(name, self.int8, backend)
+    def _int8(self, name: str, scheme: Scheme, float_layers: tuple[str, ...] = ()) -> list[Trial]:
+        """Return the scheme's trial; none where the target's library refuses the graph."""
+        found: list[Trial] = []
+        with self._recorded(name, self.int8):
+            images = self.calibration.images
+            backend = self.float32.quantized(scheme, images, float_layers)
+            found.append(self._corrected(name, self.int8, backend))
+        return found
+
+    @contextmanager
+    def _recorded(self, name: str, precision: Precision) -> Iterator[None]:
+        """Record it as a scheme that failed where the target's library refuses what is done."""
+        try:
+            with refusals(f"{name} in {precision} cannot be made or run"):
+                yield
+        except GateError as error:
+            failure = SchemeFailure(name=name, reason=str(error))
+            self._failed.append(failure)
+            self.tell(failure)
+
+    def _corrected(self, name: str, precision: Precision, backend: Backend) -> Trial:
+        left = self.wanted - backend.run(self.calibration.few)
+        trial = Trial.of(name, precision, backend, self.parity, self.validation, left)
+        self.tell(trial)
+        return trial
+
+    def _none(self, first: Trial, *, float_too: bool) -> Choice:
+        """Take float, where no scheme could be run."""
+        if not float_too:
+            raise GateError(self._failed[0].reason)
+        choice = self._float(first, [], f"no INT8 scheme can be run: {self._failed[0].reason}")
+        return replace(choice, failed=tuple(self._failed))
 
     def _and_in_bfloat16(self, trials: list[Trial]) -> list[Trial]:
         """Add the best INT8 form once more, with bfloat16 in the place of its float layers."""
@@ -212,10 +254,12 @@ class Search:
         if self.in_bfloat16 is None or not good:
             return trials
         best = min(good, key=lambda trial: trial.error)
-        backend = self.in_bfloat16(best.backend)
-        if not self._is_faster(backend, best.backend):
-            return trials
-        return [*trials, self._corrected(f"{best.name}, bfloat16", "int8-bf16", backend)]
+        name, found = f"{best.name}, bfloat16", list(trials)
+        with self._recorded(name, "int8-bf16"):
+            backend = self.in_bfloat16(best.backend)
+            if self._is_faster(backend, best.backend):
+                found.append(self._corrected(name, "int8-bf16", backend))
+        return found
 
     def _is_faster(self, backend: Backend, other: Backend) -> bool:
         """Say whether a form is faster here than another, by more than chance makes it seem."""
@@ -224,26 +268,25 @@ class Search:
 
     def _float_in_bfloat16(self, first: Trial) -> Iterator[Trial]:
         """Yield the float form once more, in bfloat16."""
-        if self.in_bfloat16 is not None:
+        if self.in_bfloat16 is None:
+            return
+        found: list[Trial] = []
+        with self._recorded("bf16", "bf16"):
             backend = self.in_bfloat16(first.backend)
-            trial = Trial.of("bf16", "bf16", backend, self.parity, self.validation)
+            found.append(Trial.of("bf16", "bf16", backend, self.parity, self.validation))
+        for trial in found:
             self.tell(trial)
             yield trial
-
-    def _corrected(self, name: str, precision: Precision, backend: Backend) -> Trial:
-        left = self.wanted - backend.run(self.calibration.few)
-        trial = Trial.of(name, precision, backend, self.parity, self.validation, left)
-        self.tell(trial)
-        return trial
 
     def _relaxed(self, trial: Trial, scheme: Scheme, most: int) -> Iterator[Trial]:
         """Yield the scheme with 1, 2, 4 ... of its most sensitive layers in float."""
         few = slice(_SENSITIVITY_IMAGES)
-        ranked = trial.backend.sensitive_layers(self.calibration.few[few], self.wanted[few])
+        with refusals("the layers cannot be ranked"):
+            ranked = trial.backend.sensitive_layers(self.calibration.few[few], self.wanted[few])
         count = 1
         while count <= min(most, len(ranked)):
             name = f"{trial.name}, {count} in float"
-            yield self._int8(name, scheme, tuple(ranked[:count]))
+            yield from self._int8(name, scheme, tuple(ranked[:count]))
             count *= 2
 
     def _looked_at(self, trials: list[Trial]) -> list[Trial]:
@@ -347,7 +390,8 @@ class Search:
     def _latencies(self, backends: Mapping[str, Backend]) -> dict[str, float]:
         """Return medians, ms, of what runs here."""
         image = self.validation[:1]
-        calls = {name: backend.call(image) for name, backend in backends.items()}
+        with refusals("what was quantized cannot be opened"):
+            calls = {name: backend.call(image) for name, backend in backends.items()}
         here = {name: call for name, call in calls.items() if call is not None}
         return (
             {name: each.p50_ms for name, each in measure(here, _PROTOCOL).items()} if here else {}

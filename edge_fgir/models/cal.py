@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_fgir._errors import InputError
 from edge_fgir.models.backbone import usual_side
 from edge_fgir.models.features import spatial_maps
 from edge_fgir.models.full_precision import full_precision
@@ -73,7 +74,8 @@ class CAL(Wrapper, nn.Module):
             that is not its default.
 
     Raises:
-        InputError: The backbone gives neither maps nor a square grid of tokens.
+        InputError: The backbone gives neither maps nor a square grid of tokens, or does not take
+            that side.
     """
 
     # The square root's slope at zero, and its summand, are beyond INT8 and float16.
@@ -155,12 +157,19 @@ def full_inference(model: CAL, images: Tensor) -> Tensor:
 def _feature_channels(backbone: nn.Module, image_size: int | None) -> int:
     """Return C of the feature maps; timm's ``num_features`` may be another layer's."""
     usual = usual_side(backbone) or _PROBE_SIZE
-    if image_size or (getattr(backbone, "pretrained_cfg", None) or {}).get("fixed_input_size"):
-        return _channels_at(backbone, image_size or usual)
-    try:
-        return _channels_at(backbone, _PROBE_SIZE)
-    except RuntimeError:  # too small for some, and quick for all others
-        return _channels_at(backbone, usual)
+    fixed = (getattr(backbone, "pretrained_cfg", None) or {}).get("fixed_input_size")
+    # The usual one is slow, and the quick one too small for some.
+    sides = (image_size or usual,) if image_size or fixed else (_PROBE_SIZE, usual)
+    for side in sides:
+        try:
+            return _channels_at(backbone, side)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            refused = error
+    name = type(backbone).__name__
+    raise InputError(
+        f"{name} does not take {sides[-1]} px: {str(refused) or type(refused).__name__}",
+        f"another side, such as {usual}",
+    ) from refused
 
 
 def _channels_at(backbone: nn.Module, size: int) -> int:

@@ -163,6 +163,18 @@ class SchemeTrial(StageFigures):
     broken: str
 
 
+class SchemeFailure(Record):
+    """A quantization scheme that the target's library could not make or run.
+
+    Attributes:
+        name: Of the scheme.
+        reason: One line.
+    """
+
+    name: str
+    reason: str
+
+
 class QuantizationReport(BundleReport):
     """``quantization``: what the search for INT8 tried, and what it chose.
 
@@ -171,6 +183,7 @@ class QuantizationReport(BundleReport):
         precision: What it computes in.
         why: One line.
         trials: In the order of trying, the float form first.
+        failed: Schemes of which there is nothing to compare.
     """
 
     file: ClassVar[str] = "quantization"
@@ -179,6 +192,7 @@ class QuantizationReport(BundleReport):
     precision: Precision
     why: str
     trials: tuple[SchemeTrial, ...]
+    failed: tuple[SchemeFailure, ...] = ()
 
 
 class BlockRange(Record):

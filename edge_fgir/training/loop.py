@@ -42,7 +42,7 @@ from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.pictures import save_views
 from edge_fgir.training.precision import autocast, resolve_precision
 from edge_fgir.training.processes import Processes, Step
-from edge_fgir.training.setup import describe, make_method, make_schedule
+from edge_fgir.training.setup import check_batch, describe, make_method, make_schedule
 from edge_fgir.training.soft_targets import SoftTargetSource
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
@@ -131,6 +131,7 @@ class Training:
                 f"data.view_size {sides[0]} for {recipe.model.name}",
                 f"its eval.image_size {sides[1]}",
             )
+        check_batch(recipe, self.trained)
         model = recipe.model.build(len(data.classes), recipe.eval.image_size)
         base = as_wrapper(model).base
         self.trained = self.trained.model_copy(update={"base": base})

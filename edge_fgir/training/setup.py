@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.data import DataSet, labels_of
 from edge_fgir.data.loaders import Schedule
-from edge_fgir.models import CAL
+from edge_fgir.models import CAL, freeze_norms
 from edge_fgir.runs import Recipe, TrainedModel
 from edge_fgir.runtime import Normalization
 from edge_fgir.training.elastic import Elastic, check_sizes
@@ -43,6 +44,30 @@ def make_schedule(recipe: Recipe, data: DataSet, processes: Processes) -> Schedu
         sampler=recipe.data.sampler,
         labels=tuple(labels_of(samples).tolist()) if by_class else (),
     )
+
+
+def check_batch(recipe: Recipe, trained: TrainedModel) -> None:
+    """Try a batch of one picture on the network as it learns; nothing is computed.
+
+    Raises:
+        InputError: A BatchNorm would see one value of each channel, which has no deviation.
+    """
+    if recipe.batch_size > 1:
+        return
+    side = min(trained.elastic_sizes, default=trained.preprocess.size)
+    model = trained.build(meta=True).train()
+    if recipe.frozen_norms:
+        freeze_norms(model)
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, side, side, device="meta"))
+    except NotImplementedError:
+        return  # an operation that cannot run without numbers says nothing about sizes
+    except ValueError as error:
+        raise InputError(
+            f"batch_size 1 for {recipe.model.name} at {side} px: {error}",
+            "2 or more pictures in a batch, or larger ones",
+        ) from error
 
 
 def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedModel:

@@ -45,7 +45,9 @@ def refused(monkeypatch):
 
     def trial(self, *arguments, **options):
         found = trials(self, *arguments, **options)
-        return replace(found, broken="too bad") if len(searches) == 1 else found
+        if len(searches) > 1:
+            return found
+        return [replace(each, broken="too bad") for each in found]
 
     monkeypatch.setattr(search.Search, "run", run)
     monkeypatch.setattr(search.Search, "_int8", trial)

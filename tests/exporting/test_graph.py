@@ -16,6 +16,7 @@ from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
     check_ops,
+    is_transformer,
     run_onnx,
     session_of,
     to_onnx,
@@ -339,3 +340,22 @@ def test_openvino_finds_its_sensitive_layers_too() -> None:
     assert len(ranked) > 10
     relaxed = run_ir(quantize_ir(ir, images, scheme, ranked[:8]), images)
     assert np.square(relaxed - wanted).mean() < np.square(before - wanted).mean()
+
+
+GRAPH = """
+<ir_version: 8, opset_import: ["" : 18]>
+graph (float[1, 2, 2] x) => (float[1, 2, 2] y) <float[2, 2] w = {{1, 2, 3, 4}}> {{ {nodes} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "attends"),
+    [
+        ("k = Transpose<perm=[0, 2, 1]>(x) s = MatMul(x, k) a = Softmax(s) y = MatMul(a, x)", True),
+        ("s = MatMul(x, w) a = Softmax(s) b = Mul(a, x) c = MatMul(b, w) y = Add(c, x)", False),
+        ("k = Transpose<perm=[0, 2, 1]>(x) s = MatMul(x, k) y = MatMul(s, x)", False),
+    ],
+    ids=["attention", "branches weighed by a softmax", "products without one"],
+)
+def test_attention_is_a_product_of_what_a_softmax_weighed(nodes: str, attends: bool) -> None:
+    assert is_transformer(onnx.parser.parse_model(GRAPH.format(nodes=nodes))) == attends

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from edge_fgir._errors import GateError
 from edge_fgir.exporting.calibration import CalibrationSet
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.search import Choice, Search
@@ -247,3 +248,44 @@ def test_a_mean_shift_is_corrected_and_what_varies_is_not() -> None:
     base.quantized = lambda *arguments: Shifted(ms=1)  # type: ignore[method-assign]
     base.schemes = {"a": base}
     assert choose(base).trial.stage.max_delta_logit < 1e-5
+
+
+class Refused(Network):
+    """A form that its library does not run."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        raise RuntimeError("Exception from src/core.cpp:1:\nCheck failed\nno kernel for it\n")
+
+
+class Choosy(Network):
+    """Its INT8 forms are as they are given."""
+
+    def quantized(
+        self, scheme: QdqScheme, images: np.ndarray, float_layers: Sequence[str] = ()
+    ) -> Network:
+        return self.schemes[scheme.ops[0]]
+
+
+def test_a_scheme_that_does_not_run_is_refused_in_one_line() -> None:
+    base = Choosy(ms=20, schemes={"bad": Refused(ms=1), "good": Network(ms=4)})
+    found = choose(base)
+    assert found.trial.name == "good"
+    [failed] = found.report().failed
+    assert failed.reason == "bad in int8 cannot be made or run: no kernel for it"
+
+
+def test_bfloat16_that_does_not_run_is_refused_and_int8_stays() -> None:
+    found = choose(Network(ms=20, schemes={"a": Network(ms=4, half=Refused(ms=1))}), bfloat16=True)
+    assert found.trial.precision == "int8"
+    assert [each.name for each in found.failed] == ["a, bfloat16"]
+
+
+def test_where_no_scheme_runs_float_is_taken_or_one_line_says_why() -> None:
+    base = Choosy(ms=20, schemes={"bad": Refused(ms=1)})
+    found = choose(base)
+    assert (found.trial.precision, len(found.trial.logits)) == ("fp32", 100)
+    assert found.why == "no INT8 scheme can be run: " + found.failed[0].reason
+    with pytest.raises(GateError, match="no kernel for it"):
+        choose(base, float_too=False)
+    with pytest.raises(GateError, match="the network cannot be run in fp32: no kernel for it"):
+        choose(Refused(ms=1, schemes={"a": Network()}))

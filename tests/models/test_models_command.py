@@ -69,6 +69,21 @@ def test_a_size_that_a_model_does_not_take_is_one_line() -> None:
         summarize(model, "vit_tiny_patch16_224", 80, 5)
 
 
+@pytest.mark.parametrize(
+    ("name", "side"), [("levit_128s", 100), ("botnet26t_256", 40), ("inception_v3", 32)]
+)
+def test_a_side_that_a_teachers_backbone_does_not_take_is_one_line(
+    capsys: pytest.CaptureFixture[str], name: str, side: int
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "show", name, "--attention-maps", "4", "--image-size", str(side)])
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 1
+    assert f"does not take {side} px: " in shown[0]
+    assert "expected another side, such as " in shown[0]
+
+
 @pytest.mark.parametrize("name", ["convnext_atto", "mixer_s16_224", "swin_tiny_patch4_window7_224"])
 def test_an_mlp_without_attention_before_it_is_no_block(name: str) -> None:
     summary = summarize(Network(name=name).build(5, meta=True), name, 224, 5)

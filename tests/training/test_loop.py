@@ -22,6 +22,7 @@ from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 pytestmark = pytest.mark.slow
 
 SMALL = {"epochs": 2, "checkpoint_steps": 5}
+VIT = "vit_tiny_patch16_224"
 
 
 def fit(
@@ -143,7 +144,7 @@ def test_a_teacher_of_other_classes_is_refused_before_anything_is_written(
 def test_views_of_a_side_that_the_teacher_does_not_take_are_refused(
     photos: Path, tmp_path: Path
 ) -> None:
-    model = {"name": "vit_tiny_patch16_224", "options": {"depth": 1, "embed_dim": 48}}
+    model = {"name": VIT, "options": {"depth": 1, "embed_dim": 48}}
     fit(photos, tmp_path / "vit", write_recipe(tmp_path / "v.yaml", epochs=1, model=model))
     teacher = {"run": str(tmp_path / "vit")}
     recipe = write_recipe(tmp_path / "r.yaml", method="kd", epochs=1, teacher=teacher)
@@ -170,6 +171,24 @@ def test_a_side_that_a_network_does_not_take_is_refused_before_anything_is_writt
         fit(photos, tmp_path / "run", recipe)
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("method", ["ce", "cal"])
+def test_a_batch_of_one_that_has_no_deviation_is_refused_before_anything_is_written(
+    name: str, method: str, photos: Path, tmp_path: Path
+) -> None:
+    model = {"name": name, "attention_maps": 2 if method == "cal" else 0}
+    recipe = write_recipe(tmp_path / "r.yaml", epochs=1, method=method, batch_size=1, model=model)
+    with pytest.raises(InputError, match=rf"batch_size 1 for {name} at 32 px: .*; expected 2 or"):
+        fit(photos, tmp_path / "run", recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_of_one_is_enough_without_batch_norm(photos: Path, tmp_path: Path) -> None:
+    model = {"name": VIT, "options": {"depth": 1, "embed_dim": 48}}
+    recipe = write_recipe(tmp_path / "r.yaml", epochs=1, batch_size=1, model=model)
+    assert fit(photos, tmp_path / "run", recipe).steps > 0
 
 
 @pytest.mark.parametrize("method", ["ce", "cal"])
