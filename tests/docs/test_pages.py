@@ -17,6 +17,7 @@ HELP = sorted((ROOT / "edge_fgir" / "cli").glob("[!_]*.py"))
 
 _COMMAND = re.compile(r"(?:^    (?:\S*/)?|`)(edge-fgir [^`\n]*)", re.MULTILINE)
 _PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_DATED = re.compile(r".+\n\n\*\d{4}-\d\d-\d\d(, changed \d{4}-\d\d-\d\d)?\.\* ")
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
 
 
@@ -89,3 +90,12 @@ def test_documented_code_runs(
 def test_links_lead_somewhere(page: Path) -> None:
     for link in _LINK.findall(page.read_text()):
         assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+@pytest.mark.unit
+def test_every_decision_has_its_day() -> None:
+    page = (ROOT / "docs" / "decisions.md").read_text()
+    records = re.split(r"^### ", page, flags=re.MULTILINE)[1:]
+    assert len(records) > 50
+    undated = [record for record in records if not _DATED.match(record)]
+    assert not undated, "the line below the title begins with *YEAR-MONTH-DAY.*"
