@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -141,3 +142,33 @@ def alone(path: Path) -> Iterator[None]:
         finally:
             # Loader processes inherited the file; closing ours alone would keep the lock.
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def claimed(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock on ``path`` for this process while the block runs, or refuse.
+
+    Processes that this one starts do not inherit it: it ends when this one does, not with them.
+
+    Args:
+        path: The lock's file.
+        what: What it stands for, for the error.
+
+    Raises:
+        InputError: Another process holds it.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise InputError(
+                f"{what} is in the hands of another process",
+                "one at a time",
+                "wait until it ends, or end it, then run again",
+            ) from error
+        yield

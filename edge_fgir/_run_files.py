@@ -34,6 +34,16 @@ class RunFiles:
         return self.path / "labels.txt"
 
     @property
+    def data_record(self) -> Path:
+        """Which pictures it was trained on."""
+        return self.path / "data.safetensors"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains it."""
+        return self.path / ".lock"
+
+    @property
     def last_weights(self) -> Path:
         """The weights after the last step."""
         return self.path / "weights.safetensors"

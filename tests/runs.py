@@ -119,7 +119,7 @@ def fitted(shared: Shared, key: str, photos: Path, /, **changes: object) -> Path
     return shared.folder(f"run-{key}", fit) / "run"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_folder() -> Callable[..., Path]:
     """Return a function that writes a small data folder with the given class names."""
 

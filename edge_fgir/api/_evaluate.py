@@ -26,6 +26,7 @@ def evaluate(
     full: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     shot_bounds: tuple[int, int] = (100, 20),
+    accept_data_change: bool = False,
     strict: bool = False,
 ) -> Evaluation:
     """Measure the accuracy of a run or a bundle on a split, as ``edge-fgir eval`` does.
@@ -48,10 +49,12 @@ def evaluate(
         logit_adjustment: For a run: tau of the post-hoc logit adjustment, or ``auto``.
         shot_bounds: Classes with more training pictures than the first number are ``many``, with
             fewer than the second ``few``.
+        accept_data_change: For a run: evaluate it although it learned some of these pictures.
         strict: Refuse pictures that cannot be used, or would have to be converted.
 
     Raises:
-        InputError: The model is missing or knows other classes, or an option is not for it.
+        InputError: The model is missing or knows other classes, an option is not for it, or a run
+            was trained on pictures that now lie in this split.
     """
     pictures = data_set(data, strict=strict)
     if isinstance(model, str | Path):
@@ -81,5 +84,17 @@ def evaluate(
             )
         predictor = BundlePredictor(model)
         return evaluate_predictor(predictor, pictures, split, shot_bounds=shot_bounds)
+    change = model.data_change(pictures)
+    learned = change.learned(split)
+    if learned and not accept_data_change:
+        raise InputError(
+            f"run {model.path} was trained on {learned} of the {len(pictures.split(split))} "
+            f"pictures that lie in {split} of data {pictures.name} now",
+            "pictures that it has not seen",
+            "split the data as it was, or add --accept-data-change",
+        )
     asked = model.predictor(pictures, full=full, logit_adjustment=logit_adjustment)
-    return evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds)
+    result = evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds)
+    return (
+        result.model_copy(update={"data_change": str(change)}) if change.other_pictures else result
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edge_fgir._errors import InputError
 from edge_fgir.api._data import Data, data_set
 from edge_fgir.deploying import export_with_qat
-from edge_fgir.exporting import ExportOptions, Target, Tell, read_target
+from edge_fgir.exporting import ExportOptions, Target, Tell, check_precision, read_target
 from edge_fgir.exporting import export as export_run
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle
@@ -31,6 +31,7 @@ def export(
     plan: Plan | Path | str | None = None,
     max_drop: float | None = None,
     qat_epochs: int | None = None,
+    accept_data_change: bool = False,
     strict: bool = False,
     tell: Tell = lambda event: None,
     tell_line: Callable[[str], None] = lambda line: None,
@@ -55,6 +56,7 @@ def export(
         plan: What ``profile`` has chosen, instead of a precision and a setting.
         max_drop: Points of top-1 that the bundle may lose; None: as the target says.
         qat_epochs: Where INT8 breaks a bound, train so many epochs more as INT8 computes.
+        accept_data_change: Export by other pictures of the run's classes than it was trained on.
         strict: Refuse pictures that cannot be used, or would have to be converted.
         tell: Called with each measured stage, each scheme that was tried, and the choice.
         tell_line: Gets a line for the user.
@@ -77,7 +79,9 @@ def export(
         made = plan if isinstance(plan, Plan) else Plan.read(Path(plan))
         made.check(Run(path).weights_hash, bounded.name)
         options = replace(options, setting=made.chosen.setting, precision=made.chosen.precision)
+    check_precision(bounded, options.precision)
     pictures = data_set(data, strict=strict)
+    Run.open(path).check_data(pictures, accept_change=accept_data_change)
     if qat_epochs is None:
         return export_run(path, bounded, pictures, Path(out), options, tell)
     return export_with_qat(path, bounded, pictures, Path(out), qat_epochs, options, tell, tell_line)

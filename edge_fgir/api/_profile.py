@@ -26,6 +26,7 @@ def profile(
     sizes: Sequence[int] = (),
     precision: str = "auto",
     calibration: Path | None = None,
+    accept_data_change: bool = False,
     strict: bool = False,
     tell: Callable[[str], None] = lambda line: None,
     tell_device: Callable[[str], None] = lambda line: None,
@@ -50,6 +51,7 @@ def profile(
         sizes: Input sides to choose from, pixels; none: those that the runs suggest.
         precision: One of the target's; ``auto``: INT8 and float.
         calibration: A latency model that was measured before.
+        accept_data_change: Choose by other pictures of the runs' classes than they were trained on.
         strict: Refuse pictures that cannot be used, or would have to be converted.
         tell: Gets a line for the user.
         tell_device: Gets a line about the connection to the device.
@@ -61,9 +63,13 @@ def profile(
     ref = DeviceRef.parse(device)
     described = read_target(target or ref.target)
     check_precision(described, precision)
+    pictures = data_set(data, strict=strict)
+    opened = [run if isinstance(run, Run) else Run.open(run) for run in chosen]
+    for run in opened:
+        run.check_data(pictures, accept_change=accept_data_change)
     request = Request(
-        runs=tuple(run.path if isinstance(run, Run) else Path(run) for run in chosen),
-        data=data_set(data, strict=strict),
+        runs=tuple(run.path for run in opened),
+        data=pictures,
         target=described,
         device=ref,
         budget=budget or Budget(),

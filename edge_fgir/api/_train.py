@@ -17,6 +17,7 @@ def train(
     *,
     changes: Sequence[str] = (),
     resume: bool = False,
+    accept_data_change: bool = False,
     strict: bool = False,
 ) -> Run:
     """Train a teacher or a student by a recipe, as ``edge-fgir train`` does.
@@ -34,12 +35,15 @@ def train(
         out: The run folder to write.
         changes: ``key=value`` texts that change a recipe which is read here.
         resume: Go on with an interrupted run.
+        accept_data_change: Go on with other pictures of the same classes, from the last whole
+            epoch.
         strict: Refuse pictures that cannot be used, or would have to be converted.
 
     Raises:
-        InputError: Recipe and data do not go together, or ``out`` holds another run.
+        InputError: Recipe and data do not go together, or ``out`` holds another run, or
+            one of other data.
     """
     plan = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe), changes)
     pictures = data_set(data, strict=strict)
-    train_run(plan, pictures, Path(out), resume=resume)
+    train_run(plan, pictures, Path(out), resume=resume, accept_data_change=accept_data_change)
     return Run.open(Path(out))

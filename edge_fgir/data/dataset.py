@@ -144,10 +144,14 @@ class DataSet:
         """Name, licence and a hash over file names, sizes, labels and splits."""
         digest = hashlib.sha256("\n".join(self.classes).encode())
         for split in SPLITS:
-            for name, size, label in _entries(self.splits.get(split, ())):
+            for name, size, label in self.entries(split):
                 line = f"{split} {name} {size} {label}\n"
                 digest.update(line.encode(errors="surrogateescape"))
         return DataInfo(name=self.name, licence=self.licence, hash=digest.hexdigest())
+
+    def entries(self, name: Split) -> Iterator[tuple[str, int, int]]:
+        """Yield file name, bytes and label of each picture of a split, which may be empty."""
+        return _entries(self.splits.get(name, ()))
 
     def without(self, skipped: Mapping[Split, Mapping[int, Skipped]]) -> DataSet:
         """Return it without pictures that cannot be used; :attr:`reading` lists them.

@@ -156,6 +156,7 @@ class Evaluation(Metrics, EvaluatedModel, Result):
     Attributes:
         split: Which images were answered.
         data: The data set.
+        data_change: How it differs from what a run was trained on; empty: not at all, or not known.
         pictures: Those that the confused pairs speak of.
     """
 
@@ -163,6 +164,7 @@ class Evaluation(Metrics, EvaluatedModel, Result):
 
     split: str
     data: DataInfo
+    data_change: str = ""
     pictures: tuple[SplitPicture, ...] = ()
 
     @property

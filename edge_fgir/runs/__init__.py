@@ -1,5 +1,6 @@
 """Runs: what a training leaves behind, as one object that others open, load and evaluate."""
 
+from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import TrainedModel
 from edge_fgir.runs.predictor import RunPredictor
 from edge_fgir.runs.recipe import (
@@ -20,6 +21,8 @@ from edge_fgir.runs.run import ReadPictures, Run
 __all__ = [
     "RESUMABLE",
     "Classification",
+    "DataChange",
+    "DataRecord",
     "DataSection",
     "ElasticSection",
     "LengthSection",

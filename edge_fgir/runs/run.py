@@ -19,6 +19,7 @@ from edge_fgir.data import DataSet, typical_images
 from edge_fgir.evaluation import check_classes
 from edge_fgir.models import Setting, reestimate
 from edge_fgir.models.ila import load_learned
+from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import TrainedModel
 from edge_fgir.runs.recipe import Recipe, read_recipe
 from edge_fgir.runtime import Pixels, Preprocess
@@ -121,8 +122,12 @@ class Run(RunFiles):
         """The SHA-256 of the weights that are evaluated and exported."""
         return sha256(self.weights.read_bytes())
 
-    def write(self, description: TrainedModel, labels: Iterable[str]) -> None:
-        """Write what the folder says of its model."""
+    def write(
+        self, description: TrainedModel, labels: Iterable[str], data: DataRecord | None = None
+    ) -> None:
+        """Write what the folder says of its model, and of the data if that is given."""
+        if data is not None:
+            data.write(self.data_record)
         write_atomic(self.model, to_json(description.model_dump(mode="json")))
         write_atomic(self.class_names, "".join(f"{label}\n" for label in labels))
 
@@ -140,6 +145,42 @@ class Run(RunFiles):
         """Raise InputError if the run knows other classes than ``data``, or in another order."""
         trained_on = f"the data it was trained on ({self.trained_as.data.name})"
         check_classes(f"run {self.path}", self.labels, data, trained_on)
+
+    def data_change(self, data: DataSet) -> DataChange:
+        """Return how the pictures of ``data`` differ from those that the run was trained on.
+
+        Raises:
+            InputError: It knows other classes, or in another order; or its record is damaged.
+        """
+        self.check_classes(data)
+        if self.data_record.exists():
+            return DataRecord.read(self.data_record).change(data)
+        known = self.trained_as.data.hash  # of what was learned from, which may include val
+        if known == data.info.hash or (
+            data.splits.get("val") and known == data.with_val_in_train().info.hash
+        ):
+            return DataChange()
+        return DataChange(unknown=True)
+
+    def check_data(self, data: DataSet, *, accept_change: bool = False) -> None:
+        """Refuse data that is not what the run was trained on.
+
+        Args:
+            data: The data.
+            accept_change: Other pictures of the same classes are meant.
+
+        Raises:
+            InputError: It has other classes, or in another order; or other pictures, which are
+                not accepted.
+        """
+        change = self.data_change(data)
+        if change.other_pictures and not accept_change:
+            raise InputError(
+                f"data {data.name} has other pictures than run {self.path} was trained on "
+                f"({change})",
+                "the same ones",
+                "if that is meant, add --accept-data-change",
+            )
 
     def train_counts(self, data: DataSet) -> tuple[int, ...]:
         """Return the training pictures of each class; nothing where they are not known.

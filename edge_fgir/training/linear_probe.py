@@ -23,7 +23,7 @@ from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Split, labels_of, prepared_images
 from edge_fgir.evaluation import macro, top_k
 from edge_fgir.models import logits_of, on_gpu
-from edge_fgir.runs import Recipe, Run, TrainedModel
+from edge_fgir.runs import DataRecord, Recipe, Run, TrainedModel
 from edge_fgir.runtime import Pixels
 from edge_fgir.training.checkpoint import save_weights
 from edge_fgir.training.classification import Criterion, make_criterion
@@ -47,7 +47,9 @@ class Head(NamedTuple):
     bias: Tensor
 
 
-def train_linear_probe(recipe: Recipe, data: DataSet, out: Run) -> results.Training:
+def train_linear_probe(
+    recipe: Recipe, data: DataSet, record: DataRecord, out: Run
+) -> results.Training:
     """Fill a run folder with the recipe's pretrained network and a head that is trained alone.
 
     How strongly the head is held back is chosen by the loss on the validation split.
@@ -55,6 +57,7 @@ def train_linear_probe(recipe: Recipe, data: DataSet, out: Run) -> results.Train
     Args:
         recipe: Of method ``probe``.
         data: The pictures.
+        record: Which pictures lie where, for the run folder.
         out: The run folder.
 
     Raises:
@@ -94,7 +97,7 @@ def train_linear_probe(recipe: Recipe, data: DataSet, out: Run) -> results.Train
         **metrics,
     )
     write_atomic(out.config, recipe.dump())
-    out.write(trained, data.classes)
+    out.write(trained, data.classes, record)
     save_weights(out.last_weights, model)
     result.write(out.summary)
     return result

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from edge_fgir import results
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir._files import write_atomic
+from edge_fgir._files import claimed, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
@@ -26,7 +27,7 @@ from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
 from edge_fgir.models import as_wrapper, freeze_norms, normalized
 from edge_fgir.models.ila import check_base, learned_state, load_learned
 from edge_fgir.results import read_result
-from edge_fgir.runs import Recipe, Run
+from edge_fgir.runs import DataRecord, Recipe, Run
 from edge_fgir.training.checkpoint import (
     Position,
     check_recipe,
@@ -62,6 +63,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    accept_data_change: bool = False,
     hooks: Sequence[Hook] = (),
 ) -> results.Training:
     """Train by ``recipe`` and fill the run folder ``out``.
@@ -73,15 +75,20 @@ def train(
         data: The pictures; train is learned from, val is watched, test is not touched.
         out: The run folder.
         resume: Go on where an interrupted run stopped; a finished one is left as it is.
+        accept_data_change: Go on from the last whole epoch although there are other pictures of the
+            same classes.
         hooks: Called as the training goes on.
 
     Returns:
         The ``training`` result, which is also the run's ``summary.json``.
 
     Raises:
-        InputError: ``out`` holds another run, or recipe, teacher and data do not go together.
+        InputError: ``out`` holds another run, or one of other data, or another process is training
+            it; or recipe, teacher and data do not go together.
     """
-    folder = Run(out)
+    folder, record = Run(out), DataRecord.of(data)
+    if resume:
+        _check_data(folder, data, accept_data_change)
     if recipe.data.with_val:
         data = data.with_val_in_train()
     recipe = recipe.resolved(
@@ -90,28 +97,59 @@ def train(
     if folder.summary.exists() and resume:
         check_recipe(folder, recipe, folder.config.read_text())
         return read_result(folder.summary, results.Training)
-    if out.exists() and any(out.iterdir()) and not resume:
+    if out.exists() and not resume and any(each != folder.lock for each in out.iterdir()):
         raise InputError(
             f"{out} is not empty", "a new folder", "add --resume to go on, or choose another --out"
         )
     if recipe.method == "probe":
-        return train_linear_probe(recipe, data, folder)
+        return train_linear_probe(recipe, data, record, folder)
     if len(data.split("train")) < recipe.batch_size:
         raise InputError(
             f"train has {len(data.split('train'))} pictures",
             f"at least one batch of {recipe.batch_size}",
             "lower batch_size",
         )
-    return Training(recipe, data, out, hooks).run()
+    training = Training(recipe, data, out, hooks, record)
+    with claimed(folder.lock, f"run {out}") if training.processes.first else nullcontext():
+        return training.run()
+
+
+def _check_data(folder: Run, data: DataSet, accept_change: bool) -> None:
+    """Refuse data that a run has not been trained on so far.
+
+    Raises:
+        InputError: It has other classes; or other pictures, and the run is finished or they are not
+            accepted.
+    """
+    finished = folder.summary.exists()
+    if not finished and not folder.state.exists():
+        return  # nothing has been learned yet
+    change = folder.data_change(data)
+    if not change or (accept_change and not finished):
+        return
+    raise InputError(
+        f"run {folder.path} was {'trained' if finished else 'begun'} on other pictures than data "
+        f"{data.name} has now ({change})",
+        "the same pictures",
+        f"train them with another --out, from here with --set model.weights={folder.weights}"
+        if finished
+        else "to go on with those of now from the last whole epoch, add --accept-data-change",
+    )
 
 
 class Training:
     """One run. Built whole before the first write, so a wrong recipe leaves nothing behind."""
 
     def __init__(
-        self, recipe: Recipe, data: DataSet, out: Path, hooks: Sequence[Hook] = ()
+        self,
+        recipe: Recipe,
+        data: DataSet,
+        out: Path,
+        hooks: Sequence[Hook] = (),
+        record: DataRecord | None = None,
     ) -> None:
         self.recipe, self.data, self.folder, self.hooks = recipe, data, Run(out), hooks
+        self.record = record or DataRecord.of(data)
         self.processes = Processes()
         self.device = self.processes.device
         self.schedule = make_schedule(recipe, data, self.processes)
@@ -168,7 +206,7 @@ class Training:
         self.processes.wait()
         if self.processes.first:
             write_atomic(self.folder.config, recipe.dump())
-            self.folder.write(self.trained, self.data.classes)
+            self.folder.write(self.trained, self.data.classes, self.record)
         for hook in self.hooks:
             hook.on_start(self)
         batches = train_batches(
@@ -353,11 +391,32 @@ class Training:
             load_learned(self.ema.module, parts["ema"])
         if self.scaler.is_enabled() and parts["scaler"]:  # not of a run that had none until now
             self.scaler.load_state_dict({k: v.item() for k, v in parts["scaler"].items()})
-        self.scheduler.step_update(self.position.step)
         if self.processes.first:
             self.log.forget_after(self.position.step)
+        if self._other_data():
+            self.position = self._at_whole_epoch()
+        self.scheduler.step_update(self.position.step)
+        if self.processes.first:
             for draft in self.folder.path.glob(f".{self.folder.state.name}.*"):
                 draft.unlink()  # of a run that was killed while it saved
+
+    def _other_data(self) -> bool:
+        """Say whether the state is of other pictures, which have been accepted."""
+        if self.position.total != self.schedule.steps_per_epoch * self.recipe.epochs:
+            return True
+        known = self.folder.data_record
+        return known.exists() and DataRecord.read(known).hash != self.record.hash
+
+    def _at_whole_epoch(self) -> Position:
+        """Return the start of the epoch where the run stopped, in steps of the pictures of now."""
+        steps, epoch = self.schedule.steps_per_epoch, self.position.epoch
+        return replace(
+            self.position,
+            step=epoch * steps,
+            total=steps * self.recipe.epochs,
+            step_in_epoch=0,
+            epoch_loss=0.0,
+        )
 
     def _log(self, values: dict[str, float]) -> None:
         if self.processes.first:
