@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from edge_fgir._text import printable, printable_lines
+
 _LINE_INTERVAL_S = 10.0
 _shown: ContextVar[bool] = ContextVar("shown", default=False)
 
@@ -72,7 +74,7 @@ def say(lines: Iterable[str]) -> None:
     """Write lines for the user on stderr, unless another process of a distributed run does."""
     if first_process():
         for line in lines:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{printable_lines(line)}\n")
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def progress(title: str, total: int) -> Iterator[Meter]:
         return
     token = _shown.set(True)
     try:
-        with _shown_meter(title, total) as meter:
+        with _shown_meter(printable(title), total) as meter:
             yield meter
     finally:
         _shown.reset(token)
@@ -99,13 +101,13 @@ def _shown_meter(title: str, total: int) -> Iterator[Meter]:
         yield _LineMeter(title, total)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as bars:
         yield _BarMeter(bars, title, total)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
+from edge_fgir._yaml import read_yaml
 from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
 
 LOCAL = "local"
@@ -226,7 +227,7 @@ def read_device(name: str) -> Descriptor:
     if name not in device_names():
         raise InputError(f"unknown device {name!r}", f"one of {', '.join(device_names())}")
     path = _resources.folder("devices") / f"{name}.yaml"
-    return validated(Descriptor, {"id": name, **_resources.read_yaml(path)}, path, "a device")
+    return validated(Descriptor, {"id": name, **read_yaml(path)}, path, "a device")
 
 
 def match_device(system: System = HERE) -> str:

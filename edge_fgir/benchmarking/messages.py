@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import sha256
+from edge_fgir._text import printable
 from edge_fgir.benchmarking.bundle_bench import BenchMode
 from edge_fgir.benchmarking.protocol import Protocol
 from edge_fgir.results import Environment, Latency
@@ -19,13 +20,6 @@ MOST_BYTES = 16 << 20
 """Of a request or an answer."""
 
 _DIGITS = 16
-
-
-def printable(text: str) -> str:
-    """Return text of another machine so that a terminal shows it and obeys nothing."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 Text = Annotated[str, Field(max_length=4000)]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import sha256
+from edge_fgir._text import printable
 from edge_fgir.benchmarking.device_handle import DeviceHandle
 from edge_fgir.benchmarking.messages import (
     MOST_BYTES,
@@ -22,7 +23,6 @@ from edge_fgir.benchmarking.messages import (
     Identify,
     Request,
     Text,
-    printable,
     read_answer,
 )
 from edge_fgir.benchmarking.remote_agent import seal

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edge_fgir._errors import EdgeFgirError, InputError, MissingExtraError
+from edge_fgir._text import printable
 from edge_fgir.benchmarking import remote_agent
-from edge_fgir.benchmarking.messages import printable
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClient, SSHClientConnection

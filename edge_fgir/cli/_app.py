@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import typer
 from edge_fgir import __version__
 from edge_fgir._errors import EdgeFgirError, MissingExtraError
 from edge_fgir._files import to_json
+from edge_fgir._text import printable_json, printable_lines
 
 app = typer.Typer(
     name="edge-fgir",
@@ -27,7 +29,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value f
 
 def _version(show: bool) -> None:
     if show:
-        typer.echo(__version__)
+        echo(__version__)
         raise typer.Exit
 
 
@@ -43,18 +45,21 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors meant for the user are one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 gets escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="edge-fgir")
     except EdgeFgirError as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         # A full disk, a folder that may not be written: the user's to mend, not a traceback.
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        where = f"{error.filename!s}: " if error.filename else ""
+        echo(" ".join(f"error: {where}{error.strerror or error}".split()), err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        echo("stopped", err=True)
         sys.exit(130)
 
 
@@ -64,6 +69,11 @@ def need(library: str, extra: str, purpose: str) -> None:
         raise MissingExtraError(library, extra, purpose)
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text; what a terminal would obey in names and messages is shown as escapes."""
+    typer.echo(printable_lines(text), err=err, nl=nl)
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as the command's one JSON answer."""
-    typer.echo(to_json(value), nl=False)
+    typer.echo(printable_json(to_json(value)), nl=False)

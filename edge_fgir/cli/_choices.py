@@ -27,6 +27,13 @@ StrictOption = Annotated[
         "or converting them.",
     ),
 ]
+AcceptDataChangeOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-data-change",
+        help="Other pictures of the same classes than the run was trained on are meant.",
+    ),
+]
 PictureStrictOption = Annotated[
     bool | None,
     typer.Option(

@@ -11,7 +11,7 @@ import typer
 
 import edge_fgir
 from edge_fgir._errors import InputError
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import DeviceOption, TrustOption
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def bench(
         trust=trust,
         host=host,
         baseline=None if against is None else _torch_baseline(against),
-        tell=partial(typer.echo, err=True),
+        tell=partial(echo, err=True),
     )
     if out is not None:
         latency.write(out)
@@ -82,12 +82,12 @@ def bench(
         ("network", latency.scopes.network),
         ("frame_to_decision", latency.scopes.frame_to_decision),
     ):
-        typer.echo(
+        echo(
             f"{name}: p50 {scope.p50_ms:.3f} ms, p90 {scope.p90_ms:.3f}, "
             f"p99 {scope.p99_ms:.3f} ({scope.n} runs, {latency.engine})"
         )
     for line in _findings(latency):
-        typer.echo(line)
+        echo(line)
 
 
 def _mode(value: str) -> BenchMode:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 from edge_fgir.cli._choices import TrustOption
 
 
@@ -47,4 +47,4 @@ def build(
         )
         return
     made = f"built (workspace {found.workspace_mb} MiB)" if found.built else "reused"
-    typer.echo(f"{made} in {found.seconds:.1f} s: {len(found.plan) / 1e6:.1f} MB, {found.path}")
+    echo(f"{made} in {found.seconds:.1f} s: {len(found.plan) / 1e6:.1f} MB, {found.path}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir.cli._app import app
+from edge_fgir.cli._app import app, echo
 from edge_fgir.cli._choices import DeviceOption, PictureStrictOption, TrustOption, choose
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ def camera(
                     tally.add(result)
                     if video is not None:
                         _record(video, result, tally.fps, opened.live)
-                    typer.echo(json.dumps(_line(result, top), ensure_ascii=False, allow_nan=False))
+                    echo(json.dumps(_line(result, top), ensure_ascii=False, allow_nan=False))
         except EdgeFgirError as error:
             # What a camera showed before its cable was pulled is worth keeping.
             if not opened.live:
                 raise
             failure = error
         failed += _tell(opened.problems[failed:])
-    typer.echo(tally.summary(), err=True)
+    echo(tally.summary(), err=True)
     if failure is not None:
         raise failure
     if failed:
@@ -103,7 +103,7 @@ def camera(
 def _tell(problems: Sequence[tuple[int, InputError]]) -> int:
     """Print a line for each picture that could not be read; return how many there are."""
     for index, error in problems:
-        typer.echo(json.dumps({"frame": index, "error": str(error)}, ensure_ascii=False))
+        echo(json.dumps({"frame": index, "error": str(error)}, ensure_ascii=False))
     return len(problems)
 
 

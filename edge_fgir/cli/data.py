@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir._errors import InputError
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 from edge_fgir.cli._choices import (
     SHOTS,
     DataArgument,
@@ -76,19 +76,19 @@ def stats(
         )
         return
     width = max(len(name) for name in found.classes)
-    typer.echo(f"{found.name}: {found.licence}")
-    typer.echo(f"{'':{width}}  " + "  ".join(f"{split:>6}" for split in SPLITS))
+    echo(f"{found.name}: {found.licence}")
+    echo(f"{'':{width}}  " + "  ".join(f"{split:>6}" for split in SPLITS))
     for i, name in enumerate(found.classes):
-        typer.echo(f"{name:{width}}  " + "  ".join(f"{counts[split][i]:6d}" for split in SPLITS))
-    typer.echo(f"{'all':{width}}  " + "  ".join(f"{sum(counts[split]):6d}" for split in SPLITS))
+        echo(f"{name:{width}}  " + "  ".join(f"{counts[split][i]:6d}" for split in SPLITS))
+    echo(f"{'all':{width}}  " + "  ".join(f"{sum(counts[split]):6d}" for split in SPLITS))
     if sizes is None:
         return
-    typer.echo(
+    echo(
         f"train: {sizes.smallest} to {sizes.largest} pictures a class, mean {sizes.mean:.1f}, "
         f"median {sizes.quantiles['50 %']:g}; imbalance ratio {sizes.imbalance:.1f}, "
         f"Gini {sizes.gini:.2f}"
     )
-    typer.echo(
+    echo(
         "classes by training pictures: "
         + ", ".join(
             f"{learned.groups.count(name)} {name} ({learned.ranges[name]})" for name in GROUPS
@@ -141,14 +141,14 @@ def check(
         )
     else:
         for note in found.data.reading.notes:
-            typer.echo(f"note: {note}")
+            echo(f"note: {note}")
         for kind, count in kinds.items():
             for problem in [one for one in problems if one.kind == kind][:_KINDS_SHOWN]:
-                typer.echo(f"{kind}: {problem.message}")
+                echo(f"{kind}: {problem.message}")
             if count > _KINDS_SHOWN:
-                typer.echo(f"{kind}: {count - _KINDS_SHOWN} more; --json lists all")
+                echo(f"{kind}: {count - _KINDS_SHOWN} more; --json lists all")
         total = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing wrong"
-        typer.echo(f"{found.data.name}, {pictures} pictures: {total}")
+        echo(f"{found.data.name}, {pictures} pictures: {total}")
     if problems:
         raise typer.Exit(1)
 
@@ -173,7 +173,7 @@ def sample(
     if json:
         print_json(copies)
         return
-    typer.echo(f"{len(copies)} {split} pictures of {opened.name} in {out} ({opened.licence})")
+    echo(f"{len(copies)} {split} pictures of {opened.name} in {out} ({opened.licence})")
 
 
 @_group.command()
@@ -199,4 +199,4 @@ def pack(
         print_json({"out": str(out), "shards": shards, **card.model_dump()})
         return
     pictures = ", ".join(f"{count} {split}" for split, count in card.pictures.items())
-    typer.echo(f"{pictures} pictures of {card.name} in {shards} shards in {out} ({card.licence})")
+    echo(f"{pictures} pictures of {card.name} in {shards} shards in {out} ({card.licence})")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 
 if TYPE_CHECKING:
     from edge_fgir.benchmarking import Descriptor, Figure
@@ -30,7 +30,7 @@ def list_devices(json: JsonOption = False) -> None:
     width = max(map(len, names))
     for name in names:
         device = read_device(name)
-        typer.echo(f"{name:<{width}}  {device.target:<8}  {device.name}")
+        echo(f"{name:<{width}}  {device.target:<8}  {device.name}")
 
 
 @_group.command()
@@ -59,11 +59,11 @@ def show(
             }
         )
         return
-    typer.echo(f"{descriptor.id}: {descriptor.name}")
-    typer.echo(f"target {descriptor.target}; default power mode {descriptor.default_mode}\n")
+    echo(f"{descriptor.id}: {descriptor.name}")
+    echo(f"target {descriptor.target}; default power mode {descriptor.default_mode}\n")
     for unit, made in descriptor.units.items():
-        typer.echo(f"{unit}: {made.name}")
-    typer.echo("\ndense peaks")
+        echo(f"{unit}: {made.name}")
+    echo("\ndense peaks")
     _table(
         [
             _row(f"{mode}: {unit} {precision}", "TOP/s", peak)
@@ -73,30 +73,30 @@ def show(
         ]
     )
     if unknown := [mode for mode, units in peaks.items() if not units]:
-        typer.echo(f"  not known: {', '.join(unknown)}")
-    typer.echo("\nfigures")
+        echo(f"  not known: {', '.join(unknown)}")
+    echo("\nfigures")
     _table([_row(*figure) for figure in descriptor.figures()])
     _say(descriptor)
 
 
 def _say(device: Descriptor) -> None:
     if device.headlines:
-        typer.echo("\nwhat the vendor advertises")
+        echo("\nwhat the vendor advertises")
     for headline in device.headlines:
         kind = "sparse" if headline.sparse else "dense"
         note = f"; {headline.note}" if headline.note else ""
-        typer.echo(
+        echo(
             f"  {headline.mode}: {headline.unit} {headline.precision} {headline.value:g} TOP/s "
             f"{kind}  {headline.confidence} [{headline.source}{note}]"
         )
-    typer.echo("\nruntimes")
+    echo("\nruntimes")
     for runtime in device.runtimes:
         versions = ", ".join(f"{name} {number}" for name, number in runtime.versions.items())
         note = f"; {runtime.note}" if runtime.note else ""
-        typer.echo(f"  {runtime.name}: {versions}  {runtime.confidence} [{runtime.source}{note}]")
-    typer.echo("\nsources")
+        echo(f"  {runtime.name}: {versions}  {runtime.confidence} [{runtime.source}{note}]")
+    echo("\nsources")
     for key, text in device.sources.items():
-        typer.echo(f"  [{key}] {text}")
+        echo(f"  [{key}] {text}")
 
 
 def _row(what: str, unit: str, figure: Figure) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def _table(rows: list[tuple[str, ...]]) -> None:
         what, value, *rest = row
         cells = [f"{what:<{widths[0]}}", f"{value:>{widths[1]}}"]
         cells += [f"{cell:<{width}}" for cell, width in zip(rest, widths[2:], strict=True)]
-        typer.echo(f"  {'  '.join(cells)}".rstrip())
+        echo(f"  {'  '.join(cells)}".rstrip())
 
 
 @_group.command()
@@ -125,4 +125,4 @@ def match(json: JsonOption = False) -> None:
     if json:
         print_json({"device": name})
         return
-    typer.echo(name)
+    echo(name)

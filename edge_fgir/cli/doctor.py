@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import RuntimeSpec
@@ -29,7 +29,7 @@ def doctor(
         print_json({"targets": states})
     else:
         for name, state in states.items():
-            typer.echo(f"{'ok      ' if state['ok'] else 'missing '}{name}: {state['detail']}")
+            echo(f"{'ok      ' if state['ok'] else 'missing '}{name}: {state['detail']}")
     raise typer.Exit(0 if all(state["ok"] for state in states.values()) or not target else 1)
 
 

@@ -10,9 +10,10 @@ import typer
 import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
     SHOTS,
+    AcceptDataChangeOption,
     DeviceOption,
     KeepRateOption,
     LogitAdjustmentOption,
@@ -34,6 +35,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: DeviceOption = "auto",
+    accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,
     image_size: Annotated[
         int | None,
@@ -95,6 +97,12 @@ def evaluate(
             full=full,
             logit_adjustment=logit_adjustment_choice(logit_adjustment),
             shot_bounds=bounds,
+            accept_data_change=accept_data_change,
+        )
+    if result.data_change:
+        echo(
+            f"{model} was trained on other pictures than {pictures.name} has: {result.data_change}",
+            err=True,
         )
     samples = pictures.split(part)
     body = result.model_dump(mode="json", exclude={"environment", "pictures"})
@@ -111,25 +119,25 @@ def evaluate(
         print_json(body)
         return
     low, high = result.top1_interval
-    typer.echo(
+    echo(
         f"{model} on {result.images} {split} images of {pictures.name} ({result.engine}): "
         f"top-1 {result.top1:.2f} %, top-5 {result.top5:.2f} %, macro {result.macro:.2f} %, "
         f"ECE {result.ece:.2f} %; top-1's 95 % interval {low:.2f} to {high:.2f} %"
     )
     for group in result.shots:
         if group.tested:
-            typer.echo(
+            echo(
                 f"{group.group} ({group.train_images} training images): "
                 f"{group.top1:.2f} % on average over {group.tested} classes"
             )
     for pair in result.confused_pairs[:_SHOWN_PAIRS]:
         (a, b), (forth, back) = pair.classes, pair.confused
-        typer.echo(
+        echo(
             f"confused: {a} and {b}, {pair.share:.1f} % of their {sum(pair.images)} images "
             f"({forth} of the first taken for the second, {back} the other way)"
         )
     if result.cal_teacher and not full:
-        typer.echo(
+        echo(
             f"{model} is a CAL teacher, measured with one forward; "
             "add --full for its full inference (8 forwards)"
         )

@@ -9,8 +9,9 @@ import typer
 
 import edge_fgir
 from edge_fgir._errors import InputError
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
+    AcceptDataChangeOption,
     KeepRateOption,
     LogitAdjustmentOption,
     StrictOption,
@@ -59,6 +60,7 @@ def export(
         Path | None,
         typer.Option(metavar="KEY.pem", help="Sign the bundle with this Ed25519 private key."),
     ] = None,
+    accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -83,7 +85,7 @@ def export(
             line = f"refused: {event.reason}"
         else:
             line = f"gate {event.name}: {compared(event)}"
-        typer.echo(line, err=json)
+        echo(line, err=json)
 
     def compared(stage: Stage) -> str:
         delta = "nan" if stage.max_delta_logit is None else f"{stage.max_delta_logit:.2g}"
@@ -117,9 +119,10 @@ def export(
         plan=plan,
         max_drop=max_drop,
         qat_epochs=qat_epochs,
+        accept_data_change=accept_data_change,
         strict=strict,
         tell=tell,
-        tell_line=lambda line: typer.echo(line, err=True),
+        tell_line=lambda line: echo(line, err=True),
     )
     parity, tau = ParityReport.of(bundle), AccuracyReport.of(bundle).logit_adjustment
     if json:
@@ -139,13 +142,13 @@ def export(
     if not last.certified:
         for verdict, what in ((last.verdict, "top-1"), (last.few_shot, "top-1 of rare classes")):
             if verdict is not None and verdict.state != "certified":
-                typer.echo(
+                echo(
                     f"{verdict.images} validation images and {verdict.views} views of them are too "
                     f"few to be sure of {verdict.bound:g} points: {what} falls by {verdict}"
                 )
     if tau is not None:
-        typer.echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
-    typer.echo(
+        echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
+    echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"
     )

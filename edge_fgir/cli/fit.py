@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import edge_fgir
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
     DataArgument,
     LatencyOption,
@@ -88,8 +88,8 @@ def fit(
         from_scratch_only=from_scratch_only,
         resume=resume,
         strict=strict,
-        tell=lambda line: typer.echo(line, err=json),
-        tell_device=lambda line: typer.echo(line, err=True),
+        tell=lambda line: echo(line, err=json),
+        tell_device=lambda line: echo(line, err=True),
     )
     if json:
         print_json(_plain(result))
@@ -110,19 +110,19 @@ def _plain(result: Fit) -> dict[str, object]:
 def _say(result: Fit, out: Path) -> None:
     from edge_fgir.fitting import REPORT
 
-    typer.echo(result.why)
+    echo(result.why)
     if result.test is not None:
         low, high = result.test.top1_interval
-        typer.echo(
+        echo(
             f"on {result.test.images} test pictures, which chose nothing: top-1 "
             f"{result.test.top1:.1f} % ({low:.1f} to {high:.1f}), macro {result.test.macro:.1f} %"
         )
     for each in result.points[1:]:
-        typer.echo(
+        echo(
             f"runner-up: {each.name} in {each.precision}: top-1 {each.accuracy.top1:.1f} %, "
             f"{each.measured.p50_ms:.2f} ms"
         )
     for sentence in result.advice:
-        typer.echo(sentence)
-    typer.echo(f"bundle: {out}")
-    typer.echo(f"page: {out.with_suffix(REPORT)}")
+        echo(sentence)
+    echo(f"bundle: {out}")
+    echo(f"page: {out.with_suffix(REPORT)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_fgir._errors import InputError
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import KeepRateOption, keep_rate_choice
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def list_models(
         print_json(names)
         return
     for name in names:
-        typer.echo(name)
+        echo(name)
 
 
 @_group.command()
@@ -96,15 +96,15 @@ def show(
     if json:
         print_json(asdict(summary))
         return
-    typer.echo(
+    echo(
         f"{name}: {summary.params:,} parameters, {summary.gmacs:.3f} GMACs at {image_size} px, "
         f"{num_classes} classes"
     )
     if summary.trainable_params < summary.params:
-        typer.echo(f"  trained: {summary.trainable_params:,} parameters, the others are frozen")
-    typer.echo(f"  MACs: {CONVENTION}")
+        echo(f"  trained: {summary.trainable_params:,} parameters, the others are frozen")
+    echo(f"  MACs: {CONVENTION}")
     for index, block in enumerate(summary.blocks):
-        typer.echo(f"  block {index}: {block.attention_tokens} tokens, MLP {block.mlp_tokens}")
+        echo(f"  block {index}: {block.attention_tokens} tokens, MLP {block.mlp_tokens}")
 
 
 def _reduction(

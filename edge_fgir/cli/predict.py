@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_fgir._errors import InputError
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 from edge_fgir.cli._choices import DeviceOption, PictureStrictOption, TrustOption
 
 
@@ -54,7 +54,7 @@ def predict(
                 if strict:
                     raise
                 failures[number] = Failure(image=str(file), error=str(error))
-                typer.echo(f"error: {error}", err=True)
+                echo(f"error: {error}", err=True)
                 continue
             if explain is not None:
                 drawn = model.overlay(read_image(file, convert=convert), answer)
@@ -72,7 +72,7 @@ def predict(
             if not json:
                 best = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top(top))
                 mark = "  (unknown)" if answer.is_unknown else ""
-                typer.echo(f"{file}: {best}{mark}")
+                echo(f"{file}: {best}{mark}")
         subject = model.info
     if out is not None:
         result = Predictions(

@@ -9,8 +9,9 @@ import typer
 
 import edge_fgir
 from edge_fgir._errors import InputError
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
+    AcceptDataChangeOption,
     LatencyOption,
     MemoryOption,
     PercentileOption,
@@ -63,6 +64,7 @@ def profile(
         Path | None,
         typer.Option(help="A latency model measured before; it overrides descriptor and probes."),
     ] = None,
+    accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -98,9 +100,10 @@ def profile(
         sizes=_sizes(sizes),
         precision=precision,
         calibration=calibration,
+        accept_data_change=accept_data_change,
         strict=strict,
-        tell=lambda line: typer.echo(line, err=json),
-        tell_device=lambda line: typer.echo(line, err=True),
+        tell=lambda line: echo(line, err=json),
+        tell_device=lambda line: echo(line, err=True),
     )
     if json:
         print_json(plan.model_dump(mode="json", by_alias=True))
@@ -121,17 +124,17 @@ def _say(plan: Plan, out: Path, report: Path) -> None:
     from edge_fgir.profiling import described
 
     name = f"{plan.run}: {described(plan.chosen.setting)}, {plan.chosen.precision}"
-    typer.echo(f"{name}: {plan.why}")
+    echo(f"{name}: {plan.why}")
     for each in plan.runners_up:
         state = "measured" if each.measured else "estimated"
-        typer.echo(
+        echo(
             f"runner-up: {described(each.setting)}, {each.precision}: top-1 {each.top1:.2f} %, "
             f"{each.latency_ms:.3f} ms {state}"
         )
     if plan.estimate:
-        typer.echo(
+        echo(
             f"an estimate from the data sheet of {plan.device}: nothing was measured there; "
             "run: edge-fgir profile --device user@host"
         )
-    typer.echo(f"plan: {out}")
-    typer.echo(f"report: {report}")
+    echo(f"plan: {out}")
+    echo(f"report: {report}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import StrictOption
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ def rank_teachers(
     else:
         _print(result.teachers)
     if len(result.methods) > 1:
-        typer.echo(
+        echo(
             f"caution: trained by different methods ({', '.join(result.methods)}); "
             "compare only teachers trained with the same strategy",
             err=json,
         )
     if len(result.teachers) > 1 and not json:
-        typer.echo("next: validate the top two by a short distillation each, then take the better")
+        echo("next: validate the top two by a short distillation each, then take the better")
 
 
 def _print(teachers: Sequence[RankedTeacher]) -> None:

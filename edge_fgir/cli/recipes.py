@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir._yaml import read_yaml
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 
 _group = typer.Typer(help="Training recipes that come with the package.")
 app.add_typer(_group, name="recipes", no_args_is_help=True)
@@ -25,8 +26,8 @@ def list_recipes(json: JsonOption = False) -> None:
         print_json(names)
         return
     for name in names:
-        about = _resources.read_yaml(_resources.folder("recipes") / f"{name}.yaml").get("about", "")
-        typer.echo(f"{name}: {' '.join(about.split())}")
+        about = read_yaml(_resources.folder("recipes") / f"{name}.yaml").get("about", "")
+        echo(f"{name}: {' '.join(about.split())}")
 
 
 @_group.command()
@@ -45,4 +46,4 @@ def show(
     if json:
         print_json(found.model_dump(mode="json"))
         return
-    typer.echo(found.dump(), nl=False)
+    echo(found.dump(), nl=False)

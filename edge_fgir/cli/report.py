@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 
 if TYPE_CHECKING:
     from edge_fgir.reporting import Report
@@ -37,7 +37,7 @@ def report(
         print_json({"report": str(out), "rows": [row_values(row) for row in page.rows]})
         return
     _print(page)
-    typer.echo(f"report: {out}")
+    echo(f"report: {out}")
 
 
 def _print(page: Report) -> None:
@@ -50,6 +50,6 @@ def _print(page: Report) -> None:
         Console(width=min(width, _WIDTH)).print(terminal_table(page.rows))
     for row in page.rows:
         if row.note:
-            typer.echo(f"{row.title}: {row.note}")
+            echo(f"{row.title}: {row.note}")
     if page.outcome:
-        typer.echo(page.outcome)
+        echo(page.outcome)

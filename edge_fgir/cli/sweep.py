@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, need, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 
 if TYPE_CHECKING:
     from edge_fgir.results import SweepGroup
@@ -51,7 +51,7 @@ def sweep(
     from edge_fgir.sweeping import REPORT, run_sweep
 
     def show(outcome: Outcome) -> None:
-        typer.echo(_line(outcome), err=json)
+        echo(_line(outcome), err=json)
 
     # Ray says on standard output that a worker was lost; with --json that is for the result alone.
     spoken = redirect_stdout(sys.stderr) if json else nullcontext()
@@ -59,7 +59,7 @@ def sweep(
         with spoken:
             result = run_sweep(file, out, address=address, latency=not no_latency, on_outcome=show)
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here", err=True)
+        echo("interrupted; the same command goes on from here", err=True)
         raise
     failed, count = len(result.failed), len(result.cells)
     if json:
@@ -67,11 +67,11 @@ def sweep(
     else:
         _print(result.groups)
         for reason in dict.fromkeys(group.ms_note for group in result.groups if group.ms_note):
-            typer.echo(f"no ms: {reason}")
-        typer.echo(f"{count - failed} of {count} cells finished")
-        typer.echo(f"report: {out / REPORT}")
+            echo(f"no ms: {reason}")
+        echo(f"{count - failed} of {count} cells finished")
+        echo(f"report: {out / REPORT}")
     if failed:
-        typer.echo(f"{failed} failed; the same command tries them again", err=True)
+        echo(f"{failed} failed; the same command tries them again", err=True)
         raise typer.Exit(1)
 
 

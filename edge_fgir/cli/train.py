@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edge_fgir._progress import first_process
-from edge_fgir.cli._app import JsonOption, app, need, print_json
-from edge_fgir.cli._choices import StrictOption
+from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
+from edge_fgir.cli._choices import AcceptDataChangeOption, StrictOption
 
 
 @app.command()
@@ -23,6 +23,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
+    accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -37,21 +38,21 @@ def train(
 
     plan = read_recipe(recipe, set_ or [])
     pictures = open_data(data, strict=strict)
-    result = run(plan, pictures, out, resume=resume)
+    result = run(plan, pictures, out, resume=resume, accept_data_change=accept_data_change)
     if not first_process():
         return
-    typer.echo(f"data {pictures.name}: {pictures.licence}", err=True)
+    echo(f"data {pictures.name}: {pictures.licence}", err=True)
     if json:
         fields = result.to_dict()
         print_json({name: value for name, value in fields.items() if name != "history"})
         return
-    typer.echo(
+    echo(
         f"{out}: {result.architecture} by {result.method}, {result.epochs} epochs in "
         f"{result.seconds / 60:.1f} min, validation top-1 {result.val_top1:.1f} %, "
         f"macro {result.val_macro:.1f} %"
     )
     if (cache := result.teacher_cache) is not None:
-        typer.echo(
+        echo(
             f"teacher cache {cache.folder}: {cache.variants} draws of the augmentation, "
             f"{cache.bytes / 1e6:.1f} MB"
         )

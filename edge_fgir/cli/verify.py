@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_fgir.cli._app import JsonOption, app, print_json
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 from edge_fgir.cli._choices import DeviceOption, TrustOption, device_choice
 
 
@@ -30,7 +30,7 @@ def verify(
     for check in run(bundle, device_choice(device), trust):
         checks.append(check)
         if not json:
-            typer.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
+            echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
     ok = all(check.ok for check in checks)
     if json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})

@@ -15,6 +15,7 @@ from edge_fgir import _resources
 from edge_fgir._dotted import dotted
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
+from edge_fgir._yaml import parse_yaml, read_yaml
 from edge_fgir.data import DataSet, Sample, Sampler
 from edge_fgir.data.loaders import TrainImages
 from edge_fgir.models import Network
@@ -409,7 +410,7 @@ class Recipe(_Section):
 
     def changes(self, dumped: str) -> list[str]:
         """Name the keys in which this recipe differs from a dumped one."""
-        values = yaml.safe_load(dumped)
+        values = parse_yaml(dumped, "the recipe of an earlier training")
         with suppress(ValidationError, InputError):
             # Keys that are younger than the dump are at their defaults there.
             values = Recipe.model_validate(values).model_dump(mode="json")
@@ -438,7 +439,7 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
                 f"a YAML file or one of {', '.join(near)}",
                 "run: edge-fgir recipes list",
             )
-    values = _resources.read_yaml(path)
+    values = read_yaml(path)
     for override in overrides:
         _apply(values, override)
     return validated(Recipe, values, f"recipe {path}", "a legal key and value")
@@ -454,7 +455,4 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise InputError(f"--set {override}: {section} is a value", "a section")
     # YAML 1.1 reads 1e-3 as text; pydantic turns it into the number it is.
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override} is not YAML", "key=value") from error
+    values[last] = parse_yaml(text, f"--set {override}")

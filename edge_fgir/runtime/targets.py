@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
+from edge_fgir._yaml import read_yaml
 
 _FILE = "target.yaml"
 _registered: dict[str, Path] = {}
@@ -83,7 +84,7 @@ def read_target_info(name: str) -> TargetInfo:
 
 def _read(kind: type[AnyTarget], name: str, folder: Path) -> AnyTarget:
     path = folder / _FILE
-    values: dict[str, Any] = {"name": name, **_resources.read_yaml(path)}
+    values: dict[str, Any] = {"name": name, **read_yaml(path)}
     return validated(kind, values, path, "a target")
 
 

@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from edge_fgir import _resources
 from edge_fgir._refusal import validated
+from edge_fgir._yaml import read_yaml
 from edge_fgir.data import Split
 
 Key = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*$")]
@@ -87,5 +87,5 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         InputError: It is missing, or a key or value is wrong.
     """
-    values = _resources.read_yaml(path)
+    values = read_yaml(path)
     return validated(Sweep, values, f"sweep {path}", "a legal key and value")

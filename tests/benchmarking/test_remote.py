@@ -23,6 +23,7 @@ from bundles import zip_bundle
 from interrupts import hears_interrupts
 
 from edge_fgir._errors import EdgeFgirError, InputError
+from edge_fgir._text import printable
 from edge_fgir.benchmarking import (
     Protocol,
     RemoteDevice,
@@ -33,7 +34,6 @@ from edge_fgir.benchmarking import (
     remote_agent,
     remote_link,
 )
-from edge_fgir.benchmarking.messages import printable
 from edge_fgir.benchmarking.remote_files import pack_bundle, pack_code
 from edge_fgir.benchmarking.remote_link import Host
 from edge_fgir.results import Latency, read_result

@@ -1,0 +1,139 @@
+"""YAML from outside, read strictly: recipes, sweeps, targets, devices and ``--set``.
+
+Aliases, tags, dates and depth are what documents are attacked with, and what no file here needs:
+they are refused before anything is built of them. A key that stands twice is refused too, as the
+first one would be lost without a word.
+"""
+
+from __future__ import annotations
+
+import math
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_fgir._errors import InputError
+
+_LARGEST_BYTES = 1 << 20
+_DEEPEST = 32
+_LONGEST_NUMBER = 40
+_IMPLICIT = "tag:yaml.org,2002:"
+
+
+class _Loader(yaml.SafeLoader):
+    """Builds mappings with texts for keys, lists, texts, finite numbers, truth values and null."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is no text", key_node.start_mark
+                )
+            if key in mapping:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key} stands twice", key_node.start_mark
+                )
+            mapping[key] = self.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        return mapping
+
+    def number(self, node: yaml.ScalarNode) -> float | int:
+        """Return a finite number that is written in few characters."""
+        if len(node.value) > _LONGEST_NUMBER:
+            raise yaml.constructor.ConstructorError(
+                None, None, "a number of too many digits", node.start_mark
+            )
+        whole = node.tag.endswith(":int")
+        value = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)  # type: ignore[no-untyped-call]
+        if not math.isfinite(value):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value} is no finite number", node.start_mark
+            )
+        return value  # type: ignore[no-any-return]
+
+    def mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+        """Return a mapping at once: nothing refers to it."""
+        return self.construct_mapping(node)
+
+    def sequence(self, node: yaml.SequenceNode) -> list[Any]:
+        """Return a list at once: nothing refers to it."""
+        return [self.construct_object(each, deep=True) for each in node.value]  # type: ignore[no-untyped-call]
+
+
+_Loader.yaml_constructors = {
+    f"{_IMPLICIT}map": _Loader.mapping,
+    f"{_IMPLICIT}seq": _Loader.sequence,
+    f"{_IMPLICIT}str": yaml.SafeLoader.construct_yaml_str,
+    f"{_IMPLICIT}int": _Loader.number,
+    f"{_IMPLICIT}float": _Loader.number,
+    f"{_IMPLICIT}bool": yaml.SafeLoader.construct_yaml_bool,
+    f"{_IMPLICIT}null": yaml.SafeLoader.construct_yaml_null,
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag.removeprefix(_IMPLICIT) not in ("timestamp", "merge", "value")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+"""Dates and merges are texts: no key here takes one."""
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Return the value of a YAML text.
+
+    Args:
+        text: The text.
+        source: What it is, for the error.
+
+    Raises:
+        InputError: It is no YAML, or has aliases, tags, two documents, a key twice, more than 32
+            levels, a number that is not finite, or more than a MiB.
+    """
+    expected = "plain YAML"
+    if len(text) > _LARGEST_BYTES:
+        raise InputError(f"{source} has {len(text)} characters", "at most a million")
+    try:
+        _check(text, source)
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{source} is not YAML: {error}", expected) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file that holds one YAML mapping.
+
+    Raises:
+        InputError: It is missing or no regular file, or as :func:`parse_yaml`.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path} is no regular file", "a YAML file")
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_BYTES + 1).decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not YAML: {error}", "UTF-8 text") from error
+    value = parse_yaml(text, str(path))
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds a {type(value).__name__}", "a YAML mapping")
+    return value
+
+
+def _check(text: str, source: str) -> None:
+    """Refuse what would be built without end; the parser's events need no stack of ours."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise InputError(f"{source} has an anchor or alias", "YAML in which each value stands")
+        if getattr(event, "tag", None):
+            raise InputError(f"{source} has the tag {event.tag}", "YAML without tags")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise InputError(f"{source} has more than {_DEEPEST} levels", "fewer")
