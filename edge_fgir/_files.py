@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +18,8 @@ from typing import Any
 from edge_fgir._errors import InputError
 
 _DRAFT = ".draft-"
+MOST_TEXT = 256 << 20
+"""Bytes of a text that is read at once: results of the largest data sets have a tenth of it."""
 
 
 def to_json(value: Any) -> str:
@@ -27,6 +30,56 @@ def to_json(value: Any) -> str:
 def sha256(data: bytes) -> str:
     """Return the hex SHA-256 of ``data``."""
     return hashlib.sha256(data).hexdigest()
+
+
+def regular(path: Path, expected: str = "a file") -> Path:
+    """Return a path at which a regular file lies: a pipe would be waited for, a device never ends.
+
+    Args:
+        path: The path; links are followed.
+        expected: What should be there.
+
+    Raises:
+        InputError: There is something else, or nothing that may be looked at.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", expected) from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", expected) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise InputError(f"{path} is {kind}", expected)
+    return path
+
+
+def read_file(path: Path, expected: str = "a file", most: int = MOST_TEXT) -> bytes:
+    """Return the bytes of a regular file.
+
+    Raises:
+        InputError: As :func:`regular`; or it has more than ``most`` bytes, or may not be read.
+    """
+    try:
+        with regular(path, expected).open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", expected) from error
+    if len(content) > most:
+        raise InputError(f"{path} has more than {most >> 20} MiB", expected)
+    return content
+
+
+def read_utf8(path: Path, expected: str = "a text file", most: int = MOST_TEXT) -> str:
+    """Return the text of a regular file, without a byte order mark.
+
+    Raises:
+        InputError: As :func:`read_file`; or it is not UTF-8.
+    """
+    try:
+        return read_file(path, expected, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error})", expected) from error
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

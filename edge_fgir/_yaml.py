@@ -8,13 +8,13 @@ first one would be lost without a word.
 from __future__ import annotations
 
 import math
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_utf8
 
 _LARGEST_BYTES = 1 << 20
 _DEEPEST = 32
@@ -25,10 +25,11 @@ _IMPLICIT = "tag:yaml.org,2002:"
 class _Loader(yaml.SafeLoader):
     """Builds mappings with texts for keys, lists, texts, finite numbers, truth values and null."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+    def mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+        """Return a mapping at once: nothing refers to it."""
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is no text", key_node.start_mark
@@ -37,7 +38,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key} stands twice", key_node.start_mark
                 )
-            mapping[key] = self.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+            mapping[key] = self.construct_object(value_node, deep=True)
         return mapping
 
     def number(self, node: yaml.ScalarNode) -> float | int:
@@ -47,20 +48,16 @@ class _Loader(yaml.SafeLoader):
                 None, None, "a number of too many digits", node.start_mark
             )
         whole = node.tag.endswith(":int")
-        value = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)  # type: ignore[no-untyped-call]
+        value = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
         if not math.isfinite(value):
             raise yaml.constructor.ConstructorError(
                 None, None, f"{node.value} is no finite number", node.start_mark
             )
-        return value  # type: ignore[no-any-return]
-
-    def mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
-        """Return a mapping at once: nothing refers to it."""
-        return self.construct_mapping(node)
+        return value
 
     def sequence(self, node: yaml.SequenceNode) -> list[Any]:
         """Return a list at once: nothing refers to it."""
-        return [self.construct_object(each, deep=True) for each in node.value]  # type: ignore[no-untyped-call]
+        return [self.construct_object(each, deep=True) for each in node.value]
 
 
 _Loader.yaml_constructors = {
@@ -110,16 +107,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: It is missing or no regular file, or as :func:`parse_yaml`.
     """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path} is no regular file", "a YAML file")
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_BYTES + 1).decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "a readable YAML file") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not YAML: {error}", "UTF-8 text") from error
-    value = parse_yaml(text, str(path))
+    value = parse_yaml(read_utf8(path, "a YAML file", _LARGEST_BYTES), str(path))
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}", "a YAML mapping")
     return value
@@ -131,8 +119,8 @@ def _check(text: str, source: str) -> None:
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise InputError(f"{source} has an anchor or alias", "YAML in which each value stands")
-        if getattr(event, "tag", None):
-            raise InputError(f"{source} has the tag {event.tag}", "YAML without tags")
+        if tag := getattr(event, "tag", None):
+            raise InputError(f"{source} has the tag {tag}", "YAML without tags")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:

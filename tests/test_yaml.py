@@ -86,5 +86,5 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero")):
-        with pytest.raises(InputError, match="is no regular file"):
+        with pytest.raises(InputError, match="is a pipe or a device"):
             read_yaml(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_file
 
 _OTHER = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _LARGEST_BYTES = 1 << 30
@@ -19,11 +20,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: It is missing, no regular file, larger than 1 GiB, or not UTF-8.
     """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist", "a text file")
-    if path.stat().st_size > _LARGEST_BYTES:
-        raise InputError(f"{path} has more than a GiB", "a text file")
-    content = path.read_bytes()
+    content = read_file(path, "a text file", _LARGEST_BYTES)
     for mark, name in _OTHER.items():
         if content.startswith(mark):
             raise InputError(f"{path} is {name} text", "UTF-8", SAVE_AGAIN)

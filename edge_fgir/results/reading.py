@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_utf8
 from edge_fgir._refusal import validated
 from edge_fgir.results.base import Result
 from edge_fgir.results.evaluation import Evaluation
@@ -41,10 +42,9 @@ def read_result(path: Path, kind: type[Result] = Result) -> Result:
         InputError: The file is missing, is not JSON, is of another kind or schema, or one of its
             fields is missing, unknown or wrong.
     """
+    text = read_utf8(path, "a result file")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "a result file") from error
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error})", "a result file") from error
     return parse_result(value, str(path), kind)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import write_atomic
+from edge_fgir._files import regular, write_atomic
 from edge_fgir.data import SPLITS, DataSet, Split
 
 Digests = npt.NDArray[np.uint64]
@@ -121,7 +121,7 @@ class DataRecord:
             InputError: It is damaged.
         """
         try:
-            with safe_open(path, framework="numpy") as file:
+            with safe_open(regular(path), framework="numpy") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 about = json.loads((file.metadata() or {})["about"])
             columns = [

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_file
 from edge_fgir._refusal import validated
 from edge_fgir.models import Network, Setting, as_wrapper
 from edge_fgir.models.ila import Base, check_base, check_there
 from edge_fgir.models.reduction import KeepRate, ReductionName
 from edge_fgir.runtime import DataInfo, Normalization, Preprocess
 
+_MOST_BYTES = 16 << 20
 _FLAT = ("architecture", "options", "attention_maps", "reduction", "glsim", "adapters")
 
 
@@ -29,7 +31,7 @@ class TrainedModel(BaseModel):
     base: Annotated[
         Base | None, Field(description="the weights that adapters stand on, which no run stores")
     ] = None
-    num_classes: Annotated[int, Field(ge=2)]
+    num_classes: Annotated[int, Field(ge=2, le=1_000_000)]
     normalization: Normalization
     preprocess: Preprocess
     elastic_sizes: Annotated[
@@ -72,13 +74,13 @@ class TrainedModel(BaseModel):
         Raises:
             InputError: It is not there, or not of this version.
         """
-        if not path.is_file():
+        if not path.exists():
             raise InputError(
                 f"{path.parent} is not a run folder (it has no {path.name})",
                 "the --out folder of a training",
                 "make one with: edge-fgir train",
             )
-        return validated(cls, path.read_bytes(), path, "a run of this version")
+        return validated(cls, read_file(path, most=_MOST_BYTES), path, "a run of this version")
 
     def setting(
         self,

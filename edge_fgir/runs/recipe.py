@@ -411,6 +411,7 @@ class Recipe(_Section):
     def changes(self, dumped: str) -> list[str]:
         """Name the keys in which this recipe differs from a dumped one."""
         values = parse_yaml(dumped, "the recipe of an earlier training")
+        values = values if isinstance(values, dict) else {}
         with suppress(ValidationError, InputError):
             # Keys that are younger than the dump are at their defaults there.
             values = Recipe.model_validate(values).model_dump(mode="json")

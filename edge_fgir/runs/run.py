@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import sha256, to_json, write_atomic
+from edge_fgir._files import read_utf8, regular, sha256, to_json, write_atomic
 from edge_fgir._run_files import RunFiles
 from edge_fgir.data import DataSet, typical_images
 from edge_fgir.evaluation import check_classes
@@ -86,7 +86,7 @@ class Run(RunFiles):
         Raises:
             InputError: There are not as many as the model has outputs.
         """
-        names = tuple(self.class_names.read_text(encoding="utf-8").splitlines())
+        names = tuple(read_utf8(self.class_names, "the run's labels").splitlines())
         if len(names) != self.trained_as.num_classes:
             raise InputError(
                 f"{self.class_names} has {len(names)} labels",
@@ -120,7 +120,7 @@ class Run(RunFiles):
     @property
     def weights_hash(self) -> str:
         """The SHA-256 of the weights that are evaluated and exported."""
-        return sha256(self.weights.read_bytes())
+        return sha256(regular(self.weights).read_bytes())
 
     def write(
         self, description: TrainedModel, labels: Iterable[str], data: DataRecord | None = None
@@ -247,7 +247,7 @@ class Run(RunFiles):
     def _filled(self, description: TrainedModel) -> nn.Module:
         model = description.build()
         try:
-            load_learned(model, load_file(self.weights))
+            load_learned(model, load_file(regular(self.weights)))
         except (SafetensorError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise InputError(

@@ -45,6 +45,9 @@ _FilePath = Annotated[
 ]
 
 
+_Positive = Annotated[float, Field(gt=0)]
+
+
 class FileEntry(_Part):
     """One file of the bundle."""
 
@@ -92,7 +95,7 @@ class Normalization(_Part):
     """Channel mean and standard deviation (of values in 0..1) folded into the graph."""
 
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[_Positive, _Positive, _Positive]
 
 
 class DataInfo(_Part):

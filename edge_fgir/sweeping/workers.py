@@ -6,7 +6,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _RETRIES = 2
 """How often a cell is resumed after its worker died."""
 
 _REACH_S = 10.0
+
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 _OBJECT_STORE_BYTES = 128 * 2**20
 """Cells are sent as recipes and return numbers; by default Ray reserves 30 % of the memory."""
@@ -96,18 +99,34 @@ def _check_reachable(address: str) -> None:
 def _connect(ray: Any, address: str) -> None:
     local = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES}
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **local,
-        )
+        with _in_folder(_PACKAGE_PARENT):
+            ray.init(
+                address=address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **local,
+            )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"--address {address}" if address else "Ray on this machine"
         raise InputError(
             f"{where}: {reason_of(error)}", "a Ray cluster of this version that answers"
         ) from error
+
+
+@contextmanager
+def _in_folder(folder: Path) -> Iterator[None]:
+    """Work in a folder: Ray's workers import from the one it is started in before all others.
+
+    What lies beside the user's photographs, an ``edge_fgir.py`` say, is no module of ours. Cells
+    name their files by absolute paths.
+    """
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _check_resources(nodes: Sequence[dict[str, Any]], cpus: int, gpus: float) -> None:

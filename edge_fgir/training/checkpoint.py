@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import write_atomic, write_json
+from edge_fgir._files import regular, write_atomic, write_json
 from edge_fgir._run_files import RunFiles
 from edge_fgir.models.ila import learned_state
 from edge_fgir.runs import RESUMABLE, Recipe
 
+_Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 _NAMED = 3
 """Changed keys that a message names."""
+_MOMENT = re.compile(r"optimizer/([0-9]{1,9})/([^/]+)")
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,16 @@ class Position:
         epoch_loss: Sum of the losses of this epoch's steps so far.
     """
 
-    step: int
-    total: int
-    epoch: int
-    step_in_epoch: int
-    seconds: float
-    best: float
-    epoch_loss: float = 0.0
+    step: _Count
+    total: _Count
+    epoch: _Count
+    step_in_epoch: _Count
+    seconds: FiniteFloat
+    best: FiniteFloat
+    epoch_loss: FiniteFloat = 0.0
+
+
+_POSITION = TypeAdapter(Position)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -111,25 +119,28 @@ def load_state(
     """
     path = run.state
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error})", "the state as saved", "start anew: another --out"
-        ) from error
+        position = _POSITION.validate_json(metadata.get("position", ""))
+    except (SafetensorError, OSError, ValidationError) as error:
+        raise damaged_state(run, str(error).splitlines()[0]) from error
     check_recipe(run, recipe, metadata.get("recipe", "{}"), RESUMABLE)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, number, name = key.split("/")
-            moments.setdefault(int(number), {})[name] = value
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, values in moments.items():
-        for name, value in values.items():
-            if value.shape == parameters[number].shape:
-                # Fused kernels walk memory: a moment must lie as its parameter does.
-                values[name] = torch.empty_like(parameters[number]).copy_(value).detach()
+        if not key.startswith("optimizer/"):
+            continue
+        match = _MOMENT.fullmatch(key)
+        if match is None or int(match[1]) >= len(parameters):
+            raise damaged_state(run, f"{key} is of no parameter")
+        parameter = parameters[int(match[1])]
+        if value.shape == parameter.shape:
+            # Fused kernels walk memory: a moment must lie as its parameter does.
+            value = torch.empty_like(parameter).copy_(value).detach()
+        elif value.numel() != 1:
+            raise damaged_state(run, f"{key} is {tuple(value.shape)}")
+        moments.setdefault(int(match[1]), {})[match[2]] = value
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )
@@ -139,4 +150,11 @@ def load_state(
         }
         for part in parts
     }
-    return Position(**json.loads(metadata["position"])), by_part
+    return position, by_part
+
+
+def damaged_state(run: RunFiles, reason: str) -> InputError:
+    """Return what to tell of a state that cannot be gone on with."""
+    return InputError(
+        f"{run.state} cannot be read ({reason})", "the state as saved", "start anew: another --out"
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 
+from pydantic import ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
-from edge_fgir._files import write_atomic
+from edge_fgir._files import read_utf8, write_atomic
 from edge_fgir._run_files import RunFiles
 from edge_fgir.results import HistoryLine
 
@@ -26,7 +27,8 @@ class Log:
     def forget_after(self, step: int) -> None:
         """Drop the lines that an interrupted run wrote after its last saved state."""
         if self._path.exists():
-            kept = [ln for ln in self._path.read_text().splitlines() if _step_of(ln) <= step]
+            lines = read_utf8(self._path, "the log of the run").splitlines()
+            kept = [line for line in lines if _step_of(line) <= step]
             write_atomic(self._path, "".join(f"{line}\n" for line in kept))
 
     def write(self, values: dict[str, float]) -> None:
@@ -52,8 +54,8 @@ class Log:
 
 
 def _step_of(line: str) -> float:
-    """Return the step of a line; a line that a crash cut off comes after every step."""
+    """Return the step of a line; a line that is damaged or cut off comes after every step."""
     try:
-        return int(json.loads(line)["step"])
-    except ValueError:
+        return HistoryLine.model_validate_json(line).step
+    except ValidationError:
         return math.inf

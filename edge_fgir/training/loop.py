@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from edge_fgir import results
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir._files import claimed, write_atomic
+from edge_fgir._files import claimed, read_utf8, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
@@ -31,6 +31,7 @@ from edge_fgir.runs import DataRecord, Recipe, Run
 from edge_fgir.training.checkpoint import (
     Position,
     check_recipe,
+    damaged_state,
     load_state,
     save_state,
     save_weights,
@@ -95,7 +96,7 @@ def train(
         len(data.split("train")), gpu=torch.cuda.is_available(), cpus=os.cpu_count() or 1
     )
     if folder.summary.exists() and resume:
-        check_recipe(folder, recipe, folder.config.read_text())
+        check_recipe(folder, recipe, read_utf8(folder.config, "the recipe of the run"))
         return read_result(folder.summary, results.Training)
     if out.exists() and not resume and any(each != folder.lock for each in out.iterdir()):
         raise InputError(
@@ -385,16 +386,22 @@ class Training:
         before = Run.open(self.folder.path).description
         if before.base is not None:
             check_base(self.trained.base, before.base, before.name)
-        load_learned(self.model, parts["model"])
-        self.method.load_state({k: v.to(self.device) for k, v in parts["method"].items()})
-        if self.ema is not None:
-            load_learned(self.ema.module, parts["ema"])
+        try:
+            load_learned(self.model, parts["model"])
+            self.method.load_state({k: v.to(self.device) for k, v in parts["method"].items()})
+            if self.ema is not None:
+                load_learned(self.ema.module, parts["ema"])
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise damaged_state(self.folder, str(error).splitlines()[0]) from error
         if self.scaler.is_enabled() and parts["scaler"]:  # not of a run that had none until now
             self.scaler.load_state_dict({k: v.item() for k, v in parts["scaler"].items()})
         if self.processes.first:
             self.log.forget_after(self.position.step)
         if self._other_data():
             self.position = self._at_whole_epoch()
+        now, steps = self.position, self.schedule.steps_per_epoch
+        if now.step != now.epoch * steps + now.step_in_epoch or now.step > now.total:
+            raise damaged_state(self.folder, f"step {now.step} in epoch {now.epoch + 1}")
         self.scheduler.step_update(self.position.step)
         if self.processes.first:
             for draft in self.folder.path.glob(f".{self.folder.state.name}.*"):

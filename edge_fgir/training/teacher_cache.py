@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir._files import alone, to_json, write_atomic
+from edge_fgir._files import alone, regular, to_json, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
 from edge_fgir.results import TeacherCacheSize
@@ -114,7 +114,7 @@ class TeacherCache:
                 if not path.exists():
                     self._write(path, save(self._ask(number, title)))
         try:
-            answers: dict[str, Tensor] = load_file(path)
+            answers: dict[str, Tensor] = load_file(regular(path))
         except (SafetensorError, OSError) as error:
             raise InputError(
                 f"teacher cache {path} cannot be read ({error})", "it as written", "delete the file"

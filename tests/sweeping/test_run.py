@@ -123,10 +123,16 @@ def test_a_killed_sweep_goes_on_and_a_killed_worker_is_replaced(
     monkeypatch.setattr(
         latency, "_PROTOCOL", Protocol(runs=100, seconds=0.1, warm_up=WarmUp(least_s=0))
     )
+    beside = tmp_path / "photographs"  # modules that lie there are not the workers'
+    beside.mkdir()
+    for name in ("edge_fgir", "random"):
+        (beside / f"{name}.py").write_text(f"open({str(beside / 'imported')!r}, 'w')")
+    monkeypatch.chdir(beside)
     killer = Killer(long, out)
     killer.start()
     done = run_cli("sweep", path, "--out", out, "--json")
     killer.join()
+    assert not (beside / "imported").exists()
     assert killer.first + 4 <= killer.killed_at < 30
     assert done.code == 1
     assert before == {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}
