@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_file
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Value = TypeVar("_Value")
 
 
 class BrokenRule(NamedTuple):
@@ -69,6 +72,26 @@ def validated(
             where = "text"
         place = f"{where}: " if where else ""
         raise InputError(f"{source}: {place}{rule}", expected, remedy) from error
+
+
+def stored(kind: TypeAdapter[_Value], file: Path, default: _Value) -> _Value:
+    """Return what a file keeps that this package wrote for itself; ``default`` without one.
+
+    Raises:
+        InputError: It is damaged, or no regular file.
+    """
+    if not file.exists():
+        return default
+    try:
+        return kind.validate_json(read_file(file, "a file of edge-fgir"))
+    except ValidationError as error:
+        where, _, rule = broken_rule(error)
+        place = f"{where}: " if where else ""
+        raise InputError(
+            f"{file} is damaged ({place}{rule})",
+            "it as edge-fgir wrote it",
+            "delete it: what it kept is found anew",
+        ) from error
 
 
 def refused_option(error: ValidationError, what: str) -> InputError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir._text import label_problem
 from edge_fgir.runtime import JUNK_FOLDERS, pictures_below
 
 _TOOLS = (".thumb", ".ipynb", ".git", ".svn", ".cache", ".trash", ".@__thumb", ".appledouble")
@@ -76,7 +77,7 @@ def class_name(folder: Path) -> str:
         InputError: It cannot be a line of ``labels.txt``.
     """
     name = composed(folder.name)
-    if (reason := name_problem(name)) is not None:
+    if (reason := label_problem(name)) is not None:
         raise InputError(
             f"class folder {folder.parent / ascii(name)} {reason}, so it cannot be a line of "
             "labels.txt",
@@ -89,27 +90,6 @@ def class_name(folder: Path) -> str:
 def composed(name: str) -> str:
     """Return a name in its composed Unicode form."""
     return unicodedata.normalize("NFC", name)
-
-
-def name_problem(name: str) -> str | None:
-    """Say why a name cannot be a label; None if it can."""
-    if name.encode(errors="ignore").decode() != name:
-        return "is not UTF-8"
-    if name.splitlines() != [name]:
-        return "holds a line break"
-    for character in name:
-        if unicodedata.category(character) == "Cc":
-            return f"holds the control character U+{ord(character):04X}"
-        if character in _INVISIBLE:
-            return f"holds the invisible character U+{ord(character):04X}"
-    if not name.strip():
-        return "is blank"
-    return None
-
-
-# Not the joiners U+200C and U+200D: Persian, Indic scripts and emoji are written with them.
-_DIRECTIONS = (*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff" + "".join(map(chr, _DIRECTIONS)))
 
 
 def _twins(names: Iterable[str]) -> Iterator[str]:

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_fgir._errors import InputError
-from edge_fgir.data.class_names import name_problem
+from edge_fgir._files import read_file
+from edge_fgir._text import label_problem
 
 CLASS_ID, PICTURE, CLASS_NAME = "class_id", "dir", "class_name"
 
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAVE_AGAIN = "save it as UTF-8 text with commas"
+_LARGEST_BYTES = 1 << 30
 _OTHER_TEXT = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -84,7 +86,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     check_ids(names, path)
     taken: dict[str, Row] = {}
     for row in rows:
-        if name_problem(row.text) is not None:
+        if label_problem(row.text) is not None:
             raise InputError(
                 f"line {row.line} of {path} names a class {row.text!r}", "one line of text"
             )
@@ -110,10 +112,7 @@ def check_ids(ids: dict[int, Row], path: Path) -> None:
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and fields of each row that is not empty."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "a CSV file") from error
+    content = read_file(path, "a CSV file", _LARGEST_BYTES)
     for mark, name in _OTHER_TEXT.items():
         if content.startswith(mark):
             raise InputError(f"{path} is {name} text", "UTF-8", _SAVE_AGAIN)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from edge_fgir._errors import InputError
 from edge_fgir._paths import join_below
-from edge_fgir.data.class_names import composed, name_problem
+from edge_fgir._text import label_problem
+from edge_fgir.data.class_names import composed
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.looks import without_broken
 from edge_fgir.data.reading import Reading
@@ -68,7 +69,7 @@ def listed_data(
     """
     names = list(dict.fromkeys(map(composed, classes or sorted({row.label for row in rows}))))
     for label in names:
-        if (problem := name_problem(label)) is not None:
+        if (problem := label_problem(label)) is not None:
             raise InputError(f"{name} has a class {label!a} that {problem}", "one line of text")
     if len(names) < 2:
         raise InputError(f"{name} has {len(names)} classes", "at least 2")

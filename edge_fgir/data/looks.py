@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, write_atomic
 from edge_fgir._progress import Meter, progress
+from edge_fgir.data.arrays import read_arrays
 from edge_fgir.data.dataset import SPLITS, DataSet, Split
 from edge_fgir.data.likeness import BYTES, Hashes, look_hash
 from edge_fgir.data.reading import Skipped
@@ -134,7 +135,7 @@ class _Kept:
     def _table(self) -> dict[tuple[str, int, int], Hashes]:
         try:
             assert self._path is not None
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with read_arrays(self._path) as archive:
                 names = archive["names"].tobytes().decode(errors="surrogateescape").split("\0")
                 marks = archive["marks"].astype(np.int64, casting="same_kind")
                 hashes = archive["hashes"].astype(np.uint8, casting="same_kind")

@@ -26,6 +26,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, write_atomic
 from edge_fgir._paths import stays_below
 from edge_fgir._progress import progress
+from edge_fgir.data.arrays import read_arrays
 from edge_fgir.data.reading import Skipped
 from edge_fgir.runtime import SUFFIXES, check_image
 
@@ -135,7 +136,7 @@ def _packed(
 def _read(path: Path, classes: Sequence[str], *, strict: bool) -> dict[_Mark, Contents]:
     """Return the shards of a kept index; none if it is absent, damaged or of other classes."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with read_arrays(path) as archive:
             head = json.loads(str(archive["head"]))
             arrays = {
                 column: archive[column].astype(kind, casting="same_kind", copy=False)
@@ -202,7 +203,7 @@ def _opened(tar: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(tar, "r:") as archive:
             yield archive
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
         raise _damaged(tar, str(error)) from error
 
 

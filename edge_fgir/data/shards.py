@@ -20,9 +20,10 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_file
 from edge_fgir._paths import join_below
 from edge_fgir._refusal import validated
-from edge_fgir.data.class_names import name_problem
+from edge_fgir._text import label_problem
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.part import Part
 from edge_fgir.data.reading import Reading
@@ -157,7 +158,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
         )
     classes = tuple(read_text(path).splitlines())
     for name in classes:
-        if name.strip() and (problem := name_problem(name)) is not None:
+        if name.strip() and (problem := label_problem(name)) is not None:
             raise InputError(f"{path} names a class {name!a}, which {problem}", "plain text")
     if len(classes) < 2 or len(set(classes)) < len(classes) or not all(map(str.strip, classes)):
         raise InputError(
@@ -172,7 +173,7 @@ def _described(root: Path, pictures: dict[Split, int]) -> tuple[str, str]:
     path = root / CARD
     if not path.exists():
         return root.resolve().name, LICENCE_UNKNOWN
-    card = validated(Card, path.read_bytes(), path, "name, licence, pictures")
+    card = validated(Card, read_file(path), path, "name, licence, pictures")
     for split in SPLITS:
         found, said = pictures.get(split, 0), card.pictures.get(split, 0)
         if found != said:

@@ -7,6 +7,7 @@ from edge_fgir.exporting.options import ExportOptions, check_precision
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
+from edge_fgir.exporting.writer import check_out
 
 __all__ = [
     "Choice",
@@ -14,6 +15,7 @@ __all__ = [
     "Target",
     "Tell",
     "Trial",
+    "check_out",
     "check_precision",
     "export",
     "make_backend",

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from edge_fgir._files import to_json, write_atomic
+from edge_fgir._refusal import stored
 from edge_fgir.results import FitStep
 
 _SAVE_EVERY_S = 5.0
@@ -37,11 +38,7 @@ class Clock:
         self, seconds: float, file: Path, now: Callable[[], float] = time.monotonic
     ) -> None:
         self.seconds, self._file, self._now = seconds, file, now
-        before = (
-            _STORED.validate_json(file.read_bytes())
-            if file.exists()
-            else _Spent(seconds=0.0, steps=())
-        )
+        before = stored(_STORED, file, _Spent(seconds=0.0, steps=()))
         self._before, self._steps = before.seconds, list(before.steps)
         self._began = self._saved = now()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import JsonValue, TypeAdapter
 
 from edge_fgir._files import write_json
+from edge_fgir._refusal import stored
 
 _STORED = TypeAdapter(dict[str, JsonValue])
 
@@ -21,7 +22,7 @@ class Journal:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._values = _STORED.validate_json(file.read_bytes()) if file.exists() else {}
+        self._values = stored(_STORED, file, {})
 
     def number(self, name: str, decide: Callable[[], float]) -> float:
         """Return a number that is decided once."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from edge_fgir._errors import GateError, InputError
 from edge_fgir._files import sha256, write_json
+from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import PROBES, DeviceHandle, StoppingRule
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
@@ -68,9 +69,7 @@ class LatencyTable:
 
     def __init__(self, device: DeviceHandle, target: Target, data: DataSet, file: Path) -> None:
         self._device, self._target, self._data, self._file = device, target, data, file
-        self._timed: dict[str, Timed] = (
-            _STORED.validate_json(file.read_bytes()) if file.exists() else {}
-        )
+        self._timed: dict[str, Timed] = stored(_STORED, file, {})
         self.refused: dict[str, str] = {}
 
     @property

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import new_folder, sha256, write_json
+from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
@@ -221,7 +224,7 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
             raise InputError(
                 f"{work} is of an earlier fit", "a new --out", "add --resume to go on with it"
             )
-        before = json.loads(file.read_text())
+        before = stored(TypeAdapter(dict[str, Any]), file, {})
         changed = [key for key, value in request.facts.items() if before.get(key) != value]
         if changed:
             raise InputError(

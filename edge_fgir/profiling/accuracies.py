@@ -6,8 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import FiniteFloat, TypeAdapter
+
 from edge_fgir._files import sha256, write_json
 from edge_fgir._progress import progress
+from edge_fgir._refusal import stored
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.evaluation import top_k, wilson_interval
 from edge_fgir.models import Setting
@@ -17,6 +20,9 @@ from edge_fgir.runtime import Pixels, Preprocess
 
 FILE = "accuracies.json"
 _DIGITS = 16
+
+
+_KEPT = TypeAdapter(dict[str, FiniteFloat])
 
 
 class Accuracies:
@@ -31,9 +37,7 @@ class Accuracies:
     def __init__(self, run: Path, data: DataSet, folder: Path) -> None:
         self._run, self._data = Run.open(run), data
         self._file = folder / FILE
-        self._known: dict[str, float] = (
-            json.loads(self._file.read_text()) if self._file.exists() else {}
-        )
+        self._known = stored(_KEPT, self._file, {})
         described = self._run.description.model_dump_json()
         self._seal = f"{self._run.weights_hash} {described} {data.info.hash}"
         self._labels = labels_of(data.split("val"))

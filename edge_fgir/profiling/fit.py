@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import sha256, to_json, write_atomic
+from edge_fgir._files import read_file, sha256, to_json, write_atomic
 from edge_fgir._refusal import validated
 from edge_fgir.benchmarking import PROBES, DeviceHandle, Identity, Protocol, Timing
 from edge_fgir.exporting import Target
@@ -116,10 +116,7 @@ class FittedModel(_Part):
         Raises:
             InputError: The file is missing, or holds something else.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}", "a latency model") from error
+        content = read_file(path, "a latency model")
         return validated(cls, content, path, f"schema {SCHEMA}")
 
     def check(self, device: Identity | None, target: str, source: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import to_json, write_atomic
+from edge_fgir._files import read_file, to_json, write_atomic
 from edge_fgir._refusal import validated
 from edge_fgir.models import Setting
 from edge_fgir.models.reduction import KeepRate, ReductionName
@@ -70,10 +70,7 @@ class Plan(_Part):
             InputError: It is none.
         """
         remedy = "make one with: edge-fgir profile"
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}", "a plan", remedy) from error
+        content = read_file(path, f"a plan; {remedy}")
         return validated(cls, content, path, f"schema {SCHEMA}", remedy)
 
     def check(self, weights: str, target: str) -> None:

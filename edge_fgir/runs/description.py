@@ -48,7 +48,8 @@ class TrainedModel(BaseModel):
         ),
     ] = False
     train_counts: Annotated[
-        tuple[int, ...], Field(description="training pictures of each class; none: not known")
+        tuple[Annotated[int, Field(ge=0, lt=1 << 53)], ...],
+        Field(description="training pictures of each class; none: not known"),
     ] = ()
     data: DataInfo
 

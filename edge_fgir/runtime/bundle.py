@@ -6,8 +6,8 @@ import json
 import os
 import stat
 import struct
-import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir._refusal import validated
+from edge_fgir._text import label_problem
 from edge_fgir.runtime.manifest import (
     MANIFEST,
     MAX_FILES,
@@ -41,6 +42,7 @@ _ZIP_HEADER_BYTES, _ZIP_END_BYTES = 30, 22
 _ZIP_TAIL = struct.Struct("<4s16x4s4H2LH")
 # What zipfile raises on damaged archives, and on encrypted ones.
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
+_SHOWN_LABEL = 40
 _DAMAGED = "copy the bundle again, or export it again"
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -373,10 +375,15 @@ class Bundle:
                 f"{self.manifest.output.classes}, one a class",
                 _DAMAGED,
             )
-        # Labels are printed, and a terminal obeys what it is sent.
-        if odd := [x for x in labels if any(unicodedata.category(c) == "Cc" for c in x)]:
+        # Labels are printed, and decisions follow from them.
+        for label in labels:
+            if problem := label_problem(label):
+                shown = ascii(label[:_SHOWN_LABEL])
+                raise InputError(f"{self.path}/labels.txt: {shown} {problem}", "text", _DAMAGED)
+        if len(set(labels)) < len(labels):
+            twice = next(label for label, count in Counter(labels).items() if count > 1)
             raise InputError(
-                f"{self.path}/labels.txt: {odd[0]!a} holds control characters", "text", _DAMAGED
+                f"{self.path}/labels.txt names {twice!r} twice", "each class once", _DAMAGED
             )
         return labels
 

@@ -238,6 +238,13 @@ def _check_range(image: Image.Image, source: str) -> None:
 
 
 def _check_size(image: Image.Image, path: Path) -> None:
+    if image.format != "JPEG" and image.width * image.height > _LARGEST_PIXELS:
+        # A few bytes can claim them; only a JPEG is decoded at a fraction of its size.
+        raise InputError(
+            f"{path} is {image.width} x {image.height} pixels",
+            f"at most {_LARGEST_PIXELS // 10**6} megapixels",
+            _SMALLER,
+        )
     if min(image.size) < MIN_SIDE:
         raise InputError(
             f"{path} is {image.width} x {image.height} pixels",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError, MissingExtraError
-from edge_fgir._files import to_json
+from edge_fgir._files import regular, to_json
 from edge_fgir._refusal import validated
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def shortened(key: str) -> str:
 
 def _pem(path: Path | str, expected: str, remedy: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return regular(Path(path), expected).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", expected, remedy) from error
 

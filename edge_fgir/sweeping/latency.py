@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import sha256, write_json
+from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.models import as_wrapper, folded
 from edge_fgir.results import NetworkTime
@@ -25,6 +26,7 @@ _PROTOCOL = Protocol(runs=100, seconds=2.0, warm_up=WarmUp(most_s=5.0))
 _AT_ONCE = 8
 """Networks that are timed in turns; all of them are in memory."""
 _DIGITS = 12
+_KEPT = TypeAdapter(dict[str, dict[str, Any]])
 
 
 class NetworkTimer:
@@ -38,9 +40,7 @@ class NetworkTimer:
 
     def __init__(self, out: Path) -> None:
         self._file = out / LATENCIES
-        self._known: dict[str, dict[str, Any]] = (
-            json.loads(self._file.read_bytes()) if self._file.exists() else {}
-        )
+        self._known = stored(_KEPT, self._file, {})
         self._refused: dict[str, str] = {}
 
     def measure(self, runs: Sequence[Path]) -> list[NetworkTime]:

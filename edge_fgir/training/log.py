@@ -44,7 +44,7 @@ class Log:
 
     def lines(self) -> tuple[HistoryLine, ...]:
         """Return every line."""
-        lines = self._path.read_text().splitlines()
+        lines = read_utf8(self._path, "the log of the run").splitlines()
         return tuple(HistoryLine.model_validate_json(line) for line in lines)
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir._files import alone, regular, to_json, write_atomic
+from edge_fgir._files import alone, read_file, regular, to_json, write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.data.loaders import Pictures, mixed_seed
 from edge_fgir.results import TeacherCacheSize
@@ -78,8 +78,8 @@ class TeacherCache:
         if not path.exists():
             write_atomic(path, to_json(facts))
         try:
-            stored = json.loads(path.read_text())
-        except ValueError:
+            stored = json.loads(read_file(path))
+        except (ValueError, RecursionError):
             stored = None
         if stored != json.loads(to_json(facts)):
             known = stored if isinstance(stored, dict) else {}
@@ -119,7 +119,24 @@ class TeacherCache:
             raise InputError(
                 f"teacher cache {path} cannot be read ({error})", "it as written", "delete the file"
             ) from error
+        self._check_answers(path, answers)
         return answers
+
+    def _check_answers(self, path: Path, answers: dict[str, Tensor]) -> None:
+        """Refuse answers that are not about every picture, as a damaged or a planted file's are."""
+        shapes = {name: tuple(value.shape) for name, value in answers.items()}
+        axes = {"logits": 3, "maps": 4, "theta": 2}
+        if (
+            not {"logits"} <= set(shapes) <= set(axes)
+            or any(len(shape) != axes[name] for name, shape in shapes.items())
+            or any(shape[0] != self._source.count for shape in shapes.values())
+            or not all(value.isfinite().all() for value in answers.values())
+        ):
+            raise InputError(
+                f"teacher cache {path} holds {shapes or 'nothing'}",
+                f"finite logits, and maps, of {self._source.count} pictures",
+                "delete the file",
+            )
 
     def _write(self, path: Path, data: bytes) -> None:
         try:

@@ -413,7 +413,21 @@ def test_a_report_that_is_none_is_refused(data, tmp_path):
 def test_labels_that_would_command_a_terminal_are_refused(label, tmp_path):
     text = f"{label}\ngreen\nblue\n".encode()
     found = refusal(make_bundle(tmp_path / "a.fgir", replaced={"labels.txt": text}))
-    assert f"labels.txt: {label!a} holds control characters" in found
+    assert f"labels.txt: {label!a} holds the control character U+" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("red\nred\nblue", "names 'red' twice"),
+        ("red\n \nblue", "' ' is blank"),
+        ("red\n\u202egreen\nblue", "holds the invisible character U+202E"),
+        (f"red\n{'x' * (1 << 20)}\nblue", "has 1048576 characters, more than 1000"),
+    ],
+)
+def test_labels_that_are_no_names_are_refused(text, said, tmp_path):
+    replaced = {"labels.txt": f"{text}\n".encode()}
+    assert said in refusal(make_bundle(tmp_path / "a.fgir", replaced=replaced))
 
 
 def test_a_name_that_would_command_a_terminal_is_shown_and_not_obeyed(copy):

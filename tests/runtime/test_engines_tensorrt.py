@@ -16,6 +16,7 @@ from bundles import expected_probabilities
 from jetson import FakeCuda
 
 from edge_fgir import Classifier, EdgeFgirError, GateError, InputError, _resources
+from edge_fgir._yaml import read_yaml
 from edge_fgir.runtime import Bundle, open_engine
 from edge_fgir.runtime.runtimes.tensorrt import build as tensorrt_build
 from edge_fgir.runtime.runtimes.tensorrt import cuda
@@ -129,7 +130,7 @@ def test_what_tensorrt_calls_is_what_it_will_call(trt, ours, theirs):
 
 
 def test_the_devices_we_build_for_are_known(trt):
-    target = _resources.read_yaml(_resources.folder("export") / "jetson" / "target.yaml")
+    target = read_yaml(_resources.folder("export") / "jetson" / "target.yaml")
     capabilities = target["compute_capabilities"]
     assert capabilities
     for name in capabilities:

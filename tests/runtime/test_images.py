@@ -267,9 +267,14 @@ def thin(folder: Path) -> Path:
     return saved(folder / "thin.png", Image.new("RGB", (300, 7)))
 
 
-def bomb(folder: Path) -> Path:
-    """A PNG of 200 bytes that claims 20000 x 20000 pixels."""
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+def small_bomb(folder: Path) -> Path:
+    """A PNG of 200 bytes whose pixels are just few enough for Pillow."""
+    return bomb(folder, 13_000)
+
+
+def bomb(folder: Path, side: int = 20_000) -> Path:
+    """A PNG of 200 bytes that claims so many pixels a side."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
     (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data)
     return folder / "bomb.png"
@@ -285,11 +290,13 @@ BAD = {
     one_pixel: ("is 1 x 1 pixels; expected at least 8 x 8", "remove the file"),
     thin: ("is 300 x 7 pixels; expected at least 8 x 8", "remove the file"),
     bomb: ("exceeds limit", "scale it down"),
+    small_bomb: ("is 13000 x 13000 pixels; expected at most 100 megapixels", "scale it down"),
     floats: ("is a floating-point image, whose black and white points", "convert the file"),
     integers: ("is a 32-bit integer image, whose black and white points", "convert the file"),
 }
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("convert", [False, True])
 @pytest.mark.parametrize("make", BAD)
 def test_bad_files_are_refused_whatever_is_asked_for(make, convert, tmp_path):

@@ -208,6 +208,7 @@ def test_what_is_no_video_is_refused(make, tmp_path, cv2):
         ("97", "camera 97 cannot be opened; expected a reachable camera .* ./97"),
         ("/dev/null", "/dev/null cannot be opened; expected a reachable camera"),
         ("rtsp://me:secret@127.0.0.1:1/x", r"rtsp://\*\*\*@127.0.0.1:1/x cannot be opened"),
+        ("rtsp://me:se/cr@et@127.0.0.1:1/x", r"rtsp://\*\*\*@127.0.0.1:1/x cannot be opened"),
     ],
 )
 def test_what_cannot_be_opened_is_refused(source, message, tmp_path, monkeypatch, cv2):

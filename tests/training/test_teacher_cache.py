@@ -17,7 +17,7 @@ import pytest
 import torch
 from interruption import StopBefore
 from runs import RECIPE, write_recipe
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edge_fgir import InputError, results
@@ -360,6 +360,26 @@ def test_a_cut_file_is_one_line_and_mends_by_deleting(
     path.unlink()
     source_of(plan, data).start(0, "")
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"logits": torch.zeros(3, 1, 3)},
+        {"logits": torch.zeros(7)},
+        {"maps": torch.zeros(2, 2, 2, 2)},
+        {"logits": torch.full((72, 1, 3), float("nan"))},
+    ],
+)
+def test_answers_of_other_pictures_are_refused(
+    plan: dict[str, Any], data: DataSet, answers: dict[str, Tensor]
+) -> None:
+    target_source = source_of(plan, data)
+    target_source.start(0, "")
+    save_file(answers, target_source.cache.folder / "variant-00000.safetensors")
+    with pytest.raises(InputError, match=r"holds .*; expected finite logits.* delete the file"):
+        source_of(plan, data).start(0, "")
 
 
 def test_a_full_disk_says_how_much_is_needed(

@@ -69,7 +69,8 @@ def open_source(
 
 def _open_network(address: str) -> Source:
     scheme, rest = address.split("://", 1)
-    name = f"{scheme}://{re.sub(r'^[^/@]*@', '***@', rest)}"
+    # A password may hold "/" and "@": all before the last "@" is hidden.
+    name = f"{scheme}://{re.sub(r'^.*@', '***@', rest, flags=re.DOTALL)}"
     if scheme.lower() not in _SCHEMES:
         raise InputError(
             f"{name}: unknown kind of address",
