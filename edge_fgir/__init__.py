@@ -22,9 +22,9 @@ has.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edge_fgir._lazy import lazy
 from edge_fgir._offline import refuse_telemetry
 
 __version__ = "0.1.0"
@@ -41,8 +41,14 @@ if TYPE_CHECKING:
     from edge_fgir.models.setting import Setting
     from edge_fgir.results import Budget
     from edge_fgir.runs import Run
-    from edge_fgir.runtime import Bundle, Classifier, Result, open_source
-    from edge_fgir.runtime.verify import verify
+    from edge_fgir.runtime import (
+        Bundle,
+        Classifier,
+        EngineOptions,
+        Result,
+        open_source,
+        verify,
+    )
 
 refuse_telemetry()  # before anything imports a library that would send it
 
@@ -58,7 +64,7 @@ _MODULES = {
     "models.setting": ("Setting",),
     "results": ("Budget",),
     "runs": ("Run",),
-    "runtime": ("Bundle", "Classifier", "Result", "open_source", "verify"),
+    "runtime": ("Bundle", "Classifier", "EngineOptions", "Result", "open_source", "verify"),
 }
 
 __all__ = [
@@ -66,6 +72,7 @@ __all__ = [
     "Bundle",
     "Classifier",
     "EdgeFgirError",
+    "EngineOptions",
     "ExportOptions",
     "GateError",
     "InputError",
@@ -84,11 +91,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

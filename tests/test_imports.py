@@ -152,6 +152,21 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert not loaded_by("import edge_fgir") & {"numpy", "PIL", "pydantic", "typer", *HEAVY}
 
 
+def test_a_camera_app_imports_what_opening_needs_when_it_opens() -> None:
+    later = {"PIL", "pydantic", "yaml", "xml", "zipfile"}
+    assert not loaded_by("from edge_fgir import Classifier") & later
+
+
+@pytest.mark.export
+def test_openvinos_converter_is_loaded_by_those_who_convert() -> None:
+    pytest.importorskip("openvino")
+    opened = "from edge_fgir.runtime.runtimes.openvino import openvino_core; openvino_core()"
+    loaded = "import sys; print('openvino.tools.ovc' in sys.modules, file=sys.stderr)"
+    code = f"{opened}; {loaded}; from openvino.tools.ovc import convert_model; {loaded}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split()[-2:] == ["False", "True"]
+
+
 @pytest.mark.parametrize("name", ["Classifier", "Result", "InputError"])
 def test_its_public_names_are_there(name) -> None:
     assert name in edge_fgir.__all__

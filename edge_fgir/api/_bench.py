@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import Baseline, BenchMode, RemoteDevice
 from edge_fgir.benchmarking import bench as bench_bundle
 from edge_fgir.results import Latency
-from edge_fgir.runtime import AUTO, Bundle, Classifier, Device, find_runtime
+from edge_fgir.runtime import AUTO, Bundle, Classifier, Device, EngineOptions, find_runtime
 
 
 def bench(
@@ -17,7 +18,7 @@ def bench(
     seconds: float | None = None,
     mode: BenchMode = "burst",
     fps: float | None = None,
-    device: Device = AUTO,
+    device: Device | EngineOptions = AUTO,
     trust: Path | str | None = None,
     host: str | None = None,
     baseline: Baseline | None = None,
@@ -37,7 +38,8 @@ def bench(
         seconds: Measuring time of each scope; None: 10, and 600 in mode ``sustained``.
         mode: ``burst``, ``sustained`` (frames back to back, until heat shows) or ``quick``.
         fps: Frames arrive at this rate; not with mode ``sustained``.
-        device: Where the bundle answers: ``auto`` is its own runtime's first choice.
+        device: Where the bundle answers: ``auto`` is its own runtime's first choice. Options say
+            more (threads, precision); with ``host`` a device alone.
         trust: PEM file with the public key that must have signed it.
         host: ``[user@]host[:port]`` of another machine, reached by ssh; None: this one.
         baseline: A call to be measured in the same run; not with ``host``.
@@ -49,9 +51,14 @@ def bench(
     if host is None:
         with Classifier.open(bundle, device, trust) as model:
             return bench_bundle(model, seconds=seconds, mode=mode, fps=fps, baseline=baseline)
+    options = EngineOptions(device) if isinstance(device, str) else device
+    if options != EngineOptions(options.device):
+        raise InputError(
+            f"threads or a precision with host {host}", "a device alone, for a bench over ssh"
+        )
     opened = Bundle(bundle, trust)
     runtime = find_runtime(opened.manifest.runtime)
-    with RemoteDevice(host, runtime, tell, device) as remote:
+    with RemoteDevice(host, runtime, tell, options.device) as remote:
         found = remote.bench(opened, seconds=seconds, mode=mode, fps=fps)
         # The copy that was measured had a path of its own.
         return found.model_copy(update={"host": remote.name, "bundle": str(opened.path)})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import typer
 
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
+from edge_fgir.runtime import EngineOptions, FloatPrecision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,10 @@ TrustOption = Annotated[
         metavar="PUB.pem", help="Refuse a bundle that this Ed25519 public key did not sign."
     ),
 ]
-DeviceOption = Annotated[
-    str, typer.Option(help="Where to compute; edge-fgir doctor lists what each target offers.")
+DeviceOption = Annotated[str, typer.Option(help=EngineOptions.help_of("device"))]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help=EngineOptions.help_of("threads"))]
+FloatPrecisionOption = Annotated[
+    str | None, typer.Option("--precision", help=EngineOptions.help_of("precision"))
 ]
 KeepRateOption = Annotated[
     str | None,
@@ -147,9 +150,26 @@ def device_choice(value: str) -> Device:
     Raises:
         InputError: No runtime computes on it.
     """
-    from edge_fgir.runtime.runtimes import device_names
+    from edge_fgir.runtime.runtimes import device_names, runtimes
 
-    return choose("--device", value, device_names())
+    device = value.lower()
+    if any(spec.has(device) for spec in runtimes()):
+        return device
+    raise InputError(f"--device {value}", f"one of {', '.join(device_names())}")
+
+
+def engine_choice(device: str, threads: int | None, precision: str | None) -> EngineOptions:
+    """Return how a bundle is to be opened.
+
+    Raises:
+        InputError: No runtime computes on the device, or so.
+    """
+    precisions = get_args(FloatPrecision)
+    return EngineOptions(
+        device_choice(device),
+        threads,
+        None if precision is None else choose("--precision", precision, precisions),
+    )
 
 
 def targets_help() -> str:

@@ -12,7 +12,13 @@ import typer
 import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
-from edge_fgir.cli._choices import DeviceOption, TrustOption
+from edge_fgir.cli._choices import (
+    DeviceOption,
+    FloatPrecisionOption,
+    ThreadsOption,
+    TrustOption,
+    engine_choice,
+)
 
 if TYPE_CHECKING:
     from edge_fgir.benchmarking import Baseline, BenchMode
@@ -41,6 +47,8 @@ def bench(
         Path | None, typer.Option(help="Run folder: measure torch eager in the same run.")
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    precision: FloatPrecisionOption = None,
     trust: TrustOption = None,
     host: Annotated[
         str | None,
@@ -56,8 +64,6 @@ def bench(
 
     Example: `edge-fgir bench birds.fgir --fps 30 --seconds 60`
     """
-    from edge_fgir.cli._choices import device_choice
-
     if host is not None and against is not None:
         raise InputError(
             f"--against {against} with --host", "one of the two: that run is here, not there"
@@ -67,7 +73,7 @@ def bench(
         seconds=seconds,
         mode=_mode(mode),
         fps=fps,
-        device=device_choice(device),
+        device=engine_choice(device, threads, precision),
         trust=trust,
         host=host,
         baseline=None if against is None else _torch_baseline(against),

@@ -19,7 +19,15 @@ import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.cli._app import app, echo
-from edge_fgir.cli._choices import DeviceOption, PictureStrictOption, TrustOption, choose
+from edge_fgir.cli._choices import (
+    DeviceOption,
+    FloatPrecisionOption,
+    PictureStrictOption,
+    ThreadsOption,
+    TrustOption,
+    choose,
+    engine_choice,
+)
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import Drop, Frame, Result, Source, VideoWriter
@@ -35,6 +43,8 @@ def camera(
         str, typer.Option(help="Camera number, rtsp://..., video file, picture or folder of them.")
     ],
     device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    precision: FloatPrecisionOption = None,
     trust: TrustOption = None,
     drop: Annotated[
         str,
@@ -59,17 +69,16 @@ def camera(
 
     Example: `edge-fgir camera birds.fgir --source 0 --save out.mp4`
     """
-    from edge_fgir.cli._choices import device_choice
     from edge_fgir.runtime import Classifier, VideoWriter, check_video_path, open_source
 
-    place = device_choice(device)
+    options = engine_choice(device, threads, precision)
     policy = _drop_choice(drop)
     if save is not None:
         check_video_path(save)
         if save.exists() and Path(source).exists() and save.samefile(source):
             raise InputError(f"--save {save} is the source", "another file")
     with (
-        Classifier.open(bundle, place, trust) as model,
+        Classifier.open(bundle, options, trust) as model,
         open_source(
             source, realtime, convert=model.converts(strict), strict=strict is True
         ) as opened,
@@ -136,10 +145,7 @@ def _line(result: Result, top: int) -> dict[str, Any]:
     return {
         "frame": frame.index,
         "timestamp": round(frame.timestamp, 6),
-        "label": result.label,
-        "score": round(result.score, 6),
-        "is_unknown": result.is_unknown,
-        "top": [[label, round(score, 6)] for label, score in result.top(top)],
+        **result.to_dict(top),
         "latency_ms": round(result.timing.total_ms, 3),
         "dropped": frame.dropped,
     }

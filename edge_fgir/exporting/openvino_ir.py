@@ -33,12 +33,12 @@ def to_ir(model: onnx.ModelProto) -> Any:
     knows neither; conversion folds and fuses them. It would also fuse attention into one operation,
     of which no product could be left in float, so a transformer is read as it is.
     """
-    import openvino as ov
+    from openvino.tools.ovc import convert_model
 
     core, content = openvino_core(), model.SerializeToString()
     if is_transformer(model):
         return core.read_model(content)
-    return ov.convert_model(io.BytesIO(content))
+    return convert_model(io.BytesIO(content))
 
 
 def quantize_ir(

@@ -1,41 +1,90 @@
 """The ground floor and the only part a device needs: bundles, preprocessing, runtimes, Classifier.
 
 Imports numpy, Pillow and pydantic; a runtime's own library when it is used; never torch.
+Each name is imported when it is first used: a camera app waits for what it needs alone.
 """
 
-from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
-from edge_fgir.runtime.classifier import Classifier, Result, Timing
-from edge_fgir.runtime.frames import Drop, Frame
-from edge_fgir.runtime.images import READING, READING_KEY, check_image, read_image, to_rgb
-from edge_fgir.runtime.manifest import (
-    MANIFEST,
-    SCHEMA_FAMILY,
-    SIGNATURE,
-    DataInfo,
-    ExplanationSpec,
-    InputSpec,
-    Manifest,
-    Normalization,
-    OutputSpec,
+from typing import TYPE_CHECKING
+
+from edge_fgir._lazy import lazy
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
+    from edge_fgir.runtime.classifier import Classifier
+    from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions, FloatPrecision
+    from edge_fgir.runtime.frames import Drop, Frame
+    from edge_fgir.runtime.images import READING, READING_KEY, check_image, read_image, to_rgb
+    from edge_fgir.runtime.manifest import (
+        MANIFEST,
+        SCHEMA_FAMILY,
+        SIGNATURE,
+        DataInfo,
+        ExplanationSpec,
+        InputSpec,
+        Manifest,
+        Normalization,
+        OutputSpec,
+    )
+    from edge_fgir.runtime.picture_files import (
+        JUNK_FOLDERS,
+        SUFFIXES,
+        Listing,
+        find_pictures,
+        is_picture,
+        list_pictures,
+        other_files,
+        pictures_below,
+    )
+    from edge_fgir.runtime.precision import Precision, is_bfloat16, is_int8
+    from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel, Pixels, Preprocess, Region
+    from edge_fgir.runtime.result import Result, Timing
+    from edge_fgir.runtime.runtimes import Engine, RuntimeSpec, find_runtime, open_engine
+    from edge_fgir.runtime.signature import SigningKey
+    from edge_fgir.runtime.sources import Source, open_source
+    from edge_fgir.runtime.targets import TargetInfo, read_target_as, read_target_info, target_names
+    from edge_fgir.runtime.verification import verify
+    from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "bundle": ("Bundle", "Calibration", "Check", "Golden", "GoldenImage", "is_bundle"),
+        "classifier": ("Classifier",),
+        "engine_options": ("AUTO", "Device", "EngineOptions", "FloatPrecision"),
+        "frames": ("Drop", "Frame"),
+        "images": ("READING", "READING_KEY", "check_image", "read_image", "to_rgb"),
+        "manifest": (
+            "MANIFEST",
+            "SCHEMA_FAMILY",
+            "SIGNATURE",
+            "DataInfo",
+            "ExplanationSpec",
+            "InputSpec",
+            "Manifest",
+            "Normalization",
+            "OutputSpec",
+        ),
+        "picture_files": (
+            "JUNK_FOLDERS",
+            "SUFFIXES",
+            "Listing",
+            "find_pictures",
+            "is_picture",
+            "list_pictures",
+            "other_files",
+            "pictures_below",
+        ),
+        "precision": ("Precision", "is_bfloat16", "is_int8"),
+        "preprocess": ("PIL_KERNEL", "Kernel", "Pixels", "Preprocess", "Region"),
+        "result": ("Result", "Timing"),
+        "runtimes": ("Engine", "RuntimeSpec", "find_runtime", "open_engine"),
+        "signature": ("SigningKey",),
+        "sources": ("Source", "open_source"),
+        "targets": ("TargetInfo", "read_target_as", "read_target_info", "target_names"),
+        "verification": ("verify",),
+        "video": ("VideoWriter", "check_video_path", "draw_result"),
+    },
 )
-from edge_fgir.runtime.picture_files import (
-    JUNK_FOLDERS,
-    SUFFIXES,
-    Listing,
-    find_pictures,
-    is_picture,
-    list_pictures,
-    other_files,
-    pictures_below,
-)
-from edge_fgir.runtime.precision import Precision, is_bfloat16, is_int8
-from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel, Pixels, Preprocess, Region
-from edge_fgir.runtime.runtimes import AUTO, Device, Engine, RuntimeSpec, find_runtime, open_engine
-from edge_fgir.runtime.signature import SigningKey
-from edge_fgir.runtime.sources import Source, open_source
-from edge_fgir.runtime.targets import TargetInfo, read_target_as, read_target_info, target_names
-from edge_fgir.runtime.verify import verify
-from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result
 
 __all__ = [
     "AUTO",
@@ -55,7 +104,9 @@ __all__ = [
     "Device",
     "Drop",
     "Engine",
+    "EngineOptions",
     "ExplanationSpec",
+    "FloatPrecision",
     "Frame",
     "Golden",
     "GoldenImage",

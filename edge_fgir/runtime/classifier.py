@@ -2,77 +2,37 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from PIL import Image
 
-from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir.runtime.bundle import Bundle
-from edge_fgir.runtime.frames import Drop, Frame
-from edge_fgir.runtime.images import read_image, to_rgb
-from edge_fgir.runtime.manifest import ExplanationSpec
-from edge_fgir.runtime.overlay import Map, overlay
-from edge_fgir.runtime.preprocess import Pixels, Region, check_pixels
-from edge_fgir.runtime.runtimes import Answer, Device, Engine, Probabilities, open_engine
-from edge_fgir.runtime.sources import Source
-from edge_fgir.runtime.stream import classify_stream
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
+from edge_fgir.runtime.result import Result, Timing
+from edge_fgir.runtime.shared_engine import SharedEngine
+from edge_fgir.runtime.workers import Workers
+
+# What only opening needs is imported there: half of the time that importing it would take.
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from edge_fgir.runtime.bundle import Bundle
+    from edge_fgir.runtime.frames import Drop, Frame
+    from edge_fgir.runtime.manifest import ExplanationSpec
+    from edge_fgir.runtime.overlay import Map
+    from edge_fgir.runtime.preprocess import Pixels, Region
+    from edge_fgir.runtime.runtimes import Answer, Engine, Probabilities
+    from edge_fgir.runtime.sources import Source
+
+    Picture = Pixels | Image.Image | Path | str
 
 Color = Literal["bgr", "rgb"]
-Picture = Pixels | Image.Image | Path | str
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Where the time of one call went, milliseconds."""
-
-    preprocess_ms: float
-    infer_ms: float
-
-    @property
-    def total_ms(self) -> float:
-        """From the decoded frame to the decision."""
-        return self.preprocess_ms + self.infer_ms
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the model says of one picture.
-
-    Attributes:
-        label: The most probable class.
-        score: Its calibrated probability, 0..1.
-        index: Its position in ``labels.txt``.
-        is_unknown: ``score`` lies below the bundle's threshold.
-        probabilities: All classes, (K,) ``float32``.
-        timing: Where the time went.
-        frame: In a stream, the frame this belongs to (number, timestamp, pixels); else None.
-        region: What a model that looks twice (GLSim) looked at again, in pixels of the upright
-            picture; None for others.
-        map: Its (g, g) similarity of each patch and the whole picture, or the centre it saw; None
-            for others.
-    """
-
-    label: str
-    score: float
-    index: int
-    is_unknown: bool
-    probabilities: Probabilities = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
-    timing: Timing = field(repr=False)
-    frame: Frame | None = field(default=None, repr=False)
-    region: Region | None = field(default=None, repr=False)
-    map: Map | None = field(default=None, repr=False)
-
-    def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """Return the ``k`` most probable (label, probability), best first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.labels[i], float(self.probabilities[i])) for i in order]
 
 
 def _channels_reversed(pixels: Pixels) -> Pixels:
@@ -83,24 +43,13 @@ def _channels_reversed(pixels: Pixels) -> Pixels:
     return turned
 
 
-class _Closed:
-    description = "closed"
-
-    def infer(self, batch: Pixels) -> Probabilities:
-        raise EdgeFgirError("this Classifier is closed: open the bundle again")
-
-    def explain(self, batch: Pixels) -> Answer:
-        raise EdgeFgirError("this Classifier is closed: open the bundle again")
-
-    def close(self) -> None:
-        pass
-
-
 class Classifier:
     """A bundle, opened and compiled.
 
-    Several threads may share one: their pictures are prepared side by side and the model answers
-    one after another. ``close`` waits for the answer that is being computed; later calls raise.
+    Any number of threads may share one; each gets the answers to its own pictures, bit for bit as
+    alone. ``close`` waits for the answers that are under way; later calls raise. A forked process
+    may go on with it: the model is opened there anew when it is first used (on a Jetson, whose
+    driver does not survive a fork, an error says so).
 
     Frames are HWC ``uint8`` arrays, BGR by default as OpenCV gives them.
 
@@ -115,31 +64,40 @@ class Classifier:
             print(result.label, result.score, result.top(5))
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(
+        self, bundle: Bundle, engine: Engine, reopen: Callable[[], Engine] | None = None
+    ) -> None:
+        """Take an open engine.
+
+        Args:
+            bundle: What it computes.
+            engine: It.
+            reopen: Opens it again in a forked process; None: it cannot be used there.
+        """
         self.bundle = bundle
-        self._engine = engine
-        # An engine has one set of buffers: a second call would overwrite the first one's answer.
-        self._lock = threading.Lock()
+        self._engine = SharedEngine(engine, reopen)
+        self._workers = Workers()
         self._preprocess = bundle.preprocess
         self._threshold = bundle.calibration.unknown_threshold
+        self._explanation = bundle.manifest.explanation
         self.labels = bundle.labels
         size = self._preprocess.size
         # The first run allocates and, on some devices, compiles: not on the user's first frame.
-        answer = self._engine.infer(np.zeros((1, size, size, 3), np.uint8))
+        answer = engine.infer(np.zeros((1, size, size, 3), np.uint8))
         if answer.shape != (1, len(self.labels)):
             raise InputError(
                 f"{bundle.path}: the model answers with shape {answer.shape}",
                 f"(1, {len(self.labels)}), a probability for each label",
                 "export the bundle again",
             )
-        self._check_explanation()
+        self._check_explanation(engine)
 
-    def _check_explanation(self) -> None:
-        spec = self.bundle.manifest.explanation
+    def _check_explanation(self, engine: Engine) -> None:
+        spec = self._explanation
         if spec is None:
             return
         size = self._preprocess.size
-        answer = self._engine.explain(np.zeros((1, size, size, 3), np.uint8))
+        answer = engine.explain(np.zeros((1, size, size, 3), np.uint8))
         found, wanted = (answer.regions.shape, answer.maps.shape), ((1, 4), (1, *[spec.grid] * 2))
         if found != wanted:
             raise InputError(
@@ -150,21 +108,30 @@ class Classifier:
 
     @classmethod
     def open(
-        cls, path: Path | str, device: Device = "auto", trust: Path | str | None = None
+        cls,
+        path: Path | str,
+        device: Device | EngineOptions = AUTO,
+        trust: Path | str | None = None,
     ) -> Classifier:
         """Open a bundle; the manifest decides the runtime (TensorRT, OpenVINO or ONNX Runtime).
 
         Args:
             path: The bundle's folder or zip.
-            device: Where to run it.
+            device: Where to run it, such as ``cpu`` or ``gpu.1``, or options that say more:
+                threads, precision.
             trust: PEM file with the Ed25519 public key that must have signed it.
 
         Raises:
             InputError: The bundle is missing or was changed, is not signed by the key of
                 ``trust``, or cannot run on ``device`` here.
         """
+        from edge_fgir.runtime.bundle import Bundle
+        from edge_fgir.runtime.runtimes import find_runtime, open_engine
+
         bundle = Bundle(path, trust)
-        return cls(bundle, open_engine(bundle, device))
+        opened = partial(open_engine, bundle, device)
+        forks = find_runtime(bundle.manifest.runtime).survives_fork
+        return cls(bundle, opened(), opened if forks else None)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -207,12 +174,12 @@ class Classifier:
         pixels, (height, width) = self._prepared(picture, color, convert)
         ready = time.perf_counter()
         region = similarity = None
-        if self.bundle.manifest.explanation is None:
+        if self._explanation is None:
             probabilities = self._infer(pixels[None])[0]
         else:
             answer = self.explain(pixels)
             probabilities, similarity = answer.probabilities[0], answer.maps[0]
-            region = self._preprocess.to_photo(Region(*answer.regions[0].tolist()), width, height)
+            region = self._to_photo(answer.regions[0].tolist(), width, height)
         done = time.perf_counter()
         timing = Timing((ready - start) * 1e3, (done - ready) * 1e3)
         return self._result(probabilities, timing, region, similarity)
@@ -227,18 +194,26 @@ class Classifier:
         self, picture: Picture, color: Color, convert: bool | None
     ) -> tuple[Pixels, tuple[int, int]]:
         """Return the model's input, and the picture's own height and width."""
-        if isinstance(picture, str | Path):
-            convert = self.converts() if convert is None else convert
-            picture, color = read_image(Path(picture), convert=convert), "rgb"
-        elif isinstance(picture, Image.Image):
-            picture, color = to_rgb(picture), "rgb"
+        if not isinstance(picture, np.ndarray):
+            picture, color = self._read(picture, convert), "rgb"
         elif color not in ("bgr", "rgb"):
             raise InputError(f"color {color!r}", "'bgr' or 'rgb'")
-        check_pixels(picture)
         # Resizing treats channels alike, so BGR is turned round on the small picture.
         pixels = self._preprocess.apply(picture)
         pixels = _channels_reversed(pixels) if color == "bgr" else pixels
         return pixels, (picture.shape[0], picture.shape[1])
+
+    def _read(self, picture: object, convert: bool | None) -> Pixels:
+        from PIL import Image
+
+        from edge_fgir.runtime.images import read_image, to_rgb
+
+        if isinstance(picture, str | Path):
+            convert = self.converts() if convert is None else convert
+            return read_image(Path(picture), convert=convert)
+        if isinstance(picture, Image.Image):
+            return to_rgb(picture)
+        return cast("Pixels", picture)  # which the preprocessing refuses
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities for (N, S, S, 3) prepared pixels."""
@@ -247,8 +222,8 @@ class Classifier:
         return self._infer(batch)
 
     def _infer(self, batch: Pixels) -> Probabilities:
-        with self._lock:
-            return self._engine.infer(batch)
+        with self._engine.in_use() as engine:
+            return engine.infer(batch)
 
     def explain(self, pixels: Pixels) -> Answer:
         """Return all that the model says of (S, S, 3) prepared pixels, region and map included.
@@ -257,8 +232,8 @@ class Classifier:
             InputError: It is no model that looks twice.
         """
         self.check_explains()
-        with self._lock:
-            return self._engine.explain(pixels[None])
+        with self._engine.in_use() as engine:
+            return engine.explain(pixels[None])
 
     def overlay(self, photo: Pixels, result: Result, *, contrast: bool = False) -> Image.Image:
         """Draw what an answer rests on: the photo with the region, its map, and the region alone.
@@ -271,11 +246,13 @@ class Classifier:
         Raises:
             InputError: It is no model that looks twice.
         """
+        from edge_fgir.runtime.overlay import overlay
+
         spec = self.check_explains()
         assert result.region is not None
         assert result.map is not None
         size = self._preprocess.size
-        seen = self._preprocess.to_photo(Region(0, 0, size, size), photo.shape[1], photo.shape[0])
+        seen = self._to_photo([0, 0, size, size], photo.shape[1], photo.shape[0])
         return overlay(photo, result.region, seen, result.map, spec.top_o, contrast=contrast)
 
     def check_explains(self) -> ExplanationSpec:
@@ -284,7 +261,7 @@ class Classifier:
         Raises:
             InputError: It looks at a picture once.
         """
-        spec = self.bundle.manifest.explanation
+        spec = self._explanation
         if spec is None:
             raise InputError(
                 f"{self.bundle.path} holds a model that looks at a picture once",
@@ -293,9 +270,49 @@ class Classifier:
             )
         return spec
 
+    def _to_photo(self, edges: Iterable[float], width: int, height: int) -> Region:
+        from edge_fgir.runtime.preprocess import Region
+
+        return self._preprocess.to_photo(Region(*edges), width, height)
+
+    def submit(
+        self, picture: Picture, color: Color = "bgr", *, convert: bool | None = None
+    ) -> Future[Result]:
+        """Let another thread classify a picture; its arguments are those of a call.
+
+        Nothing bounds how many wait: who submits faster than the model answers should wait for
+        results now and then, or use :meth:`answers`. ``close`` waits for all.
+
+        Raises:
+            EdgeFgirError: The Classifier is closed. What is wrong with the picture, the future
+                raises.
+        """
+        return self._workers.submit(partial(self, picture, color, convert=convert))
+
+    def answers(
+        self, pictures: Iterable[Picture], color: Color = "bgr", *, convert: bool | None = None
+    ) -> Generator[Result | InputError, None, None]:
+        """Classify pictures as they come, in order; the next ones are read meanwhile.
+
+        A picture that cannot be used costs itself alone: its error is yielded in its place.
+
+        Args:
+            pictures: As for a single call, any number of them.
+            color: Channel order of arrays.
+            convert: As for a single call.
+        """
+
+        def answer(picture: Picture) -> Result | InputError:
+            try:
+                return self(picture, color, convert=convert)
+            except InputError as error:
+                return error
+
+        return self._workers.in_order(answer, pictures)
+
     def predict_batch(
-        self, pictures: Sequence[Picture], color: Color = "bgr", *, convert: bool | None = None
-    ) -> list[Result]:
+        self, pictures: Iterable[Picture], color: Color = "bgr", *, convert: bool | None = None
+    ) -> list[Result | InputError]:
         """Classify several pictures, in order.
 
         A model whose graph takes batches gets them all at once, and each picture is given its
@@ -306,20 +323,31 @@ class Classifier:
             color: Channel order of arrays.
             convert: As for a single call.
 
-        Raises:
-            InputError: A picture cannot be used.
+        Returns:
+            For each picture its result, or the error that says why it cannot be used.
         """
-        manifest = self.bundle.manifest
-        if manifest.input.shape[0] == 1 or manifest.explanation or len(pictures) < 2:
-            return [self(picture, color, convert=convert) for picture in pictures]
+        if self.bundle.manifest.input.shape[0] == 1 or self._explanation:
+            return list(self.answers(pictures, color, convert=convert))
         start = time.perf_counter()
-        batch = np.stack([self.prepare(one, color, convert=convert) for one in pictures])
+        prepared = [self._prepared_or_error(one, color, convert) for one in pictures]
+        usable = [one for one in prepared if not isinstance(one, InputError)]
+        if not usable:
+            return [one for one in prepared if isinstance(one, InputError)]
         ready = time.perf_counter()
-        answers = self._infer(batch)
+        probabilities = self._infer(np.stack(usable))
         done = time.perf_counter()
-        share = 1e3 / len(batch)
+        share = 1e3 / len(usable)
         timing = Timing((ready - start) * share, (done - ready) * share)
-        return [self._result(probabilities, timing, None, None) for probabilities in answers]
+        results = (self._result(one, timing, None, None) for one in probabilities)
+        return [one if isinstance(one, InputError) else next(results) for one in prepared]
+
+    def _prepared_or_error(
+        self, picture: Picture, color: Color, convert: bool | None
+    ) -> Pixels | InputError:
+        try:
+            return self.prepare(picture, color, convert=convert)
+        except InputError as error:
+            return error
 
     def stream(
         self, source: Source | Iterable[Frame | Picture] | Path | str, drop: Drop | None = None
@@ -341,6 +369,8 @@ class Classifier:
         Raises:
             InputError: ``source`` gives no frames.
         """
+        from edge_fgir.runtime.stream import classify_stream
+
         return classify_stream(lambda frame: replace(self(frame.pixels), frame=frame), source, drop)
 
     def _result(
@@ -365,10 +395,12 @@ class Classifier:
         )
 
     def close(self) -> None:
-        """Free the engine, after the answer that is being computed; a second time does nothing."""
-        with self._lock:
-            engine, self._engine = self._engine, _Closed()
-            engine.close()
+        """Free the engine, after all that was submitted and the answers that are under way.
+
+        A second time does nothing.
+        """
+        self._workers.close()
+        self._engine.close()
 
     def __enter__(self) -> Classifier:
         return self

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from edge_fgir._errors import EdgeFgirError, InputError
-from edge_fgir.runtime.classifier import Result
 from edge_fgir.runtime.preprocess import Pixels, check_pixels
+from edge_fgir.runtime.result import Result
 from edge_fgir.runtime.sources import import_cv2, quiet
 
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}

@@ -208,8 +208,7 @@ def test_a_graph_that_takes_batches_is_given_them(tmp_path):
 def test_a_batch_of_files_may_be_converted(model, tmp_path):
     path = tmp_path / "cmyk.jpg"
     Image.new("CMYK", (40, 30), (0, 255, 255, 0)).save(path)
-    with pytest.raises(InputError, match="CMYK"):
-        model.predict_batch([path, path])
+    assert all("CMYK" in str(error) for error in model.predict_batch([path, path]))
     assert [one.label for one in model.predict_batch([path, path], convert=True)] == ["red", "red"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
 from edge_fgir.runtime.runtimes.opening import open_engine
+from edge_fgir.runtime.runtimes.pool import Pool
 from edge_fgir.runtime.runtimes.registry import (
     check_runtime,
     device_names,
@@ -11,21 +13,15 @@ from edge_fgir.runtime.runtimes.registry import (
     register_runtime,
     runtimes,
 )
-from edge_fgir.runtime.runtimes.spec import (
-    AUTO,
-    Answer,
-    Device,
-    Engine,
-    Probabilities,
-    Replay,
-    RuntimeSpec,
-)
+from edge_fgir.runtime.runtimes.spec import Answer, Engine, Probabilities, Replay, RuntimeSpec
 
 __all__ = [
     "AUTO",
     "Answer",
     "Device",
     "Engine",
+    "EngineOptions",
+    "Pool",
     "Probabilities",
     "Replay",
     "RuntimeSpec",

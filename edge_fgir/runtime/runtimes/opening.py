@@ -4,41 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
 from edge_fgir.runtime.formats import check_onnx
 from edge_fgir.runtime.runtimes.registry import find_runtime
-from edge_fgir.runtime.runtimes.spec import AUTO, Answer, Device, Engine
+from edge_fgir.runtime.runtimes.spec import Answer, Engine
 from edge_fgir.runtime.targets import operators_of, read_target_info, target_names
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
 
 
-def open_engine(bundle: Bundle, device: Device = AUTO) -> Engine:
-    """Compile the bundle's model for ``device``.
+def open_engine(bundle: Bundle, options: EngineOptions | Device = AUTO) -> Engine:
+    """Compile the bundle's model.
 
-    ``auto`` is the first device of the bundle's own runtime. The device of its replay (``cpu`` on
-    a Jetson bundle) computes the model in another runtime: for checking, not for speed.
+    Args:
+        bundle: It.
+        options: How; a device alone stands for the options with it. ``auto`` is the first device
+            of the bundle's own runtime. The device of its replay (``cpu`` on a Jetson bundle)
+            computes the model in another runtime: for checking, not for speed.
 
     Raises:
         InputError: The target cannot run there, or its library is not installed.
     """
-    manifest = bundle.manifest
+    if isinstance(options, str):
+        options = EngineOptions(options)
+    manifest, device = bundle.manifest, options.device
     spec = find_runtime(manifest.runtime)
-    if device not in spec.choices:
+    if not spec.has(device):
         other = _target_with(device)
         raise InputError(
             f"{bundle.path} is for target {manifest.target} and has no device {device!r}",
             f"one of {', '.join(spec.choices)}",
             "choose another --device" + (f", or export with --target {other}" if other else ""),
         )
+    if options.precision is not None and not spec.has_precision:
+        raise InputError(
+            f"{bundle.path} in precision {options.precision}",
+            f"none: {spec.name} computes a bundle as it was exported",
+        )
     if spec.replay is not None and device == spec.replay.device:
-        return spec.replay.open(bundle, device)
-    return spec.open(bundle, spec.devices[0] if device == AUTO else device)
+        return spec.replay.open(bundle, options)
+    if device == AUTO:
+        options = replace(options, device=spec.devices[0])
+    return spec.open(bundle, options)
 
 
 def _target_with(device: Device) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.engine_options import Device
 from edge_fgir.runtime.runtimes.onnxruntime import ONNXRUNTIME
 from edge_fgir.runtime.runtimes.openvino import OPENVINO
-from edge_fgir.runtime.runtimes.spec import Device, RuntimeSpec
+from edge_fgir.runtime.runtimes.spec import RuntimeSpec
 from edge_fgir.runtime.runtimes.tensorrt import TENSORRT
 
 _runtimes = {spec.name: spec for spec in (OPENVINO, ONNXRUNTIME, TENSORRT)}

@@ -12,14 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import InputError
-from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
-
-Device = str
-"""``auto`` (the runtime's first device) or one that its runtime names."""
-AUTO: Device = "auto"
+    from edge_fgir.runtime.preprocess import Pixels
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -39,7 +36,12 @@ class Answer(NamedTuple):
 
 
 class Engine(Protocol):
-    """A compiled model: ``uint8`` NHWC pixels in, probabilities out."""
+    """A compiled model: ``uint8`` NHWC pixels in, probabilities out.
+
+    Several threads call ``infer`` and ``explain`` at once: what a call needs for itself comes from
+    a :class:`~edge_fgir.runtime.runtimes.Pool`, or a lock lets callers take turns. ``close`` is
+    called once, when no other call is under way.
+    """
 
     @property
     def description(self) -> str:
@@ -55,7 +57,7 @@ class Engine(Protocol):
         """Free what the engine holds."""
 
 
-Open = Callable[["Bundle", Device], Engine]
+Open = Callable[["Bundle", EngineOptions], Engine]
 """Compiles a bundle's model for one of a runtime's devices; ``auto`` has been resolved."""
 
 
@@ -87,6 +89,9 @@ class RuntimeSpec:
         replay: How its models are checked elsewhere; None: the library runs everywhere.
         hardware: The machines that only this library reaches; empty: it runs on any CPU.
         on_pypi: ``pip`` installs the library.
+        numbered: Its devices of which there may be several, such as ``gpu.1``.
+        has_precision: It lets a user choose what float layers are computed in.
+        survives_fork: A forked process can open the model again.
     """
 
     name: str
@@ -97,11 +102,21 @@ class RuntimeSpec:
     replay: Replay | None = None
     hardware: str = ""
     on_pypi: bool = True
+    numbered: tuple[Device, ...] = ()
+    has_precision: bool = False
+    survives_fork: bool = True
 
     @property
     def choices(self) -> tuple[Device, ...]:
         """Every device that a user may name for its bundles."""
         return (AUTO, *self.devices, *((self.replay.device,) if self.replay else ()))
+
+    def has(self, device: Device) -> bool:
+        """Say whether a user may name ``device`` for its bundles."""
+        name, dot, number = device.partition(".")
+        return device in self.choices or (
+            bool(dot) and name in self.numbered and number.isdecimal() and number.isascii()
+        )
 
     @property
     def gate_device(self) -> Device:

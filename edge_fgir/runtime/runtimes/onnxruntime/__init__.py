@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_fgir.runtime.engine_options import EngineOptions
 from edge_fgir.runtime.runtimes.onnxruntime.session import SharedWeightError, open_session
-from edge_fgir.runtime.runtimes.spec import Device, Engine, RuntimeSpec
+from edge_fgir.runtime.runtimes.spec import Engine, RuntimeSpec
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
 
 
-def _open(bundle: Bundle, device: Device) -> Engine:
+def _open(bundle: Bundle, options: EngineOptions) -> Engine:
     from edge_fgir.runtime.runtimes.onnxruntime.engine import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(bundle)
+    return OnnxRuntimeEngine(bundle, threads=options.threads)
 
 
 ONNXRUNTIME = RuntimeSpec(

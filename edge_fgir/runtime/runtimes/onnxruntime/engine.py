@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -15,20 +16,24 @@ from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
 
 
 class OnnxRuntimeEngine:
-    """One session on the CPU provider.
+    """One session on the CPU provider; its ``run`` may be called by several threads at once.
 
     Args:
         bundle: Its model file is an ONNX file.
+        threads: That compute one answer; None: one a core.
         optimized: Let ONNX Runtime optimise the graph.
     """
 
-    def __init__(self, bundle: Bundle, *, optimized: bool = True) -> None:
+    def __init__(
+        self, bundle: Bundle, *, threads: int | None = None, optimized: bool = True
+    ) -> None:
         model = checked_onnx(bundle)
         try:
+            opened = partial(open_session, model, optimized=optimized, threads=threads or 0)
             try:
-                self._session = open_session(model, exact=True, optimized=optimized)
+                self._session = opened(exact=True)
             except SharedWeightError:  # on x86 without VNNI
-                self._session = open_session(model, optimized=optimized)
+                self._session = opened()
         except ImportError as error:
             raise ONNXRUNTIME.missing(f"opening {bundle.path}") from error
         except Exception as error:  # ONNX Runtime's errors have no base of their own

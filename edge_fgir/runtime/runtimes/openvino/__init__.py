@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_fgir.runtime.engine_options import EngineOptions
 from edge_fgir.runtime.runtimes.openvino.core import (
     compile_model,
     has_bfloat16,
     openvino_core,
 )
-from edge_fgir.runtime.runtimes.spec import Device, Engine, RuntimeSpec
+from edge_fgir.runtime.runtimes.spec import Engine, RuntimeSpec
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
 
 
-def _open(bundle: Bundle, device: Device) -> Engine:
+def _open(bundle: Bundle, options: EngineOptions) -> Engine:
     from edge_fgir.runtime.runtimes.openvino.engine import OpenVinoEngine
 
-    return OpenVinoEngine(bundle, device.upper())
+    return OpenVinoEngine(bundle, options)
 
 
 OPENVINO = RuntimeSpec(
@@ -27,6 +28,8 @@ OPENVINO = RuntimeSpec(
     install='run: pip install "edge-fgir[openvino]"',
     devices=("cpu", "gpu", "npu"),
     open=_open,
+    numbered=("gpu",),
+    has_precision=True,
 )
 
 __all__ = ["OPENVINO", "compile_model", "has_bfloat16", "openvino_core"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
+
+from edge_fgir.runtime.cores import usable_cores
 
 
 @cache
@@ -18,8 +21,17 @@ def openvino_core() -> Any:
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    import openvino as ov
-
+    # Its converter of models, which takes more than half of the time, is for exports; OpenVINO does
+    # without where it cannot be imported, and who imports it himself gets it.
+    converter = "openvino.tools.ovc"
+    absent = converter not in sys.modules
+    if absent:
+        sys.modules[converter] = None  # type: ignore[assignment]
+    try:
+        import openvino as ov
+    finally:
+        if absent:
+            del sys.modules[converter]
     return ov.Core()
 
 
@@ -29,7 +41,13 @@ def has_bfloat16() -> bool:
 
 
 def compile_model(
-    model: Any, device: str = "CPU", *, bfloat16: bool = False, many: bool = False
+    model: Any,
+    device: str = "CPU",
+    *,
+    bfloat16: bool = False,
+    many: bool = False,
+    threads: int | None = None,
+    precision: str | None = None,
 ) -> Any:
     """Compile an ``openvino.Model`` for a device, as the device and the export's gates run it.
 
@@ -38,9 +56,17 @@ def compile_model(
         device: As OpenVINO calls it.
         bfloat16: Compute float layers in bfloat16 where the CPU has it; else they are in float32.
         many: For many pictures, one a core, instead of one by all cores.
+        threads: Cores of a CPU that compute one answer, and as many answers at once as there is
+            room for; None: all on one.
+        precision: What float layers are computed in, whatever ``bfloat16`` says.
     """
-    hints = {"PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY"}
+    hints: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY"}
     if device == "CPU":
         # Where nothing is said, some CPUs compute the float layers in bfloat16: other answers.
         hints["INFERENCE_PRECISION_HINT"] = "bf16" if bfloat16 and has_bfloat16() else "f32"
+        if threads is not None:
+            streams = max(usable_cores() // threads, 1)
+            hints |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
+    if precision is not None:
+        hints["INFERENCE_PRECISION_HINT"] = precision
     return openvino_core().compile_model(model, device, hints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan, import_tensorr
 
 
 class TensorRtEngine:
-    """One execution context on one stream, with fixed buffers."""
+    """One execution context on one stream, with fixed buffers; callers take turns."""
 
     def __init__(self, bundle: Bundle) -> None:
         trt = import_tensorrt(bundle)
@@ -41,15 +42,19 @@ class TensorRtEngine:
         # All of them, whether read or not: TensorRT writes every output.
         for name, address in zip(output_names(bundle), self._device_out, strict=True):
             self._context.set_tensor_address(name, address)
+        self._turn = Lock()
         self.description = f"tensorrt {trt.__version__} GPU"
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities; the images of a batch run one after another."""
-        return np.concatenate([self._run(image, self._outputs[:1])[0].copy() for image in batch])
+        with self._turn:
+            answers = [self._run(image, self._outputs[:1])[0].copy() for image in batch]
+        return np.concatenate(answers)
 
     def explain(self, batch: Pixels) -> Answer:
         """Return all outputs for one image."""
-        return answer_of(self._run(batch, self._outputs))
+        with self._turn:
+            return answer_of(self._run(batch, self._outputs))
 
     def _run(self, image: Pixels, wanted: list[Probabilities]) -> list[Probabilities]:
         """Run one image and bring the first outputs, ``wanted``, back."""

@@ -12,8 +12,9 @@ from PIL import Image
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle, Check
 from edge_fgir.runtime.classifier import Classifier
+from edge_fgir.runtime.engine_options import AUTO, Device
 from edge_fgir.runtime.preprocess import Pixels
-from edge_fgir.runtime.runtimes import AUTO, Device, find_runtime, open_engine
+from edge_fgir.runtime.runtimes import find_runtime, open_engine
 
 
 def verify(

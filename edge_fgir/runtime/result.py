@@ -1,0 +1,110 @@
+"""What a model says of one picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.frames import Frame
+    from edge_fgir.runtime.overlay import Map
+    from edge_fgir.runtime.preprocess import Region
+    from edge_fgir.runtime.runtimes import Probabilities
+
+_DIGITS, _PIXEL_DIGITS = 6, 2
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of one call went, milliseconds.
+
+    ``infer_ms`` includes waiting, where more threads call than the engine answers at once.
+    """
+
+    preprocess_ms: float
+    infer_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """From the decoded frame to the decision."""
+        return self.preprocess_ms + self.infer_ms
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What the model says of one picture.
+
+    Two are equal if the model said the same: labels, probabilities, region and map. How long it
+    took and which frame it was do not count.
+
+    Attributes:
+        label: The most probable class.
+        score: Its calibrated probability, 0..1.
+        index: Its position in ``labels.txt``.
+        is_unknown: ``score`` lies below the bundle's threshold.
+        probabilities: All classes, (K,) ``float32``.
+        timing: Where the time went.
+        frame: In a stream, the frame this belongs to (number, timestamp, pixels); else None.
+        region: What a model that looks twice (GLSim) looked at again, in pixels of the upright
+            picture; None for others.
+        map: Its (g, g) similarity of each patch and the whole picture, or the centre it saw; None
+            for others.
+    """
+
+    label: str
+    score: float
+    index: int
+    is_unknown: bool
+    probabilities: Probabilities = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    timing: Timing = field(repr=False)
+    frame: Frame | None = field(default=None, repr=False)
+    region: Region | None = field(default=None, repr=False)
+    map: Map | None = field(default=None, repr=False)
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """Return the ``k`` most probable (label, probability), best first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.labels[i], float(self.probabilities[i])) for i in order]
+
+    def to_dict(self, top: int = 5) -> dict[str, Any]:
+        """Return plain values, as ``predict --json`` and ``camera`` print them.
+
+        Args:
+            top: How many classes to list.
+        """
+        values: dict[str, Any] = {
+            "label": self.label,
+            "score": round(self.score, _DIGITS),
+            "is_unknown": self.is_unknown,
+            "top": [[label, round(score, _DIGITS)] for label, score in self.top(top)],
+        }
+        if self.region is not None:
+            values["region"] = [round(edge, _PIXEL_DIGITS) for edge in self.region]
+        return values
+
+    def to_json(self, top: int = 5) -> str:
+        """Return :meth:`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(top), ensure_ascii=False, allow_nan=False)
+
+    def __str__(self) -> str:
+        unknown = " (unknown)" if self.is_unknown else ""
+        return f"{self.label} {100 * self.score:.1f} %{unknown}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Result):
+            return NotImplemented
+        same_map = self.map is None or np.array_equal(self.map, other.map)  # type: ignore[arg-type]
+        return (
+            (self.labels, self.is_unknown, self.region)
+            == (other.labels, other.is_unknown, other.region)
+            and np.array_equal(self.probabilities, other.probabilities)
+            and (self.map is None) == (other.map is None)
+            and same_map
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.index, self.score, self.labels))
