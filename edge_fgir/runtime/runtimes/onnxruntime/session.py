@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from edge_fgir.runtime.cores import clips_int8_sums
+
 CPU = "CPUExecutionProvider"
 _NOTHING = 4
 _OPTIONS = {
@@ -62,7 +64,8 @@ def open_session(
     options.intra_op_num_threads = threads
     for name, value in _OPTIONS.items():
         options.add_session_config_entry(name, value)
-    if exact:
+    # Elsewhere it would only take time: a ViT-Ti twice as much on a processor with AMX.
+    if exact and clips_int8_sums():
         options.add_session_config_entry(_NO_OVERFLOW, "1")
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
