@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edge_fgir.api._export import export
     from edge_fgir.api._fit import fit
     from edge_fgir.api._profile import profile
+    from edge_fgir.api._thresholds import fit_thresholds
     from edge_fgir.api._train import train
     from edge_fgir.exporting import ExportOptions
     from edge_fgir.models.setting import Setting
@@ -43,9 +44,15 @@ if TYPE_CHECKING:
     from edge_fgir.runs import Run
     from edge_fgir.runtime import (
         Bundle,
+        CameraOptions,
         Classifier,
         EngineOptions,
+        EventOptions,
+        Frame,
         Result,
+        Site,
+        Tracker,
+        open_sink,
         open_source,
         verify,
     )
@@ -59,31 +66,52 @@ _MODULES = {
     "api._export": ("export",),
     "api._fit": ("fit",),
     "api._profile": ("profile",),
+    "api._thresholds": ("fit_thresholds",),
     "api._train": ("train",),
     "exporting": ("ExportOptions",),
     "models.setting": ("Setting",),
     "results": ("Budget",),
     "runs": ("Run",),
-    "runtime": ("Bundle", "Classifier", "EngineOptions", "Result", "open_source", "verify"),
+    "runtime": (
+        "Bundle",
+        "CameraOptions",
+        "Classifier",
+        "EngineOptions",
+        "EventOptions",
+        "Frame",
+        "Result",
+        "Site",
+        "Tracker",
+        "open_sink",
+        "open_source",
+        "verify",
+    ),
 }
 
 __all__ = [
     "Budget",
     "Bundle",
+    "CameraOptions",
     "Classifier",
     "EdgeFgirError",
     "EngineOptions",
+    "EventOptions",
     "ExportOptions",
+    "Frame",
     "GateError",
     "InputError",
     "Result",
     "Run",
     "Setting",
+    "Site",
+    "Tracker",
     "__version__",
     "bench",
     "evaluate",
     "export",
     "fit",
+    "fit_thresholds",
+    "open_sink",
     "open_source",
     "profile",
     "train",

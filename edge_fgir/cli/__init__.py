@@ -17,6 +17,7 @@ from edge_fgir.cli import (
     recipes,
     report,
     sweep,
+    thresholds,
     train,
     verify,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "recipes",
     "report",
     "sweep",
+    "thresholds",
     "train",
     "verify",
 ]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import statistics
 import sys
-import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -19,6 +15,7 @@ import typer
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.cli._app import app, echo
+from edge_fgir.cli._camera_output import Desk, Tally, frame_of, print_lines, result_line
 from edge_fgir.cli._choices import (
     DeviceOption,
     FloatPrecisionOption,
@@ -30,7 +27,7 @@ from edge_fgir.cli._choices import (
 )
 
 if TYPE_CHECKING:
-    from edge_fgir.runtime import Drop, Frame, Result, Source, VideoWriter
+    from edge_fgir.runtime import CameraOptions, Drop, Result, Source, VideoWriter
 
 _CAMERA_FPS = 25.0
 _PICTURES_A_SECOND = 2.0
@@ -40,7 +37,11 @@ _PICTURES_A_SECOND = 2.0
 def camera(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
     source: Annotated[
-        str, typer.Option(help="Camera number, rtsp://..., video file, picture or folder of them.")
+        str,
+        typer.Option(
+            help="Camera number, picamera2:0, rtsp://..., gst:PIPELINE, video file, picture or "
+            "folder of them."
+        ),
     ],
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -60,32 +61,85 @@ def camera(
     save: Annotated[
         Path | None, typer.Option(help="Write a video (.mp4, .avi) with the answers drawn in.")
     ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="Site file (YAML): names, parents, priors and thresholds of classes."),
+    ] = None,
+    events: Annotated[
+        bool,
+        typer.Option("--events", help="Tell visits (who, from when to when), not frames."),
+    ] = False,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Send visits there; may be repeated: jsonl:FILE, csv:FILE, mqtt://host/topic, "
+            "https://..., pictures:FOLDER."
+        ),
+    ] = None,
+    spool: Annotated[
+        Path | None, typer.Option(help="Folder that keeps undelivered visits over a restart.")
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="File with counters for Prometheus, renewed as it runs.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT asked of a camera, for example 1280x720.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second asked of a camera.")] = None,
+    fourcc: Annotated[
+        str | None, typer.Option(help="How a USB camera sends its pictures: MJPG, YUYV.")
+    ] = None,
+    stall_s: Annotated[
+        float, typer.Option(help="A source that gives nothing for this long is opened again, s.")
+    ] = 10.0,
+    patience_s: Annotated[
+        float | None,
+        typer.Option(help="How long a lost source is tried again, s; default: for ever."),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to list.")] = 1,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")] = None,
 ) -> None:
-    """Classify the frames of a camera, stream, video or folder: one JSON object a line.
+    """Classify the frames of a camera, stream, video or folder: one JSON object a line, a frame or,
+    with --events, a decision.
 
     Ctrl-C ends it; the saved video is finished then.
 
     Example: `edge-fgir camera birds.fgir --source 0 --save out.mp4`
     """
-    from edge_fgir.runtime import Classifier, VideoWriter, check_video_path, open_source
+    from edge_fgir.runtime import (
+        Classifier,
+        Counters,
+        Tracker,
+        VideoWriter,
+        check_video_path,
+        open_sink,
+        open_source,
+    )
 
-    options = engine_choice(device, threads, precision)
+    place = engine_choice(device, threads, precision)
     policy = _drop_choice(drop)
+    options = _camera_options(size, fps=fps, fourcc=fourcc, stall_s=stall_s, patience_s=patience_s)
     if save is not None:
         check_video_path(save)
         if save.exists() and Path(source).exists() and save.samefile(source):
             raise InputError(f"--save {save} is the source", "another file")
     with (
-        Classifier.open(bundle, options, trust) as model,
+        Classifier.open(bundle, place, trust, site=site) as model,
         open_source(
-            source, realtime, convert=model.converts(strict), strict=strict is True
+            source,
+            realtime,
+            convert=model.converts(strict),
+            strict=strict is True,
+            camera=options,
         ) as opened,
+        ExitStack() as stack,
         VideoWriter(save, _rate(opened)) if save is not None else nullcontext() as video,
     ):
         policy = policy or ("oldest" if opened.live else "none")
-        tally = _Tally()
+        sinks = [stack.enter_context(open_sink(word, spool)) for word in sink or ()]
+        counters = Counters(metrics)
+        desk = Desk(Tracker(model.judge), sinks, counters, prints=events)
+        tally = Tally()
         failure = None
         failed = 0
         try:
@@ -95,13 +149,19 @@ def camera(
                     tally.add(result)
                     if video is not None:
                         _record(video, result, tally.fps, opened.live)
-                    echo(json.dumps(_line(result, top), ensure_ascii=False, allow_nan=False))
+                    if not events:
+                        print_lines(result_line(result, top))
+                    counters.count(result)
+                    counters.outages = opened.outages
+                    desk.take(desk.tracker.update(result))
         except EdgeFgirError as error:
             # What a camera showed before its cable was pulled is worth keeping.
             if not opened.live:
                 raise
             failure = error
         failed += _tell(opened.problems[failed:])
+        desk.take(desk.tracker.finish())
+    desk.close()
     echo(tally.summary(), err=True)
     if failure is not None:
         raise failure
@@ -111,9 +171,25 @@ def camera(
 
 def _tell(problems: Sequence[tuple[int, InputError]]) -> int:
     """Print a line for each picture that could not be read; return how many there are."""
-    for index, error in problems:
-        echo(json.dumps({"frame": index, "error": str(error)}, ensure_ascii=False))
+    print_lines(*({"frame": index, "error": str(error)} for index, error in problems))
     return len(problems)
+
+
+def _camera_options(size: str | None, **values: Any) -> CameraOptions:
+    from pydantic import ValidationError
+
+    from edge_fgir._refusal import refused_option
+    from edge_fgir.runtime import CameraOptions
+
+    if size is not None:
+        width, by, height = size.partition("x")
+        if not (by and width.isdecimal() and height.isdecimal()):
+            raise InputError(f"--size {size}", "WIDTHxHEIGHT, for example 1280x720")
+        values |= {"width": int(width), "height": int(height)}
+    try:
+        return CameraOptions(**values)
+    except ValidationError as error:
+        raise refused_option(error, "camera") from error
 
 
 def _drop_choice(value: str) -> Drop | None:
@@ -127,59 +203,12 @@ def _rate(source: Source) -> float:
     return source.fps or (_CAMERA_FPS if source.live else _PICTURES_A_SECOND)
 
 
-def _frame(result: Result) -> Frame:
-    assert result.frame is not None
-    return result.frame
-
-
 def _record(video: VideoWriter, result: Result, fps: float | None, live: bool) -> None:
     from edge_fgir.runtime import draw_result
 
-    frame = _frame(result)
+    frame = frame_of(result)
     # Frames that a live source lost would make the video run too fast.
     video.write(draw_result(frame.pixels, result, fps), frame.timestamp if live else None)
-
-
-def _line(result: Result, top: int) -> dict[str, Any]:
-    frame = _frame(result)
-    return {
-        "frame": frame.index,
-        "timestamp": round(frame.timestamp, 6),
-        **result.to_dict(top),
-        "latency_ms": round(result.timing.total_ms, 3),
-        "dropped": frame.dropped,
-    }
-
-
-class _Tally:
-    """Counts what came out; a camera may run for weeks, so it remembers recent frames only."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._frames = self._dropped = 0
-        self._recent: deque[float] = deque(maxlen=30)
-        self._latencies: deque[float] = deque(maxlen=10_000)
-
-    def add(self, result: Result) -> None:
-        self._frames += 1
-        self._dropped += _frame(result).dropped
-        self._recent.append(time.perf_counter())
-        self._latencies.append(result.timing.total_ms)
-
-    @property
-    def fps(self) -> float | None:
-        """Results a second over the last ones; None before the second."""
-        if len(self._recent) < 2:
-            return None
-        return (len(self._recent) - 1) / (self._recent[-1] - self._recent[0])
-
-    def summary(self) -> str:
-        seconds = time.perf_counter() - self._start
-        counted = f"{self._frames} frames, {self._dropped} dropped, {seconds:.1f} s"
-        if not self._frames:
-            return counted
-        latency = statistics.median(self._latencies)
-        return f"{counted}, {self._frames / seconds:.1f} fps, p50 latency {latency:.2f} ms"
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import numpy as np
 from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
-from edge_fgir.data.likeness import BYTES, Hashes, alike, look_hash
+from edge_fgir.data.likeness import BYTES, alike
 from edge_fgir.data.source import read_source
+from edge_fgir.runtime import Hashes, look_hash
 
 Kind = Literal["path", "unreadable", "class", "duplicate"]
 

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_fgir.data.likeness import Hashes, groups_alike
+from edge_fgir.data.likeness import groups_alike
+from edge_fgir.runtime import Hashes
 
 VAL_SHARE = TEST_SHARE = 0.15
 """Of each class."""
@@ -52,7 +53,7 @@ def fair_split(names: Sequence[str], labels: Sequence[int], hashes: Hashes) -> F
     Args:
         names: Of each picture, relative to the folder; all different.
         labels: Its class.
-        hashes: (N, 16) :func:`~edge_fgir.data.likeness.look_hash` of each.
+        hashes: (N, 16) :func:`~edge_fgir.runtime.look_hash` of each.
     """
     classes = np.asarray(labels)
     places = np.array([_place(name) for name in names])

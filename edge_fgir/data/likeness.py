@@ -1,9 +1,4 @@
-"""Pictures that look the same: a perceptual hash, and all pairs of near hashes.
-
-The hash is the difference hash in both directions, 128 bits: whether each of 8 x 8 fields is
-brighter than its neighbour on the right, and than the one below. It survives another size, another
-compression and grey; it does not survive a crop or a turn.
-"""
+"""Pictures that look the same: all pairs of near hashes (:func:`edge_fgir.runtime.look_hash`)."""
 
 from __future__ import annotations
 
@@ -11,27 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from edge_fgir.runtime import Pixels
+from edge_fgir.runtime import Hashes
 
 BYTES = 16
 """Length of a hash."""
 
-_SIDE = 8
 _PAIRS = 1 << 20
 _ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
-
-Hashes = npt.NDArray[np.uint8]
-
-
-def look_hash(pixels: Pixels) -> Hashes:
-    """Return the hash of (H, W, 3) pixels, (16,) ``uint8``."""
-    grey = Image.fromarray(pixels).convert("L")
-    wide = np.asarray(grey.resize((_SIDE + 1, _SIDE), Image.Resampling.BOX), np.int16)
-    tall = np.asarray(grey.resize((_SIDE, _SIDE + 1), Image.Resampling.BOX), np.int16)
-    bits = np.concatenate([(np.diff(wide) > 0).ravel(), (np.diff(tall, axis=0) > 0).ravel()])
-    return np.packbits(bits)
 
 
 def alike(hashes: Hashes, group: npt.NDArray[np.integer], distance: int) -> list[tuple[int, int]]:

@@ -20,9 +20,9 @@ from edge_fgir._files import sha256, write_atomic
 from edge_fgir._progress import Meter, progress
 from edge_fgir.data.arrays import read_arrays
 from edge_fgir.data.dataset import SPLITS, DataSet, Split
-from edge_fgir.data.likeness import BYTES, Hashes, look_hash
+from edge_fgir.data.likeness import BYTES
 from edge_fgir.data.reading import Skipped
-from edge_fgir.runtime import read_image
+from edge_fgir.runtime import Hashes, look_hash, read_image
 
 _VERSION = 1
 _MANY = 500

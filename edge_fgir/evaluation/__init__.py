@@ -27,6 +27,7 @@ from edge_fgir.evaluation.evaluate import (
 )
 from edge_fgir.evaluation.metric import Metric, SingleLabel
 from edge_fgir.evaluation.shots import GROUPS, Shots, known_counts
+from edge_fgir.evaluation.thresholds import precision_thresholds
 
 __all__ = [
     "GROUPS",
@@ -53,6 +54,7 @@ __all__ = [
     "macro",
     "macro_f1",
     "per_class",
+    "precision_thresholds",
     "top1",
     "top_k",
     "wilson_interval",

@@ -11,9 +11,19 @@ from edge_fgir._lazy import lazy
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
     from edge_fgir.runtime.classifier import Classifier
+    from edge_fgir.runtime.decisions import (
+        Event,
+        EventOptions,
+        Judge,
+        LabelInfo,
+        Site,
+        Tracker,
+        Verdict,
+    )
     from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions, FloatPrecision
     from edge_fgir.runtime.frames import Drop, Frame
     from edge_fgir.runtime.images import READING, READING_KEY, check_image, read_image, to_rgb
+    from edge_fgir.runtime.looks import Hashes, look_hash
     from edge_fgir.runtime.manifest import (
         MANIFEST,
         SCHEMA_FAMILY,
@@ -40,7 +50,8 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.result import Result, Timing
     from edge_fgir.runtime.runtimes import Engine, RuntimeSpec, find_runtime, open_engine
     from edge_fgir.runtime.signature import SigningKey
-    from edge_fgir.runtime.sources import Source, open_source
+    from edge_fgir.runtime.sinks import Counters, Sink, open_sink
+    from edge_fgir.runtime.sources import CameraOptions, Source, open_source
     from edge_fgir.runtime.targets import TargetInfo, read_target_as, read_target_info, target_names
     from edge_fgir.runtime.verification import verify
     from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result
@@ -50,9 +61,19 @@ __getattr__ = lazy(
     {
         "bundle": ("Bundle", "Calibration", "Check", "Golden", "GoldenImage", "is_bundle"),
         "classifier": ("Classifier",),
+        "decisions": (
+            "Event",
+            "EventOptions",
+            "Judge",
+            "LabelInfo",
+            "Site",
+            "Tracker",
+            "Verdict",
+        ),
         "engine_options": ("AUTO", "Device", "EngineOptions", "FloatPrecision"),
         "frames": ("Drop", "Frame"),
         "images": ("READING", "READING_KEY", "check_image", "read_image", "to_rgb"),
+        "looks": ("Hashes", "look_hash"),
         "manifest": (
             "MANIFEST",
             "SCHEMA_FAMILY",
@@ -79,7 +100,8 @@ __getattr__ = lazy(
         "result": ("Result", "Timing"),
         "runtimes": ("Engine", "RuntimeSpec", "find_runtime", "open_engine"),
         "signature": ("SigningKey",),
-        "sources": ("Source", "open_source"),
+        "sinks": ("Counters", "Sink", "open_sink"),
+        "sources": ("CameraOptions", "Source", "open_source"),
         "targets": ("TargetInfo", "read_target_as", "read_target_info", "target_names"),
         "verification": ("verify",),
         "video": ("VideoWriter", "check_video_path", "draw_result"),
@@ -98,20 +120,27 @@ __all__ = [
     "SUFFIXES",
     "Bundle",
     "Calibration",
+    "CameraOptions",
     "Check",
     "Classifier",
+    "Counters",
     "DataInfo",
     "Device",
     "Drop",
     "Engine",
     "EngineOptions",
+    "Event",
+    "EventOptions",
     "ExplanationSpec",
     "FloatPrecision",
     "Frame",
     "Golden",
     "GoldenImage",
+    "Hashes",
     "InputSpec",
+    "Judge",
     "Kernel",
+    "LabelInfo",
     "Listing",
     "Manifest",
     "Normalization",
@@ -123,9 +152,13 @@ __all__ = [
     "Result",
     "RuntimeSpec",
     "SigningKey",
+    "Sink",
+    "Site",
     "Source",
     "TargetInfo",
     "Timing",
+    "Tracker",
+    "Verdict",
     "VideoWriter",
     "check_image",
     "check_video_path",
@@ -137,7 +170,9 @@ __all__ = [
     "is_int8",
     "is_picture",
     "list_pictures",
+    "look_hash",
     "open_engine",
+    "open_sink",
     "open_source",
     "other_files",
     "pictures_below",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from edge_fgir.runtime.bundle import Bundle
+    from edge_fgir.runtime.decisions import Event, EventOptions, Site
     from edge_fgir.runtime.frames import Drop, Frame
     from edge_fgir.runtime.manifest import ExplanationSpec
     from edge_fgir.runtime.overlay import Map
@@ -40,6 +41,12 @@ def _channels_reversed(pixels: Pixels) -> Pixels:
     turned = pixels.copy()
     turned[..., 0], turned[..., 2] = pixels[..., 2], pixels[..., 0]
     return turned
+
+
+def _site(site: Site | Path | str | None) -> Site | None:
+    from edge_fgir.runtime.decisions import Site
+
+    return Site.read(site) if isinstance(site, str | Path) else site
 
 
 class Classifier:
@@ -64,7 +71,11 @@ class Classifier:
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, reopen: Callable[[], Engine] | None = None
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        reopen: Callable[[], Engine] | None = None,
+        site: Site | None = None,
     ) -> None:
         """Take an open engine.
 
@@ -72,14 +83,21 @@ class Classifier:
             bundle: What it computes.
             engine: It.
             reopen: Opens it again in a forked process; None: it cannot be used there.
+            site: What is known of the place.
+
+        Raises:
+            InputError: The site, or what the engine answers, does not fit the bundle.
         """
+        from edge_fgir.runtime.decisions import Judge
+
         self.bundle = bundle
         self._engine = SharedEngine(engine, reopen)
         self._workers = Workers()
         self._preprocess = bundle.preprocess
-        self._threshold = bundle.calibration.unknown_threshold
         self._explanation = bundle.manifest.explanation
         self.labels = bundle.labels
+        self.judge = Judge(self.labels, bundle.calibration.unknown_threshold, site)
+        """How probabilities become an answer."""
         size = self._preprocess.size
         # The first run allocates and, on some devices, compiles: not on the user's first frame.
         answer = engine.infer(np.zeros((1, size, size, 3), np.uint8))
@@ -111,6 +129,8 @@ class Classifier:
         path: Path | str,
         device: Device | EngineOptions = AUTO,
         trust: Path | str | None = None,
+        *,
+        site: Site | Path | str | None = None,
     ) -> Classifier:
         """Open a bundle; the manifest decides the runtime (TensorRT, OpenVINO or ONNX Runtime).
 
@@ -119,18 +139,21 @@ class Classifier:
             device: Where to run it, such as ``cpu`` or ``gpu.1``, or options that say more:
                 threads, precision.
             trust: PEM file with the Ed25519 public key that must have signed it.
+            site: What is known of the place, or the file that says it: priors, thresholds, names
+                and parents of classes, and which of them occur.
 
         Raises:
             InputError: The bundle is missing or was changed, is not signed by the key of
-                ``trust``, or cannot run on ``device`` here.
+                ``trust``, or cannot run on ``device`` here; or ``site`` does not fit it.
         """
         from edge_fgir.runtime.bundle import Bundle
         from edge_fgir.runtime.runtimes import find_runtime, open_engine
 
+        known = _site(site)
         bundle = Bundle(path, trust)
         opened = partial(open_engine, bundle, device)
         forks = find_runtime(bundle.manifest.runtime).survives_fork
-        return cls(bundle, opened(), opened if forks else None)
+        return cls(bundle, opened(), opened if forks else None, known)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -372,6 +395,31 @@ class Classifier:
 
         return classify_stream(lambda frame: replace(self(frame.pixels), frame=frame), source, drop)
 
+    def events(
+        self,
+        source: Source | Iterable[Frame | Picture] | Path | str,
+        options: EventOptions | None = None,
+        drop: Drop | None = None,
+    ) -> Generator[Event, None, None]:
+        """Tell who was seen, from when to when, and how sure: decisions instead of frames.
+
+        Args:
+            source: As for :meth:`stream`, one thing in view at a time; for a detector's boxes or
+                tracks, call a :class:`~edge_fgir.runtime.Tracker` yourself.
+            options: When visits begin and end.
+            drop: As for :meth:`stream`.
+
+        Yields:
+            What is decided, changed or has ended; a visit that has ended is told with the next
+            frame or at the end of the source.
+
+        Raises:
+            InputError: ``source`` gives no frames.
+        """
+        from edge_fgir.runtime.decisions import Tracker
+
+        return Tracker(self.judge, options).events(self.stream(source, drop))
+
     def _result(
         self,
         probabilities: Probabilities,
@@ -379,13 +427,12 @@ class Classifier:
         region: Region | None,
         similarity: Map | None,
     ) -> Result:
-        index = int(probabilities.argmax())
-        score = float(probabilities[index])
+        verdict = self.judge(probabilities)
         return Result(
-            label=self.labels[index],
-            score=score,
-            index=index,
-            is_unknown=score < self._threshold,
+            label=verdict.label,
+            score=verdict.score,
+            index=verdict.index,
+            is_unknown=verdict.is_unknown,
             probabilities=probabilities,
             labels=self.labels,
             timing=timing,

@@ -41,11 +41,12 @@ class Result:
     took and which frame it was do not count.
 
     Attributes:
-        label: The most probable class.
-        score: Its calibrated probability, 0..1.
-        index: Its position in ``labels.txt``.
-        is_unknown: ``score`` lies below the bundle's threshold.
-        probabilities: All classes, (K,) ``float32``.
+        label: The most probable class; with a site file, of those that may be answered, or the
+            parent of classes that tie.
+        score: Its calibrated probability, 0..1; with a site file, after its prior.
+        index: Its position in ``labels.txt``, or that of a parent's most probable class.
+        is_unknown: ``score`` lies below the threshold of the bundle, or of the site file.
+        probabilities: All classes, (K,) ``float32``, as the model gave them.
         timing: Where the time went.
         frame: In a stream, the frame this belongs to (number, timestamp, pixels); else None.
         region: What a model that looks twice (GLSim) looked at again, in pixels of the upright
@@ -99,8 +100,8 @@ class Result:
             return NotImplemented
         same_map = self.map is None or np.array_equal(self.map, other.map)  # type: ignore[arg-type]
         return (
-            (self.labels, self.is_unknown, self.region)
-            == (other.labels, other.is_unknown, other.region)
+            (self.label, self.labels, self.is_unknown, self.region)
+            == (other.label, other.labels, other.is_unknown, other.region)
             and np.array_equal(self.probabilities, other.probabilities)
             and (self.map is None) == (other.map is None)
             and same_map

@@ -160,6 +160,51 @@ def test_a_folder_of_pictures(camera, photos, tmp_path):
     assert (fps, len(frames)) == (pytest.approx(2), 5)
 
 
+def test_events_are_told_with_the_names_of_the_site(camera, photos, tmp_path):
+    path = tmp_path / "visits.mp4"
+    with VideoWriter(path, FPS) as video:
+        for color in (0, 2, 2):  # red for a second, then blue for two
+            for _ in range(20):
+                video.write(photos[color])
+    site = tmp_path / "site.yaml"
+    site.write_text("labels: {red: {name: Rot}, blue: {name: Blau}}")
+    code, lines, err = camera("--source", path, "--events", "--site", site)
+    assert code == 0
+    assert [(line["state"], line["name"], line["visit"]) for line in lines] == [
+        ("decided", "Rot", 1),
+        ("changed", "Blau", 1),
+        ("ended", "Blau", 1),
+    ]
+    assert lines[-1]["frames"] == 60
+    assert err.startswith("60 frames, 0 dropped, ")
+    code, lines, err = camera("--source", path, "--site", tmp_path / "no.yaml")
+    assert (code, lines) == (2, [])
+    assert "no.yaml does not exist; expected a YAML file" in err
+
+
+def test_visits_go_to_sinks_and_counters_to_a_file(camera, clip, tmp_path):
+    lines_file, metrics = tmp_path / "visits.jsonl", tmp_path / "camera.prom"
+    code, lines, _ = camera(
+        *("--source", clip, "--metrics", metrics),
+        *("--sink", f"jsonl:{lines_file}", "--sink", f"csv:{tmp_path / 'visits.csv'}"),
+    )
+    assert (code, len(lines)) == (0, 12)  # frames are printed as ever
+    visits = [json.loads(line) for line in lines_file.read_text().splitlines()]
+    assert visits[-1]["state"] == "ended"
+    assert len((tmp_path / "visits.csv").read_text().splitlines()) == 1 + len(visits)
+    figures = metrics.read_text()
+    assert "edge_fgir_frames_total 12\n" in figures
+    assert "edge_fgir_events_waiting 0\n" in figures
+    assert 'edge_fgir_events_total{state="ended"} 1\n' in figures
+
+
+def test_what_no_sink_took_is_said(camera, clip):
+    code, _, err = camera("--source", clip, "--sink", "http://127.0.0.1:9/hook")
+    assert code == 0
+    (lost,) = (line for line in err.splitlines() if line.endswith(" events were lost"))
+    assert int(lost.split()[0]) >= 1
+
+
 def test_turned_pictures_are_refused_or_converted(camera, photos, tmp_path):
     Image.fromarray(photos[0][..., ::-1]).convert("RGBA").save(tmp_path / "a.png")
     code, lines, err = camera("--source", tmp_path, "--save", tmp_path / "out.mp4", "--strict")
@@ -196,6 +241,9 @@ def test_one_bad_picture_costs_one_picture(camera, photos, tmp_path):
         ),
         (["--source", "0", "--device", "tpu"], "--device tpu; expected one of auto"),
         (["--source", "."], "holds no pictures"),
+        (["--source", "0", "--size", "big"], "--size big; expected WIDTHxHEIGHT"),
+        (["--source", "0", "--fourcc", "mjpeg"], "camera: fourcc 'mjpeg'"),
+        (["--source", "rtsp://127.0.0.1/x", "--size", "640x480"], "is no camera that could be"),
     ],
 )
 def test_errors_are_one_line(camera, arguments, message, tmp_path, monkeypatch):
@@ -249,7 +297,9 @@ def test_what_a_camera_showed_before_it_was_unplugged_is_kept(
             pass
 
     monkeypatch.setattr(cv2, "VideoCapture", Unplugged)
-    code, lines, err = camera("--source", "0", "--save", tmp_path / "out.mp4", "--drop", "none")
+    code, lines, err = camera(
+        "--source", "0", "--save", tmp_path / "out.mp4", "--drop", "none", "--patience-s", 0
+    )
     monkeypatch.setattr(cv2, "VideoCapture", real)
     assert code == 1
     assert [line["label"] for line in lines] == ["red", "green", "blue"]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge_fgir.data.likeness import BYTES, alike, look_hash
+from edge_fgir.data.likeness import BYTES, alike
+from edge_fgir.runtime import look_hash
 
 pytestmark = pytest.mark.unit
 

@@ -14,12 +14,14 @@ import pytest
 from PIL import Image
 
 from edge_fgir import EdgeFgirError, InputError
-from edge_fgir.runtime import open_source
+from edge_fgir.runtime import CameraOptions, open_source
 from edge_fgir.runtime.video import VideoWriter
 
 pytestmark = pytest.mark.unit
 
 FPS = 25.0
+AT_ONCE = CameraOptions(patience_s=0)
+"""What fails is an error, and not tried again."""
 
 
 @pytest.fixture
@@ -234,7 +236,7 @@ def test_opencv_keeps_stderr_clean(source, tmp_path, cv2):
     (tmp_path / "no_video.mp4").write_bytes(b"\0" * 4096)
     code = (
         "from edge_fgir import InputError\n"
-        "from edge_fgir.runtime import open_source\n"
+        "from edge_fgir.runtime import CameraOptions, open_source\n"
         f"try: open_source({source!r})\n"
         "except InputError: pass\n"
         "else: raise SystemExit('opened')"
@@ -280,7 +282,7 @@ def test_a_camera_by_number(monkeypatch, cv2):
     monkeypatch.setattr(
         cv2, "VideoCapture", lambda *given: opened.append(FakeCapture(*given)) or opened[-1]
     )
-    with open_source("2") as source:
+    with open_source("2", camera=AT_ONCE) as source:
         assert opened[0].target == 2
         assert source.live
         assert source.fps is None
@@ -353,7 +355,7 @@ def web_camera(clip, elpv_photos, monkeypatch):
 
 def test_a_network_camera(web_camera, elpv_photos):
     frames = []
-    with open_source(f"{web_camera}/live") as source:
+    with open_source(f"{web_camera}/live", camera=AT_ONCE) as source:
         assert source.live
         with pytest.raises(EdgeFgirError, match="live stopped delivering frames after 12"):
             frames.extend(source)

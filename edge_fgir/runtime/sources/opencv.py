@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime.preprocess import Pixels
+from edge_fgir.runtime.sources.options import CameraOptions
 
 _CLOSE_S = 1.0
 _SILENT = 0
@@ -53,6 +54,21 @@ class Capture:
     def is_finite(self) -> bool:
         """Whether it is known where it ends: a file, also one on the network."""
         return bool(self._video.get(self._cv2.CAP_PROP_FRAME_COUNT) > 0)
+
+    def ask(self, options: CameraOptions) -> tuple[int, int]:
+        """Ask a camera for what the options say; return the width and height that it gives."""
+        cv2 = self._cv2
+        # The encoding decides which sizes and rates there are.
+        if options.fourcc is not None:
+            self._video.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*options.fourcc))
+        if options.width is not None:
+            self._video.set(cv2.CAP_PROP_FRAME_WIDTH, options.width)
+            self._video.set(cv2.CAP_PROP_FRAME_HEIGHT, options.height)
+        if options.fps is not None:
+            self._video.set(cv2.CAP_PROP_FPS, options.fps)
+        sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        width, height = (round(self._video.get(side)) for side in sides)
+        return width, height
 
     def read(self) -> Shot | None:
         """Return the next frame; None at the end, after an error and once closed."""

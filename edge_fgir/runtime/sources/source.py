@@ -17,11 +17,13 @@ class Source(Protocol):
     Attributes:
         live: Frames come at their own pace, whether somebody is ready for them or not.
         fps: Frames a second as the file or driver states them; None where none are stated.
+        outages: How often a live source was lost, and opened again.
         problems: Numbers of the frames that could not be read, and what is wrong with them.
     """
 
     live: bool
     fps: float | None
+    outages: int = 0
     problems: Sequence[tuple[int, InputError]] = ()
 
     def __iter__(self) -> Iterator[Frame]: ...

@@ -1,0 +1,146 @@
+"""Events published to an MQTT broker, as Home Assistant finds them.
+
+Of the topic ``garden/birds``: ``garden/birds`` has the events, ``garden/birds/status`` says
+``online`` or ``offline`` (retained, by the broker itself where the app dies). A sensor is announced
+under ``homeassistant/sensor/``: its state is the name of what was seen last, its attributes the
+event.
+https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from edge_fgir._errors import InputError, MissingExtraError
+
+_PORT, _TLS_PORT = 1883, 8883
+_ANSWER_S = 5.0
+_KEEPALIVE_S = 30
+_AT_LEAST_ONCE = 1
+
+
+class MqttBroker:
+    """A broker and a topic.
+
+    Args:
+        address: ``mqtt://user:password@host:port/topic``, or ``mqtts://`` with TLS.
+
+    Raises:
+        InputError: The address has no host or no topic.
+        MissingExtraError: paho-mqtt is not installed.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._paho = _import_paho(address)
+        parts = urlsplit(address)
+        self._topic = parts.path.strip("/")
+        # "+" and "#" are for who listens; an address ends at "#".
+        if not parts.hostname or not self._topic or "+" in self._topic or "#" in address:
+            raise InputError(
+                f"{_without_password(address)} names no host or no topic",
+                "mqtt://host/topic, for example mqtt://127.0.0.1/garden/birds",
+            )
+        self.name = _without_password(address)
+        self._is_secure = parts.scheme == "mqtts"
+        self._host = parts.hostname
+        self._port = parts.port or (_TLS_PORT if self._is_secure else _PORT)
+        self._user = unquote(parts.username or ""), unquote(parts.password or "")
+        self._client: Any = None
+
+    def deliver(self, values: dict[str, Any]) -> None:
+        """Publish an event, and wait until the broker has it."""
+        if self._client is None:
+            self._client = self._connected()
+        try:
+            self._publish(self._topic, values)
+        except OSError:
+            # A client that stays would publish it later by itself, and the spool does so too.
+            self._drop()
+            raise
+
+    def _connected(self) -> Any:
+        client = self._paho.Client(self._paho.CallbackAPIVersion.VERSION2)
+        if self._is_secure:
+            client.tls_set()
+        if self._user[0]:
+            client.username_pw_set(*self._user)
+        client.will_set(f"{self._topic}/status", "offline", _AT_LEAST_ONCE, retain=True)
+        answered = threading.Event()
+        answers: list[Any] = []
+
+        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+            answers.append(reason)
+            answered.set()
+
+        client.on_connect = on_connect
+        client.connect(self._host, self._port, _KEEPALIVE_S)
+        client.loop_start()
+        self._client = client
+        if not answered.wait(_ANSWER_S) or answers[0].is_failure:
+            self._drop()
+            raise OSError(f"the broker refuses: {answers[0]}" if answers else "no answer")
+        try:
+            self._announce()
+        except OSError:
+            self._drop()
+            raise
+        return client
+
+    def _announce(self) -> None:
+        name = re.sub(r"\W+", "_", self._topic)
+        config = {
+            "name": None,
+            "unique_id": f"edge_fgir_{name}",
+            "state_topic": self._topic,
+            "value_template": "{{ value_json.name }}",
+            "json_attributes_topic": self._topic,
+            "availability_topic": f"{self._topic}/status",
+            "icon": "mdi:cctv",
+            "device": {
+                "identifiers": [f"edge_fgir_{name}"],
+                "name": self._topic.replace("/", " "),
+                "manufacturer": "edge-fgir",
+            },
+        }
+        self._publish(f"homeassistant/sensor/edge_fgir_{name}/config", config, retain=True)
+        self._publish(f"{self._topic}/status", "online", retain=True)
+
+    def _publish(self, topic: str, content: dict[str, Any] | str, *, retain: bool = False) -> None:
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        try:
+            message = self._client.publish(topic, text, _AT_LEAST_ONCE, retain=retain)
+            message.wait_for_publish(_ANSWER_S)
+        except (RuntimeError, ValueError) as error:
+            raise OSError(str(error)) from error
+        if not message.is_published():
+            raise OSError("the broker did not confirm")
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        client.disconnect()
+        client.loop_stop()
+
+    def close(self) -> None:
+        """Say goodbye."""
+        if self._client is not None:
+            with suppress(OSError):  # the broker says it by itself
+                self._publish(f"{self._topic}/status", "offline", retain=True)
+            self._drop()
+
+
+def _without_password(address: str) -> str:
+    # A password may hold "/" and "@": all before the last "@" is hidden.
+    return re.sub(r"//.*@", "//***@", address)
+
+
+def _import_paho(address: str) -> Any:
+    try:
+        from paho.mqtt import client
+    except ImportError as error:
+        raise MissingExtraError("paho-mqtt", "mqtt", _without_password(address)) from error
+    return client

@@ -1,0 +1,51 @@
+"""``open_sink``: a word to a sink."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.sinks.files import CsvFile, LinesFile
+from edge_fgir.runtime.sinks.mqtt import MqttBroker
+from edge_fgir.runtime.sinks.pictures import UncertainPictures
+from edge_fgir.runtime.sinks.sink import Outlet, Sink
+from edge_fgir.runtime.sinks.spool import Spool
+from edge_fgir.runtime.sinks.webhook import Webhook
+
+_OUTLETS: dict[str, Callable[[str], Outlet]] = {
+    "jsonl": lambda rest: LinesFile(Path(rest)),
+    "csv": lambda rest: CsvFile(Path(rest)),
+    "mqtt": lambda rest: MqttBroker(f"mqtt:{rest}"),
+    "mqtts": lambda rest: MqttBroker(f"mqtts:{rest}"),
+    "http": lambda rest: Webhook(f"http:{rest}"),
+    "https": lambda rest: Webhook(f"https:{rest}"),
+}
+_EXPECTED = "jsonl:FILE, csv:FILE, mqtt://host/topic, https://..., or pictures:FOLDER"
+
+
+def open_sink(word: str, spool: Path | None = None) -> Sink:
+    """Open a sink.
+
+    Args:
+        word: ``jsonl:FILE``, ``csv:FILE``, ``mqtt://user:password@host:port/topic`` (``mqtts://``
+            with TLS), ``http://...`` or ``https://...`` for a webhook, or ``pictures:FOLDER``.
+        spool: A folder that keeps undelivered events over a restart.
+
+    Raises:
+        InputError: There is no such kind, or it cannot be written.
+        MissingExtraError: MQTT needs paho-mqtt, and that is not installed.
+    """
+    kind, colon, rest = word.partition(":")
+    if not colon or not rest:
+        raise InputError(f"sink {word!r}", _EXPECTED)
+    if kind == "pictures":
+        return UncertainPictures(Path(rest))
+    if kind not in _OUTLETS:
+        raise InputError(f"sink {kind}:", _EXPECTED)
+    outlet = _OUTLETS[kind](rest)
+    if spool is None:
+        return Spool(outlet)
+    spool.mkdir(parents=True, exist_ok=True)
+    return Spool(outlet, spool / f"{re.sub(r'[^A-Za-z0-9]+', '_', outlet.name)}.jsonl")
