@@ -316,6 +316,22 @@ _SEVERAL = "three where the column says so; they share the teacher and its 20 dr
 _TEMPERATURE = "the temperature 3 of KD and TGDA was chosen by the test figures of 30 birds"
 _BY_OTHERS = f"{_TEMPERATURE}, which these are, with an LRN14"
 
+
+def visits(body: Body) -> Rows:
+    """Return labels of frames, then events of visits for each correlation of votes."""
+    frames, clips = body["frames"], body["clips"]["number"]
+    lines = [["", "label changes", "a clip", "right %", "undecided", "mean score %"]]
+    changes = frames["label_changes"]
+    top1 = _percent(frames["top1"])
+    lines.append(["labels of frames", f"{changes:,}", f"{changes / clips:.2f}", top1, "-", "-"])
+    for row in body["visits"]:
+        name = f"events, correlation {row['correlation']:g}"
+        each = f"{row['label_changes'] / clips:.2f}"
+        right, score = _percent(row["right_of_all"]), _percent(row["mean_score"])
+        lines.append([name, str(row["label_changes"]), each, right, str(row["undecided"]), score])
+    return lines
+
+
 TABLES: dict[str, Table] = {
     "runtime": Table(
         ("spine",),
@@ -367,6 +383,13 @@ TABLES: dict[str, Table] = {
         token_speed,
         _RANDOM,
         test_pictures=_NONE,
+    ),
+    "visits": Table(
+        ("events",),
+        "`benchmarks/events.py`",
+        visits,
+        "150 of the 872 test pictures of every third class of cub_100, 30 classes",
+        test_pictures="the default correlation was chosen by these clips",
     ),
     "second-look-cost": Table(
         ("glsim",), "`benchmarks/glsim.py`", second_look_cost, _RANDOM, test_pictures=_NONE
