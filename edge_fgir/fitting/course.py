@@ -25,7 +25,7 @@ _TEACHER_MINUTES = 8.0
 _LARGER = 1.25
 """A teacher of a candidate's own architecture looks at so much larger a picture, at least."""
 _PROBING = 0.5
-"""Share of the time after which no further head is trained."""
+"""Share of the time within which heads are trained, but for the first."""
 _ASKING = 1 / 3
 """Share of a training's time that asking the teacher may take."""
 _LEAST_SECONDS = 20.0
@@ -102,8 +102,9 @@ class Course:
         return self.judge.ordered(best)
 
     def _probe(self, candidate: Candidate) -> None:
-        """Train a head, if there is time for it."""
-        late = self.clock.left < _PROBING * self.clock.seconds
+        """Train a head, if there is time for one that takes as long as those before."""
+        ahead = max((heads[0].record.seconds for heads in self.done.values()), default=0.0)
+        late = self.clock.spent + ahead > _PROBING * self.clock.seconds
         if self.done and self.journal.number(f"no head of {candidate.name}", partial(float, late)):
             self.left_out[candidate] = "no time was left for its head"
             return

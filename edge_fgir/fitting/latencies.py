@@ -78,10 +78,20 @@ class LatencyTable:
         both: tuple[Precision, ...] = ("int8", self._target.float_precision)
         return tuple(each for each in both if each in self._target.precisions)
 
-    def measure(self, architectures: Iterable[Architecture], tell: Callable[[str], None]) -> None:
+    def measure(
+        self,
+        architectures: Iterable[Architecture],
+        tell: Callable[[str], None],
+        until: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Time what has not been timed yet; an architecture that cannot be built is ``refused``.
 
         All are timed in one run, in turns, so that what else the machine does hits all alike.
+
+        Args:
+            architectures: The ones that matter most first; one is always timed.
+            tell: Gets a line for the user.
+            until: Says whether there is time to build another one.
         """
         with tempfile.TemporaryDirectory() as name:
             built: dict[str, Bundle] = {}
@@ -89,6 +99,9 @@ class LatencyTable:
             for number, architecture in enumerate(architectures):
                 missing = [each for each in _probes(architecture) if not self._is_known(each)]
                 if not missing:
+                    continue
+                if (built or self._timed) and not until():
+                    self.refused[architecture.name] = "there was no time to measure its latency"
                     continue
                 try:
                     built |= self._built(missing, Path(name) / str(number))

@@ -50,6 +50,10 @@ _EXPORT_SECONDS = 45.0
 _RESERVE = 0.2
 """Share of the time that is kept for finalists, at most."""
 _FINALISTS = 3
+_ANSWER_SECONDS = 0.02
+"""Of a test picture at the end, read and answered."""
+_TIMING = 0.25
+"""Share of the time after which no further architecture is built to be timed."""
 _DIGITS = 12
 
 Tell = Callable[[str], None]
@@ -132,20 +136,20 @@ def fit(
         )
         table = LatencyTable(device, request.target, data, work / "latencies.json")
         with clock.step("latencies of random weights"):
-            table.measure(available, tell)
+            table.measure(available, tell, until=lambda: clock.spent < _TIMING * clock.seconds)
         possible = [each for each in available if each.name not in table.refused]
         for name, reason in table.refused.items():
             tell(f"{name} is left out: {reason}")
         shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
         considered = shortlist.of(possible)
         tell(_fitting(considered))
-        reserve = min(_RESERVE * clock.seconds, _FINALISTS * _EXPORT_SECONDS)
+        closing = _FINALISTS * _EXPORT_SECONDS + _ANSWER_SECONDS * len(data.splits.get("test", ()))
         course = Course(
             trainings=Trainings(data, work, clock, by_macro),
             recipes=Recipes(len(data.split("train")), by_macro),
             journal=Journal(work / f"journal-{request.key}.json"),
             clock=clock,
-            reserve=reserve,
+            reserve=min(_RESERVE * clock.seconds, closing),
             tell=tell,
         )
         teachers = architectures(
@@ -271,18 +275,21 @@ def _params(data: DataSet) -> Callable[[Candidate], int]:
 
 
 def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> list[Finalist]:
-    """Build the best, then what stands for the other kind of start, then the next best."""
+    """Build some of what was trained, the most promising first, while there is time."""
     if not trained:
         raise EdgeFgirError(
             "nothing could be trained in the time; run again with --resume and more --minutes"
         )
     finalists: list[Finalist] = []
     reasons: list[str] = []
-    took = _EXPORT_SECONDS
-    for each in _in_turn(trained):
+    took, least = _EXPORT_SECONDS, builder.budget.min_accuracy
+    ordered = _in_turn(trained) if least is None else _by_speed(trained, builder, least)
+    for each in ordered:
         good = [finalist for finalist in finalists if finalist.fits]
         if good and (len(finalists) >= _FINALISTS or clock.left < took):
             break
+        if least is not None and any(finalist.validation.top1 >= least for finalist in good):
+            break  # all that follow are slower, or less accurate than was asked for
         began = clock.spent
         made = builder.finalist(each)
         took = max(clock.spent - began, 1.0)
@@ -295,7 +302,15 @@ def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> li
     return finalists
 
 
+def _by_speed(trained: Sequence[Trained], builder: Builder, least: float) -> list[Trained]:
+    """Return what is accurate enough, the fastest first, and then the rest."""
+    enough = [each for each in trained if each.record.accuracy.top1 >= least]
+    enough.sort(key=lambda each: builder.shortlist.at(each.candidate).ms)
+    return [*enough, *(each for each in trained if each.record.accuracy.top1 < least)]
+
+
 def _in_turn(trained: Sequence[Trained]) -> list[Trained]:
+    """Return the best, then what stands for the other kind of start, then the next best."""
     first, *rest = trained
     start = first.candidate.architecture.is_pretrained
     other = [each for each in rest if each.candidate.architecture.is_pretrained != start][:1]

@@ -88,6 +88,8 @@ class Recipes:
         }
         if pretrained:
             rate = max(_RATE * min(steps / _REPAIRED, 1.0), _LEAST_RATE)
+            # Without a trained head at the start, what is near it knows nothing.
+            changes |= {"interpolation": start is not None}
             changes |= {"optimizer.lr": rate, "optimizer.min_lr": rate / 50}
         if guide is None:
             changes |= {"method": "ce", "teacher": None}

@@ -82,6 +82,8 @@ class Training(Validation, Result):
         precision: Of the forward pass.
         views: That the teacher made of every picture.
         teacher_cache: None where the teacher answered anew each time, or without a teacher.
+        interpolated: Share of the way from the first weights to the last ones that was kept; None:
+            all of it, without asking.
         history: Losses and validations, in the order of the steps.
     """
 
@@ -101,6 +103,7 @@ class Training(Validation, Result):
     precision: str
     views: tuple[str, ...] = ("crop", "drop")
     teacher_cache: TeacherCacheSize | None = None
+    interpolated: FiniteFloat | None = None
     history: tuple[HistoryLine, ...] = ()
 
     @property

@@ -314,6 +314,13 @@ class Recipe(_Section):
             "fine-tuning in small batches"
         ),
     ] = False
+    interpolation: Annotated[
+        bool,
+        Field(
+            description="keep, of the weights between the first and the last ones, those that are "
+            "best on val (WiSE-FT): for fine-tuning from a trained head"
+        ),
+    ] = False
     checkpoint_steps: Annotated[int, Field(ge=1, description="save the state every N steps")] = 200
     views: Annotated[
         tuple[View, ...], Field(min_length=1, description="views of the methods cal and tgda")
@@ -350,6 +357,10 @@ class Recipe(_Section):
                 raise ValueError("mix views depend on the batch and cannot be cached")
         if self.frozen_norms and self.model.weights == "random":
             raise ValueError("frozen_norms needs a trained network: set model.weights")
+        if self.interpolation and not self.frozen_norms:
+            raise ValueError(
+                "interpolation needs frozen_norms: BatchNorm statistics have nothing in between"
+            )
         if self.method == "probe" and self.model.weights == "random":
             raise ValueError("method probe needs a trained network: set model.weights")
         if 0 < self.epochs <= self.optimizer.warmup_epochs + self.optimizer.cooldown_epochs:

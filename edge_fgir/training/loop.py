@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from edge_fgir import results
@@ -36,7 +36,9 @@ from edge_fgir.training.checkpoint import (
     save_state,
     save_weights,
 )
+from edge_fgir.training.classification import make_criterion
 from edge_fgir.training.hooks import Finish, Hook
+from edge_fgir.training.interpolation import Interpolation, calibrated_loss
 from edge_fgir.training.linear_probe import train_linear_probe
 from edge_fgir.training.log import Log
 from edge_fgir.training.methods import Batch
@@ -176,6 +178,8 @@ class Training:
         self.trained = self.trained.model_copy(update={"base": base})
         self.model = self.processes.place(model)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
+        self.interpolation = Interpolation(self.model) if recipe.interpolation else None
+        self.interpolated: float | None = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         decay = recipe.optimizer.ema_decay
         self.ema = ModelEmaV3(self.model, decay=decay, use_warmup=True) if decay else None
@@ -217,21 +221,17 @@ class Training:
             last=self.position.total,
             workers=recipe.data.workers,
         )
-        metrics: dict[str, float] = {}
-        try:
+        with suppress(Finish):
             while self.position.epoch < recipe.epochs:
-                epoch = self.position.epoch
+                epoch = self.position.epoch + 1
                 self.run_epoch(batches)
                 for hook in self.hooks:
-                    hook.on_epoch(self, epoch + 1)
-                if (epoch + 1) % recipe.eval.every_epochs == 0 or epoch + 1 == recipe.epochs:
-                    metrics = self._validate(validator, epoch)
-        except Finish:
-            metrics = {}
-        if not metrics:
-            # A hook finished here, or the last validation was interrupted.
-            metrics = self._validate(validator, self.position.epoch - 1)
-        return self._finish(metrics)
+                    hook.on_epoch(self, epoch)
+                if epoch % recipe.eval.every_epochs == 0 and epoch < recipe.epochs:
+                    self._validate(validator, epoch)
+        if self.interpolation is not None:
+            self._interpolate(self.interpolation, validator)
+        return self._finish(self._validate(validator, self.position.epoch))
 
     def run_epoch(self, batches: Iterator[Pictures]) -> None:
         """Learn the rest of the current epoch from ``batches`` and save the state."""
@@ -333,11 +333,27 @@ class Training:
         if targets.views is not None:
             save_views(self.folder.views, images, targets.views, self.trained.normalization)
 
+    @property
+    def _learned(self) -> nn.Module:
+        """The network that is evaluated and exported."""
+        return self.ema.module if self.ema is not None else self.model
+
+    def _interpolate(self, interpolation: Interpolation, validator: Validator) -> None:
+        criterion = make_criterion(
+            self.recipe.loss.model_copy(update={"label_smoothing": 0.0}), self.data.counts("train")
+        )
+
+        def loss(model: nn.Module) -> float:
+            logits, labels = validator.answers(model, "between the first weights and the last")
+            return calibrated_loss(logits, labels, criterion)
+
+        self.interpolated = interpolation.settle(self._learned, loss)
+
     def _validate(self, validator: Validator, epoch: int) -> dict[str, float]:
-        model = self.ema.module if self.ema is not None else self.model
-        metrics = validator.metrics(model, f"epoch {epoch + 1} val")
+        """Return what the network reaches after so many epochs."""
+        metrics = validator.metrics(self._learned, f"epoch {epoch} val")
         self.position = replace(self.position, best=max(self.position.best, metrics["val_top1"]))
-        self._log({"epoch": epoch + 1, **metrics})
+        self._log({"epoch": epoch, **metrics})
         return metrics
 
     def _parts(self) -> dict[str, dict[str, Tensor]]:
@@ -445,6 +461,7 @@ class Training:
             precision=self.precision,
             views=tuple(source.views) if source else (),
             **metrics,
+            interpolated=self.interpolated,
             teacher_cache=source.cache.size if isinstance(source, CachedTeacher) else None,
             history=self.log.lines() if self.processes.first else (),
             environment=environment(),

@@ -80,6 +80,7 @@ def _recipe(run: Run, epochs: int, setting: Setting | None) -> Recipe:
         "optimizer.warmup_epochs=0",
         "optimizer.cooldown_epochs=0",
         "compile=false",
+        "interpolation=false",
         "quantization_aware=true",
     ]
     if run.recipe.method == "probe":

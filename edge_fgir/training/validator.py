@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edge_fgir.data import DataSet, labels_of, prepared_images, typical_images
 from edge_fgir.evaluation import accuracy
@@ -39,6 +39,12 @@ class Validator:
             for described in self._described
             if trained.elastic and not trained.frozen_norms
         ]
+
+    def answers(self, model: nn.Module, title: str) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) at the run's own setting, and labels (N,)."""
+        described = self._described[0]
+        logits = self._processes.logits(model, self._images[0], described.normalization, title)
+        return torch.from_numpy(logits), torch.from_numpy(self._labels)
 
     def metrics(self, model: nn.Module, title: str) -> dict[str, float]:
         """Return ``val_top1`` and ``val_macro``, percent.

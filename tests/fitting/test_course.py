@@ -125,6 +125,13 @@ def test_the_best_gets_the_most_time_and_the_time_is_kept(tmp_path, monkeypatch)
     assert course.left_out[BOTH[2].candidate]
 
 
+def test_a_head_that_would_end_too_late_is_not_trained(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 2.5, monkeypatch, **LITES)
+    course.run(BOTH, [SMALL, LARGE])  # a head takes 40 s, two of them more than half the time
+    assert [name for name, stage, _ in trainings.asked if stage == "probe"] == [SMALL.name]
+    assert course.left_out[BOTH[1].candidate] == "no time was left for its head"
+
+
 def test_a_killed_course_ends_as_it_would_have(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
     course.run(BOTH, [SMALL, LARGE])

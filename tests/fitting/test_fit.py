@@ -163,6 +163,43 @@ def test_a_device_that_vanishes_is_one_line_and_nothing_is_lost(
     shutil.rmtree(tmp_path / "x.fit")
 
 
+@pytest.mark.parametrize(
+    ("least", "built"),
+    [(None, ["best", "own", "fast"]), (70, ["fast"]), (85, ["good"]), (99, ["best", "good", "own"])],
+)
+def test_what_is_accurate_enough_is_built_by_its_speed(
+    least: float | None, built: list[str]
+) -> None:
+    """Name: top-1, milliseconds, whether it starts from weights of others."""
+    known = {"best": (95, 4, True), "good": (90, 3, True), "own": (80, 2, False)}
+    known |= {"fast": (75, 1, True), "poor": (60, 0.5, True)}
+    if least is None:
+        del known["good"]
+
+    def candidate(name: str) -> Any:
+        architecture = SimpleNamespace(is_pretrained=known[name][2])
+        return SimpleNamespace(name=name, architecture=architecture)
+
+    trained: list[Any] = [
+        SimpleNamespace(
+            candidate=candidate(name), record=SimpleNamespace(accuracy=SimpleNamespace(top1=top1))
+        )
+        for name, (top1, _, _) in known.items()
+    ]
+    builder: Any = SimpleNamespace(
+        budget=Budget(min_accuracy=least),
+        shortlist=SimpleNamespace(at=lambda each: SimpleNamespace(ms=known[each.name][1])),
+        finalist=lambda each: SimpleNamespace(
+            fits=True,
+            trained=each,
+            validation=SimpleNamespace(top1=each.record.accuracy.top1),
+        ),
+    )
+    clock: Any = SimpleNamespace(left=1e6, spent=0.0)
+    found = pipeline._finalists(trained, builder, clock)
+    assert [each.trained.candidate.name for each in found] == built
+
+
 def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
     def made(right: int, ms: float, *, fits: bool = True) -> Any:
         labels = np.arange(1000) % 4

@@ -23,7 +23,9 @@ def test_a_pretrained_network_is_fine_tuned_with_its_own_statistics() -> None:
     assert (alone.method, alone.frozen_norms, alone.epochs) == ("ce", True, 10)
     assert (alone.model.weights, alone.eval.image_size) == ("head.safetensors", 160)
     assert (alone.data.view_size, alone.data.mean) == (160, (0.5, 0.5, 0.5))
+    assert alone.interpolation
     guided = recipes.training(LITE0, 10, start=None, guide=GUIDE)
+    assert not guided.interpolation  # its head is new: near the start it knows nothing
     assert (guided.method, guided.model.weights) == ("kd", "efficientnet-lite0")
     assert (guided.data.view_size, guided.eval.image_size) == (256, 160)
 
