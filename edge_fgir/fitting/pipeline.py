@@ -133,11 +133,12 @@ def fit(
             request.minutes,
             timm_too=request.timm_too,
             from_scratch_only=request.from_scratch_only,
+            balanced=by_macro,
         )
         table = LatencyTable(device, request.target, data, work / "latencies.json")
         with clock.step("latencies of random weights"):
             table.measure(available, tell, until=lambda: clock.spent < _TIMING * clock.seconds)
-        possible = [each for each in available if each.name not in table.refused]
+        possible = [each for each in available if each.title not in table.refused]
         for name, reason in table.refused.items():
             tell(f"{name} is left out: {reason}")
         shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
@@ -260,7 +261,7 @@ def _found(data: DataSet, *, by_macro: bool) -> str:
 
 def _fitting(considered: Sequence[Considered]) -> str:
     fitting = [f"{each.candidate.name} ({each.ms:.2f} ms)" for each in considered if each.fits]
-    slow = [each.candidate.architecture.name for each in considered if not each.fits]
+    slow = [each.candidate.architecture.title for each in considered if not each.fits]
     beside = f"; too slow: {', '.join(slow)}" if slow else ""
     return f"within the budget: {', '.join(fitting)}{beside}"
 

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.runs import Recipe, read_recipe
 
-PROBE, STUDENT, SCRATCH = "probe", "student-pretrained", "student-lrnet14"
+PROBE, STUDENT, SCRATCH, TEACHER = "probe", "student-pretrained", "student-lrnet14", "teacher"
 """Shipped recipes that all trainings begin with."""
 
 _RATE, _REPAIRED = 5e-4, 400
@@ -72,9 +72,9 @@ class Recipes:
             candidate: What learns.
             epochs: How long.
             start: Weights of an earlier training of the same network; None: its own.
-            guide: Whose soft labels it learns; None: labels alone.
+            guide: Whose soft labels it learns; None: labels alone, as CAL always does.
         """
-        pretrained = candidate.architecture.is_pretrained
+        architecture = candidate.architecture
         steps = epochs * self.steps_per_epoch
         changes: dict[str, JsonValue] = {
             "epochs": epochs,
@@ -86,11 +86,15 @@ class Recipes:
             "optimizer.ema_decay": round(1 - min(max(10 / steps, 0.002), 0.2), 4),
             "checkpoint_steps": 100,
         }
-        if pretrained:
+        if architecture.is_pretrained:
             rate = max(_RATE * min(steps / _REPAIRED, 1.0), _LEAST_RATE)
+            changes |= {"optimizer.lr": rate, "optimizer.min_lr": rate / 50}
+        if architecture.has_head:
             # Without a trained head at the start, what is near it knows nothing.
             changes |= {"interpolation": start is not None}
-            changes |= {"optimizer.lr": rate, "optimizer.min_lr": rate / 50}
+        weights = architecture.weights if start is None else str(start)
+        if architecture.attention_maps:
+            return self._read(TEACHER, candidate, weights, changes)
         if guide is None:
             changes |= {"method": "ce", "teacher": None}
         else:
@@ -100,8 +104,8 @@ class Recipes:
                 "teacher.run": str(guide.run),
                 "teacher.cache_variants": min(epochs, _MOST_DRAWS),
             }
-        weights = candidate.architecture.weights if start is None else str(start)
-        return self._read(STUDENT if pretrained else SCRATCH, candidate, weights, changes)
+        role = STUDENT if architecture.is_pretrained else SCRATCH
+        return self._read(role, candidate, weights, changes)
 
     def _read(
         self, role: str, candidate: Candidate, weights: str, changes: dict[str, JsonValue]

@@ -18,6 +18,7 @@ from edge_fgir.models.backbone import usual_side
 from edge_fgir.models.features import spatial_maps
 from edge_fgir.models.full_precision import full_precision
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
+from edge_fgir.models.weights import BACKBONE, load_state, load_wrapped
 from edge_fgir.models.wrapper import Wrapper
 
 FULL_CROPS = ((0.3, 0.1), (0.2, 0.1), (0.1, 0.05))
@@ -131,6 +132,37 @@ class CAL(Wrapper, nn.Module):
                 pooled = self.pool(features, fake)
                 effect = logits - self.head(_SCALE * pooled)
         return CALOutput(logits, attention, embedding, effect)
+
+
+def make_cal(
+    backbone: nn.Module,
+    num_classes: int,
+    attention_maps: int,
+    image_size: int | None,
+    state: dict[str, Tensor] | None,
+    source: str,
+) -> CAL:
+    """Build CAL around a backbone, and fill it.
+
+    Args:
+        backbone: As for :class:`CAL`.
+        num_classes: Likewise.
+        attention_maps: Likewise.
+        image_size: Likewise.
+        state: Weights of the backbone alone, or of a CAL network; None: they stay as they are.
+        source: Where they come from, for messages.
+
+    Raises:
+        InputError: The tensors do not fit, or the backbone is not one for CAL.
+    """
+    if state is None or not any(key.startswith(BACKBONE) for key in state):
+        if state is not None:
+            load_state(backbone, state, source)
+        return CAL(backbone, num_classes, attention_maps, image_size)
+    model = CAL(backbone, num_classes, attention_maps, image_size)
+    expected = f"those of CAL with {attention_maps} maps and {num_classes} classes"
+    load_wrapped(model, state, source, what="CAL network", expected=expected)
+    return model
 
 
 def full_inference(model: CAL, images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir.models.backbone import build_backbone, check_options, weights_tag
-from edge_fgir.models.cal import CAL
+from edge_fgir.models.cal import make_cal
 from edge_fgir.models.glsim import GLSimOptions, make_glsim
 from edge_fgir.models.ila import Adapters, make_adapted
 from edge_fgir.models.reduction import Reduction, make_reduced
@@ -138,8 +138,8 @@ class Network(BaseModel):
             return make_reduced(backbone, self.reduction, num_classes, state, source)
         if self.glsim is not None:
             return make_glsim(backbone, self.glsim, num_classes, state, source)
+        if self.attention_maps:
+            return make_cal(backbone, num_classes, self.attention_maps, image_size, state, source)
         if state is not None:
             load_state(backbone, state, source)
-        if self.attention_maps:
-            return CAL(backbone, num_classes, self.attention_maps, image_size)
         return backbone

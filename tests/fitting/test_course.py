@@ -28,7 +28,8 @@ IMAGES, VAL, CLASSES = 1600, 400, 4
 SMALL = Architecture("tf_efficientnet_lite0", 224, "efficientnet-lite0")
 LARGE = Architecture("tf_efficientnet_lite2", 260, "efficientnet-lite2")
 OWN = Architecture("lrnet14", 128)
-STEP = {"tf_efficientnet_lite0": 0.5, "tf_efficientnet_lite2": 1.0, "lrnet14": 0.4}
+CAL = replace(SMALL, attention_maps=32)
+STEP = {SMALL.title: 0.5, LARGE.title: 1.0, OWN.title: 0.4, CAL.title: 0.6}
 """Seconds."""
 
 
@@ -54,7 +55,7 @@ class MadeUp:
     slower: float = 1.0
 
     def run(self, candidate, recipe, stage, *, seconds=None, teacher="") -> Trained:
-        name = candidate.architecture.name
+        name = candidate.architecture.title
         key = recipe.model_dump_json()
         known = key in self.cost
         steps = recipe.epochs * (IMAGES // recipe.batch_size)
@@ -100,7 +101,7 @@ def made(tmp_path: Path, minutes: float, monkeypatch, **start: float) -> tuple[C
     time = Time()
     trainings = MadeUp(time, {"lrnet14": 20.0, **start})
     monkeypatch.setattr(
-        course_module, "step_seconds", lambda candidate, *_: STEP[candidate.architecture.name]
+        course_module, "step_seconds", lambda candidate, *_: STEP[candidate.architecture.title]
     )
     clock = Clock(60 * minutes, tmp_path / "clock.json", time)
     journal = Journal(tmp_path / "journal.json")
@@ -175,6 +176,16 @@ def test_a_teacher_that_sees_no_more_is_not_trained(tmp_path, monkeypatch) -> No
     assert "teacher" not in {stage for _, stage, _ in trainings.asked}
     assert course.teacher is not None
     assert course.teacher.candidate.image_size == 208
+
+
+def test_a_teacher_is_a_candidate_beside_heads_and_an_own_network(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES, **{CAL.title: 75.0})
+    best = course.run([*BOTH, considered(CAL, 128)], [SMALL, LARGE, CAL])
+    assert best[0].candidate.architecture is CAL
+    assert {best[0].record.method, best[0].record.teacher} == {"cal", ""}
+    asked = [stage for name, stage, _ in trainings.asked if name == CAL.title]
+    assert asked == ["halving", "halving", "final"]
+    assert {name for name, stage, _ in trainings.asked if stage == "halving"} == set(STEP)
 
 
 def test_what_does_not_fit_is_never_trained(tmp_path, monkeypatch) -> None:

@@ -165,7 +165,12 @@ def test_a_device_that_vanishes_is_one_line_and_nothing_is_lost(
 
 @pytest.mark.parametrize(
     ("least", "built"),
-    [(None, ["best", "own", "fast"]), (70, ["fast"]), (85, ["good"]), (99, ["best", "good", "own"])],
+    [
+        (None, ["best", "own", "fast"]),
+        (70, ["fast"]),
+        (85, ["good"]),
+        (99, ["best", "good", "own"]),
+    ],
 )
 def test_what_is_accurate_enough_is_built_by_its_speed(
     least: float | None, built: list[str]

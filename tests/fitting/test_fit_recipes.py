@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edge_fgir.fitting.networks import FROM_SCRATCH, PRETRAINED, Candidate
+from edge_fgir.fitting.networks import FROM_SCRATCH, PRETRAINED, TEACHER, Candidate
 from edge_fgir.fitting.recipes import Guide, Recipes
 
 pytestmark = pytest.mark.unit
@@ -28,6 +28,17 @@ def test_a_pretrained_network_is_fine_tuned_with_its_own_statistics() -> None:
     assert not guided.interpolation  # its head is new: near the start it knows nothing
     assert (guided.method, guided.model.weights) == ("kd", "efficientnet-lite0")
     assert (guided.data.view_size, guided.eval.image_size) == (256, 160)
+
+
+@pytest.mark.parametrize("start", [None, Path("cal.safetensors")])
+def test_a_teacher_learns_by_its_own_method(start: Path | None) -> None:
+    recipe = Recipes(1600, balanced=False).training(
+        Candidate(TEACHER, 128), 4, start=start, guide=None
+    )
+    assert (recipe.method, recipe.model.attention_maps, recipe.teacher) == ("cal", 32, None)
+    assert recipe.model.weights == str(start or "efficientnet-lite0")
+    assert (recipe.data.view_size, recipe.eval.image_size, recipe.epochs) == (128, 128, 4)
+    assert not recipe.interpolation  # its attention has statistics of its own, which learn
 
 
 def test_few_steps_are_small_ones() -> None:

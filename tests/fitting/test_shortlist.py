@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from edge_fgir import InputError
 from edge_fgir.fitting.latencies import interpolated
-from edge_fgir.fitting.networks import PRETRAINED, Architecture, architectures, from_timm
+from edge_fgir.fitting.networks import (
+    PRETRAINED,
+    TEACHER,
+    Architecture,
+    architectures,
+    from_timm,
+)
 from edge_fgir.fitting.shortlist import Shortlist
 from edge_fgir.results import Budget
 
@@ -123,6 +129,16 @@ def test_with_more_time_more_networks_are_considered() -> None:
     own = architectures(60, timm_too=True, from_scratch_only=True)
     assert own
     assert not any(each.is_pretrained for each in own)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "balanced", "there"), [(60, False, True), (59, False, False), (60, True, False)]
+)
+def test_a_teacher_is_considered_where_there_is_time_and_its_loss_suits(
+    minutes: float, balanced: bool, there: bool
+) -> None:
+    found = architectures(minutes, timm_too=False, from_scratch_only=False, balanced=balanced)
+    assert (TEACHER in found) == there
 
 
 def test_timms_networks_are_registered_and_have_weights() -> None:

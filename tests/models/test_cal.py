@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from edge_fgir import InputError
 from edge_fgir.models import (
     CAL,
     Network,
@@ -132,3 +136,16 @@ def test_what_the_backbone_does_not_decay_is_not_decayed() -> None:
     assert "backbone.pos_embed" in model.no_weight_decay()
     assert named["backbone.pos_embed"].ndim > 1
     assert CAL(Network(name="lrnet14").build(0), 3, 4).no_weight_decay() == set()
+
+
+def test_a_teacher_goes_on_from_its_own_weights_or_a_backbones(cal: CAL, tmp_path: Path) -> None:
+    whole, backbone = tmp_path / "whole.safetensors", tmp_path / "backbone.safetensors"
+    save_file(cal.state_dict(), whole)
+    save_file(cal.backbone.state_dict(), backbone)
+    network = Network(name="lrnet14", attention_maps=4)
+    for path, learned in ((whole, cal), (backbone, cal.backbone)):
+        built = network.build(5, weights=str(path))
+        own = (built if learned is cal else built.get_submodule("backbone")).state_dict()
+        assert all(torch.equal(own[name], value) for name, value in learned.state_dict().items())
+    with pytest.raises(InputError, match="do not fit this CAL network"):
+        network.build(6, weights=str(whole))

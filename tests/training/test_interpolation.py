@@ -68,7 +68,7 @@ def test_a_run_keeps_what_is_best_on_val(
         "epochs": 2,
         "frozen_norms": True,
         "model": {"name": "lrnet14", "weights": str(start)},
-        "optimizer": {"lr": 0.05, "warmup_steps": 0, "ema_decay": averaged},  # far too high
+        "optimizer": {"lr": 0.01, "warmup_steps": 0, "ema_decay": averaged},  # too high
     }
     runs = {}
     for kept in (False, True):
