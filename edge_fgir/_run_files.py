@@ -90,6 +90,12 @@ class RunFiles:
         return self.path / "summary.json"
 
     @property
+    def crossed(self) -> Path:
+        """Of a head on frozen features: logits (N, K) of the training pictures, by heads that have
+        not seen them."""
+        return self.path / "crossed.npy"
+
+    @property
     def views(self) -> Path:
         """A picture of the views that a teacher makes of the first batch."""
         return self.path / "pictures" / "views.png"

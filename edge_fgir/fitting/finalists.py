@@ -51,6 +51,7 @@ class Finalist:
         cost: Measured.
         fits: It keeps the budget.
         judged: Accuracy that choices are made by, percent.
+        crossed: Nothing: bundles are compared on validation pictures.
     """
 
     trained: Trained
@@ -63,6 +64,7 @@ class Finalist:
     cost: Cost
     fits: bool
     judged: float
+    crossed: None = None
 
     @property
     def precision(self) -> str:

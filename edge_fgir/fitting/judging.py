@@ -1,12 +1,26 @@
-"""Which of two models is better, by what both say of the same validation pictures."""
+"""Which of two models is better, by what both say of the same pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
-from edge_fgir.evaluation import Floats, Labels, compare_models
+import numpy as np
+
+from edge_fgir.evaluation import Floats, Labels, compare_models, macro
+
+
+class Answers(NamedTuple):
+    """What a model says of pictures.
+
+    Attributes:
+        logits: (N, K); log-probabilities do as well.
+        labels: The right classes, (N,).
+    """
+
+    logits: Floats
+    labels: Labels
 
 
 class Judged(Protocol):
@@ -19,6 +33,10 @@ class Judged(Protocol):
     @property
     def labels(self) -> Labels:
         """The right classes, (N,)."""
+
+    @property
+    def crossed(self) -> Answers | None:
+        """Likewise of training pictures that it has not seen; None: it has seen them all."""
 
     @property
     def judged(self) -> float:
@@ -44,12 +62,17 @@ class Judge:
         Pictures on which both agree say nothing. The others count by what the two answers are
         expected to be worth (:func:`edge_fgir.evaluation.compare_models`), taken both ways, as
         neither is the other's reference. Over classes the accuracies are compared.
+
+        Two heads on frozen features are told apart by the training pictures as well, of which each
+        was asked by a head that had not seen it: several times as many.
         """
+        whole = first.crossed is not None and second.crossed is not None
+        one, other = (_answers(each, whole=whole) for each in (first, second))
         if self.by_macro:
-            return first.judged - second.judged
+            return macro(*one) - macro(*other)
         there, back = (
             compare_models(a.logits, b.logits, a.labels, 0.0).drop
-            for a, b in ((first, second), (second, first))
+            for a, b in ((one, other), (other, one))
         )
         return (there - back) / 2
 
@@ -68,3 +91,11 @@ class Judge:
     def best(self, models: Sequence[_J]) -> _J:
         """Return the best of some models."""
         return self.ordered(models)[0]
+
+
+def _answers(model: Judged, *, whole: bool) -> Answers:
+    validation = Answers(model.logits, model.labels)
+    if not whole or model.crossed is None:
+        return validation
+    both = zip(validation, model.crossed, strict=True)
+    return Answers(*(np.concatenate(parts) for parts in both))

@@ -13,6 +13,7 @@ from edge_fgir._files import sha256
 from edge_fgir.data import DataSet, labels_of, prepared_images
 from edge_fgir.evaluation import Floats, Labels, macro, top_k, wilson_interval
 from edge_fgir.fitting.clock import Clock
+from edge_fgir.fitting.judging import Answers
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.results import FitStage, FitTraining, TopOne, Training
 from edge_fgir.runs import Recipe, Run
@@ -36,6 +37,8 @@ class Trained:
         logits: (N, K) on the validation split, in torch.
         labels: (N,).
         judged: Accuracy that choices are made by, percent.
+        crossed: What heads say of training pictures that they have not seen; None where the body
+            has learned from them.
     """
 
     candidate: Candidate
@@ -44,6 +47,7 @@ class Trained:
     logits: Floats
     labels: Labels
     judged: float
+    crossed: Answers | None = None
 
     @property
     def weights(self) -> Path:
@@ -133,7 +137,13 @@ class Trainings:
             run=str(out),
         )
         judged = mean if self.by_macro else top1
-        return Trained(candidate, out, record, logits, labels, judged)
+        return Trained(candidate, out, record, logits, labels, judged, self._crossed(out))
+
+    def _crossed(self, out: Path) -> Answers | None:
+        file = Run(out).crossed
+        if not file.exists():
+            return None
+        return Answers(np.load(file), labels_of(self.data.split("train")))
 
     def _logits(self, out: Path) -> Floats:
         file = out / VAL

@@ -7,7 +7,9 @@ forwards a picture.
 
 from __future__ import annotations
 
+import io
 import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -33,6 +35,8 @@ _DECAYS = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
 """Weights of the squared norm that are tried, on features of unit size."""
 _ITERATIONS = 40
 """Of L-BFGS for each decay; it goes on from the head of the one before."""
+_FOLDS = 5
+"""Of the training pictures: each is judged by a head that was trained on the others."""
 
 
 class Head(NamedTuple):
@@ -41,10 +45,16 @@ class Head(NamedTuple):
     Attributes:
         weight: (K, F).
         bias: (K,).
+        decay: At which it was trained.
     """
 
     weight: Tensor
     bias: Tensor
+    decay: float
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return logits (N, K) of features (N, F)."""
+        return features @ self.weight.T + self.bias
 
 
 def train_linear_probe(
@@ -52,7 +62,9 @@ def train_linear_probe(
 ) -> results.Training:
     """Fill a run folder with the recipe's pretrained network and a head that is trained alone.
 
-    How strongly the head is held back is chosen by the loss on the validation split.
+    How strongly the head is held back is chosen by the loss on the validation split. What heads say
+    of the fifth of the training pictures that they were not trained on is kept as well
+    (``Run.crossed``): that tells networks apart by many more pictures than the split has.
 
     Args:
         recipe: Of method ``probe``.
@@ -71,12 +83,14 @@ def train_linear_probe(
     train, val = (_features(model, data, split, trained) for split in ("train", "val"))
     labels, val_labels = (_labels(data, split) for split in ("train", "val"))
     criterion = make_criterion(recipe.loss, data.counts("train"))
-    head = fit_head(train, labels.repeat(2), val, val_labels, criterion, len(data.classes))
+    classes = len(data.classes)
+    head = fit_head(train, labels.repeat(2), val, val_labels, criterion, classes)
+    crossed = cross_validated(train, labels, criterion, classes, head.decay)
     with torch.no_grad():
         classifier.weight.copy_(head.weight)
         classifier.bias.copy_(head.bias)
     samples = len(val_labels)
-    logits = val[:samples] @ head.weight.T + head.bias  # as the device sees them, not mirrored
+    logits = head(val[:samples])  # as the device sees them, not mirrored
     probabilities = logits.softmax(1).numpy()
     metrics: dict[str, Any] = {
         "val_top1": top_k(probabilities, val_labels.numpy(), 1),
@@ -98,6 +112,9 @@ def train_linear_probe(
     )
     write_atomic(out.config, recipe.dump())
     out.write(trained, data.classes, record)
+    kept = io.BytesIO()
+    np.save(kept, crossed.numpy())
+    write_atomic(out.crossed, kept.getvalue())
     save_weights(out.last_weights, model)
     result.write(out.summary)
     return result
@@ -121,21 +138,61 @@ def fit_head(
         criterion: The loss of hard labels.
         classes: K.
     """
+    best, least = None, float("inf")
+    with progress("training the head", len(_DECAYS)) as meter:
+        for head in _heads(features, labels, criterion, classes, _DECAYS):
+            value = float(criterion(head(val_features[: len(val_labels)]), val_labels))
+            meter.advance(note=f"loss on val {value:.3f}")
+            if best is None or value < least:
+                best, least = head, value
+    assert best is not None  # there are decays
+    return best
+
+
+def cross_validated(
+    features: Tensor, labels: Tensor, criterion: Criterion, classes: int, decay: float
+) -> Tensor:
+    """Return what heads say of the training pictures that they have not seen, (N, K).
+
+    Args:
+        features: (2 N, F) of the pictures, and then of their mirror images.
+        labels: (N,).
+        criterion: The loss of hard labels.
+        classes: K.
+        decay: Of the squared norm.
+    """
+    count = len(labels)
+    logits = torch.zeros(count, classes)
+    folds = torch.empty(count, dtype=torch.long)
+    for label in range(classes):  # each fold has its share of every class
+        places = (labels == label).nonzero()[:, 0]
+        folds[places] = (torch.arange(len(places)) + label) % _FOLDS
+    with progress("heads of four fifths of the pictures", _FOLDS) as meter:
+        for fold in range(_FOLDS):
+            seen = folds != fold
+            of_those = features[seen.repeat(2)], labels[seen].repeat(2)
+            for head in _heads(*of_those, criterion, classes, (decay,)):
+                logits[~seen] = head(features[:count][~seen])
+            meter.advance()
+    return logits
+
+
+def _heads(
+    features: Tensor,
+    labels: Tensor,
+    criterion: Criterion,
+    classes: int,
+    decays: Sequence[float],
+) -> Iterator[Head]:
+    """Yield the head that minimises the criterion at each decay."""
     mean, scale = features.mean(dim=0), features.std().clamp(min=1e-6)
-    unit, val_unit = (features - mean) / scale, (val_features[: len(val_labels)] - mean) / scale
+    unit = (features - mean) / scale
     weight = torch.zeros(classes, features.shape[1], requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
-    best, least = Head(weight.detach().clone(), bias.detach().clone()), float("inf")
-    with progress("training the head", len(_DECAYS)) as meter:
-        for decay in _DECAYS:
-            loss = partial(_loss, unit, labels, weight, bias, criterion, decay)
-            _minimize(loss, [weight, bias])
-            with torch.no_grad():
-                value = float(criterion(val_unit @ weight.T + bias, val_labels))
-            meter.advance(note=f"loss on val {value:.3f}")
-            if value < least:
-                best, least = Head(weight.detach().clone(), bias.detach().clone()), value
-    return Head(best.weight / scale, best.bias - best.weight @ mean / scale)
+    for decay in decays:
+        _minimize(partial(_loss, unit, labels, weight, bias, criterion, decay), [weight, bias])
+        inner = weight.detach() / scale
+        yield Head(inner, bias.detach() - inner @ mean, decay)
 
 
 def _loss(

@@ -24,7 +24,7 @@ from edge_fgir import EdgeFgirError, InputError
 from edge_fgir.benchmarking import DeviceHandle, LocalDevice, Protocol, Timing, WarmUp
 from edge_fgir.data import open_data
 from edge_fgir.fitting import Request, finalists, fit, networks, pipeline
-from edge_fgir.fitting.judging import Judge
+from edge_fgir.fitting.judging import Answers, Judge
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.results import Budget, Fit, read_result
 from edge_fgir.runs import Run
@@ -218,6 +218,7 @@ def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
             cost=cost,
             logits=logits,
             labels=labels,
+            crossed=None,
         )
 
     best, cheap, fast, over = made(900, 3), made(899, 2), made(850, 1), made(950, 5, fits=False)
@@ -231,3 +232,23 @@ def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
         assert choose([over], Budget(latency_ms=4)) is over
         assert judge.ordered([fast, best, over]) == [over, best, fast]
         assert judge.lead(best, fast) == pytest.approx(-judge.lead(fast, best))
+
+
+@pytest.mark.parametrize("by_macro", [False, True])
+def test_heads_are_told_apart_by_training_pictures_they_have_not_seen(by_macro: bool) -> None:
+    def answered(wrong: int, count: int) -> Answers:
+        labels = np.arange(count) % 4
+        said = np.where(np.arange(count) < wrong, (labels + 1) % 4, labels)
+        return Answers(5.0 * np.eye(4)[said], labels)
+
+    def head(wrong: int, crossed_wrong: int | None) -> Any:
+        crossed = None if crossed_wrong is None else answered(crossed_wrong, 1000)
+        validation = answered(wrong, 100)
+        judged = 100.0 - wrong
+        return SimpleNamespace(**validation._asdict(), judged=judged, crossed=crossed)
+
+    judge = Judge(by_macro=by_macro)
+    lucky, good, tuned = head(10, 300), head(12, 100), head(11, None)
+    assert judge.best([lucky, good]) is good
+    # What has learned from those pictures is held against a head on the others alone.
+    assert judge.lead(lucky, tuned) > 0 > judge.lead(good, tuned)

@@ -18,7 +18,7 @@ from edge_fgir.evaluation import evaluate  # noqa: E402
 from edge_fgir.runs import LossSection, Run  # noqa: E402
 from edge_fgir.training import read_recipe, train  # noqa: E402
 from edge_fgir.training.classification import make_criterion  # noqa: E402
-from edge_fgir.training.linear_probe import fit_head  # noqa: E402
+from edge_fgir.training.linear_probe import cross_validated, fit_head  # noqa: E402
 
 
 def blobs(random, count, classes=3, features=8):
@@ -35,6 +35,23 @@ def test_the_head_separates_what_can_be_separated() -> None:
     head = fit_head(features, labels, features, labels, criterion, 3)
     right = (features @ head.weight.T + head.bias).argmax(1) == labels
     assert right.float().mean() > 0.95
+
+
+def test_a_picture_is_judged_by_a_head_that_has_not_seen_it() -> None:
+    """Labels at random: who has seen them knows them, who has not is right in one of three."""
+    random = np.random.default_rng(1)
+    features = torch.from_numpy(random.normal(0, 1, (120, 200))).float()
+    labels = torch.arange(120) % 3
+    criterion = make_criterion(LossSection(label_smoothing=0.0), [40, 40, 40])
+    mirrored = torch.cat([features, features])
+    crossed = cross_validated(mirrored, labels, criterion, 3, 1e-3)
+    head = fit_head(mirrored, labels.repeat(2), features, labels, criterion, 3)
+    seen, unseen = ((each.argmax(1) == labels).float().mean() for each in (head(features), crossed))
+    assert seen > 0.95
+    assert unseen < 0.5
+    easy, which = blobs(random, 120)
+    crossed = cross_validated(torch.cat([easy, easy]), which, criterion, 3, 0.1)
+    assert (crossed.argmax(1) == which).float().mean() > 0.9
 
 
 def test_noise_is_held_back_by_the_validation_split() -> None:
@@ -71,6 +88,7 @@ def test_a_probe_is_a_run_like_any_other(probe: Path, photos: Path) -> None:
     summary = train(run.recipe, data, run.path, resume=True)
     assert summary.val_top1 == pytest.approx(found.top1)
     assert (summary.method, summary.epochs, summary.steps) == ("probe", 0, 0)
+    assert np.load(run.crossed).shape == (len(data.split("train")), 3)
 
 
 def test_the_features_stay_as_they_were(probe: Path) -> None:
