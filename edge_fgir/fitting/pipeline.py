@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from edge_fgir.fitting.course import Course
 from edge_fgir.fitting.finalists import Builder, Finalist, chosen, evaluated
 from edge_fgir.fitting.journal import Journal
 from edge_fgir.fitting.latencies import LatencyTable
-from edge_fgir.fitting.networks import Candidate, architectures
+from edge_fgir.fitting.networks import Architecture, Candidate, architectures
 from edge_fgir.fitting.recipes import Recipes
 from edge_fgir.fitting.result import (
     advice,
@@ -129,12 +130,13 @@ def fit(
     tell(_found(data, by_macro=by_macro))
     with request.device.opened(runtime, tell_device) as device:
         assert device is not None  # _check refuses devices that are not at hand
-        available = architectures(
-            request.minutes,
+        offered = partial(
+            architectures,
             timm_too=request.timm_too,
             from_scratch_only=request.from_scratch_only,
             balanced=by_macro,
         )
+        available = offered(request.minutes)
         table = LatencyTable(device, request.target, data, work / "latencies.json")
         with clock.step("latencies of random weights"):
             table.measure(available, tell, until=lambda: clock.spent < _TIMING * clock.seconds)
@@ -193,7 +195,10 @@ def fit(
         teacher_name="" if course.teacher is None else course.teacher.candidate.name,
         points=fit_points(finalists, best, considered),
         why=why(best, finalists, request.budget),
-        advice=advice(course, considered, best, data),
+        advice=(
+            *advice(course, considered, best, data),
+            *_with_more_time([each for each in offered(math.inf) if each not in available]),
+        ),
         steps=clock.steps,
         latency=best.latency.model_copy(update={"bundle": str(out)}),
         test=None if tests is None else with_pictures(tests, data, out),
@@ -325,6 +330,15 @@ def _write(best: Finalist, out: Path) -> None:
     failed = [check for check in verify(out) if not check.ok]
     if failed:
         raise EdgeFgirError(f"{out} does not verify: {failed[0].name}: {failed[0].detail}")
+
+
+def _with_more_time(others: Sequence[Architecture]) -> list[str]:
+    """Say from when on other architectures are considered, where there are any."""
+    if not others:
+        return []
+    minutes = min(each.least_minutes for each in others)
+    titles = ", ".join(each.title for each in others if each.least_minutes == minutes)
+    return [f"With --minutes {minutes:g}, {titles} would be considered as well."]
 
 
 def _check_accuracy(best: Finalist, budget: Budget, out: Path) -> None:

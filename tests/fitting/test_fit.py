@@ -234,6 +234,18 @@ def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
         assert judge.lead(best, fast) == pytest.approx(-judge.lead(fast, best))
 
 
+def test_the_page_says_from_when_on_more_networks_are_considered() -> None:
+    known = {"timm_too": False, "from_scratch_only": False}
+    later = [
+        each
+        for each in networks.architectures(1000, **known)
+        if each not in networks.architectures(15, **known)
+    ]
+    [sentence] = pipeline._with_more_time(later)
+    assert sentence == "With --minutes 25, tf_efficientnet_lite2 would be considered as well."
+    assert pipeline._with_more_time([]) == []
+
+
 @pytest.mark.parametrize("by_macro", [False, True])
 def test_heads_are_told_apart_by_training_pictures_they_have_not_seen(by_macro: bool) -> None:
     def answered(wrong: int, count: int) -> Answers:
