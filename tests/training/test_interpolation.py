@@ -14,7 +14,7 @@ from safetensors.torch import load_file  # noqa: E402
 from edge_fgir import InputError  # noqa: E402
 from edge_fgir.data import open_data  # noqa: E402
 from edge_fgir.runs import LossSection, Run  # noqa: E402
-from edge_fgir.training import read_recipe, train  # noqa: E402
+from edge_fgir.training import interpolation, read_recipe, train  # noqa: E402
 from edge_fgir.training.classification import make_criterion  # noqa: E402
 from edge_fgir.training.interpolation import Interpolation, calibrated_loss  # noqa: E402
 
@@ -60,28 +60,30 @@ def test_statistics_that_learn_have_nothing_in_between(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("averaged", [0.0, 0.5])
-def test_a_run_keeps_what_is_best_on_val(
-    averaged: float, photos: Path, tiny_run: Path, tmp_path: Path
+def test_what_a_run_leaves_lies_between_its_start_and_its_end(
+    averaged: float,
+    photos: Path,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(interpolation, "_SHARES", (0.25,))
     start = Run.open(tiny_run).weights
     changes = {
-        "epochs": 2,
+        "epochs": 1,
         "frozen_norms": True,
         "model": {"name": "lrnet14", "weights": str(start)},
-        "optimizer": {"lr": 0.01, "warmup_steps": 0, "ema_decay": averaged},  # too high
+        "optimizer": {"lr": 0.001, "warmup_steps": 0, "ema_decay": averaged},
     }
-    runs = {}
-    for kept in (False, True):
+    left = []
+    for kept, share in ((False, None), (True, 0.25)):
         path = write_recipe(tmp_path / f"{kept}.yaml", **changes, interpolation=kept)
         out = tmp_path / str(kept)
         summary = train(read_recipe(str(path)), open_data(str(photos)), out)
-        runs[kept] = summary, load_file(Run.open(out).weights)
-    assert runs[False][0].interpolated is None
-    share = runs[True][0].interpolated
-    assert share is not None
-    assert share < 1
-    assert runs[True][0].val_top1 >= runs[False][0].val_top1
-    first = load_file(start)
-    for name, value in runs[True][1].items():
+        assert summary.interpolated == share
+        left.append(load_file(Run.open(out).weights))
+    first, (end, between) = load_file(start), left
+    for name, value in between.items():
         if value.is_floating_point():
-            assert torch.allclose(value, torch.lerp(first[name], runs[False][1][name], share))
+            assert torch.allclose(value, torch.lerp(first[name], end[name], 0.25))
+    assert any(not torch.equal(between[name], end[name]) for name in end)
