@@ -70,7 +70,7 @@ class LatencyTable:
     def __init__(self, device: DeviceHandle, target: Target, data: DataSet, file: Path) -> None:
         self._device, self._target, self._data, self._file = device, target, data, file
         self._timed: dict[str, Timed] = stored(_STORED, file, {})
-        self.refused: dict[str, str] = {}
+        self.refused: dict[Architecture, str] = {}
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -101,12 +101,12 @@ class LatencyTable:
                 if not missing:
                     continue
                 if (built or self._timed) and not until():
-                    self.refused[architecture.title] = "there was no time to measure its latency"
+                    self.refused[architecture] = "there was no time to measure its latency"
                     continue
                 try:
                     built |= self._built(missing, Path(name) / str(number))
                 except (GateError, InputError) as error:
-                    self.refused[architecture.title] = str(error)
+                    self.refused[architecture] = str(error)
                 else:
                     new.append(architecture)
             if not built:
@@ -126,7 +126,7 @@ class LatencyTable:
         probes = [each for each in _probes(candidate.architecture) if _alike(each, candidate)]
         timed = [self._timed.get(self._key(each, precision)) for each in probes]
         known = [(p.image_size, t) for p, t in zip(probes, timed, strict=True) if t is not None]
-        if candidate.architecture.title in self.refused or not known:
+        if candidate.architecture in self.refused or not known:
             return None
         ms = interpolated(
             candidate.image_size, [size for size, _ in known], [t.frame_ms for _, t in known]

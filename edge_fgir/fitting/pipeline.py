@@ -140,9 +140,9 @@ def fit(
         table = LatencyTable(device, request.target, data, work / "latencies.json")
         with clock.step("latencies of random weights"):
             table.measure(available, tell, until=lambda: clock.spent < _TIMING * clock.seconds)
-        possible = [each for each in available if each.title not in table.refused]
-        for name, reason in table.refused.items():
-            tell(f"{name} is left out: {reason}")
+        possible = [each for each in available if each not in table.refused]
+        for architecture, reason in table.refused.items():
+            tell(f"{architecture.title} is left out: {reason}")
         shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
         considered = shortlist.of(possible)
         tell(_fitting(considered))
