@@ -55,6 +55,13 @@ def export(
         ),
     ] = False,
     logit_adjustment: LogitAdjustmentOption = None,
+    unknown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Pictures that the model shall not know: measures how many it rejects.",
+        ),
+    ] = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     sign: Annotated[
         Path | None,
@@ -107,6 +114,7 @@ def export(
         setting=setting,
         fixed_samples=fixed_samples,
         logit_adjustment=logit_adjustment_choice(logit_adjustment),
+        unknown=unknown,
         as_zip=zip_,
         signing_key=None if sign is None else SigningKey.read(sign),
     )
@@ -125,6 +133,7 @@ def export(
         tell_line=lambda line: echo(line, err=True),
     )
     parity, tau = ParityReport.of(bundle), AccuracyReport.of(bundle).logit_adjustment
+    novelty = bundle.novelty
     if json:
         print_json(
             {
@@ -134,6 +143,7 @@ def export(
                 "bytes": bundle.size,
                 "model_bytes": bundle.model_size,
                 "logit_adjustment": tau,
+                "novelty": None if novelty is None else novelty.model_dump(mode="json"),
                 "parity": parity.model_dump(mode="json"),
             }
         )
@@ -148,6 +158,12 @@ def export(
                 )
     if tau is not None:
         echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
+    if novelty is not None:
+        rejected = ", ".join(f"{100 * v:.1f} % of {kind}" for kind, v in novelty.rejected.items())
+        echo(
+            f"called unknown: {rejected}, and {100 * (1 - novelty.kept):.1f} % of the validation "
+            "images that are answered rightly"
+        )
     echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"

@@ -14,9 +14,11 @@ from edge_fgir._files import sha256
 from edge_fgir.data import DataSet, Sample, draw_by_class, labels_of, prepared_images
 from edge_fgir.evaluation import expected_calibration_error
 from edge_fgir.exporting.graph import Logits
+from edge_fgir.exporting.spread import spread_evenly
 from edge_fgir.runtime import Calibration, Pixels, Preprocess
 
-_KEPT = 0.95
+KEPT = 0.95
+"""Share of the right answers that are not called unknown."""
 _FEW = 128
 """Images that tell the mean of an error: its own error is a tenth of what varies about it."""
 
@@ -36,8 +38,7 @@ class CalibrationSet:
     @property
     def few(self) -> Pixels:
         """Some of the images, spread evenly: those that logits are compared on."""
-        rows = np.linspace(0, len(self.images) - 1, _FEW).astype(np.int64)
-        few: Pixels = self.images[np.unique(rows)]
+        few: Pixels = self.images[spread_evenly(len(self.images), _FEW)]
         return few
 
 
@@ -65,17 +66,24 @@ def fit_temperature(logits: Logits, labels: npt.NDArray[np.integer]) -> float:
 
 
 def fit_calibration(
-    logits: Logits, labels: npt.NDArray[np.integer], quantized_on: CalibrationSet | None
+    logits: Logits,
+    labels: npt.NDArray[np.integer],
+    quantized_on: CalibrationSet | None,
+    kept: float = KEPT,
 ) -> Calibration:
     """Fit temperature and unknown threshold on validation logits of the final graph.
 
-    The threshold keeps 95 % of the right answers.
+    Args:
+        logits: (N, K).
+        labels: (N,).
+        quantized_on: What the ranges are of; None: nothing is quantized.
+        kept: Share of the right answers above the threshold.
     """
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits / temperature, axis=1)
     right = probabilities.argmax(axis=1) == labels
     scores = probabilities.max(axis=1)
-    threshold = float(np.quantile(scores[right], 1 - _KEPT)) if right.any() else 0.0
+    threshold = float(np.quantile(scores[right], 1 - kept)) if right.any() else 0.0
     return Calibration(
         temperature=temperature,
         unknown_threshold=threshold,

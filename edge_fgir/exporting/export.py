@@ -16,7 +16,13 @@ from edge_fgir._files import to_json
 from edge_fgir.data import DataSet
 from edge_fgir.evaluation import Shots, SingleLabel
 from edge_fgir.exporting.builders import Backend, find_builder, make_backend, refusals
-from edge_fgir.exporting.calibration import CalibrationSet, calibration_set, fit_calibration
+from edge_fgir.exporting.calibration import (
+    KEPT,
+    CalibrationSet,
+    calibration_set,
+    fit_calibration,
+)
+from edge_fgir.exporting.features import feature_size, with_features
 from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
@@ -27,6 +33,7 @@ from edge_fgir.exporting.graph import (
     to_onnx,
 )
 from edge_fgir.exporting.model_api import model_api_metadata
+from edge_fgir.exporting.novelty import KEPT_BY_EACH, Pictures
 from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision
 from edge_fgir.exporting.regions import regions_of
 from edge_fgir.exporting.residual import residual_report
@@ -76,9 +83,16 @@ def export(
     residual = residual_report(
         form, source.images, source.trained.normalization, target, options.precision
     )
+    drawn = calibration_set(data, source.trained.preprocess, target.quantization.images)
+    features = feature_size(graph)
+    pictures = (
+        None
+        if features is None
+        else Pictures.of(drawn.images, source.trained.preprocess, options.unknown)
+    )
     quantized_on, quantization = None, None
     if options.precision == "auto" or is_int8(options.precision):
-        quantized_on = calibration_set(data, source.trained.preprocess, target.quantization.images)
+        quantized_on = drawn
         choice = _search(source, form, graph, target, quantized_on, options, tell)
         made, quantization = choice.trial, choice.report()
     else:
@@ -89,7 +103,8 @@ def export(
         made.precision, made.logits, exact=exact, views=made.views, explain=explain
     )
     tell(gate)
-    calibration = fit_calibration(made.logits, source.validation.labels, quantized_on)
+    kept = KEPT if features is None else KEPT_BY_EACH
+    calibration = fit_calibration(made.logits, source.validation.labels, quantized_on, kept)
     accuracy = _accuracy(source, made, calibration)
     bundle = write_bundle(
         out,
@@ -100,6 +115,7 @@ def export(
             made.precision,
             made.backend.model_file,
             count_params(source.model),
+            features,
         ),
         source.golden,
         source.parity,
@@ -108,6 +124,7 @@ def export(
         made.views,
         exact=exact,
         regions=regions_of(source.model, source.images, source.trained.normalization),
+        pictures=pictures,
         as_zip=options.as_zip,
         signing_key=options.signing_key,
     )
@@ -126,9 +143,10 @@ def _folded(source: Source, target: Target, tell: Tell) -> nn.Module:
 
 
 def _as_onnx(source: Source, form: nn.Module, target: Target, tell: Tell) -> onnx.ModelProto:
-    """Return the float32 graph, which ends in logits."""
+    """Return the float32 graph, which ends in logits, and in features where it has any."""
     trained = source.trained
     graph = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
+    graph = with_features(graph)
     check_ops(graph, target.ops, target.name)
     few = source.parity.few
     logits = run_onnx(graph, source.images[few])

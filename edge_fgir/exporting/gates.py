@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edge_fgir._errors import GateError
 from edge_fgir.evaluation import Views, compare_models, drop_interval, macro, per_class, top_k
 from edge_fgir.exporting.graph import Logits
+from edge_fgir.exporting.spread import spread_evenly
 from edge_fgir.results import Gates, ParityReport, Stage
 from edge_fgir.runtime import is_int8
 
@@ -48,7 +49,7 @@ class ParityGates:
     def few(self) -> npt.NDArray[np.int64]:
         """Rows that are spread evenly over the images: whether a form computes the same numbers
         as torch shows on each image."""
-        return np.unique(np.linspace(0, len(self.labels) - 1, _FEW).astype(np.int64))
+        return spread_evenly(len(self.labels), _FEW)
 
     def on(self, rows: npt.NDArray[np.int64]) -> ParityGates:
         """Return gates on some of the images, which record their stages among these."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from edge_fgir._errors import InputError
@@ -23,6 +24,8 @@ class ExportOptions:
         fixed_samples: Export ATS as a graph that always computes the most tokens it may keep.
         logit_adjustment: tau of the post-hoc logit adjustment, folded into the classifier; torch is
             adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
+        unknown: Folder of pictures that the model shall not know: the bundle says how many of them
+            it rejects. None: that is measured on noise and flat frames alone.
         as_zip: Write one uncompressed zip instead of a folder.
         signing_key: Signs the manifest; None: the bundle is not signed.
     """
@@ -31,6 +34,7 @@ class ExportOptions:
     setting: Setting | None = None
     fixed_samples: bool = False
     logit_adjustment: float | Literal["auto"] | None = None
+    unknown: Path | None = None
     as_zip: bool = False
     signing_key: SigningKey | None = None
 

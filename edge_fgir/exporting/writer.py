@@ -18,9 +18,12 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import new_folder, to_json, write_atomic
 from edge_fgir.benchmarking import library_versions
 from edge_fgir.evaluation import Views
+from edge_fgir.exporting.features import FEATURES
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
+from edge_fgir.exporting.novelty import Pictures, novelty_files
 from edge_fgir.exporting.regions import Regions, compare_regions, explanation_of
+from edge_fgir.exporting.spread import spread_evenly
 from edge_fgir.exporting.target import Target
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import (
@@ -31,6 +34,7 @@ from edge_fgir.runtime import (
     SIGNATURE,
     Bundle,
     Classifier,
+    FeatureSpec,
     Golden,
     GoldenImage,
     InputSpec,
@@ -45,6 +49,8 @@ from edge_fgir.runtime import (
 
 _LEAST = 1e-30
 """A probability below it says no more about its logit."""
+_REPLAYED = 200
+"""Pictures of each kind that a replay is asked about: it is slow."""
 
 
 def check_out(out: Path, *, as_zip: bool) -> None:
@@ -77,9 +83,14 @@ def _carries_our_schema(path: Path, *, as_zip: bool) -> bool:
 
 
 def describe(
-    trained: TrainedModel, target: Target, precision: Precision, model_file: str, params: int
+    trained: TrainedModel,
+    target: Target,
+    precision: Precision,
+    model_file: str,
+    params: int,
+    features: int | None = None,
 ) -> dict[str, object]:
-    """Return the manifest's fields but the file list."""
+    """Return the manifest's fields but the file list; ``features`` is how many the graph tells."""
     side = trained.preprocess.size
     return {
         "name": trained.name,
@@ -95,6 +106,7 @@ def describe(
         "input": InputSpec(name="image", shape=(1, side, side, 3)),
         "output": OutputSpec(name="probabilities", classes=trained.num_classes),
         "explanation": explanation_of(trained),
+        "features": None if features is None else FeatureSpec(output=FEATURES, size=features),
         "normalization": trained.normalization,
         "data": trained.data,
     }
@@ -112,6 +124,7 @@ def write_bundle(
     *,
     exact: bool = False,
     regions: Regions | None = None,
+    pictures: Pictures | None = None,
     as_zip: bool,
     signing_key: SigningKey | None = None,
 ) -> Bundle:
@@ -120,7 +133,7 @@ def write_bundle(
     With ``signing_key``, the manifest as it is in the end is signed. ``exact``: the logits
     themselves must be torch's. ``wanted`` are the logits (N, K) of the form that is sealed on the
     ``validation`` images, ``views`` what it said of more of them, and ``regions`` where torch looks
-    again on the validation images.
+    again on the validation images. With ``pictures``, the bundle learns what is new to it.
 
     Raises:
         GateError: The opened bundle breaks a bound; nothing is left behind.
@@ -139,6 +152,7 @@ def write_bundle(
                 views,
                 exact=exact,
                 regions=regions,
+                pictures=pictures,
                 as_zip=False,
                 signing_key=signing_key,
             )
@@ -156,8 +170,16 @@ def write_bundle(
             parity.add_bundle(logits, wanted, exact=exact, views=views, rows=rows)
             answers = np.concatenate([model.infer(image[None]) for image in golden])
             if regions is not None:
-                found = np.concatenate([model.explain(image).regions for image in validation])
+                boxes = [model.observe(image).regions for image in validation]
+                found = np.concatenate([each for each in boxes if each is not None])
                 contents = {**contents, **compare_regions(regions, found).as_file()}
+            if pictures is not None:
+                asked = np.arange(len(validation))
+                if runtime.replay is not None:
+                    pictures = pictures.at_most(_REPLAYED)
+                    asked = spread_evenly(len(validation), _REPLAYED)
+                files = novelty_files(model, pictures, validation[asked], parity.labels[asked])
+                contents = {**contents, **files}
         contents = {
             **contents,
             **_golden_files(golden, answers, parity.gates.golden_tolerance),

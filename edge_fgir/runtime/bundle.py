@@ -28,6 +28,7 @@ from edge_fgir.runtime.manifest import (
     FileEntry,
     Manifest,
 )
+from edge_fgir.runtime.novelty import NOVELTY, SPACE, FeatureSpace, Novelty
 from edge_fgir.runtime.preprocess import Preprocess
 from edge_fgir.runtime.signature import Signature, read_public_key, shortened
 
@@ -406,6 +407,26 @@ class Bundle:
         return self._read_model("calibration.json", Calibration)
 
     @cached_property
+    def novelty(self) -> Novelty | None:
+        """From when on a picture is unknown by its features; None: the bundle does not look."""
+        if self.manifest.features is None or NOVELTY not in self._entries:
+            return None
+        return self._read_model(NOVELTY, Novelty)
+
+    @cached_property
+    def feature_space(self) -> FeatureSpace | None:
+        """Where the features of known pictures lie; None where :attr:`novelty` is None."""
+        spec = self.manifest.features
+        if spec is None or self.novelty is None:
+            return None
+        try:
+            return FeatureSpace.from_bytes(self.read(SPACE), spec.size)
+        except (ValueError, EOFError) as error:
+            raise InputError(
+                f"{self.path}/{SPACE}: {error}", "the space of the model's features", _DAMAGED
+            ) from error
+
+    @cached_property
     def golden(self) -> Golden:
         """The golden images' expected answers."""
         return self._read_model("golden/expected.json", Golden)
@@ -455,5 +476,11 @@ class Bundle:
         yield Check(
             "files", True, f"{len(self._entries)} files, {self.size:,} bytes, all as sealed"
         )
-        contents = (self.labels, self.preprocess, self.calibration, self.golden)
+        contents = (
+            self.labels,
+            self.preprocess,
+            self.calibration,
+            self.golden,
+            self.feature_space,
+        )
         yield Check("contents", True, f"{len(contents[0])} labels, input {self.preprocess.size} px")

@@ -95,6 +95,7 @@ class Classifier:
         self._workers = Workers()
         self._preprocess = bundle.preprocess
         self._explanation = bundle.manifest.explanation
+        self._novelty, self._space = bundle.novelty, bundle.feature_space
         self.labels = bundle.labels
         self.judge = Judge(self.labels, bundle.calibration.unknown_threshold, site)
         """How probabilities become an answer."""
@@ -107,21 +108,27 @@ class Classifier:
                 f"(1, {len(self.labels)}), a probability for each label",
                 "export the bundle again",
             )
-        self._check_explanation(engine)
+        self._check_other_outputs(engine)
 
-    def _check_explanation(self, engine: Engine) -> None:
-        spec = self._explanation
-        if spec is None:
+    def _check_other_outputs(self, engine: Engine) -> None:
+        explanation, features = self._explanation, self.bundle.manifest.features
+        wanted: dict[str, tuple[int, ...]] = {}
+        if explanation is not None:
+            wanted = {"regions": (1, 4), "maps": (1, explanation.grid, explanation.grid)}
+        if features is not None:
+            wanted["features"] = (1, features.size)
+        if not wanted:
             return
         size = self._preprocess.size
-        answer = engine.explain(np.zeros((1, size, size, 3), np.uint8))
-        found, wanted = (answer.regions.shape, answer.maps.shape), ((1, 4), (1, *[spec.grid] * 2))
-        if found != wanted:
-            raise InputError(
-                f"{self.bundle.path}: the model explains itself with shapes {found}",
-                f"{wanted}, as its manifest says",
-                "export the bundle again",
-            )
+        answer = engine.observe(np.zeros((1, size, size, 3), np.uint8))
+        for name, shape in wanted.items():
+            found = getattr(answer, name).shape
+            if found != shape:
+                raise InputError(
+                    f"{self.bundle.path}: the model gives {name} of shape {found}",
+                    f"{shape}, as its manifest says",
+                    "export the bundle again",
+                )
 
     @classmethod
     def open(
@@ -195,16 +202,33 @@ class Classifier:
         start = time.perf_counter()
         pixels, (height, width) = self._prepared(picture, color, convert)
         ready = time.perf_counter()
-        region = similarity = None
-        if self._explanation is None:
-            probabilities = self._infer(pixels[None])[0]
+        if self._observes:
+            answer = self.observe(pixels)
+            region, similarity, novelty = self._beside(answer, width, height)
+            probabilities = answer.probabilities[0]
         else:
-            answer = self.explain(pixels)
-            probabilities, similarity = answer.probabilities[0], answer.maps[0]
-            region = self._to_photo(answer.regions[0].tolist(), width, height)
+            region = similarity = novelty = None
+            probabilities = self._infer(pixels[None])[0]
         done = time.perf_counter()
         timing = Timing((ready - start) * 1e3, (done - ready) * 1e3)
-        return self._result(probabilities, timing, region, similarity)
+        return self._result(probabilities, timing, region, similarity, novelty)
+
+    @property
+    def _observes(self) -> bool:
+        """Whether more is asked of the model than probabilities."""
+        return self._explanation is not None or self._novelty is not None
+
+    def _beside(
+        self, answer: Answer, width: int, height: int
+    ) -> tuple[Region | None, Map | None, float | None]:
+        """Return what an answer says beside probabilities; the photo is ``width`` x ``height``."""
+        region = similarity = novelty = None
+        if answer.regions is not None and answer.maps is not None:
+            region = self._to_photo(answer.regions[0].tolist(), width, height)
+            similarity = answer.maps[0]
+        if answer.features is not None and self._space is not None:
+            novelty = float(self._space.novelty(answer.features)[0])
+        return region, similarity, novelty
 
     def prepare(
         self, picture: Picture, color: Color = "bgr", *, convert: bool | None = None
@@ -254,8 +278,12 @@ class Classifier:
             InputError: It is no model that looks twice.
         """
         self.check_explains()
+        return self.observe(pixels)
+
+    def observe(self, pixels: Pixels) -> Answer:
+        """Return all outputs of the graph for (S, S, 3) prepared pixels."""
         with self._engine.in_use() as engine:
-            return engine.explain(pixels[None])
+            return engine.observe(pixels[None])
 
     def overlay(self, photo: Pixels, result: Result, *, contrast: bool = False) -> Image.Image:
         """Draw what an answer rests on: the photo with the region, its map, and the region alone.
@@ -348,7 +376,7 @@ class Classifier:
         Returns:
             For each picture its result, or the error that says why it cannot be used.
         """
-        if self.bundle.manifest.input.shape[0] == 1 or self._explanation:
+        if self.bundle.manifest.input.shape[0] == 1 or self._observes:
             return list(self.answers(pictures, color, convert=convert))
         start = time.perf_counter()
         prepared = [self._prepared_or_error(one, color, convert) for one in pictures]
@@ -360,7 +388,7 @@ class Classifier:
         done = time.perf_counter()
         share = 1e3 / len(usable)
         timing = Timing((ready - start) * share, (done - ready) * share)
-        results = (self._result(one, timing, None, None) for one in probabilities)
+        results = (self._result(one, timing) for one in probabilities)
         return [one if isinstance(one, InputError) else next(results) for one in prepared]
 
     def _prepared_or_error(
@@ -424,20 +452,27 @@ class Classifier:
         self,
         probabilities: Probabilities,
         timing: Timing,
-        region: Region | None,
-        similarity: Map | None,
+        region: Region | None = None,
+        similarity: Map | None = None,
+        novelty: float | None = None,
     ) -> Result:
         verdict = self.judge(probabilities)
         return Result(
             label=verdict.label,
             score=verdict.score,
             index=verdict.index,
-            is_unknown=verdict.is_unknown,
+            is_unknown=verdict.is_unknown or self._is_new(novelty),
             probabilities=probabilities,
             labels=self.labels,
             timing=timing,
             region=region,
             map=similarity,
+            novelty=novelty,
+        )
+
+    def _is_new(self, novelty: float | None) -> bool:
+        return (
+            novelty is not None and self._novelty is not None and novelty > self._novelty.threshold
         )
 
     def close(self) -> None:

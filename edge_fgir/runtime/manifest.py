@@ -91,6 +91,13 @@ class ExplanationSpec(_Part):
     top_o: Annotated[int, Field(ge=1, le=1 << 16, description="patches that the region encloses")]
 
 
+class FeatureSpec(_Part):
+    """One more of the graph's outputs: the vector that its classifier reads."""
+
+    output: Annotated[str, Field(description="output (1, size)")] = "features"
+    size: Annotated[int, Field(ge=1, le=1 << 16, description="length of the vector")]
+
+
 class Normalization(_Part):
     """Channel mean and standard deviation (of values in 0..1) folded into the graph."""
 
@@ -127,6 +134,7 @@ class Manifest(_Part):
     input: InputSpec
     output: OutputSpec
     explanation: ExplanationSpec | None = None
+    features: FeatureSpec | None = None
     normalization: Normalization
     data: DataInfo
     files: Annotated[list[FileEntry], Field(max_length=MAX_FILES)]

@@ -45,7 +45,8 @@ class Result:
             parent of classes that tie.
         score: Its calibrated probability, 0..1; with a site file, after its prior.
         index: Its position in ``labels.txt``, or that of a parent's most probable class.
-        is_unknown: ``score`` lies below the threshold of the bundle, or of the site file.
+        is_unknown: ``score`` lies below the threshold of the bundle, or of the site file; or
+            ``novelty`` above the bundle's.
         probabilities: All classes, (K,) ``float32``, as the model gave them.
         timing: Where the time went.
         frame: In a stream, the frame this belongs to (number, timestamp, pixels); else None.
@@ -53,6 +54,8 @@ class Result:
             picture; None for others.
         map: Its (g, g) similarity of each patch and the whole picture, or the centre it saw; None
             for others.
+        novelty: How unlike the pictures of the training this one is, 0 to about 1; None where the
+            bundle does not tell.
     """
 
     label: str
@@ -65,6 +68,7 @@ class Result:
     frame: Frame | None = field(default=None, repr=False)
     region: Region | None = field(default=None, repr=False)
     map: Map | None = field(default=None, repr=False)
+    novelty: float | None = None
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """Return the ``k`` most probable (label, probability), best first."""
@@ -83,6 +87,8 @@ class Result:
             "is_unknown": self.is_unknown,
             "top": [[label, round(score, _DIGITS)] for label, score in self.top(top)],
         }
+        if self.novelty is not None:
+            values["novelty"] = round(self.novelty, _DIGITS)
         if self.region is not None:
             values["region"] = [round(edge, _PIXEL_DIGITS) for edge in self.region]
         return values

@@ -133,7 +133,7 @@ def test_a_manifest_from_before_is_still_canonical():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"grid": 5}, r"explains itself with shapes .*\(1, 4, 4\).*expected .*\(1, 5, 5\)"),
+        ({"grid": 5}, r"gives maps of shape .*\(1, 4, 4\).*expected .*\(1, 5, 5\)"),
         ({"grid": 100_000}, r"explanation\.grid: Input should be less than"),
         ({"region": None}, r"explanation\.region: Input should be a valid string"),
         ({"picture": "x"}, r"unknown key explanation\.picture"),
@@ -218,9 +218,11 @@ def test_engines_return_the_rest_only_when_asked(target, bundles):
     engine = open_engine(Bundle(bundles(target)))
     batch = np.zeros((1, SIZE, SIZE, 3), np.uint8)
     assert engine.infer(batch).shape == (1, 3)
-    found = engine.explain(batch)
-    assert [part.shape for part in found] == [(1, 3), (1, 4), (1, GRID, GRID)]
-    assert all(part.dtype == np.float32 for part in found)
+    found = engine.observe(batch)
+    given = [part for part in found if part is not None]
+    assert [part.shape for part in given] == [(1, 3), (1, 4), (1, GRID, GRID)]
+    assert all(part.dtype == np.float32 for part in given)
+    assert found.features is None
     assert engine.infer(batch).shape == (1, 3)
 
 

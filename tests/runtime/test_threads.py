@@ -150,7 +150,7 @@ class SlowEngine:
         assert not self.closed
         return np.full((len(batch), 3), 1 / 3, np.float32)
 
-    def explain(self, batch: Any) -> Any:
+    def observe(self, batch: Any) -> Any:
         raise NotImplementedError
 
     def close(self) -> None:

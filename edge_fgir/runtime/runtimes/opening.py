@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,28 +63,44 @@ def _target_with(device: Device) -> str | None:
     return None
 
 
-def output_names(bundle: Bundle, outputs: Collection[str] | None = None) -> list[str]:
-    """Return the graph's outputs in the order of an :class:`Answer`; one where there is no more.
+@dataclass(frozen=True)
+class Outputs:
+    """The graph's outputs that a bundle's manifest declares.
 
-    Raises:
-        InputError: One beside the probabilities is not among ``outputs``, if these are known.
+    Attributes:
+        names: Of them, the probabilities first.
+        fields: What of an :class:`Answer` each of them is.
     """
-    manifest = bundle.manifest
-    spec = manifest.explanation
-    more = () if spec is None else (spec.region, spec.similarity)
-    for name in more:
-        if outputs is not None and name not in outputs:
-            raise InputError(
-                f"{bundle.path}: the model has no output {name!a}",
-                "the outputs its manifest names",
-                "export the bundle again",
-            )
-    return [manifest.output.name, *more]
 
+    names: tuple[str, ...]
+    fields: tuple[str, ...]
 
-def answer_of(outputs: list[Any]) -> Answer:
-    """Return outputs, in that order, as ``float32``."""
-    return Answer(*(np.array(output, dtype=np.float32) for output in outputs))
+    @classmethod
+    def of(cls, bundle: Bundle, known: Collection[str] | None = None) -> Outputs:
+        """Return a bundle's.
+
+        Raises:
+            InputError: One beside the probabilities is not among ``known``, if these are known.
+        """
+        manifest = bundle.manifest
+        more = {}
+        if (explanation := manifest.explanation) is not None:
+            more = {"regions": explanation.region, "maps": explanation.similarity}
+        if manifest.features is not None:
+            more["features"] = manifest.features.output
+        for name in more.values():
+            if known is not None and name not in known:
+                raise InputError(
+                    f"{bundle.path}: the model has no output {name!a}",
+                    "the outputs its manifest names",
+                    "export the bundle again",
+                )
+        return cls((manifest.output.name, *more.values()), ("probabilities", *more))
+
+    def answer(self, values: Iterable[Any]) -> Answer:
+        """Return the outputs' values, in the order of ``names``, in ``float32``."""
+        arrays = (np.array(value, dtype=np.float32) for value in values)
+        return Answer(**dict(zip(self.fields, arrays, strict=True)))
 
 
 @contextmanager

@@ -16,29 +16,32 @@ from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
+    from edge_fgir.runtime.novelty import Features
     from edge_fgir.runtime.preprocess import Pixels
 
 Probabilities = npt.NDArray[np.float32]
 
 
 class Answer(NamedTuple):
-    """All outputs of a model that explains itself.
+    """All outputs of a model; None is what its manifest does not declare.
 
     Attributes:
         probabilities: (N, K).
         regions: (N, 4) left, top, right, bottom, input pixels.
         maps: (N, g, g) similarity.
+        features: (N, F) what the classifier reads.
     """
 
     probabilities: Probabilities
-    regions: npt.NDArray[np.float32]
-    maps: npt.NDArray[np.float32]
+    regions: npt.NDArray[np.float32] | None = None
+    maps: npt.NDArray[np.float32] | None = None
+    features: Features | None = None
 
 
 class Engine(Protocol):
     """A compiled model: ``uint8`` NHWC pixels in, probabilities out.
 
-    Several threads call ``infer`` and ``explain`` at once: what a call needs for itself comes from
+    Several threads call ``infer`` and ``observe`` at once: what a call needs for itself comes from
     a :class:`~edge_fgir.runtime.runtimes.Pool`, or a lock lets callers take turns. ``close`` is
     called once, when no other call is under way.
     """
@@ -50,8 +53,8 @@ class Engine(Protocol):
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) ``float32`` probabilities for (N, H, W, 3) pixels."""
 
-    def explain(self, batch: Pixels) -> Answer:
-        """Return all outputs for (1, H, W, 3) pixels; only where the manifest declares them."""
+    def observe(self, batch: Pixels) -> Answer:
+        """Return all outputs for (1, H, W, 3) pixels."""
 
     def close(self) -> None:
         """Free what the engine holds."""

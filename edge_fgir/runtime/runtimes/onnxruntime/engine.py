@@ -11,7 +11,7 @@ from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.preprocess import Pixels
 from edge_fgir.runtime.runtimes.onnxruntime import ONNXRUNTIME
 from edge_fgir.runtime.runtimes.onnxruntime.session import SharedWeightError, open_session
-from edge_fgir.runtime.runtimes.opening import answer_of, checked_onnx, output_names, unloadable
+from edge_fgir.runtime.runtimes.opening import Outputs, checked_onnx, unloadable
 from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
 
 
@@ -40,17 +40,17 @@ class OnnxRuntimeEngine:
             raise unloadable(bundle, "ONNX Runtime", error) from error
         outputs = {output.name for output in self._session.get_outputs()}
         self._input = bundle.manifest.input.name
-        self._outputs = output_names(bundle, outputs)
+        self._outputs = Outputs.of(bundle, outputs)
         self.description = f"onnxruntime {version('onnxruntime')} CPU"
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (N, K) probabilities."""
-        (probabilities,) = self._session.run(self._outputs[:1], {self._input: batch})
+        (probabilities,) = self._session.run(self._outputs.names[:1], {self._input: batch})
         return np.asarray(probabilities, dtype=np.float32)
 
-    def explain(self, batch: Pixels) -> Answer:
+    def observe(self, batch: Pixels) -> Answer:
         """Return all outputs for one image."""
-        return answer_of(self._session.run(self._outputs, {self._input: batch}))
+        return self._outputs.answer(self._session.run(self._outputs.names, {self._input: batch}))
 
     def close(self) -> None:
         """Free the session."""

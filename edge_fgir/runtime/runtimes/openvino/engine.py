@@ -13,7 +13,7 @@ from edge_fgir.runtime.engine_options import EngineOptions
 from edge_fgir.runtime.formats import checked_ir
 from edge_fgir.runtime.precision import is_bfloat16
 from edge_fgir.runtime.preprocess import Pixels
-from edge_fgir.runtime.runtimes.opening import answer_of, output_names, refusing, unloadable
+from edge_fgir.runtime.runtimes.opening import Outputs, refusing, unloadable
 from edge_fgir.runtime.runtimes.openvino import OPENVINO
 from edge_fgir.runtime.runtimes.openvino.core import (
     compile_model,
@@ -58,7 +58,7 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise unloadable(bundle, "OpenVINO", error) from error
         names = {name for output in compiled.outputs for name in output.get_names()}
-        outputs = output_names(bundle, names)
+        outputs = Outputs.of(bundle, names)
         self._requests = Pool(lambda: _Request(compiled, outputs))
         self.description = f"openvino {version('openvino')} {device}"
         if options.precision is not None:
@@ -73,10 +73,10 @@ class OpenVinoEngine:
         with self._requests.taken() as request:
             return request.infer(batch)
 
-    def explain(self, batch: Pixels) -> Answer:
+    def observe(self, batch: Pixels) -> Answer:
         """Return all outputs for one image."""
         with self._requests.taken() as request:
-            return request.explain(batch)
+            return request.observe(batch)
 
     def close(self) -> None:
         """Free the compiled model."""
@@ -90,7 +90,7 @@ def _sees(devices: list[str], device: str) -> bool:
 class _Request:
     """An infer request, with its buffers where their shapes are fixed."""
 
-    def __init__(self, compiled: Any, outputs: list[str]) -> None:
+    def __init__(self, compiled: Any, outputs: Outputs) -> None:
         self._request = compiled.create_infer_request()
         self._outputs = outputs
         self._buffers: tuple[Any, Any] | None = None
@@ -111,10 +111,11 @@ class _Request:
         self._request.infer(share_outputs=True)
         return np.array(answer, dtype=np.float32)
 
-    def explain(self, batch: Pixels) -> Answer:
+    def observe(self, batch: Pixels) -> Answer:
         if self._buffers is None:
             self._request.infer([batch])
         else:
             self._buffers[0][...] = batch
             self._request.infer(share_outputs=True)
-        return answer_of([self._request.get_tensor(name).data for name in self._outputs])
+        names = self._outputs.names
+        return self._outputs.answer(self._request.get_tensor(name).data for name in names)

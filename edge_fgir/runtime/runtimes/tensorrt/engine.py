@@ -11,7 +11,7 @@ import numpy as np
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.preprocess import Pixels
-from edge_fgir.runtime.runtimes.opening import answer_of, output_names
+from edge_fgir.runtime.runtimes.opening import Outputs
 from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
 from edge_fgir.runtime.runtimes.tensorrt import cuda
 from edge_fgir.runtime.runtimes.tensorrt.plan import device_plan, import_tensorrt
@@ -33,6 +33,9 @@ class TensorRtEngine:
         shapes: list[tuple[int, ...]] = [(1, manifest.output.classes)]
         if (spec := manifest.explanation) is not None:
             shapes += [(1, 4), (1, spec.grid, spec.grid)]
+        if manifest.features is not None:
+            shapes.append((1, manifest.features.size))
+        self._declared = Outputs.of(bundle)
         self._outputs = [np.empty(shape, np.float32) for shape in shapes]
         self._input_shape = (1, *manifest.input.shape[1:])
         self._device_in = self._cuda.allocate(int(np.prod(self._input_shape)))
@@ -40,7 +43,7 @@ class TensorRtEngine:
         self._stream = self._cuda.create_stream()
         self._context.set_tensor_address(manifest.input.name, self._device_in)
         # All of them, whether read or not: TensorRT writes every output.
-        for name, address in zip(output_names(bundle), self._device_out, strict=True):
+        for name, address in zip(self._declared.names, self._device_out, strict=True):
             self._context.set_tensor_address(name, address)
         self._turn = Lock()
         self.description = f"tensorrt {trt.__version__} GPU"
@@ -51,10 +54,10 @@ class TensorRtEngine:
             answers = [self._run(image, self._outputs[:1])[0].copy() for image in batch]
         return np.concatenate(answers)
 
-    def explain(self, batch: Pixels) -> Answer:
+    def observe(self, batch: Pixels) -> Answer:
         """Return all outputs for one image."""
         with self._turn:
-            return answer_of(self._run(batch, self._outputs))
+            return self._declared.answer(self._run(batch, self._outputs))
 
     def _run(self, image: Pixels, wanted: list[Probabilities]) -> list[Probabilities]:
         """Run one image and bring the first outputs, ``wanted``, back."""
