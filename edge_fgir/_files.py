@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any
 from edge_fgir._errors import InputError
 
 _DRAFT = ".draft-"
+_SCRATCH = "edge-fgir-scratch-"
+_FRESH_S = 60.0
+"""A folder younger than this may not be held yet."""
 MOST_TEXT = 256 << 20
 """Bytes of a text that is read at once: results of the largest data sets have a tenth of it."""
 
@@ -164,6 +168,27 @@ def _put_right(path: Path) -> None:
             if earlier.exists() and not path.exists():
                 earlier.replace(path)
             shutil.rmtree(folder)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a temporary folder that is removed with the block.
+
+    What killed processes of this user left of theirs is removed first.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with suppress(OSError), _held(left):
+            about = left.lstat()
+            if about.st_uid == os.getuid() and time.time() - about.st_mtime > _FRESH_S:
+                shutil.rmtree(left)  # which refuses links
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+    with ExitStack() as held:
+        with suppress(OSError):
+            held.enter_context(_held(folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

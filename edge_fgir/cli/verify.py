@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from edge_fgir._text import printable
 from edge_fgir.cli._app import JsonOption, app, echo, print_json
 from edge_fgir.cli._choices import DeviceOption, TrustOption, device_choice
+from edge_fgir.cli._limits import limited
 
 
 @app.command()
@@ -20,17 +22,19 @@ def verify(
 ) -> None:
     """Compare every file with its hash and replay the golden images on this machine.
 
-    A signature is compared with the manifest too; only `--trust` says whose it is.
+    A signature is compared with the manifest too; only `--trust` says whose it is. A model that
+    takes more than five minutes or 4 GiB of memory ends the command.
 
     Example: `edge-fgir verify birds.fgir --trust pub.pem`
     """
     from edge_fgir.runtime import verify as run
 
     checks = []
-    for check in run(bundle, device_choice(device), trust):
-        checks.append(check)
-        if not json:
-            echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
+    with limited(printable(f"bundle {bundle}")):
+        for check in run(bundle, device_choice(device), trust):
+            checks.append(check)
+            if not json:
+                echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
     ok = all(check.ok for check in checks)
     if json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
 from edge_fgir._errors import EdgeFgirError
+from edge_fgir._files import scratch
 from edge_fgir.exporting.graph import OUTPUT, Head, Logits, is_transformer
 from edge_fgir.exporting.quiet import errors_only
 from edge_fgir.exporting.target import NncfScheme
@@ -228,8 +227,8 @@ def ir_files(model: Any, *, half: bool = False) -> dict[str, bytes]:
     """Return the IR's files as bytes; ``half``: weights stored as float16."""
     import openvino as ov
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.xml"
+    with scratch() as folder:
+        path = folder / "model.xml"
         try:
             ov.save_model(model, path, compress_to_fp16=half)
         except RuntimeError as error:  # all that it says of a full disk is "iostream error"
@@ -237,7 +236,7 @@ def ir_files(model: Any, *, half: bool = False) -> dict[str, bytes]:
                 f"OpenVINO cannot write to {folder}: {str(error).splitlines()[-1]}; expected room "
                 "for the model; free some, or set TMPDIR to another folder"
             ) from error
-        return {f"openvino/{p.name}": p.read_bytes() for p in sorted(Path(folder).iterdir())}
+        return {f"openvino/{p.name}": p.read_bytes() for p in sorted(folder.iterdir())}
 
 
 def to_half_ir(model: Any) -> Any:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_fgir._files import scratch
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
 from edge_fgir.exporting.graph import Logits, first_convolution, linear_convolutions, run_onnx
@@ -117,8 +116,8 @@ def _quantize_dynamic(
     source = onnx.ModelProto()
     source.CopyFrom(model)
     _transpose_weights(source)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quantized.onnx"
+    with scratch() as folder:
+        path = folder / "quantized.onnx"
         quantize_dynamic(
             source,
             path,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import tempfile
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 from scipy.special import log_softmax
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import new_folder, to_json, write_atomic
+from edge_fgir._files import new_folder, scratch, to_json, write_atomic
 from edge_fgir.benchmarking import library_versions
 from edge_fgir.evaluation import Views
 from edge_fgir.exporting.features import FEATURES
@@ -139,8 +138,8 @@ def write_bundle(
         GateError: The opened bundle breaks a bound; nothing is left behind.
     """
     if as_zip:
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / out.name
+        with scratch() as own:
+            folder = own / out.name
             write_bundle(
                 folder,
                 contents,

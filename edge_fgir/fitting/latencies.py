@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from edge_fgir._errors import GateError, InputError
-from edge_fgir._files import sha256, write_json
+from edge_fgir._files import scratch, sha256, write_json
 from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import PROBES, DeviceHandle, StoppingRule
 from edge_fgir.data import DataSet
@@ -93,7 +92,7 @@ class LatencyTable:
             tell: Gets a line for the user.
             until: Says whether there is time to build another one.
         """
-        with tempfile.TemporaryDirectory() as name:
+        with scratch() as name:
             built: dict[str, Bundle] = {}
             new: list[Architecture] = []
             for number, architecture in enumerate(architectures):
@@ -104,7 +103,7 @@ class LatencyTable:
                     self.refused[architecture] = "there was no time to measure its latency"
                     continue
                 try:
-                    built |= self._built(missing, Path(name) / str(number))
+                    built |= self._built(missing, name / str(number))
                 except (GateError, InputError) as error:
                     self.refused[architecture] = str(error)
                 else:

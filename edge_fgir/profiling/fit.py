@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir._errors import InputError
-from edge_fgir._files import read_file, sha256, to_json, write_atomic
+from edge_fgir._files import read_file, scratch, sha256, to_json, write_atomic
 from edge_fgir._refusal import validated
 from edge_fgir.benchmarking import PROBES, DeviceHandle, Identity, Protocol, Timing
 from edge_fgir.exporting import Target
@@ -242,8 +241,8 @@ def _timings(
 ) -> list[Timing]:
     models = [probed.trained.at(setting) for setting in settings]
     timings: list[Timing] = []
-    with tempfile.TemporaryDirectory() as name:
-        bundles = build_probes(models, probed.target, precision, graphs, Path(name))
+    with scratch() as name:
+        bundles = build_probes(models, probed.target, precision, graphs, name)
         for group in _groups(bundles):
             timings += device.time(group, probed.protocol)
     return timings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import scratch
 from edge_fgir.benchmarking import DeviceHandle
 from edge_fgir.models import Setting
 from edge_fgir.profiling.device_ref import DeviceRef
@@ -50,7 +50,7 @@ def latency_models(
             models[given.precision] = given
         else:
             relative = _relative(given, probed, calibration)
-    with tempfile.TemporaryDirectory() as graphs:
+    with scratch() as graphs:
         for precision in precisions:
             if precision in models:
                 continue
@@ -58,7 +58,7 @@ def latency_models(
                 kept = folder / f"latency-{ref.file_name}-{probed.target.name}-{precision}.json"
                 width = relative if relative and relative.precision == precision else None
                 models[precision] = _kept(probed, probed.device, kept, tell) or _measured(
-                    probed, probed.device, precision, kept, width, Path(graphs), tell
+                    probed, probed.device, precision, kept, width, graphs, tell
                 )
             elif calibration is None:
                 assert ref.descriptor is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir._files import scratch
 from edge_fgir.benchmarking import PROBES, DeviceHandle, Protocol, environment
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
@@ -92,7 +92,7 @@ def profile(request: Request, out: Path, tell: Tell = _silent, tell_device: Tell
     _check_runs(request)
     with (
         ref.opened(find_runtime(request.target.runtime), tell_device) as device,
-        tempfile.TemporaryDirectory() as folder,
+        scratch() as folder,
     ):
         profiled = [
             _profiled(request, device, run, title, tell)
@@ -109,7 +109,7 @@ def profile(request: Request, out: Path, tell: Tell = _silent, tell_device: Tell
             finalists = estimated_finalists(ranked, budget)
         else:
             builder = FinalistBuilder(
-                budget, request.target, request.data, device, request.benching, Path(folder), tell
+                budget, request.target, request.data, device, request.benching, folder, tell
             )
             finalists = builder.finalists(ranked)
         chosen = finalists[0]
