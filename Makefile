@@ -10,7 +10,7 @@ DATA := elpv
 
 BUNDLE := $(DEMO)/cells.fgir
 
-.PHONY: demo test unit check format clean
+.PHONY: demo test unit attacks fuzz check format clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -29,6 +29,14 @@ test: $(VENV)/installed check
 # Before every commit: what needs no runtime, no exporter and no training.
 unit: $(VENV)/installed check
 	$(PYTEST) -m "unit and not slow"
+
+# Hostile and damaged input: what was tried, and what was not held off.
+attacks: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/attacks tests/test_yaml.py tests/test_text.py tests/cli/test_limits.py
+
+# Ten thousand mutated inputs of a fixed seed for every parser.
+fuzz: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

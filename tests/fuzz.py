@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from bundles import make_bundle
 from PIL import Image
-from samples import latency
+from samples import latency, write_result
 
-from edge_fgir._errors import EdgeFgirError
+from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import to_json
 from edge_fgir._resources import folder
 from edge_fgir.benchmarking.messages import Identified, read_answer
@@ -105,13 +105,26 @@ def as_setting(content: bytes, scratch: Path) -> object:
     return read_recipe("student-lrnet14", [content.decode(errors="surrogateescape")])
 
 
+def as_model(check: Callable[[bytes], object]) -> Parser:
+    """Return a parser of a model file, whose refusals the opener of bundles turns into a line."""
+
+    def run(content: bytes, scratch: Path) -> object:
+        try:
+            return check(content)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    return run
+
+
 def parsers(scratch: Path) -> dict[str, tuple[list[bytes], Parser]]:
     """Return whole inputs, and what reads them, by name."""
     onnx, ir = make_bundle(scratch / "a.fgir", target="arm"), make_bundle(scratch / "b.fgir")
     graph = next(onnx.glob("arm/*.onnx")) if (onnx / "arm").is_dir() else next(onnx.rglob("*.onnx"))
     xml, weights = next(ir.rglob("*.xml")), next(ir.rglob("*.bin")).stat().st_size
     operators, layers = operators_of("onnxruntime"), operators_of("openvino")
-    result = to_json(latency("arm", 3.0)).encode()
+    result = scratch / "whole.json"
+    write_result(result, "latency", latency("arm", 3.0))
     model = to_json(MODEL).encode()
     pictures = []
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"):
@@ -138,10 +151,10 @@ def parsers(scratch: Path) -> dict[str, tuple[list[bytes], Parser]]:
             [(ir / "manifest.json").read_bytes()],
             lambda content, _: Manifest.parse(content, "manifest.json"),
         ),
-        "ONNX": ([graph.read_bytes()], lambda content, _: check_onnx(content, operators)),
-        "IR": ([xml.read_bytes()], lambda content, _: checked_ir(content, weights, layers)),
+        "ONNX": ([graph.read_bytes()], as_model(lambda model: check_onnx(model, operators))),
+        "IR": ([xml.read_bytes()], as_model(lambda model: checked_ir(model, weights, layers))),
         "model.json": ([model], in_file("model.json", TrainedModel.read)),
-        "results": ([result], in_file("r.json", read_result)),
+        "results": ([result.read_bytes()], in_file("r.json", read_result)),
         "data records": ([record.read_bytes()], in_file("d.safetensors", DataRecord.read)),
         "answers of a device": (
             [b'{"kind": "failed", "message": "x"}', b'{"kind": "identified", "device": {}}'],
