@@ -112,7 +112,7 @@ def test_without_models_there_is_no_table(command, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no.json: No such file or directory; expected a result file"),
+        (None, "no.json does not exist; expected a result file"),
         ("{", "no.json is not JSON"),
         ('{"schema": "edge-fgir/dream/1"}', "has schema 'edge-fgir/dream/1'; expected one of"),
         ('{"schema": "edge-fgir/latency/1"}', "expected a whole latency result"),

@@ -32,7 +32,7 @@ def refused(run_cli, *arguments: object) -> str:
 
 def test_a_missing_file_is_one_line(run_cli, tmp_path):
     error = refused(run_cli, tmp_path / "no.yaml", "--out", tmp_path / "out")
-    assert error.endswith("no.yaml: No such file or directory; expected a readable YAML file\n")
+    assert error.endswith("no.yaml does not exist; expected a YAML file\n")
 
 
 def test_a_wrong_key_leaves_nothing_behind(run_cli, sweep_file, tmp_path):

@@ -96,7 +96,7 @@ def test_what_would_drop_or_shift_a_row_is_refused(tmp_path: Path, content, mess
 
 
 def test_a_missing_list(tmp_path: Path) -> None:
-    assert "no.csv: No such file" in refusal(tmp_path / "no.csv")
+    assert "no.csv does not exist" in refusal(tmp_path / "no.csv")
 
 
 FIELD = st.text(
