@@ -44,6 +44,8 @@ _ZIP_TAIL = struct.Struct("<4s16x4s4H2LH")
 # What zipfile raises on damaged archives, and on encrypted ones.
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
 _SHOWN_LABEL = 40
+# Caches of downloads and volumes of containers are made of links.
+_WITHOUT_LINKS = "make a copy without links: mkdir NEW.fgir && cp -rL BUNDLE/* NEW.fgir"
 _DAMAGED = "copy the bundle again, or export it again"
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -106,7 +108,7 @@ class _Folder:
                     raise _too_many(self._path)
                 where = _shown(entry.path)
                 if entry.is_symlink():
-                    raise InputError(f"{where} is a link", "plain files only", _DAMAGED)
+                    raise InputError(f"{where} is a link", "plain files only", _WITHOUT_LINKS)
                 if entry.is_dir():
                     folders.append(Path(entry.path))
                 # Reading a named pipe would wait for ever.

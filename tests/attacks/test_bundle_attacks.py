@@ -212,6 +212,19 @@ def test_a_link_is_refused_wherever_it_leads(copy, tmp_path):
     assert "labels.txt is a link; expected plain files only" in refusal(copy)
 
 
+def test_the_remedy_for_links_mends_a_volume(copy, tmp_path):
+    """A Kubernetes volume: links to ``..data``, which is a link to a hidden folder of today."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    copy.rename(volume / "..2026_01")
+    (volume / "..data").symlink_to("..2026_01")
+    for path in (volume / "..2026_01").iterdir():
+        (volume / path.name).symlink_to(f"..data/{path.name}")
+    remedy = refusal(volume).split("without links: ")[1]
+    subprocess.run(remedy.replace("BUNDLE", "volume"), shell=True, cwd=tmp_path, check=True)
+    assert Bundle(tmp_path / "NEW.fgir").labels
+
+
 def test_a_linked_folder_is_refused(copy, tmp_path):
     (copy / "golden").rename(tmp_path / "golden")
     (copy / "golden").symlink_to(tmp_path / "golden")
