@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from edge_fgir._errors import InputError
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet, Split, labels_of, prepared_images
@@ -62,6 +64,13 @@ def answers(predictor: Predictor, data: DataSet, split: Split) -> Answers:
     samples = data.split(split)
     images = prepared_images(data, samples, predictor.preprocess)
     asked = predictor.probabilities(images, f"{predictor.subject.bundle} on {split}")
+    lost = len(asked) - int(np.isfinite(asked).all(axis=1).sum())
+    if lost:
+        raise InputError(
+            f"{predictor.subject.bundle} answers no numbers on {lost} of {len(asked)} pictures",
+            "probabilities",
+            "train or export it again",
+        )
     return Answers(asked, labels_of(samples), data.classes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
@@ -457,6 +458,12 @@ class Classifier:
         novelty: float | None = None,
     ) -> Result:
         verdict = self.judge(probabilities)
+        if not math.isfinite(verdict.score):  # of what is no number, argmax finds the first
+            raise InputError(
+                f"{self.bundle.path} answers {verdict.score}",
+                "probabilities",
+                "run: edge-fgir verify; then export the bundle again",
+            )
         return Result(
             label=verdict.label,
             score=verdict.score,
