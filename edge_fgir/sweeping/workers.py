@@ -76,7 +76,8 @@ def _work(cell: Cell, out: Path) -> Outcome:
 def _protect() -> None:
     """Protect a local Ray by a random token, as it listens on all interfaces.
 
-    Without one, Ray would write a token into the user's home folder.
+    Without one, Ray would write a token into the user's home folder. The oldest version that is
+    installed with us asks for it by default; earlier ones do not, or know none.
     """
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 

@@ -159,3 +159,14 @@ def test_an_index_with_a_name_that_leads_elsewhere_yields_no_sample(tmp_path: Pa
     edit_index(root, names=lambda column: np.r_[np.frombuffer(b"/.png", np.uint8), column[5:]])
     with pytest.raises(InputError, match="stays below"):
         first_train_picture(root)
+
+
+def test_a_tar_of_very_many_long_names_is_refused(tmp_path: Path) -> None:
+    """Each header says that the next one's name is long: a reader calls itself 5,000 times."""
+    root = shards(tmp_path / "source")
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 8
+    block = info.tobuf(tarfile.GNU_FORMAT) + b"a.png\0\0\0".ljust(tarfile.BLOCKSIZE, b"\0")
+    (root / "train-0.tar").write_bytes(block * 5000 + bytes(2 * tarfile.BLOCKSIZE))
+    with pytest.raises(InputError, match=r"train-0\.tar is damaged or cut"):
+        open_data(str(root))
