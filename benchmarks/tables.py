@@ -340,6 +340,13 @@ TABLES: dict[str, Table] = {
         f"LRN14 at 128 px, {_RANDOM}",
         test_pictures=_NONE,
     ),
+    "app": Table(
+        ("runtime",),
+        "`benchmarks/runtime.py`",
+        promises,
+        f"LRN14 at 128 px, INT8, {_RANDOM}",
+        test_pictures=_NONE,
+    ),
     "training-speed": Table(
         ("training_speed",),
         "`benchmarks/training_speed.py`",

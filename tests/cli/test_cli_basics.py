@@ -239,6 +239,8 @@ def test_strict_predict_stops_at_a_picture_it_cannot_use(
         (["EMPTY", "PICTURES"], "has no manifest.json; expected a bundle"),
         (["BUNDLE", "PICTURES", "--device", "tpu"], "--device tpu; expected one of auto, cpu, "),
         (["BUNDLE", "PICTURES", "--device", "trt"], "is for target openvino and has no device"),
+        (["BUNDLE", "PICTURES", "--precision", "i4"], "--precision i4; expected one of f32, f16"),
+        (["BUNDLE", "PICTURES", "--threads", "2000"], "threads 2000; expected a number from 1 to"),
     ],
 )
 def test_predict_errors(refused, tiny_bundle, pictures, tmp_path, monkeypatch, arguments, message):

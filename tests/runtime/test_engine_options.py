@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_fgir import Classifier, EngineOptions, InputError
+from edge_fgir import Classifier, EngineOptions, InputError, bench
 from edge_fgir.runtime.runtimes import find_runtime
 
 
@@ -54,6 +54,12 @@ def test_a_precision_that_was_asked_for_is_told(tiny_bundle, arm_bundle) -> None
         assert model.info["engine"].endswith(" CPU in f32, as asked")
     with pytest.raises(InputError, match=r"in precision f32; expected none: onnxruntime computes"):
         Classifier.open(arm_bundle, EngineOptions(precision="f32"))
+
+
+@pytest.mark.export
+def test_another_machine_is_asked_for_a_device_alone(tiny_bundle) -> None:
+    with pytest.raises(InputError, match=r"threads or a precision with host pi; expected a device"):
+        bench(tiny_bundle, device=EngineOptions(threads=1), host="pi")
 
 
 @pytest.mark.export
