@@ -24,6 +24,7 @@ def fit(
     minutes: float = 60.0,
     weights: str = "offline",
     from_scratch_only: bool = False,
+    unknown: Path | str | None = None,
     resume: bool = False,
     strict: bool = False,
     tell: Callable[[str], None] = lambda line: None,
@@ -43,6 +44,8 @@ def fit(
         weights: Where pretrained weights are from: ``offline``: installed packages alone; ``timm``:
             timm may download some.
         from_scratch_only: No weights of others in the bundle; a teacher may have them.
+        unknown: Folder of pictures that the model shall not know: the bundle says how many of them
+            it rejects.
         resume: Go on where an earlier call stopped.
         strict: Refuse pictures that are broken or no upright 8-bit RGB.
         tell: Gets a line for the user.
@@ -67,5 +70,6 @@ def fit(
         minutes=minutes,
         timm_too=weights == "timm",
         from_scratch_only=from_scratch_only,
+        unknown=None if unknown is None else Path(unknown),
     )
     return fit_photographs(request, Path(out), resume=resume, tell=tell, tell_device=tell_device)

@@ -35,6 +35,13 @@ AcceptDataChangeOption = Annotated[
         help="Other pictures of the same classes than the run was trained on are meant.",
     ),
 ]
+UnknownOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Pictures that the model shall not know: the bundle says how many it rejects.",
+    ),
+]
 PictureStrictOption = Annotated[
     bool | None,
     typer.Option(

@@ -15,6 +15,7 @@ from edge_fgir.cli._choices import (
     KeepRateOption,
     LogitAdjustmentOption,
     StrictOption,
+    UnknownOption,
     keep_rate_choice,
     logit_adjustment_choice,
     targets_help,
@@ -55,13 +56,7 @@ def export(
         ),
     ] = False,
     logit_adjustment: LogitAdjustmentOption = None,
-    unknown: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Pictures that the model shall not know: measures how many it rejects.",
-        ),
-    ] = None,
+    unknown: UnknownOption = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     sign: Annotated[
         Path | None,
@@ -159,11 +154,7 @@ def export(
     if tau is not None:
         echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
     if novelty is not None:
-        rejected = ", ".join(f"{100 * v:.1f} % of {kind}" for kind, v in novelty.rejected.items())
-        echo(
-            f"called unknown: {rejected}, and {100 * (1 - novelty.kept):.1f} % of the validation "
-            "images that are answered rightly"
-        )
+        echo(f"{novelty}")
     echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"

@@ -16,6 +16,7 @@ from edge_fgir.cli._choices import (
     PercentileOption,
     SizeOption,
     StrictOption,
+    UnknownOption,
     budget_of,
     targets_help,
 )
@@ -54,6 +55,7 @@ def fit(
     from_scratch_only: Annotated[
         bool, typer.Option("--from-scratch-only", help="No weights of others in the bundle.")
     ] = False,
+    unknown: UnknownOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command stopped.")
     ] = False,
@@ -86,6 +88,7 @@ def fit(
         minutes=minutes,
         weights=weights,
         from_scratch_only=from_scratch_only,
+        unknown=unknown,
         resume=resume,
         strict=strict,
         tell=lambda line: echo(line, err=json),
@@ -117,6 +120,8 @@ def _say(result: Fit, out: Path) -> None:
             f"on {result.test.images} test pictures, which chose nothing: top-1 "
             f"{result.test.top1:.1f} % ({low:.1f} to {high:.1f}), macro {result.test.macro:.1f} %"
         )
+    if (novelty := edge_fgir.Bundle(out).novelty) is not None:
+        echo(f"{novelty}")
     for each in result.points[1:]:
         echo(
             f"runner-up: {each.name} in {each.precision}: top-1 {each.accuracy.top1:.1f} %, "

@@ -86,6 +86,7 @@ class Builder:
         target: How the device runs networks.
         device: Where bundles are measured.
         budget: The bounds.
+        unknown: Folder of pictures that the model shall not know, to be measured.
         shortlist: Says what fits.
         folder: The fit's work folder.
         clock: Quantization-aware training needs time left.
@@ -98,6 +99,7 @@ class Builder:
     target: Target
     device: DeviceHandle
     budget: Budget
+    unknown: Path | None
     shortlist: Shortlist
     folder: Path
     clock: Clock
@@ -171,6 +173,7 @@ class Builder:
 
     def _built(self, trained: Trained, candidate: Candidate, precision: str) -> Finalist:
         facts = [Run(trained.run).weights_hash, candidate.setting, precision, self.target.name]
+        facts += [] if self.unknown is None else [str(self.unknown.resolve())]
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
         out = self.folder / BUNDLES / f"{key}.fgir"
         if not out.exists():
@@ -221,7 +224,7 @@ class Builder:
     def _export(self, trained: Trained, candidate: Candidate, precision: str, out: Path) -> None:
         as_trained = candidate == trained.candidate
         setting = None if as_trained else candidate.setting
-        options = ExportOptions(precision=precision, setting=setting)
+        options = ExportOptions(precision=precision, setting=setting, unknown=self.unknown)
         epoch = trained.record.seconds / max(trained.record.epochs, 1)
         if trained.record.epochs and self.clock.left > 3 * epoch:
             export_with_qat(

@@ -39,7 +39,7 @@ from edge_fgir.models import count_params
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.reporting import write_report
 from edge_fgir.results import Budget, Fit
-from edge_fgir.runtime import MANIFEST, find_runtime, is_bundle, verify
+from edge_fgir.runtime import MANIFEST, find_pictures, find_runtime, is_bundle, verify
 
 WORK, RESULT, REPORT = ".fit", ".fit.json", ".html"
 """Behind the bundle's name without its ending: the work folder, the result and its page."""
@@ -72,6 +72,7 @@ class Request:
         minutes: That all of it may take.
         timm_too: Weights may be downloaded by timm.
         from_scratch_only: No weights of others in the bundle.
+        unknown: Folder of pictures that the model shall not know; None: there is none.
     """
 
     data: DataSet
@@ -81,6 +82,7 @@ class Request:
     minutes: float = 60.0
     timm_too: bool = False
     from_scratch_only: bool = False
+    unknown: Path | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -164,6 +166,7 @@ def fit(
             target=request.target,
             device=device,
             budget=request.budget,
+            unknown=request.unknown,
             shortlist=shortlist,
             folder=work,
             clock=clock,
@@ -225,6 +228,8 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
         raise InputError(f"{out} exists and is not a bundle", "a new path, or an earlier bundle")
     request.data.split("train")
     request.data.split("val")
+    if request.unknown is not None:
+        find_pictures(request.unknown)
     if min(request.data.counts("train")) < 1:
         empty = request.data.classes[request.data.counts("train").index(0)]
         raise InputError(f"class {empty} has no training picture", "at least one")

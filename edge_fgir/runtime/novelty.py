@@ -41,6 +41,11 @@ class Novelty(BaseModel):
         Field(description="share of other pictures that are unknown, by kind", max_length=64),
     ]
 
+    def __str__(self) -> str:
+        rejected = [f"{100 * share:.1f} % of {kind}" for kind, share in self.rejected.items()]
+        known = f"{100 * (1 - self.kept):.1f} % of the validation images that are answered rightly"
+        return f"called unknown: {', '.join([*rejected, known])}"
+
 
 @dataclass(frozen=True)
 class FeatureSpace:

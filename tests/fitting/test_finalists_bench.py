@@ -31,6 +31,7 @@ def benched(answers: list[Latency]) -> tuple[Latency, int]:
         target=nothing,
         device=SimpleNamespace(bench=lambda *_, **__: next(left)),
         budget=Budget(latency_ms=5.0),
+        unknown=None,
         shortlist=nothing,
         folder=Path(),
         clock=nothing,
