@@ -47,8 +47,14 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The pages as a site, in site/; what is drawn from code and results is drawn before: tools/reference.py, benchmarks/page.py.
+.PHONY: docs
+docs: $(VENV)/docs
+	$(BIN)/python -m mkdocs build --quiet --strict
+	@echo "Open site/index.html."
+
 clean:
-	rm -rf $(DEMO) build dist
+	rm -rf $(DEMO) build dist site
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): about 7 GB, two to four minutes on a fast line."
@@ -63,6 +69,12 @@ $(VENV)/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[demo]'
+	touch $@
+
+# The pages need neither torch nor this package.
+$(VENV)/docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'mkdocs>=1.6,<2'
 	touch $@
 
 # From photographs to the best bundle within a budget; an interrupted fit goes on where it stopped.

@@ -13,6 +13,7 @@ from edge_fgir.data.dataset import (
     typical_images,
 )
 from edge_fgir.data.excerpt import copy_excerpt
+from edge_fgir.data.listed import Listed, listed_data
 from edge_fgir.data.packing import pack
 from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.data.sampling import Sampler
@@ -26,6 +27,7 @@ __all__ = [
     "SPLITS",
     "ClassSizes",
     "DataSet",
+    "Listed",
     "Reading",
     "Sample",
     "Sampler",
@@ -37,6 +39,7 @@ __all__ = [
     "files_of",
     "in_file_order",
     "labels_of",
+    "listed_data",
     "open_data",
     "pack",
     "prepared_images",

@@ -12,13 +12,22 @@ from PIL import Image
 from edge_fgir.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("export/*/README.md")])
+DOCS = sorted(ROOT.glob("docs/**/*.md"))
+PAGES = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "README.md",
+    *DOCS,
+    *sorted(ROOT.glob("export/*/README.md")),
+]
 HELP = sorted((ROOT / "edge_fgir" / "cli").glob("[!_]*.py"))
+
+_TRIED_ELSEWHERE = {"extending.md"}
+"""Pages whose programs are files of several lines and kinds (``tests/test_extending.py``)."""
 
 _COMMAND = re.compile(r"(?:^    (?:\S*/)?|`)(edge-fgir [^`\n]*)", re.MULTILINE)
 _PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _DATED = re.compile(r".+\n\n\*\d{4}-\d\d-\d\d(, changed \d{4}-\d\d-\d\d)?\.\* ")
-_LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
+_LINK = re.compile(r"\]\(([^)\s#]*)(?:#([^)\s]+))?\)")
 
 
 def name_of(path: Path) -> str:
@@ -62,7 +71,8 @@ def test_the_pages_show_most_commands() -> None:
 
 
 def blocks() -> list[tuple[str, str]]:
-    return [(name_of(path), code) for path in PAGES for code in _PYTHON.findall(path.read_text())]
+    pages = [path for path in PAGES if path.name not in _TRIED_ELSEWHERE]
+    return [(name_of(path), code) for path in pages for code in _PYTHON.findall(path.read_text())]
 
 
 @pytest.mark.export
@@ -85,11 +95,38 @@ def test_documented_code_runs(
     assert capsys.readouterr().out.count("red") >= 1 + code.count("open_source(")
 
 
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one).strip().lower().replace(" ", "-") for one in headings}
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """Return the files that a page links to, and where in them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = [(link, anchor) for link, anchor in _LINK.findall(text) if "://" not in link]
+    return [((page.parent / link).resolve() if link else page, anchor) for link, anchor in found]
+
+
 @pytest.mark.unit
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in _LINK.findall(page.read_text()):
-        assert link.startswith("https://") or (page.parent / link).exists(), link
+    for target, anchor in links(page):
+        assert target.exists(), target
+        assert not anchor or anchor in anchors(target), f"{target}#{anchor}"
+
+
+@pytest.mark.unit
+def test_a_link_to_nowhere_would_be_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A title, here\n[one](there.md) [two](page.md#a-title-here) [three](#nowhere)"
+    )
+    assert anchors(page) == {"a-title-here"}
+    assert [(target.name, anchor) for target, anchor in links(page)] == [
+        ("there.md", ""),
+        ("page.md", "a-title-here"),
+        ("page.md", "nowhere"),
+    ]
 
 
 @pytest.mark.unit
