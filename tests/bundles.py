@@ -21,7 +21,13 @@ LABELS = ("red", "green", "blue")
 UNKNOWN_THRESHOLD = 0.5
 GRID, LOOK = 4, (8.0, 4.0, 24.0, 20.0)
 _EXPLANATION = {"region": "region", "similarity": "similarity", "grid": GRID, "top_o": 3}
-RUNTIMES = {"openvino": "openvino", "arm": "onnxruntime", "jetson": "tensorrt"}
+RUNTIMES = {
+    "openvino": "openvino",
+    "arm": "onnxruntime",
+    "litert": "litert",
+    "jetson": "tensorrt",
+}
+_MODEL_FILES = {"openvino": "openvino/model.xml", "litert": "model.tflite"}
 _SHARPNESS = 8.0
 _TOLERANCE = 0.001
 _GOLDEN = {"red": (250, 20, 30), "green": (40, 200, 60), "blue": (10, 50, 180)}
@@ -45,13 +51,13 @@ def make_bundle(
     Args:
         labels: Class names.
         size: Side of the input, pixels.
-        target: openvino, arm or jetson; the last two hold the same graph as ONNX.
+        target: openvino, litert, arm or jetson; the last two hold the same graph as ONNX.
         looks_twice: Let it have the outputs of a GLSim: :data:`LOOK`, and as its map the mean
             brightness of :data:`GRID` x :data:`GRID` patches.
         replaced: Files that are added, replaced or (None) left out before the bundle is sealed.
         fields: Manifest fields that replace the right ones.
     """
-    model_files = _openvino_files if target == "openvino" else _onnx_files
+    model_files = {"openvino": _openvino_files, "litert": _litert_files}.get(target, _onnx_files)
     contents = model_files(len(labels), size, looks_twice)
     if target == "jetson":
         contents["tensorrt/build.json"] = json.dumps({"workspace_mb": 64}).encode()
@@ -75,7 +81,7 @@ def make_bundle(
         "precision": "fp32",
         "architecture": "colour_mean",
         "params": 3 * len(labels),
-        "model_file": "openvino/model.xml" if target == "openvino" else "model.onnx",
+        "model_file": _MODEL_FILES.get(target, "model.onnx"),
         "input": {"name": "image", "shape": (1, size, size, 3)},
         "output": {"name": "probabilities", "classes": len(labels)},
         "explanation": _EXPLANATION if looks_twice else None,
@@ -200,6 +206,81 @@ def _onnx_files(classes: int, size: int, looks_twice: bool) -> dict[str, bytes]:
     opset = [helper.make_opsetid("", 18)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=9)
     return {"model.onnx": model.SerializeToString()}
+
+
+def _litert_files(classes: int, size: int, looks_twice: bool) -> dict[str, bytes]:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs = 3, [graph]
+    model.buffers, model.operatorCodes = [schema.BufferT()], []
+    graph.tensors, graph.operators = [], []
+    types = {"uint8": schema.TensorType.UINT8, "float32": schema.TensorType.FLOAT32}
+    types["int32"] = schema.TensorType.INT32
+
+    def tensor(name: str, shape: list[int], kind: str = "float32") -> int:
+        made = schema.TensorT()
+        made.name, made.shape, made.type = name.encode(), shape, types[kind]
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    def constant(value: npt.NDArray[Any]) -> int:
+        place = tensor(f"constant {len(graph.tensors)}", list(value.shape), value.dtype.name)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        graph.tensors[place].buffer = len(model.buffers) - 1
+        return place
+
+    def append(kind: str, inputs: list[int], output: int, options: Any) -> int:
+        code, made = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
+        code.version = 1
+        model.operatorCodes.append(code)
+        made.opcodeIndex, made.inputs, made.outputs = len(model.operatorCodes) - 1, inputs, [output]
+        if options is not None:
+            name = type(options).__name__.removesuffix("T")
+            made.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+            made.builtinOptions = options
+        graph.operators.append(made)
+        return output
+
+    softmax = schema.SoftmaxOptionsT()
+    softmax.beta = 1.0
+    image = tensor("image", [1, size, size, 3], "uint8")
+    floats = append("CAST", [image], tensor("floats", [1, size, size, 3]), schema.CastOptionsT())
+    factor = constant(np.asarray([1 / 255], np.float32))
+    scaled = tensor("scaled", [1, size, size, 3])
+    append("MUL", [floats, factor], scaled, schema.MulOptionsT())
+    inside = constant(np.asarray([1, 2], np.int32))
+    color = append("MEAN", [scaled, inside], tensor("color", [1, 3]), schema.ReducerOptionsT())
+    weights = constant(np.ascontiguousarray(_weights(classes).T))
+    logits, options = tensor("logits", [1, classes]), schema.FullyConnectedOptionsT()
+    append("FULLY_CONNECTED", [color, weights, -1], logits, options)
+    probabilities = tensor("probabilities", [1, classes])
+    graph.inputs = [image]
+    graph.outputs = [append("SOFTMAX", [logits], probabilities, softmax)]
+    if looks_twice:
+        patch = size // GRID
+        shape = [GRID, patch, GRID, 3 * patch]
+        parts = constant(np.asarray(shape, np.int32))
+        apart = append("RESHAPE", [scaled, parts], tensor("apart", shape), None)
+        rows = constant(np.asarray([1], np.int32))
+        lines = tensor("lines", [GRID, GRID, 3 * patch])
+        append("MEAN", [apart, rows], lines, schema.ReducerOptionsT())
+        columns = constant(np.asarray([2], np.int32))
+        bright = tensor("bright", [GRID, GRID])
+        append("MEAN", [lines, columns], bright, schema.ReducerOptionsT())
+        whole = constant(np.asarray([1, GRID, GRID], np.int32))
+        similarity = tensor("similarity", [1, GRID, GRID])
+        append("RESHAPE", [bright, whole], similarity, None)
+        look, nothing = constant(np.asarray([LOOK], np.float32)), constant(np.zeros(1, np.float32))
+        region = append("ADD", [look, nothing], tensor("region", [1, 4]), schema.AddOptionsT())
+        graph.outputs = [probabilities, region, similarity]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return {"model.tflite": bytes(builder.Output())}
 
 
 def _calibration() -> Calibration:

@@ -153,6 +153,13 @@ def arm_bundle(shared: Shared) -> Path:  # noqa: F811
 
 
 @pytest.fixture(scope="session")
+def litert_bundle(shared: Shared) -> Path:  # noqa: F811
+    """The same for LiteRT."""
+    pytest.importorskip("ai_edge_litert")
+    return _bundle(shared, "litert")
+
+
+@pytest.fixture(scope="session")
 def jetson_bundle(shared: Shared) -> Path:  # noqa: F811
     """The same for TensorRT."""
     pytest.importorskip("onnx")

@@ -380,7 +380,7 @@ def test_doctor_says_what_is_missing_and_what_to_do(run_cli, monkeypatch):
 
 def test_doctor_knows_its_targets(refused):
     text = refused("doctor", "--target", "tpu")
-    assert text.startswith("unknown target 'tpu'; expected one of arm, jetson, openvino")
+    assert text.startswith("unknown target 'tpu'; expected one of arm, jetson, litert, openvino")
 
 
 def test_models_show_lrnet14(run_cli):

@@ -209,7 +209,7 @@ def test_calibration_has_finite_numbers(name, value, tiny_bundle, tmp_path):
     [
         ("schema", "edge-fgir/bundle/2", ": schema: Input should be 'edge-fgir/bundle/1'"),
         ("schema", None, ": schema: Input should be 'edge-fgir/bundle/1'"),
-        ("runtime", "tflite", ": runtime: 'tflite' is none of openvino, onnxruntime, tensorrt"),
+        ("runtime", "tflite", ": runtime: 'tflite' is none of openvino, onnxruntime, litert, tensorrt"),
         (
             "precision",
             "int4",

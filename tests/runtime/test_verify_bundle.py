@@ -26,14 +26,14 @@ def with_golden(path: Path, expected: dict) -> Path:
     return make_bundle(path, replaced={"golden/expected.json": json.dumps(expected).encode()})
 
 
-@pytest.mark.parametrize("target", ["openvino", "arm", "jetson"])
+@pytest.mark.parametrize("target", ["openvino", "arm", "litert", "jetson"])
 def test_a_whole_bundle_is_ok(request, run_cli, target):
     path = request.getfixturevalue("tiny_bundle" if target == "openvino" else f"{target}_bundle")
     files, contents, golden = verify(path, "cpu" if target == "jetson" else "auto")
     assert files.ok
     assert contents.ok
     assert golden.ok
-    engine = "openvino" if target == "openvino" else "onnxruntime"
+    engine = {"openvino": "openvino", "litert": "ai-edge-litert"}.get(target, "onnxruntime")
     assert golden.name.startswith(f"golden images in {engine} ")
     assert golden.detail.startswith("3 images, max |delta p| ")
     assert golden.detail.endswith(" (allowed 0.001)")

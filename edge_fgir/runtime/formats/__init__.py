@@ -6,5 +6,6 @@ functions, loops, other formats. What is not on the short list of what exports w
 
 from edge_fgir.runtime.formats.onnx_file import check_onnx
 from edge_fgir.runtime.formats.openvino_ir import checked_ir
+from edge_fgir.runtime.formats.tflite_file import check_tflite
 
-__all__ = ["check_onnx", "checked_ir"]
+__all__ = ["check_onnx", "check_tflite", "checked_ir"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.engine_options import Device
+from edge_fgir.runtime.runtimes.litert import LITERT
 from edge_fgir.runtime.runtimes.onnxruntime import ONNXRUNTIME
 from edge_fgir.runtime.runtimes.openvino import OPENVINO
 from edge_fgir.runtime.runtimes.spec import RuntimeSpec
 from edge_fgir.runtime.runtimes.tensorrt import TENSORRT
 
-_runtimes = {spec.name: spec for spec in (OPENVINO, ONNXRUNTIME, TENSORRT)}
+_runtimes = {spec.name: spec for spec in (OPENVINO, ONNXRUNTIME, LITERT, TENSORRT)}
 
 
 def register_runtime(spec: RuntimeSpec) -> None:
