@@ -56,7 +56,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
 
 @contextmanager
 def remembered_exports(folder: Callable[[str, Callable[[Path], object]], Path]) -> Iterator[None]:
-    """Let torch write an equal network as ONNX once a session.
+    """Let torch write an equal network as ONNX, and LiteRT convert it, once a session.
 
     Tracing takes seconds even of a network that answers in a millisecond. Networks are equal if
     their classes, attributes and weights are; what cannot be compared is always traced.
@@ -64,7 +64,16 @@ def remembered_exports(folder: Callable[[str, Callable[[Path], object]], Path]) 
     import onnx
     import torch
 
-    original = torch.onnx.export
+    from edge_fgir.exporting import tflite
+
+    original, to_tflite = torch.onnx.export, tflite.to_tflite
+
+    def convert(network: torch.nn.Module, size: int) -> bytes:
+        key = _key((network, size))
+        if key is None:
+            return to_tflite(network, size)
+        path = folder(f"{key}.tflite", lambda path: path.write_bytes(to_tflite(network, size)))
+        return path.read_bytes()
 
     def export(model: torch.nn.Module, inputs: tuple[Any, ...], *rest: Any, **options: Any) -> Any:
         key = _key((model, inputs, options)) if options.get("dynamo") and not rest else None
@@ -79,6 +88,7 @@ def remembered_exports(folder: Callable[[str, Callable[[Path], object]], Path]) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.onnx, "export", export)
+        patch.setattr("edge_fgir.exporting.backends.litert.to_tflite", convert)
         yield
 
 

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_fgir.runtime import target_names
 
 if TYPE_CHECKING:
     from edge_fgir.exporting import Target
 
 _LOOSE = {"max_top1_drop": 100.0}
+_CONVERTERS = {"litert": "litert_torch"}
+"""What a target's builder needs beyond the extra ``export``."""
+
+
+def exported(name: str, *more: object) -> Any:
+    """Return the parameters of a test that exports for a target; it skips where that cannot be."""
+    converter = _CONVERTERS.get(name)
+    missing = converter is not None and find_spec(converter) is None
+    reason = f"{converter} is not installed: edge-fgir[export-{name}]"
+    return pytest.param(name, *more, marks=pytest.mark.skipif(missing, reason=reason))
+
+
+def exported_targets() -> list[Any]:
+    """Return all targets as :func:`exported` does."""
+    return [exported(name) for name in target_names()]
 
 
 def loosened(name: str, *, schemes: int | None = None, **gates: float) -> Target:

@@ -52,7 +52,7 @@ def test_base_install_is_what_a_device_needs(wheel: Path) -> None:
         ln.removeprefix("Provides-Extra: ") for ln in lines if ln.startswith("Provides-Extra")
     }
     assert extras == {
-        *("openvino", "arm", "jetson", "train", "sweep", "export"),
+        *("openvino", "arm", "litert", "jetson", "train", "sweep", "export", "export-litert"),
         *("sign", "remote", "report", "camera", "demo", "pretrained", "dev", "all"),
     }
 

@@ -51,8 +51,8 @@ class ToyEngine(OnnxRuntimeEngine):
         self.description = f"toyrt 7.1 {device.upper()}"
 
 
-def make_toy(*arguments) -> ToyBackend:
-    made = make_onnx(*arguments)
+def make_toy(model, target, precision, network) -> ToyBackend:
+    made = make_onnx(model, target, precision)
     return ToyBackend(made.model, {})
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edge_fgir.exporting.backends.openvino import OpenVinoBackend
-    from edge_fgir.exporting.graph import Head, Logits
+    from edge_fgir.exporting.graph import DeployGraph, Head, Logits
     from edge_fgir.exporting.target import Scheme, Target
     from edge_fgir.exporting.traces import Trace
 
@@ -89,7 +89,7 @@ def refusals(what: str) -> Iterator[None]:
         raise GateError(f"{what}: {reason}") from error
 
 
-Make = Callable[["onnx.ModelProto", "Target", Precision], Backend]
+Make = Callable[["onnx.ModelProto", "Target", Precision, "DeployGraph | None"], Backend]
 Companions = Callable[
     [bytes, Preprocess, tuple[str, ...], Calibration, Precision], dict[str, bytes]
 ]
@@ -102,10 +102,12 @@ class Builder:
     Attributes:
         runtime: Its name in the registry of runtimes.
         tools: The quantization schemes that it takes, by their ``tool``.
-        make: Returns the backend of a float32 ONNX graph that ends in logits; ``fp16`` rounds the
+        make: Returns the backend of a float32 ONNX graph that ends in logits, or of the same in
+            torch, which may be None where the builder does not start from it; ``fp16`` rounds the
             weights, or all of it; INT8 stays float until :meth:`Backend.quantized`.
         has_bfloat16: Says whether the runtime computes in bfloat16 on this machine.
         in_bfloat16: Returns one of its backends with float layers in bfloat16.
+        tells_features: Its files give the classifier's input beside the logits.
         computes_half: What is neither INT8 nor asked for in float32 is computed in float16.
         companions: Returns more files, for other programs that read the model file: of the model's
             bytes, preprocessing, labels, calibration and precision. None: there are none.
@@ -116,11 +118,14 @@ class Builder:
     make: Make
     has_bfloat16: Callable[[], bool] = lambda: False
     in_bfloat16: Callable[[Any], Backend] = lambda backend: backend
+    tells_features: bool = True
     computes_half: bool = False
     companions: Companions | None = None
 
 
-def _openvino(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+def _openvino(
+    model: onnx.ModelProto, target: Target, precision: Precision, network: DeployGraph | None
+) -> Backend:
     from edge_fgir.exporting.backends.openvino import make_openvino
 
     return make_openvino(model, target, precision)
@@ -130,16 +135,28 @@ def _openvino_in_bfloat16(backend: OpenVinoBackend) -> Backend:
     return backend.in_bfloat16()
 
 
-def _onnx(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+def _onnx(
+    model: onnx.ModelProto, target: Target, precision: Precision, network: DeployGraph | None
+) -> Backend:
     from edge_fgir.exporting.backends.onnx import make_onnx
 
     return make_onnx(model, target, precision)
 
 
-def _jetson(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+def _jetson(
+    model: onnx.ModelProto, target: Target, precision: Precision, network: DeployGraph | None
+) -> Backend:
     from edge_fgir.exporting.backends.jetson import make_jetson
 
     return make_jetson(model, target, precision)
+
+
+def _litert(
+    model: onnx.ModelProto, target: Target, precision: Precision, network: DeployGraph | None
+) -> Backend:
+    from edge_fgir.exporting.backends.litert import make_litert
+
+    return make_litert(model, target, precision, network)
 
 
 def _deepstream(
@@ -165,6 +182,7 @@ _builders = {
             in_bfloat16=_openvino_in_bfloat16,
         ),
         Builder("onnxruntime", ("qdq", "dynamic"), _onnx),
+        Builder("litert", ("ai-edge-quantizer",), _litert, tells_features=False),
         Builder(
             "tensorrt", ("qdq", "dynamic"), _jetson, computes_half=True, companions=_deepstream
         ),
@@ -193,6 +211,18 @@ def find_builder(runtime: str) -> Builder:
     return _builders[runtime]
 
 
-def make_backend(model: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
-    """Return the backend of ``target`` for a float32 ONNX graph that ends in logits."""
-    return find_builder(target.runtime).make(model, target, precision)
+def make_backend(
+    model: onnx.ModelProto,
+    target: Target,
+    precision: Precision,
+    network: DeployGraph | None = None,
+) -> Backend:
+    """Return the backend of ``target`` for a float32 ONNX graph that ends in logits.
+
+    Args:
+        model: The graph.
+        target: Where it will run.
+        precision: What it will compute in.
+        network: What the graph was made of; LiteRT's converter starts from it.
+    """
+    return find_builder(target.runtime).make(model, target, precision, network)

@@ -27,6 +27,7 @@ from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
     check_ops,
+    deployed,
     is_transformer,
     run_onnx,
     selects,
@@ -48,6 +49,8 @@ from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, is_int8
 
 Tell = Callable[[Stage | Trial | SchemeFailure | Choice], None]
+Make = Callable[[Precision], Backend]
+"""Returns the network as the target's runtime loads it."""
 
 _EXACT, _ROUNDED = 1e-3, 0.25
 """Relative difference of a layer's outputs that counts as parting: in float32, and quantized."""
@@ -80,6 +83,9 @@ def export(
     source = Source.read(run, data, target.gates, options)
     form = _folded(source, target, tell)
     graph = _as_onnx(source, form, target, tell)
+    make = partial(
+        make_backend, graph, target, network=deployed(form, source.trained.normalization)
+    )
     residual = residual_report(
         form, source.images, source.trained.normalization, target, options.precision
     )
@@ -93,10 +99,10 @@ def export(
     quantized_on, quantization = None, None
     if options.precision == "auto" or is_int8(options.precision):
         quantized_on = drawn
-        choice = _search(source, form, graph, target, quantized_on, options, tell)
+        choice = _search(source, form, graph, make, target, quantized_on, options, tell)
         made, quantization = choice.trial, choice.report()
     else:
-        made = _in_float(source, graph, target, cast("Precision", options.precision))
+        made = _in_float(source, make, target, cast("Precision", options.precision))
     exact = made.precision == "fp32" and not selects(graph)
     explain = partial(_where_backend_parts, graph, made.backend, source.images)
     gate = source.parity.add(
@@ -146,7 +152,8 @@ def _as_onnx(source: Source, form: nn.Module, target: Target, tell: Tell) -> onn
     """Return the float32 graph, which ends in logits, and in features where it has any."""
     trained = source.trained
     graph = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
-    graph = with_features(graph)
+    if find_builder(target.runtime).tells_features:
+        graph = with_features(graph)
     check_ops(graph, target.ops, target.name)
     few = source.parity.few
     logits = run_onnx(graph, source.images[few])
@@ -159,6 +166,7 @@ def _search(
     source: Source,
     form: nn.Module,
     graph: onnx.ModelProto,
+    make: Make,
     target: Target,
     calibration: CalibrationSet,
     options: ExportOptions,
@@ -169,8 +177,8 @@ def _search(
     int8: Precision = "int8" if auto else cast("Precision", options.precision)
     builder = find_builder(target.runtime)
     with refusals(f"the network cannot be read for {target.name}"):
-        float32 = make_backend(graph, target, int8)
-        fallback = make_backend(graph, target, target.float_precision)
+        float32 = make(int8)
+        fallback = make(target.float_precision)
     search = Search(
         float32=float32,
         fallback=fallback,
@@ -193,11 +201,9 @@ def _search(
     return choice
 
 
-def _in_float(
-    source: Source, graph: onnx.ModelProto, target: Target, precision: Precision
-) -> Trial:
+def _in_float(source: Source, make: Make, target: Target, precision: Precision) -> Trial:
     with refusals(f"the network cannot be run in {precision} for {target.name}"):
-        backend = make_backend(graph, target, precision)
+        backend = make(precision)
         return Trial.of(precision, precision, backend, source.parity, source.images)
 
 

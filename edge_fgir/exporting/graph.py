@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import io
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -25,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from edge_fgir._errors import GateError
+from edge_fgir.exporting.quiet import silent
 from edge_fgir.models import as_wrapper
 from edge_fgir.runtime import Normalization, Pixels
 from edge_fgir.runtime.runtimes.onnxruntime import SharedWeightError, open_session
@@ -71,6 +69,11 @@ class DeployGraph(nn.Module):
         return self._outputs(pixels)
 
 
+def deployed(model: nn.Module, normalization: Normalization) -> DeployGraph:
+    """Return what a device runs, in torch."""
+    return DeployGraph(model, normalization).eval().cpu()
+
+
 def to_onnx(
     model: nn.Module, normalization: Normalization, size: int, opset: int
 ) -> onnx.ModelProto:
@@ -80,15 +83,15 @@ def to_onnx(
         GateError: The network computes something that ONNX cannot say.
     """
     network = as_wrapper(model)
-    graph = DeployGraph(model, normalization).eval().cpu()
+    graph = deployed(model, normalization)
     outputs = [LOGITS, *network.extra_outputs]
-    with warnings.catch_warnings(), _silent():
+    with warnings.catch_warnings(), silent():
         warnings.simplefilter("ignore")
         try:
             program = _program(graph, size, opset, outputs)
         except Exception as error:  # the exporter's have no base of their own
             raise GateError(
-                f"torch cannot write the network as ONNX: {_root_cause(error)}; expected operators "
+                f"torch cannot write the network as ONNX: {root_cause(error)}; expected operators "
                 f"of opset {opset} and shapes that no picture changes; no bundle was written; "
                 "train another model: edge-fgir models list"
             ) from error
@@ -380,20 +383,8 @@ def run_onnx(model: onnx.ModelProto, images: Pixels, *, optimized: bool = True) 
         return np.concatenate(list(pool.map(answer, images))).astype(np.float32)
 
 
-def _root_cause(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """Return the first line of what began it."""
     while error.__cause__ is not None:
         error = error.__cause__
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Let nothing be printed or logged while the block runs: what fails is raised."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)

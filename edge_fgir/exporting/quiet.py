@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 Keep = Callable[[logging.LogRecord], bool]
 
@@ -40,3 +41,15 @@ def root_logger_filtered(keep: Keep) -> Iterator[None]:
     finally:
         root.removeFilter(keep)
         root.handlers[:] = handlers
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Let nothing be printed or logged while the block runs: what fails is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

@@ -80,7 +80,25 @@ class DynamicScheme(_Section):
     ops: Annotated[tuple[str, ...], Field(min_length=1, description="ONNX operators")]
 
 
-Scheme = Annotated[NncfScheme | QdqScheme | DynamicScheme, Field(discriminator="tool")]
+class LiteRtScheme(_Section):
+    """INT8 in a TensorFlow Lite file; weights int8 by output channel."""
+
+    tool: Literal["ai-edge-quantizer"]
+    static: Annotated[
+        tuple[str, ...],
+        Field(description="TensorFlow Lite operators whose activations have measured ranges"),
+    ] = ()
+    dynamic: Annotated[
+        tuple[str, ...],
+        Field(description="operators whose activations are rounded as they come"),
+    ] = ()
+    corrected_biases: CorrectedBiases = False
+    float_first_conv: FloatFirstConv = False
+
+
+Scheme = Annotated[
+    NncfScheme | QdqScheme | DynamicScheme | LiteRtScheme, Field(discriminator="tool")
+]
 
 
 class Quantization(_Section):
@@ -163,6 +181,7 @@ def read_target(name: str) -> Target:
 __all__ = [
     "DynamicScheme",
     "Gates",
+    "LiteRtScheme",
     "NncfScheme",
     "QdqScheme",
     "Quantization",

@@ -10,8 +10,8 @@ import torch
 
 from edge_fgir._files import new_folder, sha256, to_json
 from edge_fgir.exporting.builders import Backend, make_backend
-from edge_fgir.exporting.graph import Head, is_transformer, to_onnx
-from edge_fgir.exporting.target import NncfScheme, Target
+from edge_fgir.exporting.graph import DeployGraph, Head, deployed, is_transformer, to_onnx
+from edge_fgir.exporting.target import LiteRtScheme, NncfScheme, Target
 from edge_fgir.exporting.writer import check_out, describe, seal
 from edge_fgir.models import folded
 from edge_fgir.runs import TrainedModel
@@ -21,19 +21,27 @@ _RANGES_FROM = 2
 """Pictures of noise that INT8 ranges come from."""
 
 
-def timing_graph(trained: TrainedModel, target: Target) -> onnx.ModelProto:
-    """Return the graph that ``export`` makes of a model, with random weights.
+def timing_network(trained: TrainedModel, target: Target) -> DeployGraph:
+    """Return what ``export`` converts of a model, with random weights, always the same.
 
     Time does not depend on weights, so nothing is loaded, calibrated or compared.
     """
     torch.manual_seed(0)
     form = folded(trained.build().eval(), crop_form=target.crop)
-    return to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
+    return deployed(form, trained.normalization)
 
 
-def timing_backend(graph: onnx.ModelProto, target: Target, precision: Precision) -> Backend:
+def timing_graph(trained: TrainedModel, target: Target) -> onnx.ModelProto:
+    """Return the graph that ``export`` makes of :func:`timing_network`."""
+    network = timing_network(trained, target)
+    return to_onnx(network.model, trained.normalization, trained.preprocess.size, target.opset)
+
+
+def timing_backend(
+    trained: TrainedModel, graph: onnx.ModelProto, target: Target, precision: Precision
+) -> Backend:
     """Return a graph as the target's runtime loads it; INT8 by the first of its schemes."""
-    backend = make_backend(graph, target, precision)
+    backend = make_backend(graph, target, precision, timing_network(trained, target))
     if not is_int8(precision):
         return backend
     schemes = target.quantization
@@ -41,6 +49,8 @@ def timing_backend(graph: onnx.ModelProto, target: Target, precision: Precision)
     if isinstance(scheme, NncfScheme):
         # It changes constants alone, and takes most of the time.
         scheme = scheme.model_copy(update={"bias_correction": False, "corrected_biases": False})
+    if isinstance(scheme, LiteRtScheme):
+        scheme = scheme.model_copy(update={"corrected_biases": False})
     side = graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     return backend.quantized(scheme, noise(side, _RANGES_FROM))
 
@@ -55,7 +65,7 @@ def write_timing_bundle(
         GateError: The target's builder refuses the graph.
     """
     check_out(out, as_zip=False)
-    backend = timing_backend(graph, target, precision)
+    backend = timing_backend(trained, graph, target, precision)
     contents = untrained_contents(trained, backend)
     fields = describe(trained, target, precision, backend.model_file, params=0)
     with new_folder(out, replaces=MANIFEST) as draft:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks an arm64 Debian python with ONNX Runtime and edge-fgir's base install into FOLDER, for
+# Unpacks an arm64 Debian python with ONNX Runtime, LiteRT and edge-fgir's base install into FOLDER, for
 #     qemu-aarch64-static -L FOLDER FOLDER/usr/bin/python3
 # Nothing is installed or changed outside FOLDER. Packages come from wherever apt-get and pip get theirs on this machine.
 # PYTHON is the python whose pip is used.
@@ -9,6 +9,8 @@ cd "$(dirname "$0")"
 
 # Newer aarch64 wheels of ONNX Runtime crash when they are imported under qemu-user 7.2.
 onnxruntime=1.24.4
+# So do newer ones of LiteRT, when a file is opened.
+litert=1.4.0
 base="numpy pillow pydantic pyyaml typer rich"
 
 made_from=$(cat "$(basename "$0")" ../../constraints.txt | sha256sum)
@@ -31,11 +33,11 @@ for package in "$root"/apt/archives/*.deb; do
 done
 
 version=$(basename "$(readlink -f "$root/usr/bin/python3")")
-grep -v '^onnxruntime=' ../../constraints.txt >"$root/constraints.txt"
+grep -v -E '^(onnxruntime|ai-edge-litert)=' ../../constraints.txt >"$root/constraints.txt"
 # shellcheck disable=SC2086
 "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --target "$root/site" \
     --python-version "${version#python}" --implementation cp --only-binary=:all: \
     --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
-    --constraint "$root/constraints.txt" $base "onnxruntime==$onnxruntime"
+    --constraint "$root/constraints.txt" $base "onnxruntime==$onnxruntime" "ai-edge-litert==$litert"
 rm -rf "$root/apt"
 echo "$made_from" >"$root/made_from"

@@ -1,4 +1,4 @@
-"""An ARM bundle on ARM: verified and asked on a real aarch64 ONNX Runtime, under qemu-user."""
+"""Bundles on ARM: verified and asked on a real aarch64 ONNX Runtime and LiteRT, under qemu-user."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from targets import exported
+
+from edge_fgir.runtime import Bundle
 
 HERE = Path(__file__).parent
 ROOT = Path(os.environ.get("EDGE_FGIR_AARCH64") or HERE.parents[1] / "build" / "aarch64")
@@ -64,10 +67,10 @@ def on_arm(installed: Path) -> Callable[..., Any]:
     return run
 
 
-@pytest.fixture
-def bundle(tiny_export: Callable[..., Path]) -> Path:
-    """The tiny LRNet-14 as INT8 for ARM; what its 36 validation images say gates nothing."""
-    return tiny_export("arm", "int8")
+@pytest.fixture(params=[exported("arm"), exported("litert")])
+def bundle(request: pytest.FixtureRequest, tiny_export: Callable[..., Path]) -> Path:
+    """The tiny LRNet-14 as INT8; what its 36 validation images say gates nothing."""
+    return tiny_export(request.param, "int8")
 
 
 @pytest.mark.parametrize("cpu", [PI_5, PI_4])
@@ -75,7 +78,8 @@ def test_the_bundle_verifies_on_arm(on_arm: Callable[..., Any], bundle: Path, cp
     answer = on_arm("verify", bundle, cpu=cpu)
     assert answer["ok"], answer
     (replay,) = (c for c in answer["checks"] if c["name"].startswith("golden images"))
-    assert replay["name"].startswith("golden images in onnxruntime 1.")
+    engine = {"arm": "onnxruntime", "litert": "ai-edge-litert"}[Bundle(bundle).manifest.target]
+    assert replay["name"].startswith(f"golden images in {engine} ")
 
 
 def test_it_answers_on_arm_as_here(

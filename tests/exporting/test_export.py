@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from bfloat16 import take_bfloat16_away
-from targets import loosened
+from targets import exported, exported_targets, loosened
 
 from edge_fgir import Classifier, GateError, InputError
 from edge_fgir.data import open_data
@@ -29,7 +29,7 @@ def device_of(target: str) -> Device:
 @pytest.mark.parametrize(
     ("target", "precision"),
     [
-        (name, precision)
+        exported(name, precision)
         for name in target_names()
         for precision in read_target(name).precisions
         if not is_bfloat16(precision) or has_bfloat16()
@@ -68,7 +68,7 @@ def test_what_this_processor_cannot_judge_is_refused(
         )
 
 
-@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("target", exported_targets())
 def test_int8_is_int8(tiny_export: Callable, target: str) -> None:
     small, large = (Bundle(tiny_export(target, p)).model_size for p in ("int8", "fp32"))
     assert small < 0.3 * large

@@ -11,6 +11,7 @@ import pytest
 import torch
 from onnx import TensorProto
 from stirred import stir
+from targets import exported_targets
 from timm.layers import Attention
 from torch import nn
 
@@ -28,6 +29,7 @@ from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
     check_ops,
+    deployed,
     float_nodes,
     session_of,
     to_onnx,
@@ -244,7 +246,7 @@ def test_both_looks_begin_in_float(pictures: np.ndarray) -> None:
     assert all(node.input[1] in weights for node in convs)
 
 
-@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("target", exported_targets())
 def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
     model = built()
     described = read_target(target)
@@ -252,11 +254,12 @@ def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
     reference = logits_of(model, pictures, NORMALIZATION, "torch")
     labels = reference.argmax(axis=1)
     graph = graph_of(target, described.crop)
+    network = deployed(folded(model, crop_form=described.crop), NORMALIZATION)
     schemes = dict(list(described.quantization.transformer.items())[:1])
     quantization = described.quantization.model_copy(update={"transformer": schemes})
     choice = Search(
-        float32=make_backend(graph, described, "fp32"),
-        fallback=make_backend(graph, described, described.float_precision),
+        float32=make_backend(graph, described, "fp32", network),
+        fallback=make_backend(graph, described, described.float_precision, network),
         fallback_precision=described.float_precision,
         parity=ParityGates(reference, labels, gates),
         validation=pictures,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from targets import loosened
+from targets import exported_targets, loosened
 
 from edge_fgir import Classifier
 from edge_fgir.data import open_data
@@ -37,7 +37,7 @@ def test_the_graph_is_torch_with_its_pooling_in_float(backbone: str) -> None:
         assert np.abs(run_onnx(graph, pictures) - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("target", exported_targets())
 def test_a_teacher_becomes_a_bundle(
     teacher_run: Path, photos: Path, target: str, tmp_path: Path
 ) -> None:

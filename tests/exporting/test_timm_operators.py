@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_fgir import GateError
-from edge_fgir.exporting import read_target, target_names
+from edge_fgir.exporting import read_target
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.graph import Head, check_ops, run_onnx, to_onnx
 from edge_fgir.models import Network, logits_of
@@ -57,7 +57,7 @@ def pictures() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("target", ["openvino", "arm", "jetson"])
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_is_exported_looked_through_and_right(
     name: str, target: str, pictures: np.ndarray

@@ -5,11 +5,12 @@ import onnx
 import pytest
 import torch
 from stirred import stir
+from targets import exported_targets
 
 from edge_fgir.exporting.builders import make_backend
-from edge_fgir.exporting.graph import DeployGraph, to_onnx
+from edge_fgir.exporting.graph import DeployGraph, deployed, to_onnx
 from edge_fgir.exporting.openvino_ir import to_ir
-from edge_fgir.exporting.target import read_target, target_names
+from edge_fgir.exporting.target import read_target
 from edge_fgir.exporting.traces import (
     first_difference,
     modules_of,
@@ -113,12 +114,14 @@ def _next(module: str) -> str:
     return f"{parent}.{int(number) + 1}"
 
 
-@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("target", exported_targets())
 def test_quantized_networks_are_compared_layer_by_layer(target: str, pictures: np.ndarray) -> None:
     chosen = read_target(target)
-    graph = to_onnx(network("lrnet14"), NORMALIZATION, 64, chosen.opset)
+    model = network("lrnet14")
+    graph = to_onnx(model, NORMALIZATION, 64, chosen.opset)
     scheme = next(iter(chosen.quantization.cnn.values()))
-    backend = make_backend(graph, chosen, "int8").quantized(scheme, pictures)
+    made = make_backend(graph, chosen, "int8", deployed(model, NORMALIZATION))
+    backend = made.quantized(scheme, pictures)
     right = trace_onnx(graph, modules_of(graph), pictures)
     found = backend.trace(pictures)
     assert len(found) > 10
