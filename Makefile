@@ -57,7 +57,7 @@ clean:
 	rm -rf $(DEMO) build dist site
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	@echo "Installing into $(VENV): about 7 GB, two to four minutes on a fast line."
+	@echo "Installing into $(VENV): about 8 GB, two to six minutes on a fast line."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[all]'

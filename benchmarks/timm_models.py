@@ -153,18 +153,24 @@ def told(row: Row) -> Iterator[str]:
         yield f"    {name:9} {delta:.1e}  INT8 {error}  {result.get('error', '')}"
 
 
+def targets_of(body: Row) -> list[str]:
+    """Return the targets that some network was tried for."""
+    tried = {target for row in body["rows"] for target in row.get("targets", {})}
+    return [target for target in target_names() if target in tried]
+
+
 def shares(body: Row) -> Iterator[tuple[str, str, int, int]]:
     """Yield, for small families and those beyond, target, how many are right, and of how many."""
     rows = {row["network"]: row for row in body["rows"]}
     for title, least, most in (("small", 0, SMALL), ("beyond", SMALL, float("inf"))):
         names = [n for n, known in body["networks"].items() if least <= known["params"] < most]
-        for target in target_names():
+        for target in targets_of(body):
             yield title, target, sum(right(rows.get(n, {}), target) for n in names), len(names)
 
 
 def table(body: Row) -> str:
     """Return the rows as tables of Markdown: one line of shares, then a line a network."""
-    targets = target_names()
+    targets = targets_of(body)
     counted = [
         f"{target} {good} of {count}"
         for title, target, good, count in shares(body)

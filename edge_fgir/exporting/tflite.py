@@ -30,9 +30,8 @@ _IDENTIFIER = b"TFL3"
 _TRACED = 4
 """Images that layers are compared on."""
 
-LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""Operators with weights: their planes come last, whatever torch's order is."""
-HEAVY = (*LAYERS, "BATCH_MATMUL")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+HEAVY = (*_WEIGHTED, "BATCH_MATMUL")
 """Operators that take nearly all of the time."""
 
 
@@ -46,6 +45,8 @@ class Operator:
         modules: The torch modules that it computes, the last one first.
         inputs: Indices of tensors.
         output: Index of the first tensor that it gives.
+        is_layer: It has weights: its planes come last, whatever torch's order is. A product of two
+            activations may be a FULLY_CONNECTED too, where attention has one head.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Operator:
     modules: tuple[str, ...]
     inputs: tuple[int, ...]
     output: int
+    is_layer: bool
 
 
 def to_tflite(network: DeployGraph, size: int) -> bytes:
@@ -155,8 +157,15 @@ def operators_in(model: Model, scopes: Mapping[str, str] | None = None) -> list[
         parts = (part for part in name.split(";") if part in (scopes or {}))
         modules = tuple(module for part in parts if (module := (scopes or {})[part]))
         kind = kinds[model.operatorCodes[one.opcodeIndex].builtinCode]
-        found.append(Operator(kind, name, modules, tuple(one.inputs), int(one.outputs[0])))
+        inputs = tuple(int(place) for place in one.inputs)
+        is_layer = kind in _WEIGHTED and _is_constant(model, inputs[1])
+        found.append(Operator(kind, name, modules, inputs, int(one.outputs[0]), is_layer))
     return found
+
+
+def _is_constant(model: Model, place: int) -> bool:
+    data = model.buffers[model.subgraphs[0].tensors[place].buffer].data
+    return data is not None and len(data) > 0
 
 
 def with_tflite_head(content: bytes, head: Head) -> bytes:
@@ -258,7 +267,7 @@ def trace_tflite(content: bytes, scopes: Mapping[str, str], images: Pixels) -> T
         images: (N, S, S, 3).
     """
     operators = operators_in(read(content), scopes)
-    layers = [one for one in operators if one.kind in LAYERS and one.modules]
+    layers = [one for one in operators if one.is_layer and one.modules]
     named = {one.modules[0]: one.output for one in layers}
     runs = list(values_of(content, images[:_TRACED], list(named.values())))
     return {

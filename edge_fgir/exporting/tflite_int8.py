@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from edge_fgir.exporting.graph import MODULE
 from edge_fgir.exporting.quiet import silent
 from edge_fgir.exporting.target import LiteRtScheme
-from edge_fgir.exporting.tflite import LAYERS, Model, Operator, operators_in, read, written
+from edge_fgir.exporting.tflite import HEAVY, Model, Operator, operators_in, read, written
 from edge_fgir.runtime import Pixels
 
 _SIGNATURE = "serving_default"
@@ -66,9 +66,9 @@ def quantize_tflite(
     operators = [one for one in operators_in(read(content)) if one.name not in kept]
     quantizer = _quantizer(content)
     for one in operators:
-        if one.kind in scheme.static:
+        if one.kind in scheme.static and (one.is_layer or one.kind not in HEAVY):
             quantizer.add_static_config(_only(one), one.kind, 8, 8)
-        elif one.kind in scheme.dynamic:
+        elif one.kind in scheme.dynamic and one.is_layer:
             quantizer.add_dynamic_config(_only(one), one.kind, 8)
     return _made(quantizer, ranges.of(images) if scheme.static else None)
 
@@ -79,7 +79,7 @@ def half_tflite(content: bytes, kept: Collection[str] = ()) -> bytes:
 
     quantizer = _quantizer(content)
     for one in operators_in(read(content)):
-        if one.kind in LAYERS and one.name not in kept:
+        if one.is_layer and one.name not in kept:
             quantizer.add_weight_only_config(
                 _only(one), one.kind, 16, algorithm_key=AlgorithmName.FLOAT_CASTING
             )
@@ -88,14 +88,14 @@ def half_tflite(content: bytes, kept: Collection[str] = ()) -> bytes:
 
 def before_the_first_layer(operators: Sequence[Operator]) -> list[str]:
     """Return the names of the operators in front of the first layer: the normalisation."""
-    first = next(place for place, one in enumerate(operators) if one.kind in LAYERS)
+    first = next(place for place, one in enumerate(operators) if one.is_layer)
     return [one.name for one in operators[:first]]
 
 
 def first_layer(operators: Sequence[Operator]) -> list[str]:
     """Return the names of the layers with the first one's weight: several where a picture is looked
     at twice (GLSim)."""
-    layers = [one for one in operators if one.kind in LAYERS]
+    layers = [one for one in operators if one.is_layer]
     return [one.name for one in layers if one.inputs[1] == layers[0].inputs[1]]
 
 
@@ -105,7 +105,7 @@ def with_biases_of(content: bytes, scopes: Mapping[str, str], corrected: onnx.Mo
     model = read(content)
     for one in operators_in(model, scopes):
         found = [biases[module] for module in one.modules if module in biases]
-        if one.kind in LAYERS and found and len(one.inputs) > 2:
+        if one.is_layer and found and len(one.inputs) > 2:
             _set_constant(model, one.inputs[2], found[0])
     return written(model)
 

@@ -114,7 +114,9 @@ def test_dynamic_int8_rounds_the_linear_layers() -> None:
     tensors = model.subgraphs[0].tensors
     linear = [one for one in operators_in(model) if one.kind == "FULLY_CONNECTED"]
     assert len(linear) > 10
-    assert {tensors[one.inputs[1]].type for one in linear} == {9}
+    # Its attention has one head, whose products are no layers.
+    assert {tensors[one.inputs[1]].type for one in linear if one.is_layer} == {9}
+    assert {tensors[one.inputs[1]].type for one in linear if not one.is_layer} == {0}
     assert {tensors[one.inputs[0]].type for one in linear} == {0}
     wanted = base.run(pictures())
     error = form.run(pictures()) - wanted
@@ -157,7 +159,9 @@ def test_xnnpack_takes_every_heavy_operator(key: str) -> None:
     schemes = TARGET.quantization.cnn if key == "lrnet14" else TARGET.quantization.transformer
     for form in (backend, backend.quantized(next(iter(schemes.values())), pictures())):
         told = delegation(form.content, scopes_of(network_of(key)))
-        assert told["heavy_left"] == []
+        products = [one["layer"].endswith(".attn") for one in told["heavy_left"]]
+        # XNNPACK takes no FULLY_CONNECTED whose weights are computed: attention of one head.
+        assert all(products) if key == "vitfs_nano" else products == []
         assert set(told["operators"]) & set(HEAVY)
 
 

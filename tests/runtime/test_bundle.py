@@ -209,7 +209,11 @@ def test_calibration_has_finite_numbers(name, value, tiny_bundle, tmp_path):
     [
         ("schema", "edge-fgir/bundle/2", ": schema: Input should be 'edge-fgir/bundle/1'"),
         ("schema", None, ": schema: Input should be 'edge-fgir/bundle/1'"),
-        ("runtime", "tflite", ": runtime: 'tflite' is none of openvino, onnxruntime, litert, tensorrt"),
+        (
+            "runtime",
+            "tflite",
+            ": runtime: 'tflite' is none of openvino, onnxruntime, litert, ",
+        ),
         (
             "precision",
             "int4",

@@ -24,7 +24,6 @@ from edge_fgir.exporting.graph import (
 from edge_fgir.exporting.target import LiteRtScheme, Scheme, Target
 from edge_fgir.exporting.tflite import (
     HEAVY,
-    LAYERS,
     Operator,
     call_of,
     kinds_and_shapes,
@@ -115,7 +114,7 @@ class LiteRtBackend:
         errors = {}
         for one in self._origin.operators:
             rounded = one.kind in (*scheme.static, *scheme.dynamic) and one.name not in self._kept
-            if one.kind in LAYERS and rounded:
+            if one.is_layer and rounded:
                 trial = self.quantized(plain, calibration, (*self._kept, one.name))
                 errors[one.name] = float(np.square(trial.run(images) - wanted).mean())
         return sorted(errors, key=errors.__getitem__)

@@ -12,7 +12,7 @@ from edge_fgir.runtime.formats import check_tflite
 from edge_fgir.runtime.preprocess import Pixels
 from edge_fgir.runtime.runtimes.litert import LITERT
 from edge_fgir.runtime.runtimes.litert.interpreter import open_interpreter
-from edge_fgir.runtime.runtimes.opening import answer_of, output_names, refusing, unloadable
+from edge_fgir.runtime.runtimes.opening import Outputs, refusing, unloadable
 from edge_fgir.runtime.runtimes.pool import Pool
 from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
 from edge_fgir.runtime.targets import operators_of
@@ -39,23 +39,24 @@ class LiteRtEngine:
         with self._interpreters.taken() as interpreter:
             self._input = interpreter.get_input_details()[0]["index"]
             places = {one["name"]: one["index"] for one in interpreter.get_output_details()}
-        self._outputs = [places[name] for name in output_names(bundle, places)]
+        self._outputs = Outputs.of(bundle, places)
+        self._places = [places[name] for name in self._outputs.names]
         self.description = f"{LITERT.library.replace('_', '-')} {LITERT.version} CPU XNNPACK"
 
     def infer(self, batch: Pixels) -> Probabilities:
         """Return (1, K) probabilities."""
-        (probabilities,) = self._run(batch, self._outputs[:1])
+        (probabilities,) = self._run(batch, self._places[:1])
         return np.asarray(probabilities, dtype=np.float32)
 
-    def explain(self, batch: Pixels) -> Answer:
+    def observe(self, batch: Pixels) -> Answer:
         """Return all outputs for one image."""
-        return answer_of(self._run(batch, self._outputs))
+        return self._outputs.answer(self._run(batch, self._places))
 
-    def _run(self, batch: Pixels, outputs: list[int]) -> list[Any]:
+    def _run(self, batch: Pixels, places: list[int]) -> list[Any]:
         with self._interpreters.taken() as interpreter:
             interpreter.set_tensor(self._input, batch)
             interpreter.invoke()
-            return [interpreter.get_tensor(place) for place in outputs]
+            return [interpreter.get_tensor(place) for place in places]
 
     def close(self) -> None:
         """Free the interpreters."""
