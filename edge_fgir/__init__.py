@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edge_fgir.api._evaluate import evaluate
     from edge_fgir.api._export import export
     from edge_fgir.api._fit import fit
+    from edge_fgir.api._import import import_checkpoint
     from edge_fgir.api._profile import profile
     from edge_fgir.api._thresholds import fit_thresholds
     from edge_fgir.api._train import train
@@ -65,6 +66,7 @@ _MODULES = {
     "api._evaluate": ("evaluate",),
     "api._export": ("export",),
     "api._fit": ("fit",),
+    "api._import": ("import_checkpoint",),
     "api._profile": ("profile",),
     "api._thresholds": ("fit_thresholds",),
     "api._train": ("train",),
@@ -111,6 +113,7 @@ __all__ = [
     "export",
     "fit",
     "fit_thresholds",
+    "import_checkpoint",
     "open_sink",
     "open_source",
     "profile",

@@ -27,6 +27,7 @@ ROOMS = {
     "training": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
     "exporting": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
 }
+ROOMS["importing"] = set(ROOMS) - {"training", "exporting", "reporting"}
 ROOMS["deploying"] = ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
 ROOMS["fitting"] = set(ROOMS)
 ROOMS["api"] = set(ROOMS)

@@ -73,6 +73,7 @@ class CAL(Wrapper, nn.Module):
         attention_maps: Number of maps M.
         image_size: Input side of ``backbone``, pixels; needed only where it was built for one size
             that is not its default.
+        unmirrored_crops: See :func:`full_inference`.
 
     Raises:
         InputError: The backbone gives neither maps nor a square grid of tokens, or does not take
@@ -89,9 +90,12 @@ class CAL(Wrapper, nn.Module):
         num_classes: int,
         attention_maps: int = 32,
         image_size: int | None = None,
+        *,
+        unmirrored_crops: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.unmirrored_crops = unmirrored_crops
         channels = _feature_channels(backbone, image_size)
         self.num_classes = num_classes
         self.attention = nn.Sequential(
@@ -169,6 +173,8 @@ def full_inference(model: CAL, images: Tensor) -> Tensor:
     """Return logits (B, K) of CAL's multi-crop inference: 8 forwards (docs/science/tgda.md).
 
     The image, its mirror, and three crops of each around its mean attention map; all are averaged.
+    With ``unmirrored_crops`` the boxes that the mirror's map gives are cut from the image itself,
+    as the code of TGDA's authors does.
 
     Args:
         model: In evaluation mode.
@@ -179,10 +185,11 @@ def full_inference(model: CAL, images: Tensor) -> Tensor:
     for view in (images, images.flip(3)):
         output = model.look(view)
         logits.append(output.logits)
+        cut_from = images if model.unmirrored_crops else view
         maps = output.attention.mean(dim=1)
         for share, padding in FULL_CROPS:
             hot = hot_region(maps, maps.new_full((len(maps),), share), size)
-            logits.append(model(crop_and_resize(view, crop_boxes(hot, padding))))
+            logits.append(model(crop_and_resize(cut_from, crop_boxes(hot, padding))))
     return torch.stack(logits).mean(dim=0)
 
 

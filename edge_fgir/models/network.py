@@ -36,7 +36,23 @@ class Network(BaseModel):
         Field(description="the architecture's own options, such as token_select of a ViTFS"),
     ] = {}
     drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth rate")] = 0.0
+    layer_norm_eps: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=1e-3,
+            description="of the backbone's LayerNorms; null: the architecture's own (1e-6 in most "
+            "transformers of timm, 1e-12 in that of GLSim's and ILA's authors)",
+        ),
+    ] = None
     attention_maps: Annotated[int, Field(ge=0, le=512, description="CAL maps; 0: no CAL")] = 0
+    unmirrored_crops: Annotated[
+        bool,
+        Field(
+            description="CAL's full inference cuts the mirror image's crops from the picture as it "
+            "is, as the code of TGDA's authors does"
+        ),
+    ] = False
     reduction: Annotated[
         Reduction | None, Field(description="token reduction and CLCA of a vision transformer")
     ] = None
@@ -121,6 +137,8 @@ class Network(BaseModel):
         classes = 0 if self.attention_maps else num_classes
         with torch.device("meta" if meta else "cpu"):
             backbone = build_backbone(self.name, classes, options, download=download)
+            if self.layer_norm_eps is not None:
+                _set_eps(backbone, self.layer_norm_eps)
             return self._around(backbone, num_classes, state, source, options.get("img_size"))
 
     def _around(
@@ -139,7 +157,15 @@ class Network(BaseModel):
         if self.glsim is not None:
             return make_glsim(backbone, self.glsim, num_classes, state, source)
         if self.attention_maps:
-            return make_cal(backbone, num_classes, self.attention_maps, image_size, state, source)
+            model = make_cal(backbone, num_classes, self.attention_maps, image_size, state, source)
+            model.unmirrored_crops = self.unmirrored_crops
+            return model
         if state is not None:
             load_state(backbone, state, source)
         return backbone
+
+
+def _set_eps(backbone: nn.Module, eps: float) -> None:
+    for module in backbone.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = eps

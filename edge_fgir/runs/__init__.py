@@ -1,7 +1,7 @@
 """Runs: what a training leaves behind, as one object that others open, load and evaluate."""
 
 from edge_fgir.runs.data_record import DataChange, DataRecord
-from edge_fgir.runs.description import TrainedModel
+from edge_fgir.runs.description import ImportedFrom, TrainedModel
 from edge_fgir.runs.predictor import RunPredictor
 from edge_fgir.runs.recipe import (
     RESUMABLE,
@@ -25,6 +25,7 @@ __all__ = [
     "DataRecord",
     "DataSection",
     "ElasticSection",
+    "ImportedFrom",
     "LengthSection",
     "LossSection",
     "OptimizerSection",

@@ -21,6 +21,16 @@ _MOST_BYTES = 16 << 20
 _FLAT = ("architecture", "options", "attention_maps", "reduction", "glsim", "adapters")
 
 
+class ImportedFrom(BaseModel):
+    """The checkpoint that somebody else's training left."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Annotated[str, Field(description="the paper whose authors published it")]
+    file: Annotated[str, Field(description="its name")]
+    sha256: Annotated[str, Field(description="of its bytes")]
+
+
 class TrainedModel(BaseModel):
     """``model.json``: everything needed to rebuild the network and feed it."""
 
@@ -52,6 +62,9 @@ class TrainedModel(BaseModel):
         Field(description="training pictures of each class; none: not known"),
     ] = ()
     data: DataInfo
+    imported: Annotated[
+        ImportedFrom | None, Field(description="null: trained here, by the recipe beside it")
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -67,6 +80,11 @@ class TrainedModel(BaseModel):
     def elastic(self) -> bool:
         """Whether it was trained for several settings at once."""
         return bool(self.elastic_sizes or self.elastic_keep_rates)
+
+    @property
+    def stores_base(self) -> bool:
+        """Whether the run stores the weights that its adapters stand on: it came with them."""
+        return self.network.adapters is not None and self.imported is not None
 
     @classmethod
     def read(cls, path: Path) -> TrainedModel:

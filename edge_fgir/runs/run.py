@@ -18,7 +18,7 @@ from edge_fgir._run_files import RunFiles
 from edge_fgir.data import DataSet, typical_images
 from edge_fgir.evaluation import check_classes
 from edge_fgir.models import Setting, reestimate
-from edge_fgir.models.ila import load_learned
+from edge_fgir.models.ila import load_learned, load_whole
 from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import TrainedModel
 from edge_fgir.runs.recipe import Recipe, read_recipe
@@ -110,6 +110,12 @@ class Run(RunFiles):
         Raises:
             InputError: It is gone, or a change is none of a recipe's.
         """
+        if (origin := self.trained_as.imported) is not None:
+            raise InputError(
+                f"{self.path} was imported from {origin.file}, of whose training nothing is known",
+                "a run that edge-fgir train left",
+                f"train one that starts from it: --set model.weights={self.last_weights}",
+            )
         if not self.config.is_file():
             raise InputError(
                 f"{self.path} has no {self.config.name}",
@@ -174,7 +180,8 @@ class Run(RunFiles):
                 not accepted.
         """
         change = self.data_change(data)
-        if change.other_pictures and not accept_change:
+        known = self.trained_as.imported is None  # else nothing is known that could differ
+        if change.other_pictures and known and not accept_change:
             raise InputError(
                 f"data {data.name} has other pictures than run {self.path} was trained on "
                 f"({change})",
@@ -247,7 +254,11 @@ class Run(RunFiles):
     def _filled(self, description: TrainedModel) -> nn.Module:
         model = description.build()
         try:
-            load_learned(model, load_file(regular(self.weights)))
+            state = load_file(regular(self.weights))
+            if description.stores_base:
+                load_whole(model, state, str(self.weights))
+            else:
+                load_learned(model, state)
         except (SafetensorError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise InputError(

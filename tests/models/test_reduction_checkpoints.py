@@ -4,16 +4,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from edge_fgir import InputError
 from edge_fgir.models import Network
-from edge_fgir.models.reduction import METHODS, Reduction
+from edge_fgir.models.reduction import Reduction
 
 pytestmark = pytest.mark.unit
 
 NAME = "vit_tiny_patch16_224"
-REDUCING = [method for method in METHODS if method != "none"]
 
 
 def reduced(
@@ -25,51 +23,6 @@ def reduced(
 
 def settings(method: str, clca: bool = True) -> Reduction:
     return Reduction(method=method, keep_rate=0.5, cla=clca, clr_tokens=int(clca))
-
-
-def as_the_authors_name_it(model: Any) -> dict[str, Tensor]:
-    """Return a state dict as the authors' code saves it, dead head included."""
-    state: dict[str, Tensor] = {}
-    layers = {"norm_in": "0", "depthwise": "1", "norm_out": "2", "pointwise": "4"}
-    for key, value in model.state_dict().items():
-        first, _, rest = key.partition(".")
-        if first == "backbone":
-            state[rest] = value
-        elif first == "cla":
-            layer, name = rest.split(".")
-            conv = layer == "pointwise" and name == "weight"
-            state[f"ifa_head.0.{layers[layer]}.{name}"] = value[..., None] if conv else value
-        elif first == "reducers":
-            block, name = rest.split(".", 1)
-            stage = {"3": 0, "6": 1, "9": 2}[block]
-            name = name.replace("project.", "in_conv.").replace("decide.", "out_conv.")
-            group = "score_predictor" if "conv" in name else "cluster_layers"
-            state[f"{group}.{stage}.{name}"] = value
-        elif first == "clr":
-            state["clr"] = value
-    if "clr_positions" in model.state_dict():
-        state["pos_embed"] = torch.cat((state["pos_embed"], model.clr_positions), dim=1)
-    if model.cla is not None:
-        state["head.weight"], state["head.bias"] = torch.randn(1000, 192), torch.randn(1000)
-    return state
-
-
-@pytest.mark.parametrize(
-    ("method", "clca", "name"),
-    [
-        *((method, clca, NAME) for method in REDUCING for clca in (False, True)),
-        ("evit", True, "deit3_small_patch16_224"),
-    ],
-)
-def test_the_authors_state_dicts_load(tmp_path: Path, method: str, clca: bool, name: str) -> None:
-    trained = reduced(settings(method, clca), name=name)
-    state = as_the_authors_name_it(trained)
-    path = tmp_path / "last.pth"
-    torch.save({"state_dict": state, "epoch": 49}, path)
-    loaded = reduced(settings(method, clca), weights=str(path), seed=1, name=name)
-    pictures = torch.randn(2, 3, 64, 64)
-    with torch.inference_mode():
-        torch.testing.assert_close(loaded(pictures), trained(pictures), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["evit", "tome", "dynamicvit", "dpcknn"])

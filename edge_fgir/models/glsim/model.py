@@ -17,7 +17,8 @@ from edge_fgir.models.transformer import Transformer, transformer_of
 from edge_fgir.models.wrapper import Wrapper
 
 _MLP_RATIO = 4
-_layer_norm = partial(nn.LayerNorm, eps=1e-6)
+_EPSILON = 1e-6
+"""Of the aggregator's norms, where the backbone has no LayerNorm."""
 
 
 class GLSimOutput(NamedTuple):
@@ -27,7 +28,7 @@ class GLSimOutput(NamedTuple):
         logits: (B, K).
         region: (B, 4) left, top, right, bottom of what was looked at again, input pixels; the last
             two are exclusive.
-        similarity: (B, g, g) cosine of each patch and the whole.
+        similarity: (B, g, g) of each patch to the whole; with the metric ``cos`` its cosine.
     """
 
     logits: Tensor
@@ -74,15 +75,19 @@ class GLSim(Wrapper, nn.Module):
         self.crop_cls: nn.Parameter | None = None
         if layout.class_token and options.crop_cls == "separate":
             self.crop_cls = nn.Parameter(transformer.cls_token.detach().clone())
-        self.selection = Selection(options.top_o, options.closed_box)
+        self.selection = Selection(options.top_o, options.closed_box, options.sim_metric)
+        norm = transformer.norm
+        layer_norm = partial(
+            nn.LayerNorm, eps=norm.eps if isinstance(norm, nn.LayerNorm) else _EPSILON
+        )
         self.aggregator = Block(
             dim,
             num_heads=transformer.blocks[0].attn.num_heads,
             mlp_ratio=_MLP_RATIO,
             qkv_bias=True,
-            norm_layer=_layer_norm,
+            norm_layer=layer_norm,
         )
-        self.norm = _layer_norm(dim)
+        self.norm = layer_norm(dim)
         self.head = nn.Linear(dim, num_classes)
         self.aggregator.apply(_init_linear)
         (_init_zero if options.zero_head else _init_linear)(self.head)

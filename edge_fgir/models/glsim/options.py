@@ -10,6 +10,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._refusal import refused_option
 
 CropCls = Literal["shared", "separate"]
+SimMetric = Literal["cos", "l1", "l2"]
 
 
 class GLSimOptions(BaseModel):
@@ -20,6 +21,13 @@ class GLSimOptions(BaseModel):
     top_o: Annotated[
         int, Field(ge=1, le=4096, description="most similar patches, which the crop encloses")
     ] = 8
+    sim_metric: Annotated[
+        SimMetric,
+        Field(
+            description="cos: the cosine; l1 and l2, the authors' ablation: the mean absolute or "
+            "squared difference, the smaller the more similar"
+        ),
+    ] = "cos"
     closed_box: Annotated[
         bool,
         Field(

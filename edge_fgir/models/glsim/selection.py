@@ -13,17 +13,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_fgir.models.glsim.options import SimMetric
+
 CropForm = Literal["grid_sample", "matmul"]
 
 _EPSILON = 1e-8
 
 
-def similarity(summary: Tensor, patches: Tensor) -> Tensor:
-    """Return the cosine of a summary (B, D) and each of n patches (B, n, D), (B, n).
+def similarity(summary: Tensor, patches: Tensor, metric: SimMetric = "cos") -> Tensor:
+    """Return how similar a summary (B, D) is to each of n patches (B, n, D), (B, n).
 
+    Of ``l1`` and ``l2`` it is the difference with a minus, so that more is always more similar.
     Products and sums by element: mixed precision would halve a matrix product.
     """
     summary, patches = summary.float()[:, None], patches.float()
+    if metric != "cos":
+        apart = (summary - patches).abs()
+        distance: Tensor = (apart if metric == "l1" else apart**2).mean(dim=2)
+        return -distance
     norms = summary.norm(dim=2).clamp(min=_EPSILON) * patches.norm(dim=2).clamp(min=_EPSILON)
     cosine: Tensor = (summary * patches).sum(dim=2) / norms
     return cosine
@@ -99,7 +106,7 @@ class Selected(NamedTuple):
     Attributes:
         crop: (B, 3, S, S).
         region: (B, 4) its box: left, top, right, bottom, input pixels; the last two are exclusive.
-        similarity: (B, g, g) cosine of each patch and the whole.
+        similarity: (B, g, g) of each patch to the whole, as :func:`similarity` has it.
     """
 
     crop: Tensor
@@ -113,11 +120,12 @@ class Selection(nn.Module):
     Args:
         top_o: How many patches are chosen.
         closed_box: See :func:`boxes_of`.
+        sim_metric: See :func:`similarity`.
     """
 
-    def __init__(self, top_o: int, closed_box: bool) -> None:
+    def __init__(self, top_o: int, closed_box: bool, sim_metric: SimMetric = "cos") -> None:
         super().__init__()
-        self.top_o, self.closed_box = top_o, closed_box
+        self.top_o, self.closed_box, self.sim_metric = top_o, closed_box, sim_metric
         self.form: CropForm = "grid_sample"
 
     def forward(self, images: Tensor, summary: Tensor, patches: Tensor) -> Selected:
@@ -129,7 +137,7 @@ class Selection(nn.Module):
             patches: (B, g * g, D), row-major.
         """
         grid = isqrt(int(patches.shape[1]))  # a tensor where a graph is traced
-        similar = similarity(summary.detach(), patches.detach())
+        similar = similarity(summary.detach(), patches.detach(), self.sim_metric)
         region = boxes_of(similar, grid, images.shape[-1], self.top_o, closed=self.closed_box)
         again = crop(images.detach().float(), region, self.form)
         return Selected(again, region, similar.unflatten(1, (grid, grid)))

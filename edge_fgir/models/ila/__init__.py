@@ -9,6 +9,7 @@ from edge_fgir.models.ila.checkpoints import (
     check_there,
     learned_state,
     load_learned,
+    load_whole,
     make_adapted,
 )
 from edge_fgir.models.ila.options import VARIANTS, Adapters, Variant
@@ -31,6 +32,7 @@ __all__ = [
     "check_there",
     "learned_state",
     "load_learned",
+    "load_whole",
     "make_adapted",
     "residual_ranges",
 ]

@@ -10,7 +10,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.models.ila.base import Base, digest
 from edge_fgir.models.ila.options import Adapters
 from edge_fgir.models.ila.vit import AdaptedViT
-from edge_fgir.models.weights import load_state
+from edge_fgir.models.weights import load_state, load_wrapped
 from edge_fgir.models.wrapper import as_wrapper
 
 _SHOWN = 12
@@ -81,3 +81,12 @@ def load_learned(model: nn.Module, state: dict[str, Tensor]) -> None:
     if learned is not None and (strange := sorted(learned ^ state.keys())):
         raise RuntimeError(f"{strange[0]} is missing, or not in the model")
     model.load_state_dict(state, strict=learned is None)
+
+
+def load_whole(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Fill an adapted transformer and its base from one file, as an imported run stores them.
+
+    Raises:
+        InputError: The tensors are not the model's.
+    """
+    load_wrapped(model, state, source, what="run with adapters", expected="the run as saved")

@@ -35,6 +35,29 @@ class CLAHead(nn.Module):
         return logits
 
 
+class LinearCLAHead(nn.Module):
+    """The authors' older head: one weight a depth mixes class tokens, (B, D, G), alike in all
+    channels; behind a ReLU and a LayerNorm comes the classifier.
+
+    Args:
+        dim: Channels D of a token.
+        groups: Number G of class tokens.
+        num_classes: Size of the output.
+    """
+
+    def __init__(self, dim: int, groups: int, num_classes: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(groups, 1)
+        self.norm = nn.LayerNorm(dim)
+        self.classify = nn.Linear(dim, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, num_classes) of class tokens (B, D, G)."""
+        mixed = functional.relu(self.mix(x).flatten(1))
+        logits: Tensor = self.classify(self.norm(mixed))
+        return logits
+
+
 class FoldedCLA(nn.Module):
     """A :class:`CLAHead` in evaluation, both norms folded into its first layer (exact).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,6 +24,8 @@ def _known(name: str) -> str:
 
 ReductionName = Annotated[str, AfterValidator(_known)]
 """Name of a registered method of token reduction."""
+
+CLAHeadName = Literal["depthwise", "linear"]
 
 LEAST_RATE = 0.1
 """The smallest keep rate of the paper's grid."""
@@ -59,13 +61,34 @@ class Reduction(BaseModel):
     cla: Annotated[
         bool, Field(description="classify the class tokens of all stages together (CLA)")
     ] = False
+    cla_head: Annotated[
+        CLAHeadName,
+        Field(
+            description="depthwise: CLA as published; linear: the authors' older head, one weight "
+            "a stage for all channels (their ifa_dws_conv_groups 0)"
+        ),
+    ] = "depthwise"
     clr_tokens: Annotated[
         int,
         Field(ge=0, le=16, description="learnable tokens of the cross-layer cache (CLC); 0: none"),
     ] = 0
+    clc_include_gap: Annotated[
+        bool, Field(description="CLC: cache the mean of the local tokens, too")
+    ] = True
+    clc_recover_at_last: Annotated[
+        bool,
+        Field(description="CLC: recover in front of the last block, too, not at the stages alone"),
+    ] = True
     reference_counts: Annotated[
         bool,
         Field(description="allow a stage to keep no token at all, as the authors' code does"),
+    ] = False
+    reference_decisions: Annotated[
+        bool,
+        Field(
+            description="dynamicvit with CLC: outside training, recovered tokens do not count in "
+            "what the predictor averages, as in the authors' code"
+        ),
     ] = False
 
     @model_validator(mode="after")
@@ -83,6 +106,8 @@ class Reduction(BaseModel):
                 raise _RuleError(
                     f"keep_rate {rate:g}", f"above 0 and at most 1; the nearest is {near}"
                 )
+        if self.reference_decisions and self.method != "dynamicvit":
+            raise _RuleError(f"reference_decisions for {self.method}", "dynamicvit, or to leave it")
         method, rate = METHODS[self.method], min(self.rates)
         if rate < method.least_rate and not (method.drops and self.reference_counts):
             least = f"at least {method.least_rate:g}; the nearest is {method.least_rate:g}"

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 from edge_fgir._errors import InputError
+from edge_fgir.models.reduction.cla import MULTIPLIER
 from edge_fgir.models.reduction.method import METHODS
 from edge_fgir.models.reduction.options import Reduction
 from edge_fgir.models.reduction.stage import Arrival, ReductionStage, TransformerShape
@@ -70,7 +71,8 @@ def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int
     method = METHODS[reduction.method]
     clc = reduction.clr_tokens > 0
     # The last recovery is before the last block: tokens appended after it would meet no attention.
-    recoveries = {*reduction.blocks, depth - 2} if clc else set()
+    final = {depth - 2} if reduction.clc_recover_at_last else set()
+    recoveries = {*reduction.blocks, *final} if clc else set()
     tokens = prefix + patches + reduction.clr_tokens
     cached, suffix = 0, reduction.clr_tokens
     blocks: list[BlockPlan] = []
@@ -102,7 +104,7 @@ def make_schedule(reduction: Reduction, patches: int, *, prefix: int, depth: int
             tokens += recovered
             suffix += recovered
         caches = clc and index < max(recoveries)
-        cached += (1 + reduction.clr_tokens) * caches
+        cached += (reduction.clc_include_gap + reduction.clr_tokens) * caches
         blocks.append(BlockPlan(attention, mlp, recovered, caches))
     return TokenSchedule(tuple(blocks), tuple(stages))
 
@@ -125,4 +127,7 @@ def macs(
             total += METHODS[reduction.method].macs(stage, shape)
     groups = len(reduction.blocks) + 1
     head = dim * shape.num_classes
-    return total + (2 * dim * groups + 2 * head if reduction.cla else head)
+    if not reduction.cla:
+        return total + head
+    width = MULTIPLIER if reduction.cla_head == "depthwise" else 1
+    return total + width * (dim * groups + head)

@@ -26,7 +26,8 @@ class Tokens:
         x: (B, N, D) residual stream.
         sizes: (B, N, 1) patches merged into each token; None: one (ToMe).
         real: (B, N) 1.0, or 0.0 for a copy that stands in for a dropped token; None: all (ATS).
-        kept: (B, N, 1) 1.0, or 0.0 for a token that is only masked (DynamicViT in training).
+        kept: (B, N, 1) 1.0, or 0.0 for a token that is only masked (DynamicViT in training), or
+            that its predictor does not average.
     """
 
     x: Tensor
@@ -34,17 +35,20 @@ class Tokens:
     real: Tensor | None = None
     kept: Tensor | None = None
 
-    def append(self, more: Tensor) -> Tokens:
+    def append(self, more: Tensor, kept: float = 1.0) -> Tokens:
         """Return the sequence with ``more`` (B, M, D) tokens, of size one, at its end."""
 
-        def ones(of: Tensor | None) -> Tensor | None:
+        def filled(of: Tensor | None, value: float = 1.0) -> Tensor | None:
             if of is None:
                 return None
             shape = (of.shape[0], more.shape[1], *of.shape[2:])
-            return torch.cat((of, of.new_ones(shape)), dim=1)
+            return torch.cat((of, of.new_full(shape, value)), dim=1)
 
         x = torch.cat((self.x, more), dim=1)
-        return Tokens(x, ones(self.sizes), ones(self.real), ones(self.kept))
+        before = self.kept
+        if before is None and kept != 1:
+            before = self.x.new_ones(*self.x.shape[:2], 1)
+        return Tokens(x, filled(self.sizes), filled(self.real), filled(before, kept))
 
     def key_bias(self) -> Tensor | None:
         """Return what is added to every query's logits, (B, 1, 1, N); None: nothing."""

@@ -12,7 +12,7 @@ from timm.models.vision_transformer import Block, init_weights_vit_timm
 from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
-from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA
+from edge_fgir.models.reduction.cla import CLAHead, FoldedCLA, LinearCLAHead
 from edge_fgir.models.reduction.method import METHODS
 from edge_fgir.models.reduction.options import KeepRate, Reduction
 from edge_fgir.models.reduction.schedule import TokenSchedule, make_schedule
@@ -67,9 +67,10 @@ class ReducedViT(Wrapper, nn.Module):
             }
         )
         self.reducers.apply(init_weights_vit_timm)
-        self.cla: CLAHead | FoldedCLA | None = None
+        self.cla: CLAHead | LinearCLAHead | FoldedCLA | None = None
         if reduction.cla:
-            self.cla = CLAHead(dim, len(reduction.blocks) + 1, num_classes)
+            head = CLAHead if reduction.cla_head == "depthwise" else LinearCLAHead
+            self.cla = head(dim, len(reduction.blocks) + 1, num_classes)
             self.backbone.norm = nn.Identity()
             self.backbone.reset_classifier(0)
         if reduction.clr_tokens:
@@ -140,10 +141,12 @@ class ReducedViT(Wrapper, nn.Module):
             tokens = self._block(index, tokens, schedule.stage(index))
             if plan.recovered:
                 pooled = tokens.x.shape[1]
-                tokens = tokens.append(torch.cat(cache, dim=1))
+                counted = self.training or not self.reduction.reference_decisions
+                tokens = tokens.append(torch.cat(cache, dim=1), kept=float(counted))
                 cache = []
             if plan.caches:
-                cache += [tokens.mean(prefix, pooled), tokens.x[:, -clr:]]
+                mean = [tokens.mean(prefix, pooled)] if self.reduction.clc_include_gap else []
+                cache += [*mean, tokens.x[:, -clr:]]
             if self.cla is not None and (index in self.reduction.blocks or index == last):
                 depths.append(self._summary(tokens))
         if self.cla is not None:

@@ -53,8 +53,12 @@ class DynamicViT(Reducer):
             self.penalties.append(RATIO_WEIGHT * missed)
             return replace(tokens, kept=torch.cat((kept[:, :prefix], now), dim=1))
         best = decisions[..., 0].topk(stage.kept - prefix, dim=1).indices
-        x = torch.cat((tokens.x[:, :prefix], take(tokens.x[:, prefix:], best)), dim=1)
-        return replace(tokens, x=x, kept=x.new_ones(*x.shape[:2], 1))
+
+        def chosen(of: Tensor) -> Tensor:
+            return torch.cat((of[:, :prefix], take(of[:, prefix:], best)), dim=1)
+
+        left = None if tokens.kept is None else chosen(kept)
+        return replace(tokens, x=chosen(tokens.x), kept=left)
 
     def predict(self, x: Tensor, kept: Tensor) -> Tensor:
         """Return log-probabilities (keep, drop) of tokens ``x`` (B, n, D), shape (B, n, 2)."""
