@@ -30,6 +30,7 @@ from edge_fgir.exporting.backends.openvino import OpenVinoBackend
 from edge_fgir.exporting.graph import INPUT, DeployGraph, deployed, is_transformer, session_of
 from edge_fgir.exporting.target import Scheme, Target
 from edge_fgir.exporting.tflite import call_of
+from edge_fgir.exporting.timing import awaken
 from edge_fgir.models import Network, folded
 from edge_fgir.models.batch_norm import reestimate
 from edge_fgir.models.reduction import Reduction
@@ -66,6 +67,7 @@ class Timed:
         torch.manual_seed(0)
         reduction = Reduction(method="evit", keep_rate=keep_rate) if keep_rate < 1 else None
         model = Network(name=name, reduction=reduction).build(CLASSES, side).eval()
+        awaken(model)
         self.images = _noise(side)
         reestimate(model, self.images, NORMALIZATION)
         self.image = self.images[:1]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from edge_fgir._files import new_folder, sha256, to_json
 from edge_fgir.exporting.builders import Backend, make_backend
@@ -27,8 +28,19 @@ def timing_network(trained: TrainedModel, target: Target) -> DeployGraph:
     Time does not depend on weights, so nothing is loaded, calibrated or compared.
     """
     torch.manual_seed(0)
-    form = folded(trained.build().eval(), crop_form=target.crop)
+    model = trained.build().eval()
+    awaken(model)
+    form = folded(model, crop_form=target.crop)
     return deployed(form, trained.normalization)
+
+
+def awaken(model: nn.Module) -> None:
+    """Let norms multiply that start at zero, as those at the ends of residual branches do: LiteRT's
+    converter leaves out a branch that gives nothing."""
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and not weight.any():
+            nn.init.ones_(weight)
 
 
 def timing_graph(trained: TrainedModel, target: Target) -> onnx.ModelProto:
