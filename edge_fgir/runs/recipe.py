@@ -124,6 +124,7 @@ class EvalSection(_Section):
             kernel=self.kernel,
             antialias=self.antialias,
             crop_fraction=self.crop_fraction,
+            shrink="blocks",
         )
 
 

@@ -1,7 +1,8 @@
 """From a picture to the model's input: the only evaluation preprocessing in the project.
 
 Training's evaluation, the calibration set and the device all call :meth:`Preprocess.apply`, so the
-pixels a model was judged on are the pixels it sees in the field.
+pixels a model was judged on are the pixels it sees in the field. docs/preprocessing.md specifies
+them, for whoever writes the step in another language.
 """
 
 from __future__ import annotations
@@ -9,14 +10,21 @@ from __future__ import annotations
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.block_means import Pixels, block_means, block_of
 
-Pixels = npt.NDArray[np.uint8]
 Kernel = Literal["bilinear", "bicubic"]
+Shrink = Literal["kernel", "blocks"]
 
 PIL_KERNEL = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -49,6 +57,21 @@ class Preprocess(BaseModel):
     crop_fraction: Annotated[
         float, Field(gt=0.25, le=1.0, description="share of the side the centre crop keeps")
     ] = 1.0
+    shrink: Annotated[
+        Shrink,
+        Field(
+            description="what an antialiasing kernel reads of a large picture: every pixel, or the "
+            "means of blocks of pixels; earlier runs and bundles do not say: every pixel"
+        ),
+    ] = "kernel"
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leave out what earlier versions did not write, so that their keys of caches hold."""
+        values: dict[str, JsonValue] = handler(self)
+        if self.shrink == "kernel":
+            values.pop("shrink", None)
+        return values
 
     def apply(self, pixels: Pixels) -> Pixels:
         """Return (H, W, 3) ``pixels`` as (size, size, 3); the channel order is kept.
@@ -57,11 +80,15 @@ class Preprocess(BaseModel):
             InputError: ``pixels`` is not a ``uint8`` array of shape (H, W, 3).
         """
         check_pixels(pixels)
+        if pixels.strides[2] < 0:  # turned from BGR to RGB: turning the small picture is faster
+            return np.ascontiguousarray(self.apply(pixels[..., ::-1])[..., ::-1])
         side = round(self.size / self.crop_fraction)
+        start = (side - self.size) // 2
         if pixels.shape[:2] != (side, side):
+            if self.antialias and self.shrink == "blocks":
+                return self._shrunk(pixels, side, start)
             pixels = self._resize(pixels, side)
         if side != self.size:
-            start = (side - self.size) // 2
             pixels = pixels[start : start + self.size, start : start + self.size]
         return np.ascontiguousarray(pixels)
 
@@ -74,6 +101,27 @@ class Preprocess(BaseModel):
         left, top, right, bottom = (edge + start for edge in region)
         across, down = width / side, height / side
         return Region(left * across, top * down, right * across, bottom * down)
+
+    def _shrunk(self, pixels: Pixels, side: int, start: int) -> Pixels:
+        """Return the centre of the picture at ``side`` x ``side`` pixels, nothing around it."""
+        height, width, _ = pixels.shape
+        block = block_of(height, width, side)
+        if block is None:
+            down = across = 1
+            image = Image.fromarray(np.ascontiguousarray(pixels))
+        else:
+            down, across = block
+            means = block_means(pixels, block)
+            size = means.shape[1], means.shape[0]
+            image = Image.frombytes("RGB", size, means, "raw", "RGBX")
+        end = start + self.size
+        left, right = (edge * width / (side * across) for edge in (start, end))
+        top, bottom = (edge * height / (side * down) for edge in (start, end))
+        # One axis a call: which one goes first where both do is not the same in every Pillow.
+        kernel = PIL_KERNEL[self.kernel]
+        narrow = image.resize((self.size, image.height), kernel, (left, 0, right, image.height))
+        box = (0, top, self.size, bottom)
+        return np.asarray(narrow.resize((self.size, self.size), kernel, box))
 
     def _resize(self, pixels: Pixels, side: int) -> Pixels:
         image = Image.fromarray(np.ascontiguousarray(pixels))

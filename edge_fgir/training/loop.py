@@ -176,6 +176,8 @@ class Training:
         model = recipe.model.build(len(data.classes), recipe.eval.image_size)
         base = as_wrapper(model).base
         self.trained = self.trained.model_copy(update={"base": base})
+        if self.folder.state.exists():
+            self._keep_preprocessing()
         self.model = self.processes.place(model)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.interpolation = Interpolation(self.model) if recipe.interpolation else None
@@ -396,6 +398,13 @@ class Training:
         half = "" if self.precision == "fp32" else " or --set precision=fp32"
         saved = "the last good state is kept: " if self.folder.state.exists() else ""
         return f"{saved}run again with --resume and --set optimizer.lr={rate:.2g}{half}"
+
+    def _keep_preprocessing(self) -> None:
+        """Judge a run that goes on by the pictures it began with, whatever is the default now."""
+        preprocess = self.trained.preprocess
+        begun = Run.open(self.folder.path).description.preprocess
+        kept = preprocess.model_copy(update={"shrink": begun.shrink})
+        self.trained = self.trained.model_copy(update={"preprocess": kept})
 
     def _resume(self) -> None:
         self.position, parts = load_state(self.folder, self._parts(), self.optimizer, self.recipe)

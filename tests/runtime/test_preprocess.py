@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from edge_fgir import InputError
 from edge_fgir.runtime import Preprocess
+from edge_fgir.runtime.block_means import Block, block_means, block_of
 
 pytestmark = pytest.mark.unit
 
@@ -115,11 +116,28 @@ def test_channels_keep_their_order(antialias, fraction):
     assert (plain == (10, 120, 230)).all()
 
 
-@pytest.mark.parametrize("antialias", [True, False])
-def test_views_give_what_copies_give(antialias):
-    pixels = noise(80, 120)[::2, 10:-10][..., ::-1]
-    step = Preprocess(size=32, antialias=antialias)
-    assert np.array_equal(step.apply(pixels), step.apply(pixels.copy()))
+LAYOUTS = {
+    "a window": lambda pixels: pixels[3:, 10:-10],
+    "every second line": lambda pixels: pixels[::2],
+    "every third column": lambda pixels: pixels[:, ::3],
+    "upside down": lambda pixels: pixels[::-1],
+    "mirrored": lambda pixels: pixels[:, ::-1],
+    "BGR": lambda pixels: pixels[..., ::-1],
+    "planes": lambda pixels: np.ascontiguousarray(pixels.transpose(2, 0, 1)).transpose(1, 2, 0),
+    "turned": lambda pixels: pixels.transpose(1, 0, 2),
+    "of four channels": lambda pixels: np.dstack([pixels, pixels[..., 0]])[..., :3],
+    "Fortran's": np.asfortranarray,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "settings", [{"shrink": "blocks"}, {"antialias": True}, {"antialias": False}]
+)
+def test_the_layout_in_memory_changes_nothing(layout, settings):
+    pixels = LAYOUTS[layout](noise(180, 320))
+    step = Preprocess(size=32, **settings)
+    assert np.array_equal(step.apply(pixels), step.apply(np.array(pixels, order="C")))
 
 
 def test_the_callers_pixels_are_left_alone(photo):
@@ -173,12 +191,96 @@ def test_illegal_settings_are_refused(values):
     size=st.integers(16, 96),
     kernel=st.sampled_from(sorted(KERNELS)),
     antialias=st.booleans(),
+    shrink=st.sampled_from(["kernel", "blocks"]),
     fraction=st.floats(0.26, 1.0),
 )
-def test_every_picture_becomes_a_square_of_bytes(height, width, size, kernel, antialias, fraction):
-    step = Preprocess(size=size, kernel=kernel, antialias=antialias, crop_fraction=fraction)
+def test_every_picture_becomes_a_square_of_bytes(height, width, **settings):
+    size, fraction = settings["size"], settings.pop("fraction")
+    step = Preprocess(**settings, crop_fraction=fraction)
     found = step.apply(np.full((height, width, 3), (0, 77, 255), np.uint8))
     assert found.shape == (size, size, 3)
     assert found.dtype == np.uint8
     assert found.flags.c_contiguous
     assert (found == (0, 77, 255)).all()
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.sampled_from(sorted(KERNELS)))
+def test_without_room_for_blocks_the_kernel_reads_every_pixel(height, width, kernel):
+    side = 128
+    whole = {"size": side, "kernel": kernel}
+    if block_of(height, width, side) is None and (height, width) != (side, side):
+        pixels = noise(height, width)
+        lines = Image.fromarray(pixels).resize((side, height), KERNELS[kernel])
+        wanted = np.asarray(lines.resize((side, side), KERNELS[kernel]))
+        assert np.array_equal(Preprocess(**whole, shrink="blocks").apply(pixels), wanted)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side", "block"),
+    [
+        (720, 1280, 224, (2, 3)),
+        (720, 1280, 260, (2, 3)),
+        (720, 1280, 262, None),
+        (480, 640, 224, None),  # one line high
+        (2160, 3840, 64, (16, 16)),
+        (100, 90, 224, None),
+        (30_000, 300, 64, (16, 3)),
+        (1080, 1920, 260, (3, 4)),
+    ],
+)
+def test_a_block_leaves_eleven_eighths_of_the_side(height, width, side, block):
+    assert block_of(height, width, side) == block
+
+
+@given(
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+    missing=st.tuples(st.integers(0, 15), st.integers(0, 15)),
+    block=st.tuples(st.integers(2, 16), st.integers(2, 16)),
+    white=st.booleans(),
+)
+def test_a_mean_is_the_sum_divided_and_rounded(rows, columns, missing, block, white):
+    down, across = block
+    beyond = missing[0] % down, missing[1] % across
+    height, width = max(rows * down - beyond[0], 1), max(columns * across - beyond[1], 1)
+    pixels = np.full((height, width, 3), 255, np.uint8) if white else noise(height, width)
+    more = (-height % down, -width % across)
+    padded = np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), mode="edge").astype(int)
+    sums = padded.reshape(-1, down, padded.shape[1] // across, across, 3).sum((1, 3))
+    wanted = (2 * sums + down * across) // (2 * down * across)
+    if down * across % 2:  # no half there
+        assert np.array_equal(wanted, (sums + down * across // 2) // (down * across))
+    assert np.array_equal(block_means(pixels, Block(*block))[..., :3], wanted)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    ("height", "width", "size", "block"), [(160, 120, 40, (2, 2)), (150, 220, 32, (3, 4))]
+)
+def test_a_mirrored_picture_gives_the_mirrored_answer(photo, kernel, height, width, size, block):
+    """Where blocks fill it: else the last ones lie at another place."""
+    assert block_of(height, width, size) == block
+    step = Preprocess(size=size, kernel=kernel, shrink="blocks")
+    pixels = photo[:height, :width]
+    for turned in (slice(None), slice(None, None, -1)), (slice(None, None, -1), slice(None)):
+        found = step.apply(pixels[turned])[turned].astype(int)
+        assert np.abs(found - step.apply(pixels)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_blocks_come_near_to_what_the_kernel_gives(photo, kernel, size):
+    whole, blocks = (
+        Preprocess(size=size, kernel=kernel, shrink=way).apply(photo).astype(int)
+        for way in ("kernel", "blocks")
+    )
+    assert 0 < np.abs(whole - blocks).mean() < 1.5
+    assert abs(whole.mean() - blocks.mean()) < 0.2
+
+
+def test_what_is_as_before_is_written_as_before():
+    assert "shrink" not in Preprocess(size=64).model_dump_json()
+    assert "shrink" not in Preprocess(size=64).model_dump(exclude={"size"})
+    step = Preprocess(size=64, shrink="blocks")
+    assert Preprocess.model_validate_json(step.model_dump_json()) == step
+    assert Preprocess.model_validate_json('{"size": 64}').shrink == "kernel"

@@ -84,6 +84,19 @@ def test_an_interrupted_run_resumes_bit_exactly(
         assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
+def test_a_run_of_an_earlier_version_goes_on_with_its_own_preprocessing(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe, run = write_recipe(tmp_path / "r.yaml", **SMALL), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(photos, run, recipe, StopBefore(6))
+    described = json.loads((run / "model.json").read_text())
+    assert described["preprocess"].pop("shrink") == "blocks"  # which it did not know
+    (run / "model.json").write_text(json.dumps(described))
+    fit(photos, run, recipe, resume=True)
+    assert Run.open(run).description.preprocess.shrink == "kernel"
+
+
 def test_shards_are_learned_from_and_resumed_like_folders(
     photos: Path, tmp_path: Path, teacher_run: Path
 ) -> None:
