@@ -57,6 +57,27 @@ def promises(*bodies: Body) -> Rows:
     return lines
 
 
+def frames(body: Body) -> Rows:
+    """Return what bringing a frame to a model's input takes, each way."""
+    names = list(body["speed"][0]["ways"])
+    lines = [["frame", "to", "block", *names]]
+    for row in body["speed"]:
+        block = " x ".join(str(side) for side in row["block"]) if row["block"] else "none"
+        taken = [row["ways"][name] for name in names]
+        times = [f"{each['min_ms']:.2f} ({each['median_ms']:.2f})" for each in taken]
+        lines.append([row["frame"], f"{row['side']} px", block, *times])
+    return lines
+
+
+def grey_levels(body: Body) -> Rows:
+    """Return by how much blocks and the kernel alone differ on photographs."""
+    lines = [["photographs", "times the input's side", "kernel", "mean", "worst photo", "99 %"]]
+    for row in body["grey_levels"]:
+        figures = [f"{row[key]:.2f}" for key in ("mean", "worst_photo", "p99")]
+        lines.append([row["data"], f"{row['ratio']}", row["kernel"], *figures])
+    return lines
+
+
 def cells_of_tgda(body: Body) -> Rows:
     """Return a line a cell: how its seeds did, and what they gained over labels alone."""
     header = ["network, method", "seeds", "epochs", "top-1 %", "deviation", "ECE %"]
@@ -346,6 +367,19 @@ TABLES: dict[str, Table] = {
         promises,
         f"LRN14 at 128 px, INT8, {_RANDOM}",
         test_pictures=_NONE,
+    ),
+    "preprocessing": Table(
+        ("preprocessing",),
+        "`benchmarks/preprocessing.py`",
+        frames,
+        "frames of noise",
+        test_pictures=_NONE,
+    ),
+    "grey-levels": Table(
+        ("preprocessing",),
+        "`benchmarks/preprocessing.py`",
+        grey_levels,
+        "200 photographs of each set",
     ),
     "training-speed": Table(
         ("training_speed",),

@@ -162,7 +162,7 @@ class LatencyTable:
             network=candidate.network(),
             num_classes=len(self._data.classes),
             normalization=candidate.architecture.normalization,
-            preprocess=Preprocess(size=candidate.image_size, kernel="bicubic"),
+            preprocess=Preprocess(size=candidate.image_size, kernel="bicubic", shrink="blocks"),
             data=self._data.info,
         )
 
