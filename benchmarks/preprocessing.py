@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,7 @@ def ways(side: int) -> dict[str, Way]:
         return found
     cv2.setNumThreads(1)
     for name, flag in ("area", cv2.INTER_AREA), ("linear", cv2.INTER_LINEAR):
-        found[f"OpenCV, {name}"] = lambda frame, flag=flag: cv2.resize(
-            frame, (side, side), interpolation=flag
-        )
+        found[f"OpenCV, {name}"] = partial(cv2.resize, dsize=(side, side), interpolation=flag)
     return found
 
 
@@ -79,7 +78,7 @@ def speed(seconds: float) -> list[dict[str, Any]]:
     for name, (height, width) in FRAMES.items():
         frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         for side in SIDES:
-            row = {
+            row: dict[str, Any] = {
                 "frame": name,
                 "side": side,
                 "block": block_of(height, width, side),

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from edge_fgir._errors import InputError
-from edge_fgir.runtime.block_means import Pixels, block_means, block_of
+from edge_fgir.runtime.block_means import Pixels as Pixels
+from edge_fgir.runtime.block_means import block_means, block_of
 
 Kernel = Literal["bilinear", "bicubic"]
 Shrink = Literal["kernel", "blocks"]
