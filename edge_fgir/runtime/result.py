@@ -37,7 +37,7 @@ class Timing:
 class Result:
     """What the model says of one picture.
 
-    Two are equal if the model said the same: labels, probabilities, region and map. How long it
+    Two are equal if the model said the same: labels, probabilities, region, map, novelty. How long it
     took and which frame it was do not count.
 
     Attributes:
@@ -106,8 +106,8 @@ class Result:
             return NotImplemented
         same_map = self.map is None or np.array_equal(self.map, other.map)  # type: ignore[arg-type]
         return (
-            (self.label, self.labels, self.is_unknown, self.region)
-            == (other.label, other.labels, other.is_unknown, other.region)
+            (self.label, self.labels, self.is_unknown, self.region, self.novelty)
+            == (other.label, other.labels, other.is_unknown, other.region, other.novelty)
             and np.array_equal(self.probabilities, other.probabilities)
             and (self.map is None) == (other.map is None)
             and same_map
