@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 from edge_fgir._errors import InputError
 from edge_fgir.exporting.backends.onnx import OnnxBackend, make_onnx
 from edge_fgir.exporting.builders import Builder, forget_builder, register_builder
-from edge_fgir.runtime import Bundle
+from edge_fgir.runtime import Bundle, EngineOptions
 from edge_fgir.runtime.runtimes import RuntimeSpec, forget_runtime, register_runtime
 from edge_fgir.runtime.runtimes.onnxruntime.engine import OnnxRuntimeEngine
 from edge_fgir.runtime.targets import forget_target, register_target
@@ -46,9 +46,9 @@ class ToyBackend(OnnxBackend):
 class ToyEngine(OnnxRuntimeEngine):
     """Says what it is, and where."""
 
-    def __init__(self, bundle: Bundle, device: str) -> None:
+    def __init__(self, bundle: Bundle, options: EngineOptions) -> None:
         super().__init__(bundle)
-        self.description = f"toyrt 7.1 {device.upper()}"
+        self.description = f"toyrt 7.1 {options.device.upper()}"
 
 
 def make_toy(model, target, precision, network) -> ToyBackend:
@@ -170,5 +170,5 @@ def test_a_target_that_is_written_wrongly_is_refused_in_one_line(
 
 
 def test_a_folder_that_is_no_target_is_not_registered(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"target\.yaml: No such file"):
+    with pytest.raises(InputError, match=r"target\.yaml does not exist"):
         register_target(tmp_path)

@@ -16,8 +16,9 @@ class Prediction(Record):
         image: The file.
         label: The most probable class.
         score: Its probability.
-        is_unknown: The score is below the bundle's threshold.
+        is_unknown: The score is below the bundle's threshold, or the novelty above its own.
         top: The most probable classes with their probabilities.
+        novelty: How unlike the pictures of the training this one is, where the bundle tells.
         region: Where a model that looks twice looked again (left, top, right and bottom, pixels).
     """
 
@@ -26,6 +27,7 @@ class Prediction(Record):
     score: FiniteFloat
     is_unknown: bool
     top: tuple[tuple[str, FiniteFloat], ...]
+    novelty: FiniteFloat | None = None
     region: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
 

@@ -37,8 +37,8 @@ class Timing:
 class Result:
     """What the model says of one picture.
 
-    Two are equal if the model said the same: labels, probabilities, region, map, novelty. How long it
-    took and which frame it was do not count.
+    Two are equal if the model said the same: labels, probabilities, region, map and novelty. How
+    long it took and which frame it was do not count.
 
     Attributes:
         label: The most probable class; with a site file, of those that may be answered, or the
