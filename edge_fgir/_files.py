@@ -36,12 +36,13 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def regular(path: Path, expected: str = "a file") -> Path:
+def regular(path: Path, expected: str = "a file", remedy: str = "") -> Path:
     """Return a path at which a regular file lies: a pipe would be waited for, a device never ends.
 
     Args:
         path: The path; links are followed.
         expected: What should be there.
+        remedy: What to run where it is not.
 
     Raises:
         InputError: There is something else, or nothing that may be looked at.
@@ -49,12 +50,12 @@ def regular(path: Path, expected: str = "a file") -> Path:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist", expected) from error
+        raise InputError(f"{path} does not exist", expected, remedy) from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", expected) from error
+        raise InputError(f"{path}: {error.strerror}", expected, remedy) from error
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise InputError(f"{path} is {kind}", expected)
+        raise InputError(f"{path} is {kind}", expected, remedy)
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import edge_fgir
-from edge_fgir.cli._app import app, echo
+from edge_fgir.cli._app import JsonOption, app, echo, print_json
 from edge_fgir.cli._choices import DeviceOption, choose, device_choice
 
 
@@ -27,6 +27,7 @@ def thresholds(
         Path | None, typer.Option(help="Site file whose other settings are kept.")
     ] = None,
     device: DeviceOption = "auto",
+    json: JsonOption = False,
 ) -> None:
     """Write a site file with each class's least score for a stated precision.
 
@@ -41,6 +42,9 @@ def thresholds(
         bundle, data, precision, part, site=known, device=device_choice(device)
     )
     found.write(out)
+    if json:
+        print_json(found.model_dump(mode="json", exclude_none=True))
+        return
     scores = [info.threshold for info in found.labels.values() if info.threshold is not None]
     never = sum(score >= 1 for score in scores)
     echo(

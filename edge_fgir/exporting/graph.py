@@ -66,7 +66,7 @@ class DeployGraph(nn.Module):
         # time. Floats before planes: TensorRT does not transpose uint8.
         planes = image.float().permute(0, 3, 1, 2)
         pixels = (planes - self.mean) * self.scale
-        return self._outputs(pixels)
+        return tuple(self._outputs(pixels))  # LiteRT's converter knows no named ones
 
 
 def deployed(model: nn.Module, normalization: Normalization) -> DeployGraph:

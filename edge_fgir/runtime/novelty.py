@@ -22,6 +22,8 @@ NOVELTY, SPACE = "novelty.json", "novelty.npy"
 """The files of a bundle that knows what is new to it."""
 
 _LEAST = 1e-12
+_MOST = 10.0
+"""A picture that excites next to nothing would have a novelty without bound."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -31,7 +33,7 @@ class Novelty(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     threshold: Annotated[
-        float, Field(ge=0, le=10, description="a larger novelty is reported as unknown")
+        float, Field(ge=0, le=_MOST, description="a larger novelty is reported as unknown")
     ]
     kept: Annotated[
         Share, Field(description="share of right validation answers that are not unknown")
@@ -64,7 +66,7 @@ class FeatureSpace:
         apart = features - self.center
         outside = np.square(apart).sum(axis=1) - np.square(apart @ self.axes.T).sum(axis=1)
         length = np.maximum(np.square(features).sum(axis=1), _LEAST)
-        share: Features = np.sqrt(np.maximum(outside, 0) / length)
+        share: Features = np.minimum(np.sqrt(np.maximum(outside, 0) / length), _MOST)
         return share
 
     def to_bytes(self) -> bytes:

@@ -154,7 +154,7 @@ def shortened(key: str) -> str:
 
 def _pem(path: Path | str, expected: str, remedy: str) -> bytes:
     try:
-        return regular(Path(path), expected).read_bytes()
+        return regular(Path(path), expected, remedy).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", expected, remedy) from error
 

@@ -67,7 +67,7 @@ def test_a_device_is_known_once_it_is_open():
     with LocalDevice() as device:
         assert device.identity == Identity.of(environment())
         assert device.versions["openvino"]
-        assert set(device.versions) <= {"openvino", "onnxruntime", "tensorrt"}
+        assert set(device.versions) <= {"openvino", "onnxruntime", "tensorrt", "ai_edge_litert"}
 
 
 def test_a_bench_has_a_process_of_its_own(bundle):

@@ -39,7 +39,7 @@ def test_plain_onnx_runtime(tiny_export: Callable) -> None:
 
     bundle = tiny_export("arm", "fp32")
     session = ort.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
-    (source,), (answer,) = session.get_inputs(), session.get_outputs()
+    (source,), (answer, *_) = session.get_inputs(), session.get_outputs()
     assert (source.type, source.shape) == ("tensor(uint8)", [1, 32, 32, 3])
     assert (answer.type, answer.shape) == ("tensor(float)", [1, len(CLASSES)])
     images, expected = golden(bundle)

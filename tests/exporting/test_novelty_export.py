@@ -8,11 +8,17 @@ from targets import loosened
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.data import open_data
-from edge_fgir.exporting import ExportOptions, export, target_names
+from edge_fgir.exporting import ExportOptions, export, read_target, target_names
+from edge_fgir.exporting.builders import find_builder
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, find_runtime
 
 pytestmark = pytest.mark.export
+
+
+TELLING = [
+    name for name in target_names() if find_builder(read_target(name).runtime).tells_features
+]
 
 
 def opened(path: Path) -> Classifier:
@@ -21,7 +27,7 @@ def opened(path: Path) -> Classifier:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("target", target_names())
+@pytest.mark.parametrize("target", TELLING)
 def test_a_bundle_tells_how_new_a_picture_is(
     tiny_export: Callable, photos: Path, target: str, precision: str
 ) -> None:

@@ -86,5 +86,5 @@ def test_what_is_no_plan_is_refused(tmp_path, text, match):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(InputError, match=match):
         Plan.read(tmp_path / "plan.json")
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         Plan.read(tmp_path / "none.json")

@@ -186,8 +186,8 @@ PUBLIC = "expected an Ed25519 public key in a PEM file; make it with: openssl pk
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("missing", "No such file or directory; "),
-        ("folder", "Is a directory; "),
+        ("missing", "does not exist; "),
+        ("folder", "is a folder; "),
         ("empty", "holds no private key; "),
         ("garbage", "holds no private key; "),
         ("public", "holds no private key; "),
@@ -206,8 +206,8 @@ def test_a_key_that_cannot_sign(case, message, ours, tmp_path):
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("missing", "No such file or directory; "),
-        ("folder", "Is a directory; "),
+        ("missing", "does not exist; "),
+        ("folder", "is a folder; "),
         ("empty", "holds no public key; "),
         ("garbage", "holds no public key; "),
         ("private", "holds no public key; "),

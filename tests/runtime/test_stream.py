@@ -51,7 +51,9 @@ def classifier(engine=None) -> Classifier:
     bundle = SimpleNamespace(
         preprocess=Preprocess(size=16),
         calibration=SimpleNamespace(unknown_threshold=0.6),
-        manifest=SimpleNamespace(explanation=None),
+        manifest=SimpleNamespace(explanation=None, features=None),
+        novelty=None,
+        feature_space=None,
         labels=("dark", "bright"),
     )
     return Classifier(bundle, engine or BrightnessEngine())
