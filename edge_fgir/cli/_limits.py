@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from edge_fgir.cli._app import echo
+
 SECONDS = 300.0
 """A model of this package answers its golden pictures in a few."""
 MEGABYTES = 4096
@@ -41,15 +43,22 @@ while os.getppid() == process:
 def limited(what: str, seconds: float = SECONDS, megabytes: int = MEGABYTES) -> Iterator[None]:
     """Kill this process, with one line on stderr, if the block takes too long or too much memory.
 
+    Where no other process can be started, a line says that nothing is limited.
+
     Args:
         what: What is worked with, for the line.
         seconds: Of wall time.
         megabytes: Of resident memory, beyond what is used now. Only Linux tells.
     """
     arguments = [str(os.getpid()), str(megabytes), str(seconds), what]
-    watcher = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WATCH, *arguments], stdin=subprocess.DEVNULL
-    )
+    try:
+        watcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _WATCH, *arguments], stdin=subprocess.DEVNULL
+        )
+    except OSError as error:
+        echo(f"{what} is looked at without limits of time and memory: {error}", err=True)
+        yield
+        return
     try:
         yield
     finally:

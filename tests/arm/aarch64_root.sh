@@ -37,7 +37,8 @@ grep -v -E '^(onnxruntime|ai-edge-litert)=' ../../constraints.txt >"$root/constr
 # shellcheck disable=SC2086
 "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --target "$root/site" \
     --python-version "${version#python}" --implementation cp --only-binary=:all: \
-    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
+    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux_2_17_aarch64 \
+    --platform manylinux2014_aarch64 \
     --constraint "$root/constraints.txt" $base "onnxruntime==$onnxruntime" "ai-edge-litert==$litert"
 rm -rf "$root/apt"
 echo "$made_from" >"$root/made_from"

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interruption import StopBefore
-from runs import write_recipe
 
 pytest.importorskip("torch")
 
 import torch
+from interruption import StopBefore
+from runs import write_recipe
 from safetensors import safe_open
 from safetensors.torch import save_file
 

@@ -47,3 +47,14 @@ def test_what_ends_in_time_is_left_alone() -> None:
 
 def test_verify_works_under_limits(run_cli: Callable[..., Any], tiny_bundle: Path) -> None:
     assert run_cli("verify", tiny_bundle).code == 0
+
+
+def test_where_no_process_can_be_started_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/dev/null")
+    done = []
+    with limited("bundle x"):
+        done.append(True)
+    assert done
+    assert "bundle x is looked at without limits" in capsys.readouterr().err
