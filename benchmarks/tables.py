@@ -353,6 +353,18 @@ def visits(body: Body) -> Rows:
     return lines
 
 
+def strangers(body: Body) -> Rows:
+    """Return, for each bundle and kind of pictures it does not know, the share it rejects."""
+    lines = [["bundle of", "right answers kept %", "asked about", "rejected %", "by score alone %"]]
+    for row in body["bundles"]:
+        names = [row["data"], _percent(row["kept"])]
+        for kind, share in row["rejected"].items():
+            alone = row["rejected_by_score_alone"][kind]
+            lines.append([*names, kind, _percent(share), _percent(alone)])
+            names = ["", ""]
+    return lines
+
+
 TABLES: dict[str, Table] = {
     "runtime": Table(
         ("spine",),
@@ -431,6 +443,13 @@ TABLES: dict[str, Table] = {
         visits,
         "150 of the 872 test pictures of every third class of cub_100, 30 classes",
         test_pictures="the default correlation was chosen by these clips",
+    ),
+    "unknown": Table(
+        ("unknown",),
+        "`benchmarks/unknown.py`",
+        strangers,
+        "test splits of cub_100 (100 birds), grocery_store and elpv (solar cells), at most 500 "
+        "pictures of another set; heads on EfficientNet-Lite0 at 128 px, OpenVINO INT8",
     ),
     "second-look-cost": Table(
         ("glsim",), "`benchmarks/glsim.py`", second_look_cost, _RANDOM, test_pictures=_NONE
