@@ -95,6 +95,11 @@ class Candidate:
         return f"{self.architecture.title} at {self.image_size} px{rate}"
 
     @property
+    def form(self) -> tuple[Architecture, float | None]:
+        """What it shares with itself at other input sizes."""
+        return self.architecture, self.keep_rate
+
+    @property
     def setting(self) -> Setting:
         """What it is exported at."""
         method = None if self.keep_rate is None else "evit"

@@ -65,9 +65,14 @@ def _candidate(
     size = candidate.image_size
     network = candidate.network().build(classes, size, meta=True)
     counted = summarize(network, candidate.architecture.name, size, classes)
-    trained = course.done.get(candidate, [])
+    trained = [
+        record
+        for other, records in course.done.items()
+        for record in records
+        if other.form == candidate.form
+    ]
     left_out = considered.refused or ("" if considered.fits else "too slow")
-    if not left_out and candidate not in exported:
+    if not left_out and candidate.form not in [each.form for each in exported]:
         left_out = course.left_out.get(candidate, "others were more accurate")
     return FitCandidate(
         name=candidate.name,
@@ -86,11 +91,12 @@ def fit_points(
     finalists: Sequence[Finalist], chosen: Finalist, considered: Sequence[Considered]
 ) -> tuple[FitPoint, ...]:
     """Return what was exported and measured, the chosen one first."""
-    places = {each.candidate: place for place, each in enumerate(considered)}
+    # A head may have been trained anew, for a smaller size than was considered.
+    places = {each.candidate.form: place for place, each in enumerate(considered)}
     ordered = sorted(finalists, key=lambda each: (each is not chosen, -each.judged))
     return tuple(
         FitPoint(
-            candidate=places[each.trained.candidate],
+            candidate=places[each.trained.candidate.form],
             name=each.candidate.name,
             setting=PointSetting(**each.candidate.setting._asdict()),
             precision=each.precision,
