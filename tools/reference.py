@@ -223,7 +223,8 @@ _FILES = {
     "calibration.json": "temperature, threshold of unknown, what they were fitted to",
     "golden/": "pictures, and in `expected.json` the answers that `verify` replays",
     "reports/": "what was compared and chosen while it was made",
-    "openvino/, onnx/, tensorrt/, deepstream/": "the model's files, as the runtime wants them",
+    "openvino/, onnx/, litert/, tensorrt/": "the model's files, as the runtime wants them",
+    "deepstream/, frigate/": "the model's files, as another program wants them",
 }
 
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from edge_fgir._errors import InputError
 from edge_fgir.api._data import Data, data_set
 from edge_fgir.deploying import export_with_qat
-from edge_fgir.exporting import ExportOptions, Target, Tell, check_out, check_precision, read_target
+from edge_fgir.exporting import (
+    ExportOptions,
+    Target,
+    Tell,
+    check_out,
+    check_precision,
+    check_program,
+    read_target,
+)
 from edge_fgir.exporting import export as export_run
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle
@@ -80,6 +88,7 @@ def export(
         made.check(Run(path).weights_hash, bounded.name)
         options = replace(options, setting=made.chosen.setting, precision=made.chosen.precision)
     check_precision(bounded, options.precision)
+    check_program(bounded, options.program)
     check_out(Path(out), as_zip=options.as_zip)
     pictures = data_set(data, strict=strict)
     Run.open(path).check_data(pictures, accept_change=accept_data_change)

@@ -57,6 +57,14 @@ def export(
     ] = False,
     logit_adjustment: LogitAdjustmentOption = None,
     unknown: UnknownOption = None,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="frigate",
+            help="Add what another program takes, compared with the bundle; target litert.",
+        ),
+    ] = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     sign: Annotated[
         Path | None,
@@ -70,14 +78,21 @@ def export(
 
     Example: `edge-fgir export runs/student --target openvino --data elpv --out birds.fgir`
     Example: `edge-fgir export runs/a --target arm --plan plan.json --data elpv --out b.fgir`
+    Example: `edge-fgir export runs/a --target litert --for frigate --data clips --out b.fgir`
     """
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
     from edge_fgir.exporting import Choice, Trial
-    from edge_fgir.results import AccuracyReport, ParityReport, SchemeFailure, Stage
+    from edge_fgir.results import (
+        AccuracyReport,
+        FrigateReport,
+        ParityReport,
+        SchemeFailure,
+        Stage,
+    )
     from edge_fgir.runtime import SigningKey
 
-    def tell(event: Stage | Trial | SchemeFailure | Choice) -> None:
+    def tell(event: Stage | Trial | SchemeFailure | Choice | FrigateReport) -> None:
         if isinstance(event, Choice):
             line = f"chosen: {event.trial.name} ({event.trial.precision}): {event.why}"
         elif isinstance(event, Trial):
@@ -85,6 +100,10 @@ def export(
             line += f"; {event.broken}" if event.broken else ""
         elif isinstance(event, SchemeFailure):
             line = f"refused: {event.reason}"
+        elif isinstance(event, FrigateReport):
+            line = f"Frigate: {event}"
+            if not event.none_is_a_class:
+                line += "; no class none: low scores alone are answered so"
         else:
             line = f"gate {event.name}: {compared(event)}"
         echo(line, err=json)
@@ -110,6 +129,7 @@ def export(
         fixed_samples=fixed_samples,
         logit_adjustment=logit_adjustment_choice(logit_adjustment),
         unknown=unknown,
+        program=for_,
         as_zip=zip_,
         signing_key=None if sign is None else SigningKey.read(sign),
     )

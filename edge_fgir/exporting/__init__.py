@@ -3,7 +3,7 @@
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.export import Tell, export
 from edge_fgir.exporting.graph import to_onnx
-from edge_fgir.exporting.options import ExportOptions, check_precision
+from edge_fgir.exporting.options import ExportOptions, check_precision, check_program
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
@@ -17,6 +17,7 @@ __all__ = [
     "Trial",
     "check_out",
     "check_precision",
+    "check_program",
     "export",
     "make_backend",
     "read_target",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -23,6 +23,7 @@ from edge_fgir.exporting.calibration import (
     fit_calibration,
 )
 from edge_fgir.exporting.features import feature_size, with_features
+from edge_fgir.exporting.frigate import compare_frigate, frigate_files
 from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
@@ -35,7 +36,7 @@ from edge_fgir.exporting.graph import (
 )
 from edge_fgir.exporting.model_api import model_api_metadata
 from edge_fgir.exporting.novelty import KEPT_BY_EACH, Pictures
-from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision
+from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision, check_program
 from edge_fgir.exporting.regions import regions_of
 from edge_fgir.exporting.residual import residual_report
 from edge_fgir.exporting.search import Choice, Search, Trial
@@ -44,11 +45,11 @@ from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
 from edge_fgir.exporting.writer import check_out, describe, write_bundle
 from edge_fgir.models import count_params, folded
-from edge_fgir.results import AccuracyReport, BundleReport, SchemeFailure, Stage
+from edge_fgir.results import AccuracyReport, BundleReport, FrigateReport, SchemeFailure, Stage
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, is_int8
 
-Tell = Callable[[Stage | Trial | SchemeFailure | Choice], None]
+Tell = Callable[[Stage | Trial | SchemeFailure | Choice | FrigateReport], None]
 Make = Callable[[Precision], Backend]
 """Returns the network as the target's runtime loads it."""
 
@@ -79,6 +80,7 @@ def export(
         GateError: A stage broke a bound; nothing was written.
     """
     check_precision(target, options.precision)
+    check_program(target, options.program)
     check_out(out, as_zip=options.as_zip)
     source = Source.read(run, data, target.gates, options)
     form = _folded(source, target, tell)
@@ -112,9 +114,12 @@ def export(
     kept = KEPT if features is None else KEPT_BY_EACH
     calibration = fit_calibration(made.logits, source.validation.labels, quantized_on, kept)
     accuracy = _accuracy(source, made, calibration)
+    contents = _contents(source, target, made, calibration, [residual, quantization, accuracy])
+    if options.program == "frigate":
+        contents |= _for_frigate(source, data, made, calibration, contents, tell)
     bundle = write_bundle(
         out,
-        _contents(source, target, made, calibration, [residual, quantization, accuracy]),
+        contents,
         describe(
             source.trained,
             target,
@@ -238,6 +243,30 @@ def _contents(
         model_file = contents[made.backend.model_file]
         contents |= companions(model_file, preprocess, labels, calibration, made.precision)
     return contents
+
+
+def _for_frigate(
+    source: Source,
+    data: DataSet,
+    made: Trial,
+    calibration: Calibration,
+    contents: Mapping[str, bytes],
+    tell: Tell,
+) -> dict[str, bytes]:
+    """Return what Frigate takes, and the report that compares its answers with the bundle's."""
+    model = contents[made.backend.model_file]
+    files = frigate_files(model, source.trained.preprocess, source.labels, calibration)
+    report = compare_frigate(
+        files["frigate/model.tflite"],
+        data,
+        source.validation,
+        source.labels,
+        made.logits,
+        calibration,
+        source.parity.gates.max_top1_drop,
+    )
+    tell(report)
+    return files | report.as_file()
 
 
 def _where_folded_parts(

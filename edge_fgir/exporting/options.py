@@ -26,6 +26,8 @@ class ExportOptions:
             adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
         unknown: Folder of pictures that the model shall not know: the bundle says how many of them
             it rejects. None: that is measured on noise and flat frames alone.
+        program: Another program, ``frigate``, for which a LiteRT bundle carries files of its own,
+            compared with the bundle on the validation split. None: no other one.
         as_zip: Write one uncompressed zip instead of a folder.
         signing_key: Signs the manifest; None: the bundle is not signed.
     """
@@ -35,11 +37,34 @@ class ExportOptions:
     fixed_samples: bool = False
     logit_adjustment: float | Literal["auto"] | None = None
     unknown: Path | None = None
+    program: str | None = None
     as_zip: bool = False
     signing_key: SigningKey | None = None
 
 
 DEFAULTS = ExportOptions()
+
+
+PROGRAMS = {"frigate": "litert"}
+"""Other programs that take a model of ours, and the runtime whose file they read."""
+
+
+def check_program(target: Target, program: str | None) -> None:
+    """Refuse a program that is not known, or does not read what ``target`` gets.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    if program is None:
+        return
+    if program not in PROGRAMS:
+        raise InputError(f"--for {program}", f"one of {', '.join(PROGRAMS)}")
+    if target.runtime != PROGRAMS[program]:
+        raise InputError(
+            f"--for {program} with target {target.name}",
+            f"a target of the runtime {PROGRAMS[program]}",
+            f"use --target {PROGRAMS[program]}",
+        )
 
 
 def check_precision(target: Target, precision: str) -> None:

@@ -1,4 +1,4 @@
-"""TensorFlow Lite files: made of torch's graph, given a head, run and looked into."""
+"""TensorFlow Lite files: made of torch's graph, run and looked into."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from edge_fgir._errors import GateError, MissingExtraError
-from edge_fgir.exporting.graph import INPUT, LOGITS, OUTPUT, DeployGraph, Head, Logits, root_cause
+from edge_fgir.exporting.graph import INPUT, LOGITS, DeployGraph, Logits, root_cause
 from edge_fgir.exporting.quiet import silent
 from edge_fgir.exporting.traces import Trace
 from edge_fgir.models import as_wrapper
@@ -166,53 +166,6 @@ def operators_in(model: Model, scopes: Mapping[str, str] | None = None) -> list[
 def _is_constant(model: Model, place: int) -> bool:
     data = model.buffers[model.subgraphs[0].tensors[place].buffer].data
     return data is not None and len(data) > 0
-
-
-def with_tflite_head(content: bytes, head: Head) -> bytes:
-    """Append ``head``, whose output takes the logits' place."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = read(content)
-    (graph,) = model.subgraphs
-    kinds, types, options = schema.BuiltinOperator, schema.TensorType, schema.BuiltinOptions
-    place, shape = graph.outputs[0], graph.tensors[graph.outputs[0]].shape
-
-    def tensor(name: str, shape: Any, value: np.ndarray | None = None) -> int:
-        made = schema.TensorT()
-        made.name, made.shape, made.type = name.encode(), list(shape), types.FLOAT32
-        if value is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(value.astype(np.float32).tobytes(), np.uint8)
-            model.buffers.append(buffer)
-            made.buffer = len(model.buffers) - 1
-        graph.tensors.append(made)
-        return len(graph.tensors) - 1
-
-    def append(kind: int, inputs: list[int], name: str, option: int, values: Any) -> int:
-        codes = model.operatorCodes
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, kind, 1
-        codes.append(code)
-        made = schema.OperatorT()
-        made.opcodeIndex, made.inputs = len(codes) - 1, inputs
-        made.builtinOptionsType, made.builtinOptions = option, values
-        made.outputs = [tensor(name, shape)]
-        graph.operators.append(made)
-        return int(made.outputs[0])
-
-    add, multiply, softmax = schema.AddOptionsT(), schema.MulOptionsT(), schema.SoftmaxOptionsT()
-    softmax.beta = 1.0
-    classes = [len(head.correction)]
-    correction = tensor("correction", classes, head.correction)
-    factor = tensor("inverse_temperature", [1], np.asarray([1 / head.temperature]))
-    corrected = append(kinds.ADD, [place, correction], "corrected", options.AddOptions, add)
-    scaled = append(kinds.MUL, [corrected, factor], "scaled", options.MulOptions, multiply)
-    last = append(kinds.SOFTMAX, [scaled], OUTPUT, options.SoftmaxOptions, softmax)
-    graph.outputs[0] = last
-    for signature in model.signatureDefs or ():
-        for entry in signature.outputs:
-            entry.tensorIndex = last if entry.tensorIndex == place else entry.tensorIndex
-    return written(model)
 
 
 def run_tflite(content: bytes, images: Pixels) -> Logits:

@@ -149,6 +149,48 @@ class ParityReport(BundleReport):
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
+class FrigateReport(BundleReport):
+    """``frigate``: what Frigate reads from the bundle's ``frigate/model.tflite``.
+
+    Frigate's steps are replayed on the validation split. ``none`` is the answer of both where they
+    do not know, and right where it is a class of the data.
+
+    Attributes:
+        images: Of the validation split.
+        bound: Points of top-1 that may be lost against the bundle.
+        none_is_a_class: The data have pictures of ``none``; else it only stands for low scores.
+        bundle_top1: Percent.
+        frigate_top1: Percent.
+        drop_interval: Points of top-1 below the bundle, the 95 % interval.
+        agreement: Percent of the images with the same answer.
+        bundle_none: Percent of the images that the bundle answers with none, or does not know.
+        frigate_none: Percent of the images that Frigate is told none of.
+    """
+
+    file: ClassVar[str] = "frigate"
+
+    images: int
+    bound: FiniteFloat
+    none_is_a_class: bool
+    bundle_top1: FiniteFloat
+    frigate_top1: FiniteFloat
+    drop_interval: Interval
+    agreement: FiniteFloat
+    bundle_none: FiniteFloat
+    frigate_none: FiniteFloat
+
+    @property
+    def top1_drop(self) -> float:
+        """Points of top-1 below the bundle."""
+        return self.bundle_top1 - self.frigate_top1
+
+    def __str__(self) -> str:
+        return (
+            f"top-1 {self.frigate_top1:.2f} % ({0.0 - self.top1_drop:+.2f}), "
+            f"agreement {self.agreement:.2f} %, none {self.frigate_none:.2f} %"
+        )
+
+
 class SchemeTrial(StageFigures):
     """A quantization scheme, or the float form, that was tried.
 

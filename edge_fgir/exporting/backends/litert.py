@@ -33,8 +33,8 @@ from edge_fgir.exporting.tflite import (
     scopes_of,
     to_tflite,
     trace_tflite,
-    with_tflite_head,
 )
+from edge_fgir.exporting.tflite_edit import with_tflite_head
 from edge_fgir.exporting.tflite_int8 import (
     Ranges,
     before_the_first_layer,
