@@ -11,7 +11,7 @@ from bundles import expected_probabilities
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.runtime import Bundle, find_runtime
-from edge_fgir.runtime.runtimes.litert import interpreter, left_by_xnnpack, open_interpreter
+from edge_fgir.runtime.runtimes.litert import left_by_xnnpack, open_interpreter
 
 pytestmark = pytest.mark.export
 pytest.importorskip("ai_edge_litert")
@@ -35,16 +35,6 @@ def test_xnnpack_computes_it(litert_bundle: Path) -> None:
     alone = Interpreter(model_content=content, experimental_op_resolver_type=plain)
     everything = {one["op_name"] for one in left_by_xnnpack(alone)}
     assert everything == {"CAST", "MUL", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}
-
-
-def test_the_older_library_does_where_it_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"tflite_runtime"}
-    monkeypatch.setattr(interpreter, "find_spec", lambda name: name if name in there else None)
-    assert interpreter.library() == "tflite_runtime"
-    there.add("ai_edge_litert")
-    assert interpreter.library() == "ai_edge_litert"
-    there.clear()
-    assert interpreter.library() == "ai_edge_litert"
 
 
 def test_without_the_library_it_says_what_to_install(

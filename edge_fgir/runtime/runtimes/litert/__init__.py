@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from edge_fgir.runtime.engine_options import EngineOptions
 from edge_fgir.runtime.runtimes.litert.interpreter import (
+    LIBRARY,
     left_by_xnnpack,
-    library,
     open_interpreter,
 )
 from edge_fgir.runtime.runtimes.spec import Engine, RuntimeSpec
@@ -24,7 +24,7 @@ def _open(bundle: Bundle, options: EngineOptions) -> Engine:
 
 LITERT = RuntimeSpec(
     name="litert",
-    library=library(),
+    library=LIBRARY,
     install='run: pip install "edge-fgir[litert]"',
     devices=("cpu",),
     open=_open,
