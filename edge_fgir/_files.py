@@ -150,7 +150,14 @@ def new_folder(path: Path, *, replaces: str) -> Iterator[Path]:
 @contextmanager
 def _hidden(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that no other process takes for one that was left."""
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{_DRAFT}"))
+    made = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{_DRAFT}")
+    with _removed(Path(made)) as folder:
+        yield folder
+
+
+@contextmanager
+def _removed(folder: Path) -> Iterator[Path]:
+    """Hold a new folder while the block runs, so that nobody takes it for left, then remove it."""
     with ExitStack() as held:
         # NFS locks no folder: nothing is taken for left there, so nothing need be held.
         with suppress(OSError):
@@ -182,14 +189,8 @@ def scratch() -> Iterator[Path]:
             about = left.lstat()
             if about.st_uid == os.getuid() and time.time() - about.st_mtime > _FRESH_S:
                 shutil.rmtree(left)  # which refuses links
-    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-    with ExitStack() as held:
-        with suppress(OSError):
-            held.enter_context(_held(folder))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with _removed(Path(tempfile.mkdtemp(prefix=_SCRATCH))) as folder:
+        yield folder
 
 
 @contextmanager

@@ -3,7 +3,12 @@
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.export import Tell, export
 from edge_fgir.exporting.graph import to_onnx
-from edge_fgir.exporting.options import ExportOptions, check_precision, check_program
+from edge_fgir.exporting.options import (
+    ExportOptions,
+    check_precision,
+    check_program,
+    check_unknown,
+)
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
@@ -18,6 +23,7 @@ __all__ = [
     "check_out",
     "check_precision",
     "check_program",
+    "check_unknown",
     "export",
     "make_backend",
     "read_target",

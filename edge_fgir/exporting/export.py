@@ -12,6 +12,7 @@ import onnx
 from scipy.special import softmax
 from torch import nn
 
+from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.data import DataSet
 from edge_fgir.evaluation import Shots, SingleLabel
@@ -36,7 +37,13 @@ from edge_fgir.exporting.graph import (
 )
 from edge_fgir.exporting.model_api import model_api_metadata
 from edge_fgir.exporting.novelty import KEPT_BY_EACH, Pictures
-from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision, check_program
+from edge_fgir.exporting.options import (
+    DEFAULTS,
+    ExportOptions,
+    check_precision,
+    check_program,
+    check_unknown,
+)
 from edge_fgir.exporting.regions import regions_of
 from edge_fgir.exporting.residual import residual_report
 from edge_fgir.exporting.search import Choice, Search, Trial
@@ -81,6 +88,7 @@ def export(
     """
     check_precision(target, options.precision)
     check_program(target, options.program)
+    check_unknown(target, options.unknown)
     check_out(out, as_zip=options.as_zip)
     source = Source.read(run, data, target.gates, options)
     form = _folded(source, target, tell)
@@ -93,6 +101,12 @@ def export(
     )
     drawn = calibration_set(data, source.trained.preprocess, target.quantization.images)
     features = feature_size(graph)
+    if features is None and options.unknown is not None:
+        raise InputError(
+            f"--unknown {options.unknown} with a network that tells no features",
+            "one that looks once and ends in a linear layer",
+            "leave --unknown out: the bundle goes by the score alone",
+        )
     pictures = (
         None
         if features is None

@@ -104,7 +104,7 @@ class Pictures:
         """
         strangers = made_up(preprocess.size)
         if unknown is not None:
-            strangers[unknown.resolve().name] = pictures_in(unknown, preprocess)
+            strangers[f"{unknown.resolve().name}/"] = pictures_in(unknown, preprocess)
         return cls(known, strangers)
 
     def at_most(self, count: int) -> Pictures:

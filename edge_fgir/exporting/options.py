@@ -10,7 +10,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.exporting.builders import find_builder
 from edge_fgir.exporting.target import Target
 from edge_fgir.models import Setting
-from edge_fgir.runtime import SigningKey, is_bfloat16
+from edge_fgir.runtime import SigningKey, find_pictures, is_bfloat16
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,23 @@ def check_program(target: Target, program: str | None) -> None:
             f"--for {program} with target {target.name}",
             f"a target of the runtime {PROGRAMS[program]}",
             f"use --target {PROGRAMS[program]}",
+        )
+
+
+def check_unknown(target: Target, unknown: Path | None) -> None:
+    """Refuse pictures that the model shall not know where a target's files tell no features.
+
+    Raises:
+        InputError: They could not be asked about.
+    """
+    if unknown is None:
+        return
+    find_pictures(unknown)
+    if not find_builder(target.runtime).tells_features:
+        raise InputError(
+            f"--unknown {unknown} with target {target.name}, whose bundles go by the score alone",
+            "a target whose files tell the network's features",
+            "leave --unknown out",
         )
 
 

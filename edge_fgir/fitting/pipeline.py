@@ -17,7 +17,7 @@ from edge_fgir._files import new_folder, sha256, write_json
 from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
-from edge_fgir.exporting import Target
+from edge_fgir.exporting import Target, check_unknown
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.course import Course
 from edge_fgir.fitting.finalists import Builder, Finalist, chosen, evaluated
@@ -39,7 +39,7 @@ from edge_fgir.models import count_params
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.reporting import write_report
 from edge_fgir.results import Budget, Fit
-from edge_fgir.runtime import MANIFEST, find_pictures, find_runtime, is_bundle, verify
+from edge_fgir.runtime import MANIFEST, find_runtime, is_bundle, verify
 
 WORK, RESULT, REPORT = ".fit", ".fit.json", ".html"
 """Behind the bundle's name without its ending: the work folder, the result and its page."""
@@ -228,8 +228,7 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
         raise InputError(f"{out} exists and is not a bundle", "a new path, or an earlier bundle")
     request.data.split("train")
     request.data.split("val")
-    if request.unknown is not None:
-        find_pictures(request.unknown)
+    check_unknown(request.target, request.unknown)
     if min(request.data.counts("train")) < 1:
         empty = request.data.classes[request.data.counts("train").index(0)]
         raise InputError(f"class {empty} has no training picture", "at least one")

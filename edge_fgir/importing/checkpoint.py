@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import regular
+from edge_fgir.models import UNREADABLE
 
 _WEIGHTS = ("model", "state_dict", "model_state_dict", "model_ema", "state_dict_ema", "ema")
 """Entries that hold the weights, in the order in which they are looked for: the authors evaluate
@@ -27,17 +26,6 @@ _CONFIG = ("config", "args", "hyper_parameters")
 
 _WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod|model)\.)+")
 """What DataParallel, torch.compile and the authors' own wrapper put in front of a name."""
-
-_UNREADABLE = (
-    SafetensorError,
-    pickle.UnpicklingError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    ValueError,
-)
-"""What reading a damaged or foreign file is known to raise."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,7 @@ def _content(path: Path) -> dict[str, Any]:
         # A Namespace is a bag of values, and what argparse's users save.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} cannot be read as tensors and plain values ({reason})",

@@ -27,7 +27,7 @@ from edge_fgir.models.network import Network
 from edge_fgir.models.regions import crop_and_resize, crop_boxes, hot_region
 from edge_fgir.models.setting import Setting
 from edge_fgir.models.vitfs import ViTFS
-from edge_fgir.models.weights import LITE0, PACKAGED
+from edge_fgir.models.weights import LITE0, PACKAGED, UNREADABLE
 from edge_fgir.models.wrapper import Wrapper, as_wrapper
 
 OWN_MODELS = (*lrnet.CONFIGS, *vitfs.CONFIGS)
@@ -43,6 +43,7 @@ __all__ = [
     "LITE0",
     "OWN_MODELS",
     "PACKAGED",
+    "UNREADABLE",
     "BlockTokens",
     "CALOutput",
     "LRNet",

@@ -29,7 +29,7 @@ mean = std = 0.5."""
 BACKBONE = "backbone."
 """Prefix of the tensors of a backbone inside another model."""
 
-_UNREADABLE = (
+UNREADABLE = (
     SafetensorError,
     pickle.UnpicklingError,
     AttributeError,
@@ -153,7 +153,7 @@ def _read_file(source: str) -> dict[str, Tensor]:
         raise InputError(f"weights file {path} does not exist", "a .safetensors or .pth state dict")
     try:
         state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error).split(". ")[0] or type(error).__name__
         raise _unusable(path, reason) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):

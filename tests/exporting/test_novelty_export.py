@@ -74,7 +74,7 @@ def test_a_folder_of_strangers_is_measured(
     bundle = export(tiny_run, loosened("openvino"), data, out, options)
     assert bundle.novelty is not None
     # Test pictures are no strangers: most of them are known.
-    assert bundle.novelty.rejected["test"] < 0.7
+    assert bundle.novelty.rejected["test/"] < 0.7
     missing = ExportOptions(precision="fp32", unknown=tmp_path / "none")
     with pytest.raises(InputError, match=r"none does not exist"):
         export(tiny_run, loosened("openvino"), data, tmp_path / "y.fgir", missing)
@@ -88,3 +88,11 @@ def test_a_space_of_other_features_is_refused(tiny_export: Callable, tmp_path: P
     edit_manifest(path, lambda values: values["features"].update(size=7))
     with pytest.raises(InputError, match=r"novelty\.npy: rows .*expected the space"):
         Classifier.open(path)
+
+
+def test_a_folder_of_strangers_is_not_passed_over_in_silence(
+    tiny_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ExportOptions(precision="fp32", unknown=photos / "test")
+    with pytest.raises(InputError, match="go by the score alone"):
+        export(tiny_run, loosened("litert"), open_data(str(photos)), tmp_path / "x.fgir", options)
