@@ -177,10 +177,10 @@ def benchmark_app(model: Path, bfloat16: bool, seconds: float) -> float:
     command += ["-hint", "latency", "-infer_precision", "bf16" if bfloat16 else "f32"]
     command += ["-t", str(max(1, round(seconds)))]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"Median:\s+([\d.]+) ms", text)
+    found = re.search(r"Median:\s+([\d.]+) (ms|us)", text)
     if found is None:
         raise RuntimeError(f"benchmark_app printed no median:\n{text}")
-    return float(found[1])
+    return float(found[1]) / (1000 if found[2] == "us" else 1)
 
 
 def import_time() -> dict[str, Any]:

@@ -365,6 +365,19 @@ def strangers(body: Body) -> Rows:
     return lines
 
 
+def portable(body: Body) -> Rows:
+    """Return what each runtime takes for a picture, in float32 and INT8."""
+    names = list(body["latency"][0]["median_ms"])
+    lines = [["network", "threads", *names, "times PyTorch", "times float", "made in s", "kept"]]
+    for row in body["latency"]:
+        times = [f"{row['median_ms'][name]:.2f}" for name in names]
+        ratios = [f"{row[key]:.2f}" for key in ("int8_over_torch", "int8_over_its_float")]
+        made = f"{row['convert_s'] + row['quantize_s']:.0f}"
+        kept = _kept(row) if row["threads"] == 1 else "-"
+        lines.append([row["network"], str(row["threads"]), *times, *ratios, made, kept])
+    return lines
+
+
 TABLES: dict[str, Table] = {
     "runtime": Table(
         ("spine",),
@@ -392,6 +405,13 @@ TABLES: dict[str, Table] = {
         "`benchmarks/preprocessing.py`",
         grey_levels,
         "200 photographs of each set",
+    ),
+    "litert": Table(
+        ("litert",),
+        "`benchmarks/litert.py`",
+        portable,
+        f"{_RANDOM}, noise for calibration",
+        test_pictures=_NONE,
     ),
     "training-speed": Table(
         ("training_speed",),
