@@ -54,12 +54,15 @@ class Judge:
     """
 
     def __init__(self, labels: Sequence[str], threshold: float, site: Site | None = None) -> None:
-        self._site = site = site or Site()
+        site = site or Site()
         site.check(labels)
         self.labels = tuple(labels)
         self._places = {label: index for index, label in enumerate(labels)}
-        self._threshold = threshold
-        lineages = [{label, *site.ancestors(label)} for label in labels]
+        self._threshold, self._tie_share = threshold, site.tie_share
+        # Looked up once: a camera's frames ask for the same again and again.
+        self._info = {name: site.info(name) for name in (*site.parents, *labels)}
+        self._lines = {label: (label, *site.ancestors(label)) for label in labels}
+        lineages = [set(self._lines[label]) for label in labels]
         denied = set(site.deny)
         allowed = None if site.allow is None else set(site.allow)
         self._allowed = np.array(
@@ -73,7 +76,7 @@ class Judge:
                 "the site's allow and deny leave no class that may be answered",
                 "one class at least",
             )
-        priors = np.array([site.info(label).prior for label in labels])
+        priors = np.array([self._info[label].prior for label in labels])
         self._priors = None if (priors == 1).all() else priors
         self._families = {
             parent: np.array([parent in names for names in lineages]) for parent in site.parents
@@ -96,19 +99,17 @@ class Judge:
         allowed = np.where(self._allowed, self.posterior(probabilities), 0)
         index = int(allowed.argmax())
         best = self.labels[index]
-        for label in (best, *self._site.ancestors(best)):
+        for label in self._lines[best]:
             if self._holds(label, allowed):
                 return self._verdict(label, index, self._mass(label, allowed), is_unknown=False)
         return self._verdict(best, index, float(allowed[index]), is_unknown=True)
 
     def _holds(self, label: str, allowed: Floats) -> bool:
-        info, mass = self._site.info(label), self._mass(label, allowed)
+        info, mass = self._info[label], self._mass(label, allowed)
         least = self._threshold if info.threshold is None else info.threshold
         if mass < least:
             return False
-        return info.parent is None or mass >= self._site.tie_share * self._mass(
-            info.parent, allowed
-        )
+        return info.parent is None or mass >= self._tie_share * self._mass(info.parent, allowed)
 
     def _mass(self, label: str, allowed: Floats) -> float:
         if label in self._families:
@@ -116,6 +117,6 @@ class Judge:
         return float(allowed[self._places[label]])
 
     def _verdict(self, label: str, index: int, score: float, *, is_unknown: bool) -> Verdict:
-        info = self._site.info(label)
+        info = self._info[label]
         name = info.name or label
         return Verdict(label, name, info.scientific_name, index, score, is_unknown)
