@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 import zipfile
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_fgir import _resources
+from edge_fgir._errors import InputError
 
 pytestmark = pytest.mark.unit
 
@@ -73,3 +76,42 @@ def test_the_metadata_say_what_a_registry_page_shows(wheel: Path) -> None:
     assert "Author: edge-fgir developers" in lines
     assert "Classifier: Operating System :: POSIX :: Linux" in lines
     assert "Classifier: Programming Language :: Python :: 3.10" in lines
+
+
+def test_the_wheel_command_writes_what_the_builder_builds(wheel: Path, tmp_path: Path) -> None:
+    from edge_fgir._wheel import write_wheel
+
+    ours = write_wheel(tmp_path)
+    assert ours.name == wheel.name
+    with zipfile.ZipFile(ours) as written, zipfile.ZipFile(wheel) as built:
+        names = written.namelist()
+        package = {name for name in built.namelist() if name.startswith("edge_fgir/")}
+        assert {name for name in names if name.startswith("edge_fgir/")} == package
+        assert all(written.read(name) == built.read(name) for name in package)
+        entry_points = next(name for name in names if name.endswith("/entry_points.txt"))
+        assert written.read(entry_points) == built.read(entry_points)
+    assert write_wheel(tmp_path / "again").read_bytes() == ours.read_bytes()
+
+
+def test_the_wheels_record_lists_every_file_with_its_hash(tmp_path: Path) -> None:
+    from edge_fgir._wheel import write_wheel
+
+    with zipfile.ZipFile(write_wheel(tmp_path)) as archive:
+        record = next(name for name in archive.namelist() if name.endswith(".dist-info/RECORD"))
+        lines = [line.rsplit(",", 2) for line in archive.read(record).decode().splitlines()]
+        assert [name for name, _, _ in lines] == archive.namelist()
+        assert lines[-1] == [record, "", ""]
+        for name, digest, size in lines[:-1]:
+            data = archive.read(name)
+            padded = digest.removeprefix("sha256=") + "="
+            assert base64.urlsafe_b64decode(padded) == hashlib.sha256(data).digest()
+            assert int(size) == len(data)
+
+
+def test_another_version_than_the_installed_one_makes_no_wheel(tmp_path, monkeypatch) -> None:
+    from edge_fgir import _wheel
+
+    monkeypatch.setattr(_wheel, "__version__", "9.9.9")
+    with pytest.raises(InputError, match=r"9\.9\.9 runs here, and .* is installed; .*pip install"):
+        _wheel.write_wheel(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from edge_fgir._errors import InputError
 from edge_fgir.api._data import Data, data_set
 from edge_fgir.data import Split
-from edge_fgir.evaluation import BundlePredictor
+from edge_fgir.evaluation import BundlePredictor, Visits
 from edge_fgir.evaluation import evaluate as evaluate_predictor
 from edge_fgir.results import Evaluation
 from edge_fgir.runtime import AUTO, Classifier, Device, is_bundle
@@ -26,6 +26,7 @@ def evaluate(
     full: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     shot_bounds: tuple[int, int] = (100, 20),
+    visits: str | None = None,
     accept_data_change: bool = False,
     strict: bool = False,
 ) -> Evaluation:
@@ -49,6 +50,8 @@ def evaluate(
         logit_adjustment: For a run: tau of the post-hoc logit adjustment, or ``auto``.
         shot_bounds: Classes with more training pictures than the first number are ``many``, with
             fewer than the second ``few``.
+        visits: Which pictures show one visit, for the accuracy a visit: ``folder``,
+            ``name:REGEX`` or ``time:SECONDS`` (:class:`~edge_fgir.evaluation.Visits`).
         accept_data_change: For a run: evaluate it although it learned some of these pictures.
         strict: Refuse pictures that cannot be used, or would have to be converted.
 
@@ -57,6 +60,7 @@ def evaluate(
             was trained on pictures that now lie in this split.
     """
     pictures = data_set(data, strict=strict)
+    grouping = None if visits is None else Visits.parse(visits)
     if isinstance(model, str | Path):
         path = Path(model)
         if not path.exists():
@@ -70,6 +74,7 @@ def evaluate(
                     full=full,
                     logit_adjustment=logit_adjustment,
                     shot_bounds=shot_bounds,
+                    visits=visits,
                 )
         from edge_fgir.runs import Run
 
@@ -83,7 +88,9 @@ def evaluate(
                 "export another bundle with it, or leave it out",
             )
         predictor = BundlePredictor(model)
-        return evaluate_predictor(predictor, pictures, split, shot_bounds=shot_bounds)
+        return evaluate_predictor(
+            predictor, pictures, split, shot_bounds=shot_bounds, visits=grouping
+        )
     change = model.data_change(pictures)
     learned = change.learned(split)
     if learned and not accept_data_change:
@@ -94,7 +101,7 @@ def evaluate(
             "split the data as it was, or add --accept-data-change",
         )
     asked = model.predictor(pictures, full=full, logit_adjustment=logit_adjustment)
-    result = evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds)
+    result = evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds, visits=grouping)
     return (
         result.model_copy(update={"data_change": str(change)}) if change.other_pictures else result
     )

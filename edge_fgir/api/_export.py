@@ -14,14 +14,13 @@ from edge_fgir.exporting import (
     ExportOptions,
     Target,
     Tell,
-    check_out,
     check_precision,
     check_program,
     read_target,
 )
 from edge_fgir.exporting import export as export_run
 from edge_fgir.runs import Run
-from edge_fgir.runtime import Bundle
+from edge_fgir.runtime import Bundle, check_out
 
 if TYPE_CHECKING:
     from edge_fgir.profiling import Plan

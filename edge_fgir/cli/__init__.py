@@ -12,6 +12,7 @@ from edge_fgir.cli import (
     fit,
     import_checkpoint,
     models,
+    pack,
     predict,
     profile,
     rank,
@@ -21,6 +22,7 @@ from edge_fgir.cli import (
     thresholds,
     train,
     verify,
+    wheel,
 )
 from edge_fgir.cli._app import app, main
 
@@ -38,6 +40,7 @@ __all__ = [
     "import_checkpoint",
     "main",
     "models",
+    "pack",
     "predict",
     "profile",
     "rank",
@@ -47,4 +50,5 @@ __all__ = [
     "thresholds",
     "train",
     "verify",
+    "wheel",
 ]

@@ -48,6 +48,14 @@ def evaluate(
     ] = False,
     logit_adjustment: LogitAdjustmentOption = None,
     shots: ShotsOption = SHOTS,
+    visits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUPING",
+            help="Also accuracy a visit, whose pictures vote: folder, name:REGEX (its group finds "
+            "the visit in a file's name) or time:SECONDS (no longer pause, by EXIF).",
+        ),
+    ] = None,
     classes_csv: Annotated[
         Path | None, typer.Option(help="Also write each class's accuracy, a line a class.")
     ] = None,
@@ -60,6 +68,7 @@ def evaluate(
     pairs.
 
     Example: `edge-fgir eval birds.fgir --data photos`
+    Example: `edge-fgir eval birds.fgir --data photos --visits time:60`
     """
     from edge_fgir.data import SPLITS, open_data
     from edge_fgir.reporting import classes_table, thumbnails
@@ -84,7 +93,12 @@ def evaluate(
                 )
         pictures = open_data(data, strict=strict)
         result = edge_fgir.evaluate(
-            model, pictures, part, device=device_choice(device), shot_bounds=bounds
+            model,
+            pictures,
+            part,
+            device=device_choice(device),
+            shot_bounds=bounds,
+            visits=visits,
         )
     else:
         need("torch", "train", "evaluating a run folder")
@@ -97,6 +111,7 @@ def evaluate(
             full=full,
             logit_adjustment=logit_adjustment_choice(logit_adjustment),
             shot_bounds=bounds,
+            visits=visits,
             accept_data_change=accept_data_change,
         )
     if result.data_change:
@@ -124,6 +139,14 @@ def evaluate(
         f"top-1 {result.top1:.2f} %, top-5 {result.top5:.2f} %, macro {result.macro:.2f} %, "
         f"ECE {result.ece:.2f} %; top-1's 95 % interval {low:.2f} to {high:.2f} %"
     )
+    if (by_visit := result.visits) is not None:
+        low, high = by_visit.top1_interval
+        echo(
+            f"a visit ({by_visit.grouping}): top-1 {by_visit.top1:.2f} % of {by_visit.visits} "
+            f"visits, 95 % interval {low:.2f} to {high:.2f} %; as pictures of a visit are alike, "
+            "top-1 a picture lies between "
+            "{:.2f} and {:.2f} %".format(*by_visit.picture_interval)
+        )
     for group in result.shots:
         if group.tested:
             echo(

@@ -1,5 +1,6 @@
 """Data sets, splits and what turns pictures into batches. Torch only in ``loaders``."""
 
+from edge_fgir.data.capture_time import captured_at
 from edge_fgir.data.check import check_data
 from edge_fgir.data.dataset import (
     SPLITS,
@@ -33,6 +34,7 @@ __all__ = [
     "Sampler",
     "Skipped",
     "Split",
+    "captured_at",
     "check_data",
     "copy_excerpt",
     "draw_by_class",

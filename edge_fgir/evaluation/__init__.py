@@ -3,6 +3,7 @@
 from edge_fgir.evaluation.accuracy import (
     Floats,
     Labels,
+    clustered_interval,
     confused_pairs,
     confusion,
     drop_interval,
@@ -28,6 +29,7 @@ from edge_fgir.evaluation.evaluate import (
 from edge_fgir.evaluation.metric import Metric, SingleLabel
 from edge_fgir.evaluation.shots import GROUPS, Shots, known_counts
 from edge_fgir.evaluation.thresholds import precision_thresholds
+from edge_fgir.evaluation.visits import Visits, visit_accuracy
 
 __all__ = [
     "GROUPS",
@@ -40,9 +42,11 @@ __all__ = [
     "Shots",
     "SingleLabel",
     "Views",
+    "Visits",
     "answers",
     "check_classes",
     "class_difference",
+    "clustered_interval",
     "compare_answers",
     "compare_models",
     "confused_pairs",
@@ -57,6 +61,7 @@ __all__ = [
     "precision_thresholds",
     "top1",
     "top_k",
+    "visit_accuracy",
     "wilson_interval",
     "worst_decile",
 ]

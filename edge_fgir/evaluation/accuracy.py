@@ -25,12 +25,12 @@ def top_k(probabilities: Floats, labels: Labels, k: int) -> float:
     return float(100 * (best == labels[:, None]).any(axis=1).mean())
 
 
-def wilson_interval(share: float, images: int) -> tuple[float, float]:
+def wilson_interval(share: float, images: float) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a share that was counted on images.
 
     Args:
         share: What was counted, percent.
-        images: How many there were, at least one.
+        images: How many independent ones there were, at least one.
 
     Returns:
         Its ends, percent; never outside 0 and 100, unlike the normal interval (Wilson 1927).
@@ -39,6 +39,29 @@ def wilson_interval(share: float, images: int) -> tuple[float, float]:
     middle = (p + z2 / 2) / (1 + z2)
     half = math.sqrt(max(p * (1 - p), 0.0) * z2 + z2**2 / 4) / (1 + z2)
     return 100 * max(middle - half, 0.0), 100 * min(middle + half, 1.0)
+
+
+def clustered_interval(right: Flags, groups: Labels) -> tuple[float, float]:
+    """Return the 95 % interval of the accuracy on pictures that are not independent, percent.
+
+    Wilson's, of as many independent pictures as would leave the variance that the groups show
+    (design effect: Kish, Survey Sampling, 1965). Where all are right, or none is, nothing shows it:
+    then the pictures of a group count as one.
+
+    Args:
+        right: (N,) whether each picture was answered right.
+        groups: (N,) numbers of the groups from 0, inside which pictures resemble each other.
+    """
+    sizes = np.bincount(groups)
+    share = float(right.mean())
+    hits = np.bincount(groups, weights=right)
+    count = len(sizes)
+    variance = np.sum((hits - share * sizes) ** 2) / len(right) ** 2 * count / max(count - 1, 1)
+    if 0 < share < 1 and count > 1:
+        worth = share * (1 - share) / max(variance, share * (1 - share) / len(right))
+    else:
+        worth = len(right) ** 2 / np.sum(sizes**2)
+    return wilson_interval(100 * share, max(float(worth), 1.0))
 
 
 def drop_interval(before: Flags, after: Flags) -> tuple[float, float]:

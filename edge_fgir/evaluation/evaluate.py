@@ -13,6 +13,7 @@ from edge_fgir.data import DataSet, Split, labels_of, prepared_images
 from edge_fgir.evaluation.accuracy import Floats, Labels, top_k
 from edge_fgir.evaluation.metric import Metric, SingleLabel
 from edge_fgir.evaluation.shots import Shots
+from edge_fgir.evaluation.visits import Visits, visit_accuracy
 from edge_fgir.results import EvaluatedModel, Evaluation
 from edge_fgir.runtime import Pixels, Preprocess
 
@@ -91,6 +92,7 @@ def evaluate(
     *,
     shot_bounds: tuple[int, int] = (100, 20),
     metric: Metric | None = None,
+    visits: Visits | None = None,
 ) -> Evaluation:
     """Evaluate a model on a split.
 
@@ -102,10 +104,12 @@ def evaluate(
         shot_bounds: Classes with more training pictures than the first number are ``many``, with
             fewer than the second ``few``.
         metric: What is computed from the answers; None: :class:`SingleLabel`.
+        visits: Which pictures belong to one visit, for the accuracy a visit.
 
     Raises:
-        InputError: As for :func:`answers`.
+        InputError: As for :func:`answers`; or the pictures do not tell their visits.
     """
+    grouped = None if visits is None else (visits.word, visits.numbers(data, data.split(split)))
     counts = predictor.train_counts(data)
     shots = Shots(counts, *shot_bounds) if counts else None
     given = answers(predictor, data, split)
@@ -118,6 +122,9 @@ def evaluate(
         split=split,
         data=data.info,
         environment=environment(),
+        visits=None
+        if grouped is None
+        else visit_accuracy(*grouped, given.probabilities, given.labels),
     )
 
 

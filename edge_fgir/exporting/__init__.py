@@ -12,7 +12,6 @@ from edge_fgir.exporting.options import (
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
-from edge_fgir.exporting.writer import check_out
 
 __all__ = [
     "Choice",
@@ -20,7 +19,6 @@ __all__ = [
     "Target",
     "Tell",
     "Trial",
-    "check_out",
     "check_precision",
     "check_program",
     "check_unknown",

@@ -50,11 +50,11 @@ from edge_fgir.exporting.search import Choice, Search, Trial
 from edge_fgir.exporting.source import Source
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
-from edge_fgir.exporting.writer import check_out, describe, write_bundle
+from edge_fgir.exporting.writer import describe, write_bundle
 from edge_fgir.models import count_params, folded
 from edge_fgir.results import AccuracyReport, BundleReport, FrigateReport, SchemeFailure, Stage
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, is_int8
+from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, check_out, is_int8
 
 Tell = Callable[[Stage | Trial | SchemeFailure | Choice | FrigateReport], None]
 Make = Callable[[Precision], Backend]

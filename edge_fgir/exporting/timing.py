@@ -13,10 +13,18 @@ from edge_fgir._files import new_folder, sha256, to_json
 from edge_fgir.exporting.builders import Backend, make_backend
 from edge_fgir.exporting.graph import DeployGraph, Head, deployed, is_transformer, to_onnx
 from edge_fgir.exporting.target import LiteRtScheme, NncfScheme, Target
-from edge_fgir.exporting.writer import check_out, describe, seal
+from edge_fgir.exporting.writer import describe, seal
 from edge_fgir.models import folded
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import MANIFEST, Bundle, Calibration, Pixels, Precision, is_int8
+from edge_fgir.runtime import (
+    MANIFEST,
+    Bundle,
+    Calibration,
+    Pixels,
+    Precision,
+    check_out,
+    is_int8,
+)
 
 _RANGES_FROM = 2
 """Pictures of noise that INT8 ranges come from."""

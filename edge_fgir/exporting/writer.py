@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
-import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,8 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy.special import log_softmax
 
-from edge_fgir._errors import InputError
-from edge_fgir._files import new_folder, scratch, to_json, write_atomic
+from edge_fgir._files import new_folder, scratch, to_json
 from edge_fgir.benchmarking import library_versions
 from edge_fgir.evaluation import Views
 from edge_fgir.exporting.features import FEATURES
@@ -29,7 +26,6 @@ from edge_fgir.runtime import (
     MANIFEST,
     READING,
     READING_KEY,
-    SCHEMA_FAMILY,
     SIGNATURE,
     Bundle,
     Classifier,
@@ -44,41 +40,13 @@ from edge_fgir.runtime import (
     SigningKey,
     find_runtime,
     open_engine,
+    pack,
 )
 
 _LEAST = 1e-30
 """A probability below it says no more about its logit."""
 _REPLAYED = 200
 """Pictures of each kind that a replay is asked about: it is slow."""
-
-
-def check_out(out: Path, *, as_zip: bool) -> None:
-    """Refuse, before anything long begins, an ``out`` that is something other than a bundle.
-
-    Raises:
-        InputError: It exists and carries no manifest of ours: it would be replaced whole.
-    """
-    if out.exists() and not _carries_our_schema(out, as_zip=as_zip):
-        raise InputError(
-            f"{out} exists and is not a bundle {'zip' if as_zip else 'folder'}",
-            "a new path, or an earlier bundle to replace",
-            "choose another --out",
-        )
-
-
-def _carries_our_schema(path: Path, *, as_zip: bool) -> bool:
-    """Say whether a folder or zip has a bundle's manifest, of whatever version."""
-    try:
-        if as_zip:
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read(MANIFEST)
-        else:
-            text = (path / MANIFEST).read_bytes()
-        manifest = json.loads(text)
-    except (OSError, KeyError, ValueError, RuntimeError, RecursionError, zipfile.BadZipFile):
-        return False
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    return isinstance(schema, str) and schema.startswith(SCHEMA_FAMILY)
 
 
 def describe(
@@ -155,7 +123,7 @@ def write_bundle(
                 as_zip=False,
                 signing_key=signing_key,
             )
-            write_atomic(out, _zipped(folder))
+            pack(Bundle(folder), out)
         return Bundle(out)
     runtime = find_runtime(str(fields["runtime"]))
     # A replay computes what the form did that is sealed here, slowly, and nothing else.
@@ -227,14 +195,6 @@ def _golden_files(images: Pixels, answers: np.ndarray, tolerance: float) -> dict
         entries.append(GoldenImage(file=name, probabilities=[float(p) for p in answer]))
     expected = Golden(tolerance=tolerance, images=entries)
     return {**files, "golden/expected.json": to_json(expected.model_dump()).encode()}
-
-
-def _zipped(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            archive.write(path, path.relative_to(folder).as_posix())
-    return buffer.getvalue()
 
 
 def _source_commit() -> str:

@@ -34,6 +34,7 @@ from edge_fgir.results.evaluation import (
     ShotAccuracy,
     SplitPicture,
     TopOne,
+    VisitAccuracy,
 )
 from edge_fgir.results.fit import (
     Fit,
@@ -184,6 +185,7 @@ __all__ = [
     "Training",
     "Validation",
     "Verdict",
+    "VisitAccuracy",
     "Watch",
     "ZoneTemperature",
     "parse_result",

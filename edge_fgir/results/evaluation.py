@@ -91,6 +91,29 @@ class SplitPicture(Record):
     picture: str
 
 
+class VisitAccuracy(Record):
+    """Accuracy where the pictures of a visit vote; percent.
+
+    Attributes:
+        grouping: What makes a visit: ``folder``, ``name:REGEX`` or ``time:SECONDS``.
+        visits: How many there are.
+        largest: Pictures of the largest one.
+        single: How many have one picture alone.
+        top1: Share of visits whose answer is right.
+        top1_interval: Its 95 % interval.
+        picture_interval: The 95 % interval of the top-1 accuracy a picture, which takes the
+            pictures of a visit for alike.
+    """
+
+    grouping: str
+    visits: int = Field(gt=0)
+    largest: int
+    single: int
+    top1: FiniteFloat
+    top1_interval: Interval
+    picture_interval: Interval
+
+
 class Metrics(Record):
     """What follows from probabilities and labels; accuracies in percent.
 
@@ -158,6 +181,7 @@ class Evaluation(Metrics, EvaluatedModel, Result):
         data: The data set.
         data_change: How it differs from what a run was trained on; empty: not at all, or not known.
         pictures: Those that the confused pairs speak of.
+        visits: Accuracy a visit; None: nobody asked how pictures belong together.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -166,6 +190,7 @@ class Evaluation(Metrics, EvaluatedModel, Result):
     data: DataInfo
     data_change: str = ""
     pictures: tuple[SplitPicture, ...] = ()
+    visits: VisitAccuracy | None = None
 
     @property
     def caption(self) -> str:

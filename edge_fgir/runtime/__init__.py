@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     )
     from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions, FloatPrecision
     from edge_fgir.runtime.frames import Drop, Frame
-    from edge_fgir.runtime.images import READING, READING_KEY, check_image, read_image, to_rgb
+    from edge_fgir.runtime.images import (
+        READING,
+        READING_KEY,
+        check_image,
+        read_exif,
+        read_image,
+        to_rgb,
+    )
     from edge_fgir.runtime.looks import Hashes, look_hash
     from edge_fgir.runtime.manifest import (
         MANIFEST,
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
         OutputSpec,
     )
     from edge_fgir.runtime.novelty import NOVELTY, SPACE, Features, FeatureSpace, Novelty
+    from edge_fgir.runtime.packing import check_out, pack, unpack
     from edge_fgir.runtime.picture_files import (
         JUNK_FOLDERS,
         SUFFIXES,
@@ -74,7 +82,14 @@ __getattr__ = lazy(
         ),
         "engine_options": ("AUTO", "Device", "EngineOptions", "FloatPrecision"),
         "frames": ("Drop", "Frame"),
-        "images": ("READING", "READING_KEY", "check_image", "read_image", "to_rgb"),
+        "images": (
+            "READING",
+            "READING_KEY",
+            "check_image",
+            "read_exif",
+            "read_image",
+            "to_rgb",
+        ),
         "looks": ("Hashes", "look_hash"),
         "manifest": (
             "MANIFEST",
@@ -89,6 +104,7 @@ __getattr__ = lazy(
             "OutputSpec",
         ),
         "novelty": ("NOVELTY", "SPACE", "FeatureSpace", "Features", "Novelty"),
+        "packing": ("check_out", "pack", "unpack"),
         "picture_files": (
             "JUNK_FOLDERS",
             "SUFFIXES",
@@ -171,6 +187,7 @@ __all__ = [
     "Verdict",
     "VideoWriter",
     "check_image",
+    "check_out",
     "check_video_path",
     "draw_result",
     "find_pictures",
@@ -185,11 +202,14 @@ __all__ = [
     "open_sink",
     "open_source",
     "other_files",
+    "pack",
     "pictures_below",
+    "read_exif",
     "read_image",
     "read_target_as",
     "read_target_info",
     "target_names",
     "to_rgb",
+    "unpack",
     "verify",
 ]

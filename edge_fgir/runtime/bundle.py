@@ -47,6 +47,7 @@ _SHOWN_LABEL = 40
 # Caches of downloads and volumes of containers are made of links.
 _WITHOUT_LINKS = "make a copy without links: mkdir NEW.fgir && cp -rL BUNDLE/* NEW.fgir"
 _DAMAGED = "copy the bundle again, or export it again"
+_PACK = "make the zip of the folder with: edge-fgir pack"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -198,7 +199,7 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
         raise InputError(
             f"{name} is compressed or a folder",
             "stored files only",
-            "zip it with: edge-fgir export --zip",
+            _PACK,
         )
     if entry.file_size != entry.compress_size:
         raise InputError(
@@ -266,8 +267,11 @@ class Bundle:
         self._store: _Store = _Folder(self.path) if self.path.is_dir() else _Zip(self.path)
         names = self._store.names()
         if MANIFEST not in names:
+            within = any(name.endswith(f"/{MANIFEST}") for name in names)
             raise InputError(
-                f"{self.path} has no {MANIFEST}", "a bundle", "make one with: edge-fgir export"
+                f"{self.path} has no {MANIFEST}" + (", but a folder in it has" if within else ""),
+                "a bundle",
+                _PACK if within else "make one with: edge-fgir export",
             )
         self._signed, self._trusted = SIGNATURE in names, key is not None
         self._text = self._raw(MANIFEST)
@@ -352,6 +356,18 @@ class Bundle:
                 _DAMAGED,
             )
         return data
+
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the bytes of every file, the manifest and a signature first.
+
+        Raises:
+            InputError: At the first that differs from the manifest.
+        """
+        yield MANIFEST, self._text
+        if self._signed:
+            yield SIGNATURE, self._raw(SIGNATURE)
+        for name in self._entries:
+            yield name, self.read(name)
 
     def _read_text(self, name: str) -> bytes:
         entry = self._entries.get(name)

@@ -35,6 +35,7 @@ MIN_SIDE = 8
 
 _PLAIN_MODES = ("RGB", "L")
 _ORIENTATION_TAG = 0x0112
+_EXIF_DIRECTORY = 0x8769
 _UPRIGHT = 1
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -141,6 +142,23 @@ def check_image(path: Path, *, convert: bool = False, file: IO[bytes] | None = N
         suspicious = True
     if suspicious:
         read_image(path, convert=convert, file=file)
+
+
+def read_exif(path: Path, file: IO[bytes] | None = None) -> dict[int, object]:
+    """Return what the camera noted of a picture's capture: the tags of its Exif directory.
+
+    The arguments are those of :func:`read_image`. None where there are none, or they are damaged.
+
+    Raises:
+        InputError: The file cannot be opened.
+    """
+    try:
+        with _opened(path, file) as image:
+            return dict(image.getexif().get_ifd(_EXIF_DIRECTORY))
+    except OSError as error:
+        raise InputError(f"{path}: {error}", "a picture file") from error
+    except Exception:  # whatever is wrong with the EXIF data, the picture is another matter
+        return {}
 
 
 def to_rgb(image: Image.Image, source: str = "image") -> Pixels:

@@ -479,7 +479,7 @@ def test_a_deflated_zip_is_refused(tiny_bundle, tmp_path):
     path = zip_bundle(tiny_bundle, tmp_path / "a.zip", compression=zipfile.ZIP_DEFLATED)
     text = refusal(path)
     assert "entry 'calibration.json' is compressed or a folder; expected stored files" in text
-    assert text.endswith("zip it with: edge-fgir export --zip")
+    assert text.endswith("make the zip of the folder with: edge-fgir pack")
 
 
 def test_a_zip_bomb_is_refused_before_it_grows(tiny_bundle, tmp_path, monkeypatch):

@@ -13,10 +13,9 @@ from targets import exported, exported_targets, loosened
 from edge_fgir import Classifier, GateError, InputError
 from edge_fgir.data import open_data
 from edge_fgir.exporting import ExportOptions, export, read_target, target_names
-from edge_fgir.exporting.writer import check_out
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runs import Run
-from edge_fgir.runtime import Bundle, Device, is_bfloat16, verify
+from edge_fgir.runtime import Bundle, Device, check_out, is_bfloat16, verify
 from edge_fgir.runtime.runtimes.openvino import has_bfloat16
 
 pytestmark = pytest.mark.export

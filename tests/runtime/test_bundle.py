@@ -116,7 +116,9 @@ def test_a_zip_of_the_folder_itself_is_no_bundle(tiny_bundle, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in tiny_bundle.rglob("*"):
             archive.write(file, f"birds.fgir/{file.relative_to(tiny_bundle)}")
-    assert "edge-fgir export --zip" in refusal(tmp_path / "a.zip")
+    text = refusal(tmp_path / "a.zip")
+    assert "has no manifest.json, but a folder in it has" in text
+    assert text.endswith("make the zip of the folder with: edge-fgir pack")
 
 
 def test_an_extra_file_is_named(copy):

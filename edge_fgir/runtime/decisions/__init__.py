@@ -8,6 +8,16 @@ from edge_fgir.runtime.decisions.event import Event, EventOptions
 from edge_fgir.runtime.decisions.judge import Judge, Verdict
 from edge_fgir.runtime.decisions.site import LabelInfo, Site
 from edge_fgir.runtime.decisions.tracker import Tracker
-from edge_fgir.runtime.decisions.votes import Votes
+from edge_fgir.runtime.decisions.votes import Votes, vote_of
 
-__all__ = ["Event", "EventOptions", "Judge", "LabelInfo", "Site", "Tracker", "Verdict", "Votes"]
+__all__ = [
+    "Event",
+    "EventOptions",
+    "Judge",
+    "LabelInfo",
+    "Site",
+    "Tracker",
+    "Verdict",
+    "Votes",
+    "vote_of",
+]

@@ -27,6 +27,12 @@ _LEAST = 1e-4
 """No single frame rules a class out: INT8 rounds small probabilities to zero."""
 
 
+def vote_of(probabilities: Floats) -> Floats:
+    """Return what one moment says, (..., K) of the model's (..., K) probabilities."""
+    logs: Floats = np.log(np.maximum(probabilities, _LEAST, dtype=np.float64))
+    return logs
+
+
 class Votes:
     """The votes of one visit."""
 
@@ -43,10 +49,9 @@ class Votes:
 
     def add(self, probabilities: Floats, time_s: float) -> None:
         """Count a frame: the model's (K,) probabilities at ``time_s``, seconds."""
-        logs = np.log(np.maximum(probabilities, _LEAST, dtype=np.float64))
         if not self.moments or time_s - self._start >= self._options.moment_s:
             self._begin(time_s)
-        self._moment = self._moment + logs
+        self._moment = self._moment + vote_of(probabilities)
         self._in_moment += 1
         self.frames += 1
 
