@@ -27,10 +27,10 @@ from edge_fgir.benchmarking.protocol import (
     time_runs,
 )
 from edge_fgir.benchmarking.sustained import Sustained, sustain
-from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
 from edge_fgir.benchmarking.watch import Watcher
 from edge_fgir.results import Latency, Percentiles, Scopes
 from edge_fgir.runtime import Classifier
+from edge_fgir.runtime.machine import HERE, System, kilobytes_to_mb
 
 FRAME_SIZE = (480, 640)
 """Height and width of the camera frame in scope ``frame_to_decision``, pixels."""

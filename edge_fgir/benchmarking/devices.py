@@ -18,7 +18,7 @@ from edge_fgir import _resources
 from edge_fgir._errors import InputError
 from edge_fgir._refusal import validated
 from edge_fgir._yaml import read_yaml
-from edge_fgir.benchmarking.sysfs import HERE, System, kilobytes_to_mb
+from edge_fgir.runtime.machine import HERE, System, kilobytes_to_mb
 
 LOCAL = "local"
 """What a machine is called that no descriptor matches."""

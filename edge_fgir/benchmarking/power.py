@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edge_fgir.benchmarking.sysfs import System
 from edge_fgir.benchmarking.watch import Watcher
 from edge_fgir.results import Energy
+from edge_fgir.runtime.machine import System
 
 _RAPL = "sys/class/powercap/intel-rapl:*/name"
 _INA = ("sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*", "sys/class/hwmon/hwmon*")

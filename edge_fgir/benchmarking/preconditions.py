@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from edge_fgir.benchmarking.sysfs import System, kilobytes_to_mb, ranges, to_int
 from edge_fgir.results import Preconditions
+from edge_fgir.runtime.machine import System, kilobytes_to_mb, ranges, to_int
 
 _POLICIES = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/"
 _JETSON = "etc/nv_tegra_release"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edge_fgir.benchmarking.sysfs import System, to_int
+from edge_fgir.runtime.machine import System, to_int
 
 # Events since boot, by CPU (Intel) and by over-current channel (Jetson).
 _COUNTERS = (

@@ -73,7 +73,7 @@ def camera(
         list[str] | None,
         typer.Option(
             help="Send visits there; may be repeated: jsonl:FILE, csv:FILE, mqtt://host/topic, "
-            "https://..., pictures:FOLDER."
+            "https://..., frigate:http://..., pictures:FOLDER."
         ),
     ] = None,
     spool: Annotated[
@@ -81,6 +81,16 @@ def camera(
     ] = None,
     metrics: Annotated[
         Path | None, typer.Option(help="File with counters for Prometheus, renewed as it runs.")
+    ] = None,
+    smaller: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Bundle of the same classes that answers when frames are late; may be repeated, "
+            "the best first."
+        ),
+    ] = None,
+    target_fps: Annotated[
+        float | None, typer.Option(help="With --smaller: frames a second to keep up with.")
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="WIDTHxHEIGHT asked of a camera, for example 1280x720.")
@@ -124,7 +134,9 @@ def camera(
         if save.exists() and Path(source).exists() and save.samefile(source):
             raise InputError(f"--save {save} is the source", "another file")
     with (
-        Classifier.open(bundle, place, trust, site=site) as model,
+        Classifier.open(
+            bundle, place, trust, site=site, smaller=smaller or (), target_fps=target_fps
+        ) as model,
         open_source(
             source,
             realtime,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,8 @@ def doctor(
     target: Annotated[str, typer.Option(help="Only this target.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Say which targets' bundles run on this machine and on what, and what the others lack.
+    """Say which targets' bundles run on this machine and on what, what the others lack, and which
+    processors and cameras there are, as the system's own files tell.
 
     Example: `edge-fgir doctor --target jetson`
     """
@@ -25,11 +26,14 @@ def doctor(
 
     targets = [read_target_info(name) for name in ([target] if target else target_names())]
     states = {info.name: _state(find_runtime(info.runtime)) for info in targets}
+    machine = {} if target else _machine()
     if json:
-        print_json({"targets": states})
+        print_json({"targets": states, **({"machine": machine} if machine else {})})
     else:
         for name, state in states.items():
             echo(f"{'ok      ' if state['ok'] else 'missing '}{name}: {state['detail']}")
+        for name, found in machine.items():
+            echo(f"{name + ':':<14}{', '.join(map(_shown, found)) or 'none'}")
     raise typer.Exit(0 if all(state["ok"] for state in states.values()) or not target else 1)
 
 
@@ -41,3 +45,22 @@ def _state(runtime: RuntimeSpec) -> dict[str, object]:
         if ok
         else f"{runtime.library} is not installed; {runtime.install}",
     }
+
+
+def _machine() -> dict[str, list[Any]]:
+    from edge_fgir.runtime.machine import cameras, gpus, instructions, npus, processor
+
+    return {
+        "processor": [processor()],
+        "instructions": list(instructions()),
+        "gpus": list(gpus()),
+        "npus": list(npus()),
+        "cameras": [camera._asdict() for camera in cameras()],
+    }
+
+
+def _shown(found: str | dict[str, Any]) -> str:
+    if isinstance(found, str):
+        return found
+    needs = "" if found["usable"] else ", which this user may not open: join the group video"
+    return f"{found['device']} ({found['name']}{needs})"

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_fgir._cache import cache_path
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, write_atomic
 from edge_fgir._progress import Meter, progress
@@ -113,13 +114,11 @@ class _Kept:
     """The answers of earlier commands about one folder."""
 
     def __init__(self, root: Path, *, strict: bool) -> None:
-        home = os.environ.get("XDG_CACHE_HOME")
         place = sha256(f"{_VERSION} {strict} {root.resolve()}".encode(errors="surrogateescape"))
         # Without a home folder nothing is kept.
         self._path: Path | None = None
         with suppress(RuntimeError):
-            cache = Path(home) if home else Path.home() / ".cache"
-            self._path = cache / "edge-fgir" / "looks" / f"{place}.npz"
+            self._path = cache_path() / "looks" / f"{place}.npz"
 
     def find(
         self, names: Sequence[str], marks: npt.NDArray[np.int64]

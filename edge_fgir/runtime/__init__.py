@@ -11,6 +11,7 @@ from edge_fgir._lazy import lazy
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
     from edge_fgir.runtime.classifier import Classifier
+    from edge_fgir.runtime.cores import usable_cores
     from edge_fgir.runtime.decisions import (
         Event,
         EventOptions,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Tracker,
         Verdict,
     )
+    from edge_fgir.runtime.device_sweep import sweep_devices
     from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions, FloatPrecision
     from edge_fgir.runtime.frames import Drop, Frame
     from edge_fgir.runtime.images import (
@@ -71,6 +73,7 @@ __getattr__ = lazy(
     {
         "bundle": ("Bundle", "Calibration", "Check", "Golden", "GoldenImage", "is_bundle"),
         "classifier": ("Classifier",),
+        "cores": ("usable_cores",),
         "decisions": (
             "Event",
             "EventOptions",
@@ -80,6 +83,7 @@ __getattr__ = lazy(
             "Tracker",
             "Verdict",
         ),
+        "device_sweep": ("sweep_devices",),
         "engine_options": ("AUTO", "Device", "EngineOptions", "FloatPrecision"),
         "frames": ("Drop", "Frame"),
         "images": (
@@ -208,8 +212,10 @@ __all__ = [
     "read_image",
     "read_target_as",
     "read_target_info",
+    "sweep_devices",
     "target_names",
     "to_rgb",
     "unpack",
+    "usable_cores",
     "verify",
 ]

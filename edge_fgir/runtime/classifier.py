@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.frames import Drop, Frame
     from edge_fgir.runtime.manifest import ExplanationSpec
     from edge_fgir.runtime.overlay import Map
+    from edge_fgir.runtime.pace import Pace
     from edge_fgir.runtime.preprocess import Pixels, Region
     from edge_fgir.runtime.runtimes import Answer, Engine, Probabilities
     from edge_fgir.runtime.sources import Source
@@ -77,6 +78,8 @@ class Classifier:
         engine: Engine,
         reopen: Callable[[], Engine] | None = None,
         site: Site | None = None,
+        smaller: Sequence[Classifier] = (),
+        target_fps: float | None = None,
     ) -> None:
         """Take an open engine.
 
@@ -85,9 +88,13 @@ class Classifier:
             engine: It.
             reopen: Opens it again in a forked process; None: it cannot be used there.
             site: What is known of the place.
+            smaller: Faster models of the same classes, which answer when this one is late; they are
+                closed with this one.
+            target_fps: From when on it is late.
 
         Raises:
-            InputError: The site, or what the engine answers, does not fit the bundle.
+            InputError: The site, or what the engine answers, does not fit the bundle; or a smaller
+                model knows other classes.
         """
         from edge_fgir.runtime.decisions import Judge
 
@@ -110,6 +117,28 @@ class Classifier:
                 "export the bundle again",
             )
         self._check_other_outputs(engine)
+        self._models = (self, *smaller)
+        self._pace = self._paced(target_fps)
+
+    def _paced(self, target_fps: float | None) -> Pace | None:
+        from edge_fgir.runtime.pace import Pace, PaceOptions
+
+        if (target_fps is None) != (len(self._models) == 1):
+            raise InputError(
+                "target_fps without smaller bundles, or smaller ones without it",
+                "both or none",
+                "for example smaller=['birds-128.fgir'], target_fps=30",
+            )
+        for model in self._models[1:]:
+            if model.labels != self.labels:
+                raise InputError(
+                    f"{model.bundle.path} knows other classes than {self.bundle.path}",
+                    "exports of one training, or of trainings on the same data",
+                )
+        if target_fps is None:
+            return None
+        names = tuple(str(model.bundle.path) for model in self._models)
+        return Pace(names, PaceOptions(target_fps))
 
     def _check_other_outputs(self, engine: Engine) -> None:
         explanation, features = self._explanation, self.bundle.manifest.features
@@ -139,6 +168,8 @@ class Classifier:
         trust: Path | str | None = None,
         *,
         site: Site | Path | str | None = None,
+        smaller: Iterable[Path | str] = (),
+        target_fps: float | None = None,
     ) -> Classifier:
         """Open a bundle; the manifest decides the runtime (TensorRT, OpenVINO or ONNX Runtime).
 
@@ -149,10 +180,15 @@ class Classifier:
             trust: PEM file with the Ed25519 public key that must have signed it.
             site: What is known of the place, or the file that says it: priors, thresholds, names
                 and parents of classes, and which of them occur.
+            smaller: Bundles of the same classes that take less time, the best first. Single calls
+                and streams go over to the next one when frames are late, and back when there is
+                time again; every result says which one answered (``variant``).
+            target_fps: Frames a second that single calls and streams have to keep up with.
 
         Raises:
             InputError: The bundle is missing or was changed, is not signed by the key of
-                ``trust``, or cannot run on ``device`` here; or ``site`` does not fit it.
+                ``trust``, or cannot run on ``device`` here; or ``site`` does not fit it, or a
+                smaller one does not.
         """
         from edge_fgir.runtime.bundle import Bundle
         from edge_fgir.runtime.runtimes import find_runtime, open_engine
@@ -161,7 +197,8 @@ class Classifier:
         bundle = Bundle(path, trust)
         opened = partial(open_engine, bundle, device)
         forks = find_runtime(bundle.manifest.runtime).survives_fork
-        return cls(bundle, opened(), opened if forks else None, known)
+        others = [cls.open(one, device, trust, site=known) for one in smaller]
+        return cls(bundle, opened(), opened if forks else None, known, others, target_fps)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -200,6 +237,14 @@ class Classifier:
         Raises:
             InputError: The picture cannot be used.
         """
+        if self._pace is None:
+            return self._answer(picture, color, convert=convert)
+        variant = self._pace.level
+        result = self._models[variant]._answer(picture, color, convert=convert)
+        self._pace.update(time.monotonic(), result.timing.total_ms / 1e3)
+        return replace(result, variant=variant)
+
+    def _answer(self, picture: Picture, color: Color, *, convert: bool | None) -> Result:
         start = time.perf_counter()
         pixels, (height, width) = self._prepared(picture, color, convert)
         ready = time.perf_counter()
@@ -338,7 +383,7 @@ class Classifier:
             EdgeFgirError: The Classifier is closed. What is wrong with the picture, the future
                 raises.
         """
-        return self._workers.submit(partial(self, picture, color, convert=convert))
+        return self._workers.submit(partial(self._answer, picture, color, convert=convert))
 
     def answers(
         self, pictures: Iterable[Picture], color: Color = "bgr", *, convert: bool | None = None
@@ -355,7 +400,7 @@ class Classifier:
 
         def answer(picture: Picture) -> Result | InputError:
             try:
-                return self(picture, color, convert=convert)
+                return self._answer(picture, color, convert=convert)
             except InputError as error:
                 return error
 
@@ -489,6 +534,8 @@ class Classifier:
         """
         self._workers.close()
         self._engine.close()
+        for model in self._models[1:]:
+            model.close()
 
     def __enter__(self) -> Classifier:
         return self

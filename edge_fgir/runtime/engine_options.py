@@ -8,7 +8,8 @@ from typing import Literal, get_args
 from edge_fgir._errors import InputError
 
 Device = str
-"""``auto`` (the runtime's first device) or one that its runtime names, such as ``gpu.1``."""
+"""One that its runtime names, such as ``gpu.1``, or ``auto``: the fastest that was found right here
+by ``verify --all-devices``, else the runtime's first."""
 AUTO: Device = "auto"
 
 FloatPrecision = Literal["f32", "f16", "bf16"]

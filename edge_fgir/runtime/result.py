@@ -56,6 +56,7 @@ class Result:
             for others.
         novelty: How unlike the pictures of the training this one is, 0 to about 1; None where the
             bundle does not tell.
+        variant: Which of several bundles answered, 0 the best; None where one was opened alone.
     """
 
     label: str
@@ -69,6 +70,7 @@ class Result:
     region: Region | None = field(default=None, repr=False)
     map: Map | None = field(default=None, repr=False)
     novelty: float | None = None
+    variant: int | None = None
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """Return the ``k`` most probable (label, probability), best first."""
@@ -91,6 +93,8 @@ class Result:
             values["novelty"] = round(self.novelty, _DIGITS)
         if self.region is not None:
             values["region"] = [round(edge, _PIXEL_DIGITS) for edge in self.region]
+        if self.variant is not None:
+            values["variant"] = self.variant
         return values
 
     def to_json(self, top: int = 5) -> str:

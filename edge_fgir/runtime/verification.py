@@ -43,10 +43,11 @@ def verify(
     if device == AUTO and not runtime.installed:
         device = runtime.gate_device
     with Classifier(bundle, open_engine(bundle, device)) as model:
-        yield _replay(model, bundle)
+        yield replay(model, bundle)
 
 
-def _replay(model: Classifier, bundle: Bundle) -> Check:
+def replay(model: Classifier, bundle: Bundle) -> Check:
+    """Compare what an open bundle answers to its golden pictures with what it answered once."""
     golden = bundle.golden
     worst, wrong = 0.0, []
     for image in golden.images:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_fgir.benchmarking.sysfs import System
+from edge_fgir.runtime.machine import System
 
 
 class Machine:

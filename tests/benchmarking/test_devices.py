@@ -20,7 +20,7 @@ from edge_fgir.benchmarking.devices import (
     read_device,
     worth,
 )
-from edge_fgir.benchmarking.sysfs import System
+from edge_fgir.runtime.machine import System
 
 pytestmark = pytest.mark.unit
 

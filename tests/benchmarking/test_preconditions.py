@@ -5,8 +5,8 @@ import os
 import pytest
 
 from edge_fgir.benchmarking.preconditions import preconditions
-from edge_fgir.benchmarking.sysfs import HERE, ranges
 from edge_fgir.results import Preconditions
+from edge_fgir.runtime.machine import HERE, ranges
 
 pytestmark = pytest.mark.unit
 

@@ -21,8 +21,9 @@ PAGES = [
 ]
 HELP = sorted((ROOT / "edge_fgir" / "cli").glob("[!_]*.py"))
 
-_TRIED_ELSEWHERE = {"extending.md"}
-"""Pages whose programs are files of several lines and kinds (``tests/test_extending.py``)."""
+_TRIED_ELSEWHERE = {"extending.md", "serve.md"}
+"""Pages whose programs are files of several lines and kinds (``tests/test_extending.py``), or need
+a library that not everybody has (``tests/serving/test_serve.py``)."""
 
 _COMMAND = re.compile(r"(?:^    (?:\S*/)?|`)(edge-fgir [^`\n]*)", re.MULTILINE)
 _PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -85,7 +86,8 @@ def test_documented_code_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    shutil.copytree(tiny_bundle, tmp_path / "birds.fgir")
+    for name in ("birds.fgir", "birds-128.fgir"):
+        shutil.copytree(tiny_bundle, tmp_path / name)
     (tmp_path / "photos").mkdir()
     for path in (tmp_path / "photo.jpg", tmp_path / "photos" / "1.jpg"):
         Image.new("RGB", (64, 48), "red").save(path)

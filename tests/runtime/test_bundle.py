@@ -114,7 +114,7 @@ def test_a_zip_that_is_no_bundle(tmp_path):
 
 def test_a_zip_of_the_folder_itself_is_no_bundle(tiny_bundle, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for file in tiny_bundle.rglob("*"):
+        for file in filter(Path.is_file, tiny_bundle.rglob("*")):
             archive.write(file, f"birds.fgir/{file.relative_to(tiny_bundle)}")
     text = refusal(tmp_path / "a.zip")
     assert "has no manifest.json, but a folder in it has" in text

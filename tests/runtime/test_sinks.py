@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -221,9 +223,13 @@ class Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def webhook(monkeypatch) -> Iterator[str]:
+def no_proxy(monkeypatch) -> None:
     for proxy in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
+
+
+@pytest.fixture
+def webhook(no_proxy) -> Iterator[str]:
     Server.answers.clear()
     Server.bodies.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
@@ -243,6 +249,49 @@ def test_a_webhook_is_tried_until_it_takes_an_event(webhook, caplog):
     assert sink.lost == 1  # the one that the server will never take
     assert "the server answers 400" in caplog.text
     assert "secret" not in caplog.text
+
+
+class Frigate(BaseHTTPRequestHandler):
+    """Frigate's sub-label interface, as its source has it."""
+
+    labels: ClassVar[dict[str, tuple[str, float]]] = {}
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        path = re.fullmatch(r"/api/events/([^/]+)/sub_label", self.path)
+        known = path is not None and path[1] in ("1781.25-ab3c", "a%2Fb")
+        valid = (
+            set(body) == {"subLabel", "subLabelScore"}
+            and len(body["subLabel"]) <= 100
+            and 0 < body["subLabelScore"] <= 1
+        )
+        if known and valid:
+            self.labels[path[1]] = (body["subLabel"], body["subLabelScore"])
+        self.send_response(404 if not known else 200 if valid else 422)
+        self.end_headers()
+
+
+def test_frigates_events_get_sub_labels(no_proxy, caplog):
+    Frigate.labels.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Frigate) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        with open_sink(f"frigate:http://127.0.0.1:{server.server_port}/") as sink:
+            sink.send(replace(event(1, score=0.8), track="1781.25-ab3c"))
+            sink.send(replace(event(2, score=0.0), track="a/b", name="x" * 200))
+            sink.send(replace(event(3), track="1781.25-ab3c", is_unknown=True))
+            sink.send(replace(event(4), track="gone"))
+            sink.send(event(5))
+            until(lambda: not sink.waiting)
+        server.shutdown()
+    assert Frigate.labels == {
+        "1781.25-ab3c": ("Zaunkönig, klein", 0.8),
+        "a%2Fb": ("x" * 100, 1e-6),
+    }
+    assert sink.lost == 2  # the event that is gone, and the visit without one
+    assert "answers 404" in caplog.text
 
 
 def photo(seed: int):
@@ -279,6 +328,7 @@ def test_pictures_that_look_alike_are_left_out_and_the_folder_is_bounded(tmp_pat
         ("visits.jsonl", "sink 'visits.jsonl'; expected jsonl:FILE"),
         ("ftp://host/x", "sink ftp:; expected jsonl:FILE"),
         ("jsonl:", "sink 'jsonl:'; expected"),
+        ("frigate:127.0.0.1:5000", "frigate:127.0.0.1:5000; expected frigate:http://host:5000"),
         ("jsonl:/no/such/folder/x", "x cannot be written; expected a file in a folder that exists"),
     ],
 )

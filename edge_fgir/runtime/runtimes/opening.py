@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,11 +14,13 @@ from edge_fgir._errors import InputError
 from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
 from edge_fgir.runtime.formats import check_onnx
 from edge_fgir.runtime.runtimes.registry import find_runtime
-from edge_fgir.runtime.runtimes.spec import Answer, Engine
+from edge_fgir.runtime.runtimes.spec import Answer, Engine, RuntimeSpec
 from edge_fgir.runtime.targets import operators_of, read_target_info, target_names
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
+
+_LOG = logging.getLogger("edge_fgir.devices")
 
 
 def open_engine(bundle: Bundle, options: EngineOptions | Device = AUTO) -> Engine:
@@ -26,7 +29,8 @@ def open_engine(bundle: Bundle, options: EngineOptions | Device = AUTO) -> Engin
     Args:
         bundle: It.
         options: How; a device alone stands for the options with it. ``auto`` is the first device
-            of the bundle's own runtime. The device of its replay (``cpu`` on a Jetson bundle)
+            of the bundle's own runtime, or the one that ``verify --all-devices`` found to be right
+            and fastest here. The device of its replay (``cpu`` on a Jetson bundle)
             computes the model in another runtime: for checking, not for speed.
 
     Raises:
@@ -51,8 +55,20 @@ def open_engine(bundle: Bundle, options: EngineOptions | Device = AUTO) -> Engin
     if spec.replay is not None and device == spec.replay.device:
         return spec.replay.open(bundle, options)
     if device == AUTO:
-        options = replace(options, device=spec.devices[0])
+        return _open_best(bundle, spec, options)
     return spec.open(bundle, options)
+
+
+def _open_best(bundle: Bundle, spec: RuntimeSpec, options: EngineOptions) -> Engine:
+    from edge_fgir.runtime.evidence import best_device
+
+    best, first = best_device(bundle, spec), spec.devices[0]
+    if best != first:
+        try:
+            return spec.open(bundle, replace(options, device=best))
+        except InputError as error:
+            _LOG.warning("%s, which was the fastest, cannot be opened now: %s", best, error)
+    return spec.open(bundle, replace(options, device=first))
 
 
 def _target_with(device: Device) -> str | None:

@@ -95,6 +95,8 @@ class RuntimeSpec:
         numbered: Its devices of which there may be several, such as ``gpu.1``.
         has_precision: It lets a user choose what float layers are computed in.
         survives_fork: A forked process can open the model again.
+        find_devices: Asks the library which devices there are, which loads their drivers; None:
+            all of them are everywhere.
     """
 
     name: str
@@ -108,6 +110,7 @@ class RuntimeSpec:
     numbered: tuple[Device, ...] = ()
     has_precision: bool = False
     survives_fork: bool = True
+    find_devices: Callable[[], tuple[Device, ...]] | None = None
 
     @property
     def choices(self) -> tuple[Device, ...]:
@@ -120,6 +123,10 @@ class RuntimeSpec:
         return device in self.choices or (
             bool(dot) and name in self.numbered and number.isdecimal() and number.isascii()
         )
+
+    def found_devices(self) -> tuple[Device, ...]:
+        """Return the devices that this machine has, as far as the library knows them."""
+        return self.devices if self.find_devices is None else self.find_devices()
 
     @property
     def gate_device(self) -> Device:

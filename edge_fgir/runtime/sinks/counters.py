@@ -36,6 +36,7 @@ class Counters:
         self._buckets = [0] * (len(_BOUNDS_S) + 1)
         self._latency_s = self._age_s = 0.0
         self._events: dict[str, int] = {}
+        self._variants: dict[int, int] = {}
         self.outages = 0
         """How often the source was lost."""
         self.lost = 0
@@ -50,6 +51,8 @@ class Counters:
         self._unknown += result.is_unknown
         self._buckets[bisect_left(_BOUNDS_S, latency)] += 1
         self._latency_s += latency
+        if result.variant is not None:
+            self._variants[result.variant] = self._variants.get(result.variant, 0) + 1
         if result.frame is not None:
             self._dropped += result.frame.dropped
             self._age_s = result.frame.age_s
@@ -90,6 +93,12 @@ class Counters:
         lines += [
             f'edge_fgir_events_total{{state="{state}"}} {count}'
             for state, count in sorted(self._events.items())
+        ]
+        if self._variants:
+            lines += _head("variant_frames_total", "counter", "Frames by the bundle that answered.")
+        lines += [
+            f'edge_fgir_variant_frames_total{{variant="{variant}"}} {count}'
+            for variant, count in sorted(self._variants.items())
         ]
         lines += _head("latency_seconds", "histogram", "From the decoded frame to the answer.")
         below = 0

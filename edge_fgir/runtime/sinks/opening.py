@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.sinks.files import CsvFile, LinesFile
+from edge_fgir.runtime.sinks.frigate import FrigateEvents
 from edge_fgir.runtime.sinks.mqtt import MqttBroker
 from edge_fgir.runtime.sinks.pictures import UncertainPictures
 from edge_fgir.runtime.sinks.sink import Outlet, Sink
@@ -21,8 +22,11 @@ _OUTLETS: dict[str, Callable[[str], Outlet]] = {
     "mqtts": lambda rest: MqttBroker(f"mqtts:{rest}"),
     "http": lambda rest: Webhook(f"http:{rest}"),
     "https": lambda rest: Webhook(f"https:{rest}"),
+    "frigate": FrigateEvents,
 }
-_EXPECTED = "jsonl:FILE, csv:FILE, mqtt://host/topic, https://..., or pictures:FOLDER"
+_EXPECTED = (
+    "jsonl:FILE, csv:FILE, mqtt://host/topic, https://..., frigate:http://..., or pictures:FOLDER"
+)
 
 
 def open_sink(word: str, spool: Path | None = None) -> Sink:
@@ -30,7 +34,8 @@ def open_sink(word: str, spool: Path | None = None) -> Sink:
 
     Args:
         word: ``jsonl:FILE``, ``csv:FILE``, ``mqtt://user:password@host:port/topic`` (``mqtts://``
-            with TLS), ``http://...`` or ``https://...`` for a webhook, or ``pictures:FOLDER``.
+            with TLS), ``http://...`` or ``https://...`` for a webhook, ``frigate:http://...`` for
+            the sub-labels of Frigate's events, or ``pictures:FOLDER``.
         spool: A folder that keeps undelivered events over a restart.
 
     Raises:

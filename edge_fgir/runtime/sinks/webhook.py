@@ -30,18 +30,28 @@ class Webhook:
 
     def deliver(self, values: dict[str, Any]) -> None:
         """Post an event."""
-        body = json.dumps(values, ensure_ascii=False).encode()
-        request = Request(self._address, body, {"Content-Type": "application/json"})
-        try:
-            with urlopen(request, timeout=_TIMEOUT_S):
-                pass
-        except HTTPError as error:
-            with error:
-                if 400 <= error.code < 500 and error.code not in _LATER:
-                    raise RefusedError(f"the server answers {error.code} {error.reason}") from error
-                raise OSError(f"the server answers {error.code} {error.reason}") from error
-        except http.client.HTTPException as error:
-            raise OSError(f"no answer of HTTP ({error!r})") from error
+        post(self._address, values)
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+def post(address: str, values: dict[str, Any]) -> None:
+    """Post values as JSON.
+
+    Raises:
+        RefusedError: The server will not take them, however often they are offered.
+        OSError: It does not take them now.
+    """
+    body = json.dumps(values, ensure_ascii=False).encode()
+    request = Request(address, body, {"Content-Type": "application/json"})
+    try:
+        with urlopen(request, timeout=_TIMEOUT_S):
+            pass
+    except HTTPError as error:
+        with error:
+            if 400 <= error.code < 500 and error.code not in _LATER:
+                raise RefusedError(f"the server answers {error.code} {error.reason}") from error
+            raise OSError(f"the server answers {error.code} {error.reason}") from error
+    except http.client.HTTPException as error:
+        raise OSError(f"no answer of HTTP ({error!r})") from error

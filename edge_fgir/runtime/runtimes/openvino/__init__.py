@@ -22,6 +22,10 @@ def _open(bundle: Bundle, options: EngineOptions) -> Engine:
     return OpenVinoEngine(bundle, options)
 
 
+def _found() -> tuple[str, ...]:
+    return tuple(name.lower() for name in openvino_core().available_devices)
+
+
 OPENVINO = RuntimeSpec(
     name="openvino",
     library="openvino",
@@ -30,6 +34,7 @@ OPENVINO = RuntimeSpec(
     open=_open,
     numbered=("gpu",),
     has_precision=True,
+    find_devices=_found,
 )
 
 __all__ = ["OPENVINO", "compile_model", "has_bfloat16", "openvino_core"]

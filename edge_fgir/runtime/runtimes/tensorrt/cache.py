@@ -7,13 +7,12 @@ out only if its record says that it was built for this very key and its hash is 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge_fgir._errors import InputError
+from edge_fgir._cache import own_cache
 from edge_fgir._files import alone, sha256, to_json, write_atomic, write_json
 from edge_fgir.runtime.runtimes.tensorrt.build import Timings
 
@@ -54,16 +53,7 @@ class EngineCache:
     """
 
     def __init__(self) -> None:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self.folder = root / "edge-fgir"
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = self.folder.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise InputError(
-                f"{self.folder} can be written to by others, and engines are native code",
-                "a folder that is yours alone",
-                f"run: chmod 700 {self.folder}, or set XDG_CACHE_HOME to another folder",
-            )
+        self.folder = own_cache()
 
     def path(self, key: EngineKey) -> Path:
         """Return where the plan for ``key`` lies, or will."""

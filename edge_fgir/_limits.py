@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edge_fgir.cli._app import echo
-
 SECONDS = 300.0
 """A model of this package answers its golden pictures in a few."""
 MEGABYTES = 4096
@@ -56,7 +54,7 @@ def limited(what: str, seconds: float = SECONDS, megabytes: int = MEGABYTES) -> 
             [sys.executable, "-I", "-S", "-c", _WATCH, *arguments], stdin=subprocess.DEVNULL
         )
     except OSError as error:
-        echo(f"{what} is looked at without limits of time and memory: {error}", err=True)
+        sys.stderr.write(f"{what} is looked at without limits of time and memory: {error}\n")
         yield
         return
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_fgir.cli._limits import limited
+from edge_fgir._limits import limited
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +27,7 @@ HUNGRY = "kept = []\n    while True: kept.append(bytearray(1 << 24))"
 def test_what_would_not_end_is_ended(work: str, limit: str) -> None:
     seconds = 0.5 if limit.endswith("s") else 60
     program = (
-        "from edge_fgir.cli._limits import limited\n"
+        "from edge_fgir._limits import limited\n"
         f"with limited('bundle x', {seconds}, 200):\n    {work}\n"
     )
     began = time.monotonic()
