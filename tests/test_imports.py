@@ -18,6 +18,7 @@ PACKAGE = Path(edge_fgir.__file__).parent
 ROOMS = {
     "runtime": set(),
     "results": {"runtime"},
+    "serving": {"runtime"},
     "data": {"runtime", "results"},
     "benchmarking": {"runtime", "results"},
     "evaluation": {"runtime", "results", "benchmarking", "data"},
@@ -33,7 +34,7 @@ ROOMS["fitting"] = set(ROOMS)
 ROOMS["api"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
-LIGHT_ROOMS = ("runtime", "results", "benchmarking", "evaluation")
+LIGHT_ROOMS = ("runtime", "results", "serving", "benchmarking", "evaluation")
 
 
 def modules(room: str) -> list[Path]:

@@ -56,7 +56,19 @@ def test_base_install_is_what_a_device_needs(wheel: Path) -> None:
     }
     assert extras == {
         *("openvino", "arm", "litert", "jetson", "train", "sweep", "export", "export-litert"),
-        *("sign", "remote", "report", "camera", "mqtt", "demo", "pretrained", "docs", "dev", "all"),
+        *(
+            "sign",
+            "remote",
+            "report",
+            "camera",
+            "mqtt",
+            "serve",
+            "demo",
+            "pretrained",
+            "docs",
+            "dev",
+            "all",
+        ),
     }
 
 

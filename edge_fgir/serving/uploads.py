@@ -1,0 +1,37 @@
+"""A request's body, read within limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import HTTPException, Request
+
+
+async def read_upload(request: Request, most_bytes: int, seconds: float) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        HTTPException: 413, it has more than ``most_bytes``; 408, it did not arrive within
+            ``seconds``; 400, there is none.
+    """
+    try:
+        body = await asyncio.wait_for(_read(request, most_bytes), seconds)
+    except (asyncio.TimeoutError, TimeoutError):
+        raise HTTPException(408, f"the picture did not arrive within {seconds:g} s") from None
+    if not body:
+        raise HTTPException(400, "no picture; expected the bytes of a picture file as the body")
+    return body
+
+
+async def _read(request: Any, most_bytes: int) -> bytes:
+    too_large = HTTPException(413, f"more than {most_bytes / 1e6:g} MB; send a smaller picture")
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdecimal() and int(claimed) > most_bytes:
+        raise too_large
+    body = bytearray()
+    async for part in request.stream():  # what is claimed need not be so
+        body += part
+        if len(body) > most_bytes:
+            raise too_large
+    return bytes(body)
