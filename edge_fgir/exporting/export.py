@@ -23,7 +23,7 @@ from edge_fgir.exporting.calibration import (
     calibration_set,
     fit_calibration,
 )
-from edge_fgir.exporting.features import feature_size, with_features
+from edge_fgir.exporting.features import exported_graph, feature_size
 from edge_fgir.exporting.frigate import compare_frigate, frigate_files
 from edge_fgir.exporting.graph import (
     DeployGraph,
@@ -33,7 +33,6 @@ from edge_fgir.exporting.graph import (
     is_transformer,
     run_onnx,
     selects,
-    to_onnx,
 )
 from edge_fgir.exporting.model_api import model_api_metadata
 from edge_fgir.exporting.novelty import KEPT_BY_EACH, Pictures
@@ -170,9 +169,7 @@ def _folded(source: Source, target: Target, tell: Tell) -> nn.Module:
 def _as_onnx(source: Source, form: nn.Module, target: Target, tell: Tell) -> onnx.ModelProto:
     """Return the float32 graph, which ends in logits, and in features where it has any."""
     trained = source.trained
-    graph = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
-    if find_builder(target.runtime).tells_features:
-        graph = with_features(graph)
+    graph = exported_graph(form, trained, target)
     check_ops(graph, target.ops, target.name)
     few = source.parity.few
     logits = run_onnx(graph, source.images[few])

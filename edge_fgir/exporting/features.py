@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import onnx
 from onnx import TensorProto, helper
+from torch import nn
 
-from edge_fgir.exporting.graph import LOGITS
+from edge_fgir.exporting.builders import find_builder
+from edge_fgir.exporting.graph import LOGITS, to_onnx
+from edge_fgir.exporting.target import Target
+from edge_fgir.runs import TrainedModel
 
 FEATURES = "features"
 """The output (1, F)."""
+
+
+def exported_graph(form: nn.Module, trained: TrainedModel, target: Target) -> onnx.ModelProto:
+    """Return the float32 graph of a folded network for a target: it ends in logits, and in features
+    where it has any and the target's runtime tells them."""
+    graph = to_onnx(form, trained.normalization, trained.preprocess.size, target.opset)
+    return with_features(graph) if find_builder(target.runtime).tells_features else graph
 
 
 def with_features(model: onnx.ModelProto) -> onnx.ModelProto:

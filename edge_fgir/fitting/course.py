@@ -50,6 +50,7 @@ class Course:
         done: Every training by candidate, in order.
         left_out: Why a candidate went no further.
         teacher: The teacher; None without one.
+        sizes: What a candidate became when its head was built: itself, or a smaller one.
     """
 
     trainings: Trainings
@@ -61,6 +62,7 @@ class Course:
     done: dict[Candidate, list[Trained]] = field(default_factory=dict)
     left_out: dict[Candidate, str] = field(default_factory=dict)
     teacher: Trained | None = None
+    sizes: dict[Candidate, Candidate] = field(default_factory=dict)
 
     @property
     def judge(self) -> Judge:
@@ -72,14 +74,23 @@ class Course:
         """Seconds that are left for trainings."""
         return max(self.clock.left - self.reserve, 0.0)
 
+    def settled(self, candidate: Candidate) -> Candidate:
+        """Return a candidate at the size that it is trained at."""
+        return self.sizes.get(candidate, candidate)
+
     def run(
-        self, considered: Sequence[Considered], architectures: Sequence[Architecture]
+        self,
+        considered: Sequence[Considered],
+        architectures: Sequence[Architecture],
+        settle: Callable[[Trained], Candidate],
     ) -> list[Trained]:
         """Train, and return the best training of each candidate, the best candidate first.
 
         Args:
             considered: All candidates; those that fit are trained.
             architectures: All architectures, of which the teacher is one.
+            settle: Builds a head, and returns its candidate at the size that keeps the budget; the
+                head at that size has been trained then.
         """
         fitting = [each.candidate for each in considered if each.fits]
         headed = [each for each in fitting if each.architecture.has_head]
@@ -88,18 +99,26 @@ class Course:
         with self.clock.step("heads on frozen features"):
             for candidate in headed:
                 self._probe(candidate)
-        self._teach([each for each in architectures if each.has_head], headed)
         arms = self._ordered([each for each in headed if each in self.done])
         room = _MOST_ARMS - len(cal)
         most = room - min(len(own), 1 if arms else room)
         for each in arms[most:]:
             self.left_out[each] = "less accurate with a head on frozen features"
-        chosen = [*arms[:most], *cal, *own[: room - len(arms[:most])]]
+        with self.clock.step("sizes, by heads that are built"):
+            for candidate in arms[:most]:
+                self._settle(candidate, settle)
+        arms = self._ordered([self.settled(each) for each in arms[:most]])
+        self._teach([each for each in architectures if each.has_head], arms)
+        chosen = [*arms, *cal, *own[: room - len(arms)]]
         for each in own:
             if each not in chosen:
                 self.left_out[each] = _NOTHING
         self._halve(chosen)
-        best = [self.judge.best(trained) for trained in self.done.values() if trained]
+        best = [
+            self.judge.best(trained)
+            for candidate, trained in self.done.items()
+            if self.settled(candidate) == candidate
+        ]
         return self.judge.ordered(best)
 
     def _probe(self, candidate: Candidate) -> None:
@@ -110,6 +129,12 @@ class Course:
             self.left_out[candidate] = "no time was left for its head"
             return
         self.probe(candidate)
+
+    def _settle(self, candidate: Candidate, settle: Callable[[Trained], Candidate]) -> None:
+        """Find the size at which a candidate is trained, if there is time for a training at all."""
+        late = partial(float, not self.left)
+        if not self.journal.number(f"no size of {candidate.name}", late):
+            self.sizes[candidate] = settle(self.judge.best(self.done[candidate]))
 
     def probe(self, candidate: Candidate) -> Trained:
         """Train a head on a candidate's frozen features."""
@@ -131,6 +156,8 @@ class Course:
         if candidate is None or time < 60 * _TEACHER_MINUTES or not _is_larger(candidate, arms):
             return
         seconds = self.journal.number("teacher's seconds", lambda: _TEACHING * self.left)
+        if _head_seconds(candidate, probed) > seconds:
+            return
         with self.clock.step("teacher", seconds):
             recipe = self.recipes.probe(candidate)
             start = self.trainings.run(candidate, recipe, "teacher")
@@ -145,13 +172,16 @@ class Course:
 
     def _halve(self, arms: Sequence[Candidate]) -> None:
         total = self.journal.number("seconds to train", lambda: self.left)
-        plan = rungs(len(arms), total, min(_LEAST_SECONDS, total / 8))
+        least = self.journal.number("least seconds", lambda: self._least_seconds(arms, total))
+        plan = rungs(len(arms), total, least)
         ahead = sum(rung.arms * rung.seconds for rung in plan)
         alive = list(arms)
         for number, rung in enumerate(plan):
             last = number == len(plan) - 1
             for each in alive[rung.arms :]:
-                self.left_out[each] = "less accurate after equally much time"
+                self.left_out[each] = (
+                    "less accurate after equally much time" if number else _NOTHING
+                )
             alive = alive[: rung.arms]
             for candidate in alive:
                 key = f"rung {number}, {candidate.name}"
@@ -163,6 +193,14 @@ class Course:
         for each in arms:
             if each not in alive:
                 self.left_out.setdefault(each, _NOTHING)
+
+    def _least_seconds(self, arms: Sequence[Candidate], total: float) -> float:
+        """Return what a training must have time for: an epoch of the most promising candidate."""
+        least = min(_LEAST_SECONDS, total / 8)
+        if not arms:
+            return least
+        pace = self._pace(arms[0], self._method(arms[0], None))
+        return max(least, min(pace * self.recipes.steps_per_epoch, total))
 
     def _ordered(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return candidates by their best training, the best first."""
@@ -277,6 +315,17 @@ def _largest(architectures: Sequence[Architecture]) -> Candidate | None:
     largest = max(architectures, key=lambda each: each.native)
     side = min(largest.sizes, key=lambda size: abs(size - largest.native))
     return Candidate(largest, side)
+
+
+def _head_seconds(candidate: Candidate, heads: Sequence[Trained]) -> float:
+    """Return what a head of a network takes, by the pixels of those that have been trained."""
+    return max(
+        (
+            each.record.seconds * (candidate.image_size / each.record.image_size) ** 2
+            for each in heads
+        ),
+        default=0.0,
+    )
 
 
 def _is_larger(teacher: Candidate, arms: Sequence[Candidate]) -> bool:

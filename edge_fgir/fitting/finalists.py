@@ -142,6 +142,17 @@ class Builder:
             considered = self._smaller(considered.candidate, slower)
         return made or refused or "it does not fit at any size"
 
+    def settled(self, head: Trained) -> Candidate:
+        """Return a candidate at the size at which it keeps the budget once it is really built.
+
+        Gates may refuse the fastest form of its own weights, and random weights tell nothing of
+        that. The head is built, and at a smaller size another one, before minutes are spent.
+        """
+        if not self.budget.model_copy(update={"min_accuracy": None}).text:
+            return head.candidate
+        made = self.finalist(head)
+        return made.candidate if isinstance(made, Finalist) and made.fits else head.candidate
+
     def _precision(self, considered: Considered) -> str:
         """Return what to export in: the choice is the export's where INT8 and float both fit."""
         fitting = [each.precision for each in considered.latencies if each.fits]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from edge_fgir.benchmarking import PROBES, DeviceHandle, StoppingRule
 from edge_fgir.data import DataSet
 from edge_fgir.exporting import Target
 from edge_fgir.fitting.networks import Architecture, Candidate
+from edge_fgir.fitting.recipes import Recipes
 from edge_fgir.profiling import build_probes
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Bundle, Precision, Preprocess
+from edge_fgir.runtime import Bundle, Precision
 
 _DIGITS = 16
 _PROTOCOL = PROBES.model_copy(update={"stop": StoppingRule(most=8, exact=0.01)})
@@ -57,17 +59,21 @@ _STORED = TypeAdapter(dict[str, Timed])
 
 
 class LatencyTable:
-    """Times architectures at a few input sizes each; between them latency follows the pixels.
+    """Times candidates; between the input sizes that were timed latency follows the pixels.
 
     Args:
         device: Where.
         target: How networks run there.
         data: For the number of classes.
+        recipes: Say what a picture goes through before the network.
         file: Keeps what was timed; that of another device or runtime is not found.
     """
 
-    def __init__(self, device: DeviceHandle, target: Target, data: DataSet, file: Path) -> None:
+    def __init__(
+        self, device: DeviceHandle, target: Target, data: DataSet, recipes: Recipes, file: Path
+    ) -> None:
         self._device, self._target, self._data, self._file = device, target, data, file
+        self._recipes, self._keys = recipes, dict[tuple[Candidate, Precision], str]()
         self._timed: dict[str, Timed] = stored(_STORED, file, {})
         self.refused: dict[Architecture, str] = {}
 
@@ -79,7 +85,7 @@ class LatencyTable:
 
     def measure(
         self,
-        architectures: Iterable[Architecture],
+        candidates: Iterable[Candidate],
         tell: Callable[[str], None],
         until: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -88,60 +94,59 @@ class LatencyTable:
         All are timed in one run, in turns, so that what else the machine does hits all alike.
 
         Args:
-            architectures: The ones that matter most first; one is always timed.
+            candidates: The architectures that matter most first; one is always timed.
             tell: Gets a line for the user.
-            until: Says whether there is time to build another one.
+            until: Says whether there is time to build another architecture.
         """
+        wanted: dict[Architecture, list[Candidate]] = {}
+        for each in candidates:
+            if not self.is_measured(each):
+                wanted.setdefault(each.architecture, []).append(each)
         with scratch() as name:
             built: dict[str, Bundle] = {}
-            new: list[Architecture] = []
-            for number, architecture in enumerate(architectures):
-                missing = [each for each in _probes(architecture) if not self._is_known(each)]
-                if not missing:
-                    continue
+            new: list[Candidate] = []
+            for number, (architecture, missing) in enumerate(wanted.items()):
                 if (built or self._timed) and not until():
-                    self.refused[architecture] = "there was no time to measure its latency"
+                    if not any(map(self.is_measured, probes(architecture))):
+                        self.refused[architecture] = "there was no time to measure its latency"
                     continue
                 try:
                     built |= self._built(missing, name / str(number))
                 except (GateError, InputError) as error:
                     self.refused[architecture] = str(error)
                 else:
-                    new.append(architecture)
+                    new += missing
             if not built:
                 return
             timings = self._device.time(list(built.values()), _PROTOCOL)
         for key, timing in zip(built, timings, strict=True):
             self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail)
         write_json(self._file, {k: v.model_dump() for k, v in self._timed.items()})
-        for architecture in new:
-            tell(f"timed {architecture.title}: {self._range(architecture)}")
+        precision = self.precisions[0]
+        for each in new:
+            ms = self._timed[self._key(each, precision)].frame_ms
+            tell(f"timed {each.name}: {ms:.2f} ms in {precision}")
 
-    def _is_known(self, candidate: Candidate) -> bool:
+    def is_measured(self, candidate: Candidate) -> bool:
+        """Say whether a candidate was timed, at its own size and in every precision."""
         return all(self._key(candidate, each) in self._timed for each in self.precisions)
 
     def of(self, candidate: Candidate, precision: Precision) -> Latency | None:
         """Return what a candidate takes; None where its architecture was refused."""
-        probes = [each for each in _probes(candidate.architecture) if _alike(each, candidate)]
-        timed = [self._timed.get(self._key(each, precision)) for each in probes]
-        known = [(p.image_size, t) for p, t in zip(probes, timed, strict=True) if t is not None]
+        known = self._known(candidate, precision)
         if candidate.architecture in self.refused or not known:
             return None
-        ms = interpolated(
-            candidate.image_size, [size for size, _ in known], [t.frame_ms for _, t in known]
-        )
-        tail = float(np.median([t.tail for _, t in known]))
-        at_size = any(size == candidate.image_size for size, _ in known)
-        return Latency(ms=ms, tail=tail, measured=at_size)
+        ms = interpolated(candidate.image_size, list(known), [t.frame_ms for t in known.values()])
+        tail = float(np.median([t.tail for t in known.values()]))
+        return Latency(ms=ms, tail=tail, measured=candidate.image_size in known)
 
-    def _range(self, architecture: Architecture) -> str:
-        first, *_, last = _probes(architecture)
-        precision = self.precisions[0]
-        low, high = (self._timed[self._key(each, precision)].frame_ms for each in (first, last))
-        return (
-            f"{low:.2f} ms at {first.image_size} px, {high:.2f} ms at {last.image_size} px "
-            f"({precision})"
-        )
+    def _known(self, candidate: Candidate, precision: Precision) -> dict[int, Timed]:
+        """Return what was timed of a candidate, by input size."""
+        keys = {
+            size: self._key(replace(candidate, image_size=size), precision)
+            for size in candidate.architecture.sizes
+        }
+        return {size: self._timed[key] for size, key in keys.items() if key in self._timed}
 
     def _built(self, candidates: Sequence[Candidate], folder: Path) -> dict[str, Bundle]:
         """Return bundles of random weights in every precision, by key."""
@@ -162,19 +167,23 @@ class LatencyTable:
             network=candidate.network(),
             num_classes=len(self._data.classes),
             normalization=candidate.architecture.normalization,
-            preprocess=Preprocess(size=candidate.image_size, kernel="bicubic", shrink="blocks"),
+            preprocess=self._recipes.preprocess(candidate),
             data=self._data.info,
         )
 
     def _key(self, candidate: Candidate, precision: Precision) -> str:
-        facts = {
-            "network": candidate.network().key(len(self._data.classes), candidate.image_size),
-            "target": self._target.name,
-            "precision": precision,
-            "device": self._device.identity.model_dump(mode="json"),
-            "versions": dict(self._device.versions),
-        }
-        return sha256(json.dumps(facts, sort_keys=True).encode())[:_DIGITS]
+        if (candidate, precision) not in self._keys:
+            facts = {
+                "network": candidate.network().key(len(self._data.classes), candidate.image_size),
+                "preprocess": self._recipes.preprocess(candidate).model_dump(mode="json"),
+                "target": self._target.name,
+                "precision": precision,
+                "device": self._device.identity.model_dump(mode="json"),
+                "versions": dict(self._device.versions),
+            }
+            key = sha256(json.dumps(facts, sort_keys=True).encode())[:_DIGITS]
+            self._keys[candidate, precision] = key
+        return self._keys[candidate, precision]
 
 
 def interpolated(size: int, sizes: Sequence[int], ms: Sequence[float]) -> float:
@@ -195,10 +204,7 @@ def interpolated(size: int, sizes: Sequence[int], ms: Sequence[float]) -> float:
     return float(max(value, nearest * min(wanted / (left if wanted < left else right), 1.0)))
 
 
-def _probes(architecture: Architecture) -> list[Candidate]:
+def probes(architecture: Architecture) -> list[Candidate]:
+    """Return the candidates that tell what an architecture takes at any size."""
     rates = architecture.keep_rates or (None,)
     return [Candidate(architecture, size, rate) for rate in rates for size in architecture.probed]
-
-
-def _alike(first: Candidate, second: Candidate) -> bool:
-    return (first.architecture, first.keep_rate) == (second.architecture, second.keep_rate)

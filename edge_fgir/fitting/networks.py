@@ -45,7 +45,7 @@ class Architecture:
     std: Rgb = _HALF
     keep_rates: tuple[float, ...] = ()
     least_minutes: float = 0.0
-    probed: tuple[int, ...] = (96, 160, 256)
+    probed: tuple[int, ...] = (96, 208)
     sides: tuple[int, ...] = _SIDES
     attention_maps: int = 0
 
@@ -144,9 +144,9 @@ TEACHER = replace(PRETRAINED[0], attention_maps=32, least_minutes=60)
 """What TGDA has for a teacher, CAL, as a model of its own."""
 
 FROM_SCRATCH = (
-    Architecture("lrnet14", 128, probed=(64, 112, 160)),
-    Architecture("lrnet18", 128, least_minutes=90, probed=(64, 112, 160)),
-    Architecture("vitfs_tiny", 224, keep_rates=(1.0, 0.5), least_minutes=60, probed=(96, 160, 256)),
+    Architecture("lrnet14", 128, probed=(64, 160)),
+    Architecture("lrnet18", 128, least_minutes=90, probed=(64, 160)),
+    Architecture("vitfs_tiny", 224, keep_rates=(1.0, 0.5), least_minutes=60),
 )
 """The project's own networks."""
 

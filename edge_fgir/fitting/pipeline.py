@@ -34,6 +34,7 @@ from edge_fgir.fitting.result import (
     with_pictures,
 )
 from edge_fgir.fitting.shortlist import Considered, Shortlist
+from edge_fgir.fitting.sizes import timed_sizes
 from edge_fgir.fitting.trainings import RUNS, Trained, Trainings
 from edge_fgir.models import count_params
 from edge_fgir.profiling import DeviceRef
@@ -53,8 +54,6 @@ _RESERVE = 0.2
 _FINALISTS = 3
 _ANSWER_SECONDS = 0.02
 """Of a test picture at the end, read and answered."""
-_TIMING = 0.25
-"""Share of the time after which no further architecture is built to be timed."""
 _DIGITS = 12
 
 Tell = Callable[[str], None]
@@ -139,19 +138,19 @@ def fit(
             balanced=by_macro,
         )
         available = offered(request.minutes)
-        table = LatencyTable(device, request.target, data, work / "latencies.json")
+        recipes = Recipes(len(data.split("train")), by_macro)
+        table = LatencyTable(device, request.target, data, recipes, work / "latencies.json")
+        shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
         with clock.step("latencies of random weights"):
-            table.measure(available, tell, until=lambda: clock.spent < _TIMING * clock.seconds)
-        possible = [each for each in available if each not in table.refused]
+            considered = timed_sizes(available, table, shortlist, clock, tell)
         for architecture, reason in table.refused.items():
             tell(f"{architecture.title} is left out: {reason}")
-        shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
-        considered = shortlist.of(possible)
+        shortlist.check(considered)
         tell(_fitting(considered))
         closing = _FINALISTS * _EXPORT_SECONDS + _ANSWER_SECONDS * len(data.splits.get("test", ()))
         course = Course(
             trainings=Trainings(data, work, clock, by_macro),
-            recipes=Recipes(len(data.split("train")), by_macro),
+            recipes=recipes,
             journal=Journal(work / f"journal-{request.key}.json"),
             clock=clock,
             reserve=min(_RESERVE * clock.seconds, closing),
@@ -160,7 +159,6 @@ def fit(
         teachers = architectures(
             request.minutes, timm_too=request.timm_too, from_scratch_only=False
         )
-        trained = course.run(considered, teachers)
         builder = Builder(
             data=data,
             target=request.target,
@@ -174,6 +172,8 @@ def fit(
             probe=course.probe,
             tell=tell,
         )
+        trained = course.run(considered, teachers, builder.settled)
+        considered = [shortlist.at(course.settled(each.candidate)) for each in considered]
         with clock.step("exports and measurements"):
             finalists = _finalists(trained, builder, clock)
     best = chosen(finalists, request.budget, course.judge)

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.runs import Recipe, read_recipe
+from edge_fgir.runtime import Preprocess
 
 PROBE, STUDENT, SCRATCH, TEACHER = "probe", "student-pretrained", "student-lrnet14", "teacher"
 """Shipped recipes that all trainings begin with."""
@@ -58,6 +59,10 @@ class Recipes:
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
         return max(self.images // self.batch, 1)
+
+    def preprocess(self, candidate: Candidate) -> Preprocess:
+        """Return what a picture goes through before a candidate sees it."""
+        return self.training(candidate, 1, start=None, guide=None).eval.preprocess()
 
     def probe(self, candidate: Candidate) -> Recipe:
         """Return the recipe of a head on a candidate's frozen features."""

@@ -71,7 +71,7 @@ def _candidate(
         for record in records
         if other.form == candidate.form
     ]
-    left_out = considered.refused or ("" if considered.fits else "too slow")
+    left_out = "" if considered.fits else "too slow"
     if not left_out and candidate.form not in [each.form for each in exported]:
         left_out = course.left_out.get(candidate, "others were more accurate")
     return FitCandidate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edge_fgir._errors import InputError
@@ -43,13 +43,11 @@ class Considered:
         candidate: At the largest size that fits; at the smallest of all where none does.
         latencies: By precision.
         params: Parameters of the network.
-        refused: Why no graph can be made of it; empty where one can.
     """
 
     candidate: Candidate
     latencies: tuple[ProbedLatency, ...]
     params: int
-    refused: str = ""
 
     @property
     def fits(self) -> bool:
@@ -79,19 +77,28 @@ class Shortlist:
     params: Callable[[Candidate], int]
 
     def of(self, architectures: Sequence[Architecture]) -> list[Considered]:
-        """Return one candidate for each architecture and keep rate, in their order.
-
-        Raises:
-            InputError: Nothing keeps the budget; the nearest that would is named.
-        """
-        considered = [
+        """Return one candidate for each architecture and keep rate, in their order."""
+        return [
             self._largest(architecture, rate)
             for architecture in architectures
             for rate in (architecture.keep_rates or (None,))
         ]
+
+    def check(self, considered: Sequence[Considered]) -> None:
+        """Refuse a budget that nothing keeps.
+
+        Raises:
+            InputError: That is so; the nearest that would be kept is named.
+        """
         if not any(each.fits for each in considered):
             raise self._impossible(considered)
-        return considered
+
+    def near(self, considered: Considered) -> list[Candidate]:
+        """Return what must be known exactly for a choice to be right: that it fits, and that the
+        next larger size does not."""
+        chosen = considered.candidate
+        larger = [size for size in chosen.architecture.sizes if size > chosen.image_size]
+        return [chosen, *(replace(chosen, image_size=size) for size in larger[:1])]
 
     def at(self, candidate: Candidate) -> Considered:
         """Return a candidate with what it takes."""
@@ -118,7 +125,7 @@ class Shortlist:
         sizes = [s for s in candidate.architecture.sizes if s < candidate.image_size]
         if not sizes:
             return None
-        return self.at(Candidate(candidate.architecture, sizes[-1], candidate.keep_rate))
+        return self.at(replace(candidate, image_size=sizes[-1]))
 
     def _largest(self, architecture: Architecture, keep_rate: float | None) -> Considered:
         smallest = None

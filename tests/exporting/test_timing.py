@@ -13,7 +13,7 @@ pytest.importorskip("openvino")
 from edge_fgir.exporting import read_target
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
 from edge_fgir.runs import Run
-from edge_fgir.runtime import Classifier
+from edge_fgir.runtime import Bundle, Classifier
 
 pytestmark = pytest.mark.export
 
@@ -47,7 +47,6 @@ def test_they_run_as_real_ones_do_in_every_precision(trained, name, tmp_path, ca
 
 
 def test_their_graph_is_the_one_that_is_exported(trained, tiny_run):
-
     from edge_fgir.exporting.graph import to_onnx
     from edge_fgir.models.folding import folded
 
@@ -57,3 +56,22 @@ def test_their_graph_is_the_one_that_is_exported(trained, tiny_run):
     real = to_onnx(folded(model), trained.normalization, trained.preprocess.size, target.opset)
     probe = timing_graph(trained, target)
     assert [node.op_type for node in probe.graph.node] == [n.op_type for n in real.graph.node]
+
+
+def test_they_cost_what_is_shipped(trained, tiny_export, tmp_path) -> None:
+    """The same operations but for numbers: biases, head and features that a runtime cannot drop."""
+    from edge_fgir.exporting.openvino_ir import operations_in
+    from edge_fgir.runtime.runtimes.openvino import openvino_core
+
+    target = read_target("openvino")
+    probe = write_timing_bundle(
+        trained, target, "int8", timing_graph(trained, target), tmp_path / "probe.fgir"
+    )
+    real = Bundle(tiny_export("openvino", "int8"))
+    kinds = [
+        operations_in(openvino_core().read_model(bundle.path / bundle.manifest.model_file))
+        for bundle in (probe, real)
+    ]
+    assert kinds[0] == kinds[1]
+    assert probe.novelty is not None
+    assert probe.manifest.features == real.manifest.features

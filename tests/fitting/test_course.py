@@ -109,13 +109,17 @@ def made(tmp_path: Path, minutes: float, monkeypatch, **start: float) -> tuple[C
     return Course(trainings, recipes, journal, clock, 60.0, lambda line: None), trainings
 
 
+def as_it_is(head: Trained) -> Candidate:
+    return head.candidate
+
+
 LITES = {"tf_efficientnet_lite0": 60.0, "tf_efficientnet_lite2": 70.0}
 BOTH = [considered(SMALL, 160), considered(LARGE, 96), considered(OWN, 96)]
 
 
 def test_the_best_gets_the_most_time_and_the_time_is_kept(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
-    best = course.run(BOTH, [SMALL, LARGE])
+    best = course.run(BOTH, [SMALL, LARGE], as_it_is)
     assert best[0].candidate.architecture is LARGE
     finals = [each for each in trainings.asked if each[1] == "final"]
     assert [name for name, _, _ in finals] == ["tf_efficientnet_lite2"]
@@ -128,31 +132,79 @@ def test_the_best_gets_the_most_time_and_the_time_is_kept(tmp_path, monkeypatch)
 
 def test_a_head_that_would_end_too_late_is_not_trained(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 2.5, monkeypatch, **LITES)
-    course.run(BOTH, [SMALL, LARGE])  # a head takes 40 s, two of them more than half the time
+    course.run(
+        BOTH, [SMALL, LARGE], as_it_is
+    )  # a head takes 40 s, two of them more than half the time
     assert [name for name, stage, _ in trainings.asked if stage == "probe"] == [SMALL.name]
     assert course.left_out[BOTH[1].candidate] == "no time was left for its head"
 
 
 def test_a_killed_course_ends_as_it_would_have(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
-    course.run(BOTH, [SMALL, LARGE])
+    course.run(BOTH, [SMALL, LARGE], as_it_is)
     asked = list(trainings.asked)
     again, _ = made(tmp_path, 60, monkeypatch, **LITES)
     again = replace(again, trainings=trainings)
-    again.run(BOTH, [SMALL, LARGE])
+    again.run(BOTH, [SMALL, LARGE], as_it_is)
     assert trainings.asked == asked
 
 
 def test_a_slow_machine_still_keeps_the_time(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
     trainings.slower = 2.0  # than the first steps said; after one training that is known
-    course.run(BOTH, [SMALL, LARGE])
+    course.run(BOTH, [SMALL, LARGE], as_it_is)
     assert trainings.time.now <= 60 * 60 * 1.1
+
+
+def test_minutes_are_spent_at_the_size_that_could_be_built(tmp_path, monkeypatch) -> None:
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    smaller = Candidate(SMALL, 112)
+
+    def settle(head: Trained) -> Candidate:
+        too_slow = head.candidate == Candidate(SMALL, 160)
+        return course.probe(smaller).candidate if too_slow else head.candidate
+
+    best = course.run(BOTH, [SMALL, LARGE], settle)
+    assert course.settled(Candidate(SMALL, 160)) == smaller
+    assert course.settled(BOTH[1].candidate) == BOTH[1].candidate
+    large, small = (course.done[Candidate(SMALL, size)] for size in (160, 112))
+    assert [each.record.stage for each in large] == ["probe"]
+    assert [each.record.stage for each in small[:2]] == ["probe", "halving"]
+    # What cannot be built is no finalist.
+    assert Candidate(SMALL, 160) not in [each.candidate for each in best]
+    assert trainings.time.now <= 60 * 60 - course.reserve
+
+
+@pytest.mark.parametrize("minutes", [4.2, 5, 6, 8, 12])
+def test_however_many_candidates_the_best_is_trained_where_an_epoch_fits(
+    minutes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course, trainings = made(tmp_path, minutes, monkeypatch, **LITES)  # 100 s an epoch
+    course.run(BOTH, [], as_it_is)
+    finals = [each for each in trainings.asked if each[1] == "final"]
+    assert [name for name, _, _ in finals] == [LARGE.name]
+    assert trainings.time.now <= 60 * minutes
+
+
+@pytest.mark.parametrize(("minutes", "trained"), [(25, False), (30, True)])
+def test_a_teacher_whose_head_takes_its_time_is_not_trained(
+    minutes: float, trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head takes 40 s at 96 px, so 284 s at 256 px; a teacher has a fifth of the time."""
+    course, trainings = made(tmp_path, minutes, monkeypatch, **LITES)
+    course.run(BOTH, [SMALL, LARGE], as_it_is)
+    assert ("teacher" in {stage for _, stage, _ in trainings.asked}) == trained
+
+
+def test_without_time_for_trainings_nothing_is_built_before_them(tmp_path, monkeypatch) -> None:
+    course, _ = made(tmp_path, 1.5, monkeypatch, **LITES)  # of which exports get a minute
+    course.run(BOTH, [SMALL, LARGE], lambda head: pytest.fail("it was built"))
+    assert course.sizes == {}
 
 
 def test_networks_from_scratch_learn_from_the_best_head(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
-    course.run([BOTH[2]], [SMALL, LARGE])
+    course.run([BOTH[2]], [SMALL, LARGE], as_it_is)
     assert course.teacher is not None
     assert course.teacher.candidate.architecture is LARGE
     own = [
@@ -165,14 +217,14 @@ def test_networks_from_scratch_learn_from_the_best_head(tmp_path, monkeypatch) -
 
 def test_in_little_time_no_teacher_is_trained_beside(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 6, monkeypatch, **LITES)
-    course.run(BOTH, [SMALL, LARGE])
+    course.run(BOTH, [SMALL, LARGE], as_it_is)
     assert "teacher" not in {stage for _, stage, _ in trainings.asked}
     assert trainings.time.now <= 6 * 60
 
 
 def test_a_teacher_that_sees_no_more_is_not_trained(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
-    course.run([considered(SMALL, 208), BOTH[2]], [SMALL])
+    course.run([considered(SMALL, 208), BOTH[2]], [SMALL], as_it_is)
     assert "teacher" not in {stage for _, stage, _ in trainings.asked}
     assert course.teacher is not None
     assert course.teacher.candidate.image_size == 208
@@ -180,7 +232,7 @@ def test_a_teacher_that_sees_no_more_is_not_trained(tmp_path, monkeypatch) -> No
 
 def test_a_teacher_is_a_candidate_beside_heads_and_an_own_network(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES, **{CAL.title: 75.0})
-    best = course.run([*BOTH, considered(CAL, 128)], [SMALL, LARGE, CAL])
+    best = course.run([*BOTH, considered(CAL, 128)], [SMALL, LARGE, CAL], as_it_is)
     assert best[0].candidate.architecture is CAL
     assert {best[0].record.method, best[0].record.teacher} == {"cal", ""}
     asked = [stage for name, stage, _ in trainings.asked if name == CAL.title]
@@ -190,5 +242,5 @@ def test_a_teacher_is_a_candidate_beside_heads_and_an_own_network(tmp_path, monk
 
 def test_what_does_not_fit_is_never_trained(tmp_path, monkeypatch) -> None:
     course, trainings = made(tmp_path, 20, monkeypatch, **LITES)
-    course.run([considered(SMALL, 64, fits=False), BOTH[2]], [])
+    course.run([considered(SMALL, 64, fits=False), BOTH[2]], [], as_it_is)
     assert {name for name, _, _ in trainings.asked} == {"lrnet14"}

@@ -23,7 +23,7 @@ pytest.importorskip("openvino")
 from edge_fgir import EdgeFgirError, InputError
 from edge_fgir.benchmarking import DeviceHandle, LocalDevice, Protocol, Timing, WarmUp
 from edge_fgir.data import open_data
-from edge_fgir.fitting import Request, finalists, fit, networks, pipeline
+from edge_fgir.fitting import Request, finalists, fit, networks, pipeline, sizes
 from edge_fgir.fitting.judging import Answers, Judge
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.results import Budget, Fit, read_result
@@ -55,14 +55,14 @@ class MadeUpRef(DeviceRef):
 def small(monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> None:
     """Consider two small networks: one that starts from a run's weights, one from scratch."""
     weights = str(Run.open(tiny_run).weights)
-    sizes = {"probed": (32, 48), "sides": (32, 48)}
-    start = networks.Architecture("lrnet14", 48, weights, mean=networks._HALF, **sizes)
-    own = networks.Architecture("lrnet14", 40, **sizes)
+    sides = {"probed": (32, 48), "sides": (32, 48)}
+    start = networks.Architecture("lrnet14", 48, weights, mean=networks._HALF, **sides)
+    own = networks.Architecture("lrnet14", 40, **sides)
     monkeypatch.setattr(networks, "PRETRAINED", (start,))
     monkeypatch.setattr(networks, "FROM_SCRATCH", (own,))
     brief = Protocol(runs=20, seconds=0.1, warm_up=WarmUp(least_s=0, most_s=0.1))
     monkeypatch.setattr(finalists, "_BENCH", brief)
-    monkeypatch.setattr(pipeline, "_TIMING", 1e6)  # a busy machine considers what an idle one does
+    monkeypatch.setattr(sizes, "_TIMING", 1e6)  # a busy machine considers what an idle one does
 
 
 def request_of(photos: Path, **changes: object) -> Request:

@@ -90,8 +90,9 @@ def test_what_is_too_slow_stays_on_the_list_with_its_fastest() -> None:
 
 
 def test_a_budget_that_nothing_keeps_names_the_nearest() -> None:
+    narrow = shortlist(latency_ms=0.1)
     with pytest.raises(InputError) as refusal:
-        shortlist(latency_ms=0.1).of([HEAVY, CNN])
+        narrow.check(narrow.of([HEAVY, CNN]))
     text = str(refusal.value)
     assert "tf_efficientnet_lite0 at 64 px in int8, takes 0.25 ms" in text
     assert "--latency-ms 0.26" in text
@@ -99,8 +100,16 @@ def test_a_budget_that_nothing_keeps_names_the_nearest() -> None:
 
 
 def test_a_size_budget_that_nothing_keeps_names_the_nearest() -> None:
+    narrow = shortlist(size_mb=1)
     with pytest.raises(InputError, match="--size-mb 4"):
-        shortlist(size_mb=1).of([CNN])
+        narrow.check(narrow.of([CNN]))
+
+
+def test_what_must_be_known_exactly_is_the_choice_and_the_next_larger_size() -> None:
+    (found,) = shortlist(latency_ms=3).of([CNN])
+    assert [each.image_size for each in shortlist().near(found)] == [208, 224]
+    (largest,) = shortlist().of([CNN])
+    assert shortlist().near(largest) == [largest.candidate]
 
 
 @given(bound=st.floats(0.3, 30))
