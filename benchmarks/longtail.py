@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from tgda import first_classes
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
@@ -42,8 +43,18 @@ CELLS: dict[str, tuple[str, ...]] = {
     "logit_adjusted-0.5": ("loss.classification=logit_adjusted", "loss.logit_adjustment=0.5"),
     "balanced_softmax": ("loss.classification=balanced_softmax",),
     "ldam": ("loss.classification=ldam", "loss.ldam_margin=3"),
+    "class_balanced": ("loss.classification=class_balanced",),
+    "class_balanced, deferred": ("loss.classification=class_balanced", "loss.deferred=0.8"),
+    "normalized": ("normalized_classifier=true",),
+    "classifier again": (
+        "method=probe",
+        "epochs=0",
+        "model.weights={plain}",
+        "loss.classification=class_balanced",
+        "loss.effective_beta=1",
+    ),
 }
-"""What is compared: changes to the recipe with plain cross-entropy."""
+"""What is compared: changes to the recipe with plain cross-entropy, whose weights are ``plain``."""
 
 METRICS = ("top1", "macro", "macro_f1", "worst_decile", *GROUPS)
 TARGETS = ("openvino", "arm")
@@ -57,6 +68,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default="elpv")
+    parser.add_argument("--classes", type=int, default=0, help="only the first N classes")
+    parser.add_argument(
+        "--zipf", type=float, default=0.0, help="thin the k-th class out to its 1 / k^ZIPF"
+    )
     parser.add_argument("--recipe", default="elpv-longtail")
     parser.add_argument("--work", type=Path, required=True, help="folder for the run folders")
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
@@ -67,11 +82,15 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="train and export nothing")
     parser.add_argument("--out", type=Path, help="result file")
     options = parser.parse_args()
-    data = open_data(options.data)
+    data = first_classes(open_data(options.data), options.classes)
+    if options.zipf:
+        data = thinned(data, options.zipf)
     shots = Shots(tuple(data.counts("train")), options.many, options.few)
     for seed in () if options.table else options.seeds:
         for cell in options.cells:
-            changes = ["loss.classification=ce", *options.set, *CELLS[cell], f"seed={seed}"]
+            plain = Run(options.work / f"{PLAIN}-{seed}").averaged_weights
+            own = [change.format(plain=plain) for change in CELLS[cell]]
+            changes = ["loss.classification=ce", *options.set, *own, f"seed={seed}"]
             run(options.recipe, changes, data, options.work / f"{cell}-{seed}", shots)
     known = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
     bundles = known.get("bundles", [])
@@ -82,6 +101,19 @@ def main() -> None:
     show(body)
     if options.out:
         write_json(options.out, {**body, "environment": environment().model_dump(mode="json")})
+
+
+def thinned(data: DataSet, exponent: float) -> DataSet:
+    """Keep of each class's training pictures as many as Zipf's law leaves, at least two."""
+    counts, taken = data.counts("train"), [0] * len(data.classes)
+    kept = []
+    for sample in data.split("train"):
+        if taken[sample.label] < max(counts[sample.label] / (sample.label + 1) ** exponent, 2):
+            taken[sample.label] += 1
+            kept.append(sample)
+    name = f"{data.name}, thinned by Zipf's law with exponent {exponent:g}"
+    splits = {**data.splits, "train": tuple(kept)}
+    return DataSet(name, data.licence, data.classes, splits, data.strict)
 
 
 def run(recipe: str, changes: list[str], data: DataSet, out: Path, shots: Shots) -> None:

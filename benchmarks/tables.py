@@ -90,7 +90,8 @@ def cells_of_tgda(body: Body) -> Rows:
         base = "resnet18-ce" if name.startswith("resnet18") else "ce"
         compared = name not in (base, "teacher") and base in runs
         gain = welch(_tops(own), _tops(runs[base])) if compared else "-"
-        network, method = own[0]["architecture"], _METHODS[name.removeprefix("resnet18-")]
+        method = name.removeprefix("resnet18-")
+        network, method = own[0]["architecture"], _METHODS.get(method, method)
         ece = statistics.mean(run["ece"] for run in own)
         figures = [_percent(cell["top1"]), _percent(cell["sd"], 2), _percent(ece)]
         count, epochs = str(cell["seeds"]), str(own[0]["epochs"])
@@ -104,6 +105,13 @@ _METHODS = {
     "kd": "soft labels (KD)",
     "tgda": "TGDA",
     "tgda-live": "TGDA, teacher in every step",
+    "tgda-crop": "TGDA, crop alone",
+    "tgda-drop": "TGDA, drop alone",
+    "tgda-mix": "TGDA with mixed pictures, teacher in every step",
+    "tgda-train": "TGDA, teacher in training mode",
+    "tgda-eval": "TGDA, teacher's mean map",
+    "ce-3x": "labels alone, three times as long",
+    "kd-3x": "soft labels, three times as long",
     "teacher": "the teacher (CAL)",
 }
 
@@ -121,6 +129,63 @@ def welch(one: Sequence[float], other: Sequence[float]) -> str:
     freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
     half = student.ppf(0.975, freedom) * (a + b) ** 0.5
     return f"{difference:+.1f} ({_interval([difference - half, difference + half])})"
+
+
+def from_scratch(body: Body) -> Rows:
+    """Return a line a network and change: on a device's pixels, beside its plain network."""
+    header = ["network", "changes", "seeds", "epochs", "MMACs", "val %", "test %", "deviation"]
+    lines = [[*header, "ECE %", "beyond the plain network", "beyond resnet18, changed alike"]]
+    cells: dict[str, list[Body]] = {}
+    for row in body["rows"]:
+        if (row["pixels"], row["statistics"]) == ("one step", "as trained"):
+            cells.setdefault(row["cell"], []).append(row)
+    for cell, rows in cells.items():
+        network, *changes = cell.split(" + ")
+        rival = " + ".join(["resnet18", *changes])
+        beyond = [
+            paired(rows, cells[other], "test") if other in cells and other != cell else "-"
+            for other in (network, rival)
+        ]
+        test = [row["test"] for row in rows]
+        figures = [
+            _percent(statistics.mean(row["val"] for row in rows)),
+            _percent(statistics.mean(test)),
+            _percent(statistics.stdev(test) if len(test) > 1 else None, 2),
+            _percent(statistics.mean(row["test_ece"] for row in rows)),
+        ]
+        counts = [str(len(rows)), str(rows[0]["epochs"]), f"{1000 * rows[0]['gmacs']:.0f}"]
+        lines.append([network, ", ".join(changes) or "-", *counts, *figures, *beyond])
+    return lines
+
+
+def pixels_and_statistics(body: Body) -> Rows:
+    """Return what becomes of the same runs on other pixels and with other statistics."""
+    lines = [
+        ["learned from", "tested on", "BatchNorm statistics", "test %", "beyond the first line"]
+    ]
+    for cell in ("lrnet14, two steps", "lrnet14"):
+        rows = [row for row in body["rows"] if row["cell"] == cell]
+        ways = list(dict.fromkeys((row["pixels"], row["statistics"]) for row in rows))
+        of = {
+            way: [row for row in rows if (row["pixels"], row["statistics"]) == way] for way in ways
+        }
+        for way in ways:
+            test = statistics.mean(row["test"] for row in of[way])
+            gain = "-" if way == ways[0] else paired(of[way], of[ways[0]], "test")
+            learned = "two steps" if cell.endswith("two steps") else "antialiased views"
+            lines.append([learned, *way, _percent(test), gain])
+    return lines
+
+
+def paired(one: Sequence[Body], other: Sequence[Body], name: str) -> str:
+    """Return the mean difference of rows with the same seed, and its 95 % interval."""
+    values = {row["seed"]: row[name] for row in other}
+    gains = [row[name] - values[row["seed"]] for row in one if row["seed"] in values]
+    if len(gains) < 2:
+        return f"{gains[0]:+.1f}, one seed" if gains else "-"
+    middle = statistics.mean(gains)
+    half = student.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
+    return f"{middle:+.1f} ({_interval([middle - half, middle + half])})"
 
 
 def teacher(body: Body) -> Rows:

@@ -36,6 +36,13 @@ CASES: tuple[tuple[int, int, dict[str, Any]], ...] = (
     (73, 73, {"size": 64, **BLOCKS, "crop_fraction": 0.875}),
     (333, 517, {"size": 96, **POINTS}),
     (40, 31, {"size": 64, **POINTS, "crop_fraction": 0.875}),
+    (
+        333,
+        517,
+        {"size": 64, **BLOCKS, "kernel": "bicubic", "crop_fraction": 0.875, "view_size": 160},
+    ),
+    (480, 640, {"size": 128, **BLOCKS, "view_size": 448}),
+    (97, 61, {"size": 33, **BLOCKS, "kernel": "bicubic", "view_size": 20}),
 )
 
 

@@ -10,9 +10,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Sampler = Literal["instance", "class_balanced", "square_root"]
+Sampler = Literal["instance", "pairs", "class_balanced", "square_root"]
 
-_POWERS: dict[Sampler, float] = {"instance": 1.0, "class_balanced": 0.0, "square_root": 0.5}
+_POWERS: dict[Sampler, float] = {
+    "instance": 1.0,
+    "pairs": 1.0,
+    "class_balanced": 0.0,
+    "square_root": 0.5,
+}
 
 
 class Draws(NamedTuple):
@@ -47,6 +52,8 @@ def draw(labels: npt.NDArray[np.integer], sampler: Sampler, seed: int) -> Draws:
     """
     random = np.random.default_rng(seed)
     count = len(labels)
+    if sampler == "pairs":
+        return Draws(_in_pairs(labels, random), np.zeros(count, np.int64))
     sizes = np.bincount(labels)
     ends = np.cumsum(class_shares(sizes, sampler)) * count
     ends[-1] = count  # rounding must leave no draw without a class
@@ -58,3 +65,21 @@ def draw(labels: npt.NDArray[np.integer], sampler: Sampler, seed: int) -> Draws:
     places = shuffled[(np.cumsum(sizes) - sizes)[drawn] + number % sizes[drawn]]
     order = random.permutation(count)
     return Draws(places[order], (number // sizes[drawn])[order])
+
+
+def _in_pairs(
+    labels: npt.NDArray[np.integer], random: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return every place once, so that the first two are of one class, the next two, and so on.
+
+    What a class has left of an odd number of pictures is paired with what others have left.
+    """
+    shuffled = random.permutation(len(labels))
+    shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    sizes = np.bincount(labels)
+    last = np.zeros(len(labels), bool)
+    last[np.cumsum(sizes)[sizes % 2 == 1] - 1] = True
+    places = np.concatenate((shuffled[~last], random.permutation(shuffled[last])))
+    whole = len(places) - len(places) % 2
+    pairs = random.permutation(places[:whole].reshape(-1, 2))
+    return np.concatenate((pairs.reshape(-1), places[whole:]))

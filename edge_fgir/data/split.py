@@ -17,6 +17,9 @@ _VAL_SHARE = 0.1
 def set_val_aside(labels: Sequence[int], what: str, instead: str) -> tuple[list[int], list[int]]:
     """Split a train list without a validation list: 10 % of each class is set aside, seeded.
 
+    Where that rounds to none at all, as of three pictures a class, it is one picture of each class
+    that has two or more.
+
     Args:
         labels: Class of each training picture.
         what: What holds them, for the error.
@@ -30,14 +33,18 @@ def set_val_aside(labels: Sequence[int], what: str, instead: str) -> tuple[list[
     """
     kept, aside = stratified(labels, [_VAL_SHARE], SEED)
     if not aside:
+        kept, aside = stratified(labels, [_VAL_SHARE], SEED, least=1)
+    if not aside:
         raise InputError(
             f"{what} has {len(labels)} pictures, too few to set a validation share aside",
-            f"at least 6 a class, or {instead}",
+            f"at least 2 a class, or {instead}",
         )
     return kept, aside
 
 
-def stratified(labels: Sequence[int], fractions: Sequence[float], seed: int) -> list[list[int]]:
+def stratified(
+    labels: Sequence[int], fractions: Sequence[float], seed: int, *, least: int = 0
+) -> list[list[int]]:
     """Split positions 0..n-1 so that each class is shared out by ``fractions``.
 
     Args:
@@ -45,6 +52,7 @@ def stratified(labels: Sequence[int], fractions: Sequence[float], seed: int) -> 
         fractions: Shares of all parts but the first, which takes the rest. A part gets
             ``round(share * n)`` of a class with n members, and the first keeps at least one.
         seed: The same seed gives the same split on every machine.
+        least: Pictures of a class in each part, as long as there are enough.
 
     Returns:
         ``len(fractions) + 1`` sorted lists of positions.
@@ -55,7 +63,8 @@ def stratified(labels: Sequence[int], fractions: Sequence[float], seed: int) -> 
     for label in np.unique(array):
         members = random.permutation(np.flatnonzero(array == label)).tolist()
         for part, share in zip(parts[1:], fractions, strict=True):
-            count = min(round(share * int((array == label).sum())), len(members) - 1)
+            wanted = max(round(share * int((array == label).sum())), least)
+            count = min(wanted, len(members) - 1)
             part += members[:count]
             members = members[count:]
         parts[0] += members

@@ -13,7 +13,7 @@ from edge_fgir._errors import GateError
 from edge_fgir.evaluation import Views, compare_models, drop_interval, macro, per_class, top_k
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.spread import spread_evenly
-from edge_fgir.results import Gates, ParityReport, Stage
+from edge_fgir.results import Gates, ParityReport, RegionsReport, Stage
 from edge_fgir.runtime import is_int8
 
 _SAME = 0.1
@@ -167,6 +167,20 @@ class ParityGates:
                 f"{100 * _SAME:.0f} %; no bundle was written; {self._remedy('bundle')}"
             )
         return stage
+
+    def check_regions(self, report: RegionsReport) -> None:
+        """Refuse a bundle that looks elsewhere than torch: scores forgive it, explanations do not.
+
+        Raises:
+            GateError: Its boxes overlap torch's too little.
+        """
+        if report.mean_iou < self.gates.min_region_iou:
+            raise GateError(
+                f"gate 'regions' failed on {report.images} validation images: what is looked at "
+                f"again overlaps torch's by {report.mean_iou:.3f} (intersection over union), "
+                f"expected at least {self.gates.min_region_iou:g}; no bundle was written; "
+                "try --precision fp32"
+            )
 
     def broken(self, stage: Stage, *, exact: bool = False) -> str:
         """Say which bound a stage breaks; empty if none."""

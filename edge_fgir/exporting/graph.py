@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -104,6 +104,7 @@ def to_onnx(
     _share_weights(slim.graph)
     _mark(slim.graph, FLOAT, network.full_precision)
     _mark(slim.graph, UNQUANTIZED, network.unquantized)
+    _mark_behind(slim.graph, UNQUANTIZED, network.unquantized_outputs)
     return slim
 
 
@@ -200,6 +201,15 @@ def _mark(graph: onnx.GraphProto, key: str, modules: Sequence[str]) -> None:
             readers.setdefault(value, []).append(marked)
 
 
+def _mark_behind(graph: onnx.GraphProto, key: str, outputs: Collection[str]) -> None:
+    """Mark the nodes that some outputs depend on."""
+    wanted = set(outputs)
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            node.metadata_props.add(key=key)
+            wanted.update(node.input)
+
+
 def _modules(model: onnx.ModelProto) -> dict[str, str]:
     """Return, by value, the name of the module that the exporter traced it in."""
     found = {}
@@ -245,6 +255,22 @@ def unquantized_nodes(model: onnx.ModelProto) -> list[str]:
         for node in model.graph.node
         if any(entry.key in (FLOAT, UNQUANTIZED) for entry in node.metadata_props)
     ]
+
+
+def give_own_constants(model: onnx.ModelProto, names: Collection[str]) -> None:
+    """Let the named nodes share no constant with others, which may be rounded there."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    others = {value for node in model.graph.node if node.name not in names for value in node.input}
+    copies: dict[str, str] = {}
+    for node in model.graph.node:
+        for place, value in enumerate(node.input):
+            if node.name in names and value in others and value in constants:
+                if value not in copies:
+                    copies[value] = f"{value} in float"
+                    copy = model.graph.initializer.add()
+                    copy.CopyFrom(constants[value])
+                    copy.name = copies[value]
+                node.input[place] = copies[value]
 
 
 def first_convolution(model: onnx.ModelProto) -> list[str]:

@@ -14,7 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_fgir._files import scratch
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
-from edge_fgir.exporting.graph import Logits, first_convolution, linear_convolutions, run_onnx
+from edge_fgir.exporting.graph import (
+    Logits,
+    first_convolution,
+    give_own_constants,
+    linear_convolutions,
+    run_onnx,
+)
 from edge_fgir.exporting.quiet import root_logger_filtered
 from edge_fgir.exporting.target import DynamicScheme, QdqScheme
 from edge_fgir.runtime import Pixels
@@ -69,6 +75,7 @@ def _quantize_static(
         source = with_corrected_biases(observer, images, excluded)
     else:
         source.CopyFrom(observer.model)
+    give_own_constants(source, excluded)
     types = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
     quantizer = QDQQuantizer(
         source,
@@ -115,6 +122,7 @@ def _quantize_dynamic(
 
     source = onnx.ModelProto()
     source.CopyFrom(model)
+    give_own_constants(source, float_layers)
     _transpose_weights(source)
     with scratch() as folder:
         path = folder / "quantized.onnx"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -160,6 +160,19 @@ def operators_in(model: Model, scopes: Mapping[str, str] | None = None) -> list[
         inputs = tuple(int(place) for place in one.inputs)
         is_layer = kind in _WEIGHTED and _is_constant(model, inputs[1])
         found.append(Operator(kind, name, modules, inputs, int(one.outputs[0]), is_layer))
+    return found
+
+
+def operators_behind(model: Model, outputs: Collection[str]) -> list[str]:
+    """Return the names of the operators that some of a file's outputs depend on."""
+    (graph,) = model.subgraphs
+    names = {int(place): graph.tensors[place].name.decode() for place in graph.outputs}
+    wanted = {place for place, name in names.items() if name in outputs}
+    found = []
+    for one in reversed(graph.operators):
+        if wanted.intersection(map(int, one.outputs)):
+            found.append(graph.tensors[one.outputs[0]].name.decode())
+            wanted.update(map(int, one.inputs))
     return found
 
 

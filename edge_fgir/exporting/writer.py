@@ -139,7 +139,9 @@ def write_bundle(
             if regions is not None:
                 boxes = [model.observe(image).regions for image in validation]
                 found = np.concatenate([each for each in boxes if each is not None])
-                contents = {**contents, **compare_regions(regions, found).as_file()}
+                compared = compare_regions(regions, found)
+                parity.check_regions(compared)
+                contents = {**contents, **compared.as_file()}
             if pictures is not None:
                 asked = np.arange(len(validation))
                 if runtime.replay is not None:

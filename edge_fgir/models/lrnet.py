@@ -132,6 +132,8 @@ class LRNet(nn.Module):
         num_classes: Size of the linear head; 0 for none.
         in_chans: Input channels.
         drop_path_rate: Stochastic depth of the last block; block i of n gets rate * i / (n - 1).
+        zero_init_last: Start every block as its shortcut: the gamma of its last BatchNorm is zero,
+            as in the paper. timm's ResNets have an option of the same name.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class LRNet(nn.Module):
         num_classes: int = 1000,
         in_chans: int = 3,
         drop_path_rate: float = 0.0,
+        zero_init_last: bool = True,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -160,17 +163,17 @@ class LRNet(nn.Module):
         self.num_features = self.head_hidden_size = inputs
         self.feature_info = [{"num_chs": inputs, "reduction": 32, "module": "stages.4"}]
         self.head: nn.Module = self._make_head(num_classes)
-        self._init_weights()
+        self._init_weights(zero_init_last)
 
     def _make_head(self, num_classes: int) -> nn.Module:
         return nn.Linear(self.num_features, num_classes) if num_classes > 0 else nn.Identity()
 
-    def _init_weights(self) -> None:
+    def _init_weights(self, zero_init_last: bool) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         for module in self.modules():
-            if isinstance(module, _Residual):
+            if zero_init_last and isinstance(module, _Residual):
                 module.zero_init_last()
 
     def get_classifier(self) -> nn.Module:

@@ -34,6 +34,8 @@ class Wrapper:
     """Parts that are never quantized."""
     extra_outputs: ClassVar[tuple[str, ...]] = ()
     """Names of what :meth:`outputs` gives behind the logits."""
+    unquantized_outputs: ClassVar[tuple[str, ...]] = ()
+    """Those of them that nothing may have been quantized for."""
     skips_layers: ClassVar[bool] = False
     """Whether a forward may leave out layers of the backbone."""
 

@@ -76,6 +76,15 @@ class Gates(Record):
     golden_tolerance: Annotated[
         float, Field(gt=0, le=1, description="|delta probability| that verify allows on a device")
     ]
+    min_region_iou: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="of what a bundle looks at again and what torch does: mean intersection "
+            "over union",
+        ),
+    ] = 0.95
     min_agreement: Annotated[
         float | None,
         Field(

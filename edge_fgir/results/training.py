@@ -84,6 +84,8 @@ class Training(Validation, Result):
         teacher_cache: None where the teacher answered anew each time, or without a teacher.
         interpolated: Share of the way from the first weights to the last ones that was kept; None:
             all of it, without asking.
+        classifier_tau: By which power of their norms the classifier's weights were divided; None:
+            they are as they were learned.
         history: Losses and validations, in the order of the steps.
     """
 
@@ -104,6 +106,7 @@ class Training(Validation, Result):
     views: tuple[str, ...] = ("crop", "drop")
     teacher_cache: TeacherCacheSize | None = None
     interpolated: FiniteFloat | None = None
+    classifier_tau: FiniteFloat | None = None
     history: tuple[HistoryLine, ...] = ()
 
     @property

@@ -24,7 +24,9 @@ from edge_fgir.runtime import Kernel, Preprocess
 
 MethodName = Literal["probe", "ce", "cal", "kd", "tgda"]
 View = Literal["crop", "drop", "mix"]
-Classification = Literal["ce", "focal", "logit_adjusted", "balanced_softmax", "ldam"]
+Classification = Literal[
+    "ce", "focal", "class_balanced", "logit_adjusted", "balanced_softmax", "ldam"
+]
 
 
 RESUMABLE = frozenset({"optimizer.lr", "optimizer.clip_norm", "precision"})
@@ -58,7 +60,8 @@ class DataSection(_Section):
     sampler: Annotated[
         Sampler,
         Field(
-            description="draw pictures as they are, classes alike, or by the root of their sizes"
+            description="draw pictures as they are, in pairs of a class (partners of mix views), "
+            "classes alike, or by the root of their sizes"
         ),
     ] = "instance"
     mean: Annotated[
@@ -115,16 +118,28 @@ class EvalSection(_Section):
     crop_fraction: Annotated[
         float, Field(gt=0.25, le=1, description="share of the side the centre crop keeps")
     ] = 1.0
+    two_steps: Annotated[
+        bool,
+        Field(
+            description="as TGDA's authors: a picture becomes data.view_size as all keys here say, "
+            "of which a cubic kernel without antialias samples the input; training alike"
+        ),
+    ] = False
     every_epochs: Annotated[int, Field(ge=1, description="validate every so many epochs")] = 10
 
-    def preprocess(self) -> Preprocess:
-        """Return it as a bundle carries it."""
+    def preprocess(self, view_size: int) -> Preprocess:
+        """Return it as a bundle carries it.
+
+        Args:
+            view_size: Side of training's pictures, pixels.
+        """
         return Preprocess(
             size=self.image_size,
             kernel=self.kernel,
             antialias=self.antialias,
             crop_fraction=self.crop_fraction,
             shrink="blocks",
+            view_size=view_size if self.two_steps else None,
         )
 
 
@@ -137,7 +152,13 @@ class OptimizerSection(_Section):
     (arXiv 2101.08674, docs/science/dafre.md#recipe).
     """
 
-    name: Annotated[Literal["adamw", "sgd"], Field(description="optimiser")] = "adamw"
+    name: Annotated[
+        Literal["adamw", "sgd", "muon"],
+        Field(
+            description="optimiser; muon: orthogonal steps of AdamW's size for matrices and "
+            "kernels, AdamW for the rest"
+        ),
+    ] = "adamw"
     lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 5e-4
     weight_decay: Annotated[float, Field(ge=0, description="none on biases and 1-D tensors")] = 0.05
     warmup_steps: Annotated[int, Field(ge=0, description="linear warm-up, steps")] = 500
@@ -151,7 +172,7 @@ class OptimizerSection(_Section):
     decay_factor: Annotated[float, Field(gt=1, description="by so much")] = 3.0
     warmup_lr: Annotated[float, Field(ge=0, description="first learning rate")] = 1e-6
     min_lr: Annotated[float, Field(ge=0, description="last learning rate")] = 1e-5
-    nesterov: Annotated[bool, Field(description="Nesterov's momentum, of sgd")] = False
+    nesterov: Annotated[bool, Field(description="Nesterov's momentum, of sgd and muon")] = False
     clip_norm: Annotated[float, Field(ge=0, description="gradient norm bound; 0: none")] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1, description="weight averaging; 0: none")] = 0.0
 
@@ -174,6 +195,24 @@ class LossSection(_Section):
     ldam_margin: Annotated[
         float, Field(gt=0, le=30, description="ldam: margin of the rarest class, in logits")
     ] = 0.5
+    effective_beta: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="class_balanced: a class of n pictures weighs (1 - beta) / (1 - beta^n); "
+            "0: all alike, 1: as 1 / n",
+        ),
+    ] = 0.999
+    deferred: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="share of the steps, at the beginning, in which ce comes before the loss "
+            "that classification names",
+        ),
+    ] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     temperature: Annotated[float, Field(gt=0, description="softmax temperature T of KD")] = 0.7
     kd_weight: Annotated[float, Field(ge=0, description="weight of all KD terms")] = 1.0
@@ -191,6 +230,14 @@ class TeacherSection(_Section):
             le=10_000,
             description="draws of the augmentation whose teacher answers are kept on disk and "
             "replayed, across epochs and students; 0: the teacher runs in every step",
+        ),
+    ] = 0
+    cache_seed: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="of these draws: students that have one in common share the answers, and "
+            "learn from the same pictures",
         ),
     ] = 0
     cache_folder: Annotated[
@@ -322,6 +369,13 @@ class Recipe(_Section):
             "best on val (WiSE-FT): for fine-tuning from a trained head"
         ),
     ] = False
+    normalized_classifier: Annotated[
+        bool,
+        Field(
+            description="at the end, divide each class's weights by a power of their norm, the "
+            "best on val for the mean over classes: for long-tailed data"
+        ),
+    ] = False
     checkpoint_steps: Annotated[int, Field(ge=1, description="save the state every N steps")] = 200
     views: Annotated[
         tuple[View, ...], Field(min_length=1, description="views of the methods cal and tgda")
@@ -358,6 +412,8 @@ class Recipe(_Section):
                 raise ValueError("mix views depend on the batch and cannot be cached")
         if self.frozen_norms and self.model.weights == "random":
             raise ValueError("frozen_norms needs a trained network: set model.weights")
+        if self.normalized_classifier and self.method in ("cal", "probe"):
+            raise ValueError(f"normalized_classifier is not for method {self.method}")
         if self.interpolation and not self.frozen_norms:
             raise ValueError(
                 "interpolation needs frozen_norms: BatchNorm statistics have nothing in between"
@@ -376,10 +432,14 @@ class Recipe(_Section):
                 raise ValueError("elastic is not for model.adapters, whose backbone is frozen")
         if self.loss.classification != "ce" and self.method == "cal":
             raise ValueError(f"loss.classification {self.loss.classification} is not for cal")
+        if self.loss.deferred and (self.loss.classification == "ce" or self.method == "probe"):
+            raise ValueError("loss.deferred needs steps, and another loss.classification than ce")
         if self.loss.classification == "focal" and self.loss.label_smoothing:
             raise ValueError("loss.classification focal needs loss.label_smoothing 0")
         if self.optimizer.decay_epochs and self.optimizer.cooldown_epochs:
             raise ValueError("optimizer.decay_epochs and cooldown_epochs do not go together")
+        if self.eval.two_steps and not self.eval.antialias:
+            raise ValueError("eval.two_steps needs eval.antialias true, for its first step")
         if self.compile and self.method == "cal":
             raise ValueError("compile is not for method cal")
         if self.compile and self.quantization_aware:
@@ -389,6 +449,11 @@ class Recipe(_Section):
                 raise ValueError("elastic is not for method cal")
             self.elastic.check(self.eval.image_size, self.model.reduction)
         return self
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What becomes of a picture in evaluation and on the device."""
+        return self.eval.preprocess(self.data.view_size)
 
     def resolved(self, images: int, *, gpu: bool, cpus: int) -> Recipe:
         """Return it with numbers where ``length`` lets them follow from data and processor.

@@ -18,11 +18,13 @@ from pydantic import (
     JsonValue,
     SerializerFunctionWrapHandler,
     model_serializer,
+    model_validator,
 )
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.block_means import Pixels as Pixels
 from edge_fgir.runtime.block_means import block_means, block_of
+from edge_fgir.runtime.cubic_samples import cubic_samples
 
 Kernel = Literal["bilinear", "bicubic"]
 Shrink = Literal["kernel", "blocks"]
@@ -65,6 +67,21 @@ class Preprocess(BaseModel):
             "means of blocks of pixels; earlier runs and bundles do not say: every pixel"
         ),
     ] = "kernel"
+    view_size: Annotated[
+        int | None,
+        Field(
+            ge=16,
+            le=4096,
+            description="two steps: the picture as all other keys say at this side, pixels, of "
+            "which a cubic kernel without antialias samples the input; null: one step",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Preprocess:
+        if self.view_size is not None and not self.antialias:
+            raise ValueError("view_size needs antialias true: its first step is a resize")
+        return self
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
@@ -72,7 +89,16 @@ class Preprocess(BaseModel):
         values: dict[str, JsonValue] = handler(self)
         if self.shrink == "kernel":
             values.pop("shrink", None)
+        if self.view_size is None:
+            values.pop("view_size", None)
         return values
+
+    @property
+    def first_step(self) -> Preprocess:
+        """What makes the picture that the input is sampled from: itself where one step does all."""
+        if self.view_size is None:
+            return self
+        return self.model_copy(update={"size": self.view_size, "view_size": None})
 
     def apply(self, pixels: Pixels) -> Pixels:
         """Return (H, W, 3) ``pixels`` as (size, size, 3); the channel order is kept.
@@ -83,6 +109,8 @@ class Preprocess(BaseModel):
         check_pixels(pixels)
         if pixels.strides[2] < 0:  # turned from BGR to RGB: turning the small picture is faster
             return np.ascontiguousarray(self.apply(pixels[..., ::-1])[..., ::-1])
+        if self.view_size is not None:
+            return cubic_samples(self.first_step.apply(pixels), self.size)
         side = round(self.size / self.crop_fraction)
         start = (side - self.size) // 2
         if pixels.shape[:2] != (side, side):
@@ -97,9 +125,11 @@ class Preprocess(BaseModel):
         """Return a region of the model's input in the pixels of the photo, ``width`` x ``height``,
         that :meth:`apply` made it of.
         """
-        side = round(self.size / self.crop_fraction)
-        start = (side - self.size) // 2
-        left, top, right, bottom = (edge + start for edge in region)
+        first = self.first_step
+        side = round(first.size / self.crop_fraction)
+        start = (side - first.size) // 2
+        larger = first.size / self.size
+        left, top, right, bottom = (edge * larger + start for edge in region)
         across, down = width / side, height / side
         return Region(left * across, top * down, right * across, bottom * down)
 

@@ -59,6 +59,30 @@ class Focal:
         return -(rest**self._gamma * right).mean()
 
 
+class ClassBalanced:
+    """Cross-entropy in which a class weighs by its effective number of pictures.
+
+    (1 - beta) / (1 - beta^n), over their mean (arXiv 1901.05555, section 3.3).
+
+    Args:
+        counts: Training pictures of each class; none counts as one.
+        beta: 0: all classes alike; 1, its limit: as 1 / n.
+        smoothing: Label smoothing.
+    """
+
+    def __init__(self, counts: Sequence[int], beta: float, smoothing: float) -> None:
+        sizes = torch.tensor(counts, dtype=torch.float64).clamp(min=1)
+        weights = 1 / sizes if beta == 1 else (1 - beta) / (1 - beta**sizes)
+        self._weights = (weights / weights.mean()).float()
+        self._smoothing = smoothing
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the batch."""
+        self._weights = self._weights.to(logits.device)
+        losses = F.cross_entropy(logits, labels, label_smoothing=self._smoothing, reduction="none")
+        return (self._weights[labels] * losses).mean()
+
+
 class LogitAdjusted:
     """Cross-entropy of logits + tau log(pi) (arXiv 2007.07314, section 4.2).
 
@@ -107,6 +131,9 @@ class LDAM:
 _MAKERS: dict[Classification, Callable[[LossSection, Sequence[int]], Criterion]] = {
     "ce": lambda loss, counts: SmoothedCrossEntropy(loss.label_smoothing),
     "focal": lambda loss, counts: Focal(loss.focal_gamma),
+    "class_balanced": lambda loss, counts: ClassBalanced(
+        counts, loss.effective_beta, loss.label_smoothing
+    ),
     "logit_adjusted": lambda loss, counts: LogitAdjusted(
         counts, loss.logit_adjustment, loss.label_smoothing
     ),
@@ -123,3 +150,24 @@ def make_criterion(loss: LossSection, counts: Sequence[int]) -> Criterion:
         counts: (K,) training pictures of each class.
     """
     return _MAKERS[loss.classification](loss, counts)
+
+
+class Criteria:
+    """The loss of hard labels as a training goes on.
+
+    With ``deferred`` it is plain first, so that features are learned from all pictures alike, and
+    looks at the sizes of classes later (arXiv 1906.07413, section 3.3).
+
+    Args:
+        loss: The recipe's section.
+        counts: (K,) training pictures of each class.
+    """
+
+    def __init__(self, loss: LossSection, counts: Sequence[int]) -> None:
+        self._deferred = loss.deferred
+        self._first = SmoothedCrossEntropy(loss.label_smoothing)
+        self._then = make_criterion(loss, counts)
+
+    def at(self, done: float) -> Criterion:
+        """Return the loss where a share of the steps is done, 0 to 1."""
+        return self._first if done < self._deferred else self._then

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from edge_fgir._errors import InputError
 from edge_fgir.models import Setting, as_wrapper
 from edge_fgir.runs import ElasticSection
+from edge_fgir.runtime import Preprocess
 from edge_fgir.training.losses import distillation, of_all_processes
-from edge_fgir.training.methods import Batch, StudentMethod, to_student_size
+from edge_fgir.training.methods import Batch, StudentMethod
+from edge_fgir.training.student_size import to_student_size
 
 
 def settings_of(
@@ -34,12 +36,14 @@ class Elastic:
     Args:
         method: What the largest setting learns.
         section: The settings.
-        image_size: The model's input side, pixels.
+        preprocess: How evaluation makes the input of the largest setting.
     """
 
-    def __init__(self, method: StudentMethod, section: ElasticSection, image_size: int) -> None:
-        self.method = method
-        settings = settings_of(section.image_sizes, section.keep_rates, image_size)
+    def __init__(
+        self, method: StudentMethod, section: ElasticSection, preprocess: Preprocess
+    ) -> None:
+        self.method, self._preprocess = method, preprocess
+        settings = settings_of(section.image_sizes, section.keep_rates, preprocess.size)
         self._between, self._smallest = settings[1:-1], settings[-1]
         self._draws = min(section.random_settings, len(self._between))
 
@@ -49,7 +53,7 @@ class Elastic:
         loss, parts, logits = self.method.outcome(model, batch)
         images, target = torch.cat(parts), torch.cat(logits).detach()
         for setting in settings:
-            answers = _answer(model, images, setting)
+            answers = self._answer(model, images, setting)
             loss = loss + distillation(answers, target, temperature=1.0, t2_scaling=False)
         return loss
 
@@ -58,6 +62,12 @@ class Elastic:
         order = torch.randperm(len(self._between), device=device)
         drawn = of_all_processes(order[None])[0, : self._draws].tolist()
         return [self._smallest, *(self._between[index] for index in drawn)]
+
+    def _answer(self, model: nn.Module, images: Tensor, setting: Setting) -> Tensor:
+        seen = self._preprocess.model_copy(update={"size": setting.image_size})
+        with as_wrapper(model).keeping(setting.keep_rate):
+            logits: Tensor = model(to_student_size(images, seen))
+        return logits
 
     def state(self) -> dict[str, Tensor]:
         """Return what the method must keep."""
@@ -79,9 +89,3 @@ def check_sizes(model: nn.Module, section: ElasticSection) -> None:
             "a model of any size",
             "add --set model.options.dynamic_img_size=true",
         )
-
-
-def _answer(model: nn.Module, images: Tensor, setting: Setting) -> Tensor:
-    with as_wrapper(model).keeping(setting.keep_rate):
-        logits: Tensor = model(to_student_size(images, setting.image_size))
-    return logits

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edge_fgir import results
-from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
@@ -29,6 +28,7 @@ from edge_fgir.runs import DataRecord, Recipe, Run, TrainedModel
 from edge_fgir.runtime import Pixels
 from edge_fgir.training.checkpoint import save_weights
 from edge_fgir.training.classification import Criterion, make_criterion
+from edge_fgir.training.classifier import linear_classifier
 from edge_fgir.training.setup import describe
 
 _DECAYS = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
@@ -79,7 +79,8 @@ def train_linear_probe(
     torch.manual_seed(recipe.seed)
     trained = describe(recipe, data, None)
     model = on_gpu(recipe.model.build(len(data.classes), recipe.eval.image_size)).eval()
-    classifier = _classifier(model, recipe)
+    wish = f"method {recipe.method} for {recipe.model.name}"
+    classifier = linear_classifier(model, wish, "use method ce")
     train, val = (_features(model, data, split, trained) for split in ("train", "val"))
     labels, val_labels = (_labels(data, split) for split in ("train", "val"))
     criterion = make_criterion(recipe.loss, data.counts("train"))
@@ -214,18 +215,6 @@ def _minimize(loss: Any, parameters: list[Tensor]) -> None:
         return value
 
     optimizer.step(closure)
-
-
-def _classifier(model: nn.Module, recipe: Recipe) -> nn.Linear:
-    network: Any = model
-    classifier = network.get_classifier() if hasattr(model, "get_classifier") else None
-    if isinstance(classifier, nn.Linear) and hasattr(model, "forward_head"):
-        return classifier
-    raise InputError(
-        f"method {recipe.method} for {recipe.model.name}, a network without a linear classifier",
-        "a plain network of timm's",
-        "use method ce",
-    )
 
 
 def _features(model: Any, data: DataSet, split: Split, trained: TrainedModel) -> Tensor:

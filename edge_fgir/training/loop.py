@@ -37,6 +37,7 @@ from edge_fgir.training.checkpoint import (
     save_weights,
 )
 from edge_fgir.training.classification import make_criterion
+from edge_fgir.training.classifier import linear_classifier, normalize_classifier
 from edge_fgir.training.hooks import Finish, Hook
 from edge_fgir.training.interpolation import Interpolation, calibrated_loss
 from edge_fgir.training.linear_probe import train_linear_probe
@@ -53,7 +54,6 @@ from edge_fgir.training.teachers import Teacher, train_fingerprint
 from edge_fgir.training.validator import Validator
 
 _VIEW_COLUMNS = 6
-_CACHED_SEED = 0
 _LOWER = 10
 """A learning rate that loses the numbers is divided by this for another try."""
 _LOOK_EVERY = 20
@@ -174,6 +174,9 @@ class Training:
             )
         check_batch(recipe, self.trained)
         model = recipe.model.build(len(data.classes), recipe.eval.image_size)
+        if recipe.normalized_classifier:
+            wish = f"normalized_classifier for {recipe.model.name}"
+            linear_classifier(model, wish, "leave it out")
         base = as_wrapper(model).base
         self.trained = self.trained.model_copy(update={"base": base})
         if self.folder.state.exists():
@@ -182,6 +185,7 @@ class Training:
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.interpolation = Interpolation(self.model) if recipe.interpolation else None
         self.interpolated: float | None = None
+        self.classifier_tau: float | None = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         decay = recipe.optimizer.ema_decay
         self.ema = ModelEmaV3(self.model, decay=decay, use_warmup=True) if decay else None
@@ -192,7 +196,8 @@ class Training:
         self.waited = 0.0
         self.log = Log(self.folder)
         # Students that share a teacher's answers share the draws of the augmentation as well.
-        seed = _CACHED_SEED if self.schedule.variants else recipe.seed
+        asked = recipe.teacher
+        seed = asked.cache_seed if asked and asked.cache_variants else recipe.seed
         self.images = recipe.data.augmented(data, data.split("train"), seed)
         self.target_source: SoftTargetSource | None = None
         if self.teacher is not None:
@@ -233,6 +238,8 @@ class Training:
                     self._validate(validator, epoch)
         if self.interpolation is not None:
             self._interpolate(self.interpolation, validator)
+        if recipe.normalized_classifier:
+            self._normalize_classifier(validator)
         return self._finish(self._validate(validator, self.position.epoch))
 
     def run_epoch(self, batches: Iterator[Pictures]) -> None:
@@ -291,7 +298,8 @@ class Training:
         pixels = pictures.pixels.to(self.device, non_blocking=True)
         labels = pictures.labels.to(self.device, non_blocking=True)
         images = normalized(pixels, self.trained.normalization)
-        batch = Batch(images, labels, pictures.indices)
+        done = self.position.step / self.position.total
+        batch = Batch(images, labels, pictures.indices, done)
         # All randomness of a step follows from its number: a resumed run needs no generator state.
         torch.manual_seed(mixed_seed(self.recipe.seed, self.position.step, self.processes.rank))
         if self.position.step == 0 and self.processes.first:
@@ -350,6 +358,11 @@ class Training:
             return calibrated_loss(logits, labels, criterion)
 
         self.interpolated = interpolation.settle(self._learned, loss)
+
+    def _normalize_classifier(self, validator: Validator) -> None:
+        answers = validator.answers(self._learned, "before its classifier is normalised")
+        classifier: Any = self._learned
+        self.classifier_tau = normalize_classifier(classifier.get_classifier(), *answers)
 
     def _validate(self, validator: Validator, epoch: int) -> dict[str, float]:
         """Return what the network reaches after so many epochs."""
@@ -471,6 +484,7 @@ class Training:
             views=tuple(source.views) if source else (),
             **metrics,
             interpolated=self.interpolated,
+            classifier_tau=self.classifier_tau,
             teacher_cache=source.cache.size if isinstance(source, CachedTeacher) else None,
             history=self.log.lines() if self.processes.first else (),
             environment=environment(),

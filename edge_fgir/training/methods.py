@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from edge_fgir.models import CAL
 from edge_fgir.runs import LossSection, View
-from edge_fgir.training.classification import make_criterion
+from edge_fgir.runtime import Preprocess
+from edge_fgir.training.classification import Criteria
 from edge_fgir.training.losses import FeatureCentres, distillation
 from edge_fgir.training.soft_targets import SoftTargetSource
+from edge_fgir.training.student_size import to_student_size
 from edge_fgir.training.views import make_views, sample_view_spec
 
 
@@ -24,11 +26,13 @@ class Batch(NamedTuple):
         images: (B, 3, S, S) normalised pixels.
         labels: (B,).
         indices: (B,) places in the train split.
+        done: Share of the training's steps that have been taken, 0 to 1.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
+    done: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -70,17 +74,20 @@ class CrossEntropy:
 
     Args:
         loss: Which loss of them.
-        image_size: The model's input side, pixels.
+        preprocess: How evaluation makes the model's input.
         counts: Training pictures of each class, for losses that know them.
     """
 
-    def __init__(self, loss: LossSection, image_size: int, counts: Sequence[int] = ()) -> None:
-        self._criterion, self._size = make_criterion(loss, counts), image_size
+    def __init__(
+        self, loss: LossSection, preprocess: Preprocess, counts: Sequence[int] = ()
+    ) -> None:
+        self._criteria, self._preprocess = Criteria(loss, counts), preprocess
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the cross-entropy of the raw view."""
-        logits = model(to_student_size(batch.images, self._size)).float()
-        return Outcome(self._criterion(logits, batch.labels), [batch.images], [logits])
+        logits = model(to_student_size(batch.images, self._preprocess)).float()
+        criterion = self._criteria.at(batch.done)
+        return Outcome(criterion(logits, batch.labels), [batch.images], [logits])
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the cross-entropy of the raw view."""
@@ -146,7 +153,7 @@ class TGDA:
     Args:
         source: The teacher, or its replay.
         loss: Temperature, weights.
-        image_size: The student's input side, pixels.
+        preprocess: How evaluation makes the student's input.
         joint_forward: Show the student raw and views in one forward instead of two.
         counts: Training pictures of each class, for losses of hard labels that know them.
     """
@@ -155,14 +162,14 @@ class TGDA:
         self,
         source: SoftTargetSource,
         loss: LossSection,
-        image_size: int,
+        preprocess: Preprocess,
         *,
         joint_forward: bool = False,
         counts: Sequence[int] = (),
     ) -> None:
         self.source = source
-        self._loss, self._size, self._joint = loss, image_size, joint_forward
-        self._criterion = make_criterion(loss, counts)
+        self._loss, self._preprocess, self._joint = loss, preprocess, joint_forward
+        self._criteria = Criteria(loss, counts)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Return the TGDA loss."""
@@ -172,7 +179,7 @@ class TGDA:
             images.append(targets.views)
             soft_labels.append(targets.of_views)
         logits = self._logits(model, images)
-        hard = self._criterion(logits[0], batch.labels)
+        hard = self._criteria.at(batch.done)(logits[0], batch.labels)
         count = len(self.source.views)
         weights = (0.5, count / 2) if count else (1.0,)
         soft = sum(
@@ -183,7 +190,7 @@ class TGDA:
         return Outcome(loss, images, logits)
 
     def _logits(self, model: nn.Module, images: list[Tensor]) -> list[Tensor]:
-        sized = [to_student_size(part, self._size) for part in images]
+        sized = [to_student_size(part, self._preprocess) for part in images]
         if not self._joint:
             return [model(part).float() for part in sized]
         logits = model(torch.cat(sized)).float()
@@ -203,10 +210,3 @@ class TGDA:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Give it back to that source."""
         self.source.load_state(state)
-
-
-def to_student_size(images: Tensor, size: int) -> Tensor:
-    """Resample (B, 3, S, S) to ``size`` by bicubic interpolation without antialiasing."""
-    if images.shape[-1] == size:
-        return images
-    return F.interpolate(images, (size, size), mode="bicubic", align_corners=False)

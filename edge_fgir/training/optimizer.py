@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from timm.optim import Muon
 from timm.scheduler import CosineLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
@@ -32,6 +33,9 @@ def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.O
     ]
     if section.name == "sgd":
         return torch.optim.SGD(groups, lr=section.lr, momentum=0.9, nesterov=section.nesterov)
+    if section.name == "muon":
+        groups[1]["use_fallback"] = True
+        return Muon(groups, lr=section.lr, nesterov=section.nesterov)
     return torch.optim.AdamW(groups, lr=section.lr, eps=1e-8, fused=True)
 
 

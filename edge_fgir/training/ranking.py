@@ -24,7 +24,7 @@ from edge_fgir.evaluation import top1
 from edge_fgir.models import normalized
 from edge_fgir.results import RankedTeacher, Teachers
 from edge_fgir.runs import Run, RunPredictor
-from edge_fgir.training.methods import to_student_size
+from edge_fgir.training.student_size import to_student_size
 
 EPSILON = 1e-6
 """A second logit up to this makes no ratio: the sample is skipped."""
@@ -148,7 +148,7 @@ def training_logits(predictor: RunPredictor, data: DataSet, samples: Sequence[Sa
         for pixels in _batches(pictures, recipe.data.workers):
             images = normalized(pixels.to(device), described.normalization)
             if not described.network.attention_maps:
-                images = to_student_size(images, described.preprocess.size)
+                images = to_student_size(images, described.preprocess)
             logits.append(model(images).float().cpu())
             meter.advance(len(pixels))
     return torch.cat(logits)

@@ -80,7 +80,7 @@ def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedM
         network=recipe.model.trained,
         num_classes=len(data.classes),
         normalization=normalization,
-        preprocess=recipe.eval.preprocess(),
+        preprocess=recipe.preprocess,
         elastic_sizes=recipe.elastic.image_sizes if recipe.elastic else (),
         elastic_keep_rates=recipe.elastic.keep_rates if recipe.elastic else (),
         frozen_norms=recipe.frozen_norms or recipe.method == "probe",
@@ -100,14 +100,14 @@ def make_method(
         target_source: Its teacher, if it has one.
         counts: (K,) training pictures of each class.
     """
-    size = recipe.eval.image_size
     if isinstance(model, CAL):
         return CALTraining(model, recipe.views)
-    student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, size, counts)
+    seen = recipe.preprocess
+    student: CrossEntropy | TGDA = CrossEntropy(recipe.loss, seen, counts)
     if target_source is not None and recipe.teacher is not None:
         joint = recipe.teacher.joint_forward
-        student = TGDA(target_source, recipe.loss, size, joint_forward=joint, counts=counts)
+        student = TGDA(target_source, recipe.loss, seen, joint_forward=joint, counts=counts)
     if recipe.elastic is None:
         return student
     check_sizes(model, recipe.elastic)
-    return Elastic(student, recipe.elastic, size)
+    return Elastic(student, recipe.elastic, seen)

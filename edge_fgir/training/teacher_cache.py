@@ -46,6 +46,7 @@ class CacheSource:
         prepare: Turns a batch's pixels into what the teacher sees.
         teacher: Loads the teacher; called only when something is missing.
         count: Number of pictures.
+        seed: Of the maps and thresholds that are drawn for views.
     """
 
     facts: dict[str, Any]
@@ -53,6 +54,7 @@ class CacheSource:
     prepare: Callable[[Tensor], Tensor]
     teacher: Callable[[], LiveTeacher]
     count: int
+    seed: int = 0
 
 
 class TeacherCache:
@@ -153,7 +155,8 @@ class TeacherCache:
         parts: dict[str, list[Tensor]] = {}
         with progress(title, self._source.count) as meter, torch.random.fork_rng():
             teacher = self._source.teacher()
-            torch.manual_seed(mixed_seed(number))
+            seed = self._source.seed
+            torch.manual_seed(mixed_seed(number, seed) if seed else mixed_seed(number))
             for pixels, _, _ in self._source.pictures(number):
                 images = self._source.prepare(pixels)
                 targets, spec = teacher.observe(images, compact=True)

@@ -87,6 +87,7 @@ class Teacher:
             prepare=lambda pixels: normalized(pixels.to(self.device), normalization),
             teacher=_once(self.live),
             count=len(images),
+            seed=self.section.cache_seed,
         )
         root = Path(self.section.cache_folder or self.run.caches)
         return CachedTeacher(TeacherCache(root, source), self.views, self.device)
@@ -102,6 +103,8 @@ class Teacher:
             "first_maps": self.section.first_maps,
             "views": list(self.views),
             "precision": self.precision,
+            # Caches that were filled before there was a choice are still found.
+            **({"seed": self.section.cache_seed} if self.section.cache_seed else {}),
         }
 
 

@@ -126,17 +126,23 @@ def test_what_is_set_aside_is_not_simply_the_first(make) -> None:
     assert names(data.split("val"))[:6] != [f"a/0{n}.png" for n in range(6)]
 
 
-@pytest.mark.parametrize("count", range(1, 6))
-def test_too_few_pictures_to_set_some_aside(make, count) -> None:
-    root = make({"train": {"a": count, "b": count}})
-    assert refusal(root) == (
-        f"train has {2 * count} pictures, too few to set a validation share aside; "
-        "expected at least 6 a class, or a val folder"
+@pytest.mark.parametrize("count", range(2, 6))
+def test_of_a_few_pictures_a_class_one_is_set_aside(make, count) -> None:
+    data = open_data(str(make({"train": {"a": count, "b": count, "c": 1}})))
+    assert data.counts("val") == [1, 1, 0]
+    assert data.counts("train") == [count - 1, count - 1, 1]
+    assert sorted(data.with_val_in_train().counts("train")) == [1, count, count]
+
+
+def test_too_few_pictures_to_set_some_aside(make) -> None:
+    assert refusal(make({"train": {"a": 1, "b": 1}})) == (
+        "train has 2 pictures, too few to set a validation share aside; "
+        "expected at least 2 a class, or a val folder"
     )
 
 
 def test_as_many_as_the_message_asks_for_are_enough(make) -> None:
-    assert open_data(str(make({"train": {"a": 6, "b": 6}}))).counts("val") == [1, 1]
+    assert open_data(str(make({"train": {"a": 2, "b": 2}}))).counts("val") == [1, 1]
 
 
 LAYOUT = "expected train/<class>/<image>, and the same under test (and val)"

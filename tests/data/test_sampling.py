@@ -12,7 +12,7 @@ from edge_fgir.data.sampling import class_shares, draw
 
 pytestmark = pytest.mark.unit
 
-SAMPLERS = ("instance", "class_balanced", "square_root")
+SAMPLERS = ("instance", "pairs", "class_balanced", "square_root")
 LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=120).map(np.array)
 
 
@@ -67,6 +67,20 @@ def test_the_instance_sampler_draws_each_picture_once() -> None:
     places, repeats = draw(labels, "instance", 4)
     assert sorted(places.tolist()) == list(range(260))
     assert not repeats.any()
+
+
+@pytest.mark.parametrize("counts", [(200, 50, 10), (7, 0, 3, 5), (1, 1, 1)])
+def test_pairs_are_of_a_class_as_far_as_they_can_be(counts: tuple[int, ...]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    places, repeats = draw(labels, "pairs", 4)
+    assert sorted(places.tolist()) == list(range(len(labels)))
+    assert not repeats.any()
+    whole = len(labels) - len(labels) % 2
+    first, second = labels[places[:whole]].reshape(-1, 2).T
+    assert (first == second).sum() == sum(count // 2 for count in counts)
+    if len(labels) > 200:
+        assert len(set(first[:20].tolist())) > 1
+        assert (places != draw(labels, "pairs", 5).places).any()
 
 
 def test_draws_depend_on_the_seed_alone_and_are_mixed() -> None:

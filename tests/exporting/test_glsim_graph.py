@@ -59,6 +59,7 @@ FORMS = get_args(CropForm)
 VIT = "vit_tiny_patch16_224"
 SIZE = 96
 CLASSES = 5
+DEPTH = 2
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def pictures() -> np.ndarray:
 @cache
 def built(name: str = VIT) -> Any:
     torch.manual_seed(0)
-    options = {"depth": 2} if name == VIT else {}
+    options = {"depth": DEPTH} if name == VIT else {}
     glsim = GLSimOptions(top_o=4, zero_head=False)
     model = Network(name=name, options=options, glsim=glsim).build(CLASSES, SIZE).eval()
     stir(model)
@@ -183,23 +184,26 @@ def test_the_file_holds_the_weights_once() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_selection_and_the_aggregator_stay_float(form: CropForm, pictures: np.ndarray) -> None:
+def test_the_first_look_the_selection_and_the_aggregator_stay_float(
+    form: CropForm, pictures: np.ndarray
+) -> None:
     graph = graph_of("openvino", form)
     kept = set(unquantized_nodes(graph))
     found = {node.op_type for node in graph.graph.node if node.name in kept}
     assert {"TopK", "Floor", "ReduceMax", "ReduceMin"} <= found
     assert ("GridSample" if form == "grid_sample" else "MatMul") in found
-    scopes = {
-        entry.value.split(".")[0]
+    scopes = [
+        entry.value
         for node in graph.graph.node
         if node.name in kept
         for entry in node.metadata_props
         if entry.key == MODULE
-    }
-    assert scopes == {"selection", "aggregator"}
+    ]
+    assert {scope.split(".")[0] for scope in scopes} == {"backbone", "selection", "aggregator"}
     layers = [n for n in graph.graph.node if n.op_type in ("Gemm", "MatMul") and n.name in kept]
-    # Of the aggregator: query, key and value at once, two products, three layers more.
-    assert len(layers) == 6 + 2 * (form == "matmul")
+    # Of each block of the first look, and of the aggregator: query, key and value at once, two
+    # products, three layers more.
+    assert len(layers) == 6 * (DEPTH + 1) + 2 * (form == "matmul")
     for scheme in read_target("jetson").quantization.transformer.values():
         quantized = quantize_onnx(Observer(graph), pictures, scheme, unquantized_nodes(graph))
         producers = {value: node for node in quantized.graph.node for value in node.output}
@@ -210,7 +214,7 @@ def test_the_selection_and_the_aggregator_stay_float(form: CropForm, pictures: n
                 assert "DequantizeLinear" not in sources
             elif node.op_type in ("MatMul", "Gemm"):
                 count += "DequantizeLinear" in sources
-        assert count >= 16  # four linear layers in each of two blocks, in both passes
+        assert count >= 4 * DEPTH  # the linear layers of the second look's blocks
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -149,9 +149,16 @@ def test_a_safetensors_file_and_its_provenance(tmp_path: Path, labels: Path) -> 
     assert (origin.kind, origin.file, len(origin.sha256)) == ("tgda", "student.safetensors", 64)
     pictures = run.description.preprocess
     assert (pictures.size, round(pictures.size / pictures.crop_fraction)) == (448, 600)
-    assert pictures.kernel == "bicubic"
+    assert (pictures.kernel, pictures.view_size) == ("bicubic", None)
     with pytest.raises(InputError, match=r"imported from student\.safetensors"):
         _ = run.recipe
+
+
+def test_a_student_of_fewer_pixels_samples_its_teachers(imported: Callable[..., Run]) -> None:
+    settings = ("image_size=448", "student_image_size=128")
+    pictures = imported(lrnet(), "tgda", *settings).description.preprocess
+    assert (pictures.size, pictures.view_size) == (128, 448)
+    assert round(pictures.first_step.size / pictures.crop_fraction) == 600
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from edge_fgir.models.glsim.cost import MECHANISMS, backbone_macs, selection_ops
 from edge_fgir.models.glsim.selection import boxes_of, crop, similarity
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.runs import LossSection, read_recipe
+from edge_fgir.runtime import Preprocess
 from edge_fgir.training.methods import Batch, CrossEntropy
 
 pytestmark = pytest.mark.unit
@@ -208,7 +209,7 @@ def test_the_loss_is_one_cross_entropy_of_the_fused_logits() -> None:
     seen: list[torch.Tensor] = []
     model.aggregator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     batch = Batch(pictures(), torch.tensor([1, 3]), torch.arange(2))
-    loss = CrossEntropy(LossSection(label_smoothing=0.0), SIZE).loss(model, batch)
+    loss = CrossEntropy(LossSection(label_smoothing=0.0), Preprocess(size=SIZE)).loss(model, batch)
     fused = model.head(model.norm(model.aggregator(seen[0]))[:, 0])
     assert seen[0].shape == (2, 2, 192)
     assert torch.allclose(loss, F.cross_entropy(fused, batch.labels))

@@ -78,6 +78,15 @@ def test_deep_stem_halves_once_in_three_convolutions_and_shortcuts_pool_first() 
         assert model(torch.rand(1, 3, 72, 72)).shape == (1, 10)  # maps of odd sides: 9, 5, 3
 
 
+@pytest.mark.parametrize("name", ["lrnet14", "resnet18"])
+@pytest.mark.parametrize("zero", [True, False])
+def test_blocks_start_as_their_shortcuts_unless_told_otherwise(name: str, zero: bool) -> None:
+    model = Network(name=name, options={} if zero else {"zero_init_last": False}).build(3)
+    gammas = [m.weight for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    blocks = 6 if name == "lrnet14" else 8
+    assert sum(not gamma.any() for gamma in gammas) == (blocks if zero else 0)
+
+
 def test_timm_knows_the_models() -> None:
     model = timm.create_model("lrnet14", num_classes=7)
     assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)

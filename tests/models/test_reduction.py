@@ -27,6 +27,7 @@ from edge_fgir.models.reduction.stage import ReductionStage
 from edge_fgir.models.reduction.tokens import Tokens, attend
 from edge_fgir.models.transformer import Layout
 from edge_fgir.runs import LossSection
+from edge_fgir.runtime import Preprocess
 from edge_fgir.training.methods import Batch, CrossEntropy
 from edge_fgir.training.processes import Step
 
@@ -391,7 +392,7 @@ def test_dynamicvits_penalty_is_twice_the_mean_squared_distance_from_the_targets
         assert penalty is not None
         assert float(penalty) == pytest.approx(expected)
     batch = Batch(images(), torch.tensor([0, 1, 2]), torch.arange(3))
-    method = CrossEntropy(LossSection(), 96)
+    method = CrossEntropy(LossSection(), Preprocess(size=96))
     loss = Step(model, method)(batch)
     assert float((loss - method.loss(model, batch)).detach()) == pytest.approx(expected, abs=1e-5)
 

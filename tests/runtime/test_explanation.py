@@ -255,9 +255,10 @@ def test_a_region_in_the_photo_is_what_the_model_saw(size, crop_fraction, width,
 
 
 def test_the_whole_input_is_the_centre_of_the_photo():
-    preprocess = Preprocess(size=112, crop_fraction=0.875)
-    whole = preprocess.to_photo(Region(0, 0, 112, 112), 256, 128)
-    assert whole == (16, 8, 240, 120)
+    for view_size in (None, 224):
+        preprocess = Preprocess(size=112, crop_fraction=0.875, view_size=view_size)
+        whole = preprocess.to_photo(Region(0, 0, 112, 112), 256, 128)
+        assert whole == (16, 8, 240, 120)
 
 
 # Pictures.

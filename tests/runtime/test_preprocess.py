@@ -278,8 +278,17 @@ def test_blocks_come_near_to_what_the_kernel_gives(photo, kernel, size):
     assert abs(whole.mean() - blocks.mean()) < 0.2
 
 
+def test_two_steps_begin_with_an_antialiased_one():
+    assert Preprocess(size=64, view_size=160).first_step == Preprocess(size=160)
+    assert Preprocess(size=64).first_step == Preprocess(size=64)
+    with pytest.raises(ValueError, match="view_size needs antialias true"):
+        Preprocess(size=64, view_size=160, antialias=False)
+
+
 def test_what_is_as_before_is_written_as_before():
     assert "shrink" not in Preprocess(size=64).model_dump_json()
+    assert "view_size" not in Preprocess(size=64).model_dump_json()
+    assert Preprocess(size=64, view_size=160).model_dump()["view_size"] == 160
     assert "shrink" not in Preprocess(size=64).model_dump(exclude={"size"})
     step = Preprocess(size=64, shrink="blocks")
     assert Preprocess.model_validate_json(step.model_dump_json()) == step

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from edge_fgir.models.logit_adjustment import log_prior
 from edge_fgir.runs import LossSection
-from edge_fgir.training.classification import make_criterion
+from edge_fgir.runtime import Preprocess
+from edge_fgir.training.classification import Criteria, make_criterion
 from edge_fgir.training.methods import TGDA, Batch, CrossEntropy
 
 pytestmark = pytest.mark.unit
 
 COUNTS = (600, 60, 6)
-NAMES = ("ce", "focal", "logit_adjusted", "balanced_softmax", "ldam")
+NAMES = ("ce", "focal", "class_balanced", "logit_adjusted", "balanced_softmax", "ldam")
 
 
 def loss_of(name: str, logits: Tensor, labels: Tensor, **options: float) -> Tensor:
@@ -49,6 +50,38 @@ def test_focal_has_a_gradient_where_all_is_known(gamma: float) -> None:
     loss_of("focal", sure, torch.tensor([0]), focal_gamma=gamma).backward()
     assert sure.grad is not None
     assert sure.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.999])
+def test_class_balanced_weighs_by_effective_numbers(logits: Tensor, beta: float) -> None:
+    effective = [sum(beta**n for n in range(count)) for count in COUNTS]
+    weights = torch.tensor([1 / number for number in effective])
+    losses = F.cross_entropy(logits, LABELS, reduction="none", label_smoothing=0.1)
+    expected = (weights / weights.mean())[LABELS] @ losses / 8
+    found = loss_of("class_balanced", logits, LABELS, effective_beta=beta, label_smoothing=0.1)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_ends_of_class_balanced_are_no_weights_and_shares(logits: Tensor) -> None:
+    alike = loss_of("class_balanced", logits, LABELS, effective_beta=0)
+    assert alike.item() == pytest.approx(F.cross_entropy(logits, LABELS).item(), rel=1e-6)
+    nearly, shares = (
+        loss_of("class_balanced", logits, LABELS, effective_beta=beta) for beta in (1 - 1e-7, 1)
+    )
+    assert shares.item() == pytest.approx(nearly.item(), rel=1e-3)
+    assert shares.item() != pytest.approx(alike.item(), rel=0.05)
+
+
+def test_a_deferred_loss_is_plain_first(logits: Tensor) -> None:
+    section = LossSection(classification="class_balanced", deferred=0.8)
+    plain = F.cross_entropy(logits, LABELS, label_smoothing=0.1)
+    later = make_criterion(section, COUNTS)(logits, LABELS)
+    model = torch.nn.Flatten()
+    for done, wanted in ((0.0, plain), (0.79, plain), (0.8, later), (1.0, later)):
+        assert torch.equal(Criteria(section, COUNTS).at(done)(logits, LABELS), wanted)
+        batch = Batch(logits[:, :, None, None], LABELS, torch.arange(8), done)
+        method = CrossEntropy(section, Preprocess(size=16).model_copy(update={"size": 1}), COUNTS)
+        assert torch.equal(method.loss(model, batch), wanted)
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
@@ -104,10 +137,11 @@ def test_classes_without_pictures_count_as_one() -> None:
 
 def test_methods_use_the_recipes_loss(logits: Tensor) -> None:
     section = LossSection(classification="balanced_softmax", label_smoothing=0.0, kd_weight=0.0)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))
-    batch = Batch(torch.randn(8, 3, 4, 4), LABELS, torch.arange(8))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 3))
+    batch = Batch(torch.randn(8, 3, 16, 16), LABELS, torch.arange(8))
     expected = make_criterion(section, COUNTS)(model(batch.images), LABELS)
-    assert torch.equal(CrossEntropy(section, 4, COUNTS).loss(model, batch), expected)
+    seen = Preprocess(size=16)
+    assert torch.equal(CrossEntropy(section, seen, COUNTS).loss(model, batch), expected)
 
     class Silent:
         views = ()
@@ -117,5 +151,5 @@ def test_methods_use_the_recipes_loss(logits: Tensor) -> None:
 
             return SoftTargets(torch.zeros(8, 3), None, None)
 
-    distilled = TGDA(Silent(), section, 4, counts=COUNTS).loss(model, batch)
+    distilled = TGDA(Silent(), section, seen, counts=COUNTS).loss(model, batch)
     assert distilled.item() == pytest.approx(expected.item())

@@ -16,10 +16,12 @@ from edge_fgir.models import Network
 from edge_fgir.models.reduction import ReducedViT, Reduction, make_schedule
 from edge_fgir.models.setting import Setting
 from edge_fgir.runs import ElasticSection, LossSection, View
+from edge_fgir.runtime import Preprocess
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.elastic import Elastic, check_sizes, settings_of
-from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome, to_student_size
+from edge_fgir.training.methods import TGDA, Batch, CrossEntropy, Outcome
 from edge_fgir.training.soft_targets import SoftTargets
+from edge_fgir.training.student_size import to_student_size
 
 pytestmark = pytest.mark.unit
 
@@ -59,26 +61,34 @@ def make_batch() -> Batch:
     return Batch(torch.randn(3, 3, 40, 40), torch.tensor([0, 1, 3]), torch.arange(3))
 
 
+def judged(size: int) -> Preprocess:
+    return Preprocess(size=size)
+
+
 def section(sizes: Sequence[int] = SIZES, random_settings: int = 1) -> ElasticSection:
     return ElasticSection(image_sizes=tuple(sizes), random_settings=random_settings)
 
 
 def kl(model: nn.Module, images: Tensor, size: int, target: Tensor) -> Tensor:
     """KL(target || answer at ``size``), mean over the images."""
-    answer = model(to_student_size(images, size)).log_softmax(1)
+    answer = model(to_student_size(images, judged(size))).log_softmax(1)
     return (target.softmax(1) * (target.log_softmax(1) - answer)).sum(1).mean()
 
 
 @pytest.mark.parametrize("random_settings", [0, 1, 3, 9])
 def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_settings: int) -> None:
     model, batch = Net(), make_batch()
-    elastic = Elastic(CrossEntropy(LossSection(), 32), section(random_settings=random_settings), 32)
+    elastic = Elastic(
+        CrossEntropy(LossSection(), judged(32)),
+        section(random_settings=random_settings),
+        judged(32),
+    )
     found = elastic.loss(model, batch)
     largest, smallest, *drawn = model.seen
     assert (largest, smallest) == (32, 16)
     assert len(drawn) == len(set(drawn)) == min(random_settings, 3)
     assert set(drawn) <= {20, 24, 28}
-    logits = model(to_student_size(batch.images, 32))
+    logits = model(to_student_size(batch.images, judged(32)))
     wanted = F.cross_entropy(logits, batch.labels, label_smoothing=0.1)
     for size in (16, *drawn):
         wanted = wanted + kl(model, batch.images, size, logits.detach())
@@ -87,10 +97,10 @@ def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_set
 
 def test_views_are_learned_at_every_size() -> None:
     model, batch = Net(), make_batch()
-    tgda = TGDA(Told(), LossSection(), 32)
-    elastic = Elastic(tgda, section((16, 32)), 32)
+    tgda = TGDA(Told(), LossSection(), judged(32))
+    elastic = Elastic(tgda, section((16, 32)), judged(32))
     images = torch.cat([batch.images, batch.images.flip(3)])
-    target = model(to_student_size(images, 32))
+    target = model(to_student_size(images, judged(32)))
     wanted = tgda.loss(model, batch) + kl(model, images, 16, target)
     assert elastic.loss(model, batch).item() == pytest.approx(wanted.item(), rel=1e-5)
 
@@ -116,7 +126,7 @@ class Leaf:
 
 def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
     method, model = Leaf(), Net()
-    Elastic(method, section(), 32).loss(model, make_batch()).backward()
+    Elastic(method, section(), judged(32)).loss(model, make_batch()).backward()
     assert method.logits.grad is not None
     assert torch.equal(method.logits.grad, torch.ones(3, 4))
     assert model.conv.weight.grad is not None
@@ -125,7 +135,7 @@ def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
 
 def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
     model, batch = Net(), make_batch()
-    elastic = Elastic(CrossEntropy(LossSection(), 32), section(), 32)
+    elastic = Elastic(CrossEntropy(LossSection(), judged(32)), section(), judged(32))
 
     def drawn(step: int) -> int:
         model.seen.clear()
@@ -140,7 +150,7 @@ def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
 
 def test_the_methods_state_is_kept() -> None:
     target_source = Told()
-    elastic = Elastic(TGDA(target_source, LossSection(), 32), section(), 32)
+    elastic = Elastic(TGDA(target_source, LossSection(), judged(32)), section(), judged(32))
     assert elastic.state() == {"told": torch.ones(1)}
     elastic.load_state({"told": torch.zeros(1)})
     assert target_source.loaded == {"told": torch.zeros(1)}
@@ -217,7 +227,9 @@ def test_a_model_learns_to_answer_at_fewer_tokens_as_it_does_at_all() -> None:
     seen: list[int] = []
     model.backbone.blocks[11].mlp.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1]))
     section = ElasticSection(keep_rates=(1.0, 0.25, 0.5), random_settings=1)
-    Elastic(CrossEntropy(LossSection(), 64), section, 64).loss(model, make_batch()).backward()
+    Elastic(CrossEntropy(LossSection(), judged(64)), section, judged(64)).loss(
+        model, make_batch()
+    ).backward()
     tokens = [model.reduction.at(r) for r in (1.0, 0.25, 0.5)]
     counts = [make_schedule(t, 16, prefix=4, depth=12).blocks[11].mlp for t in tokens]
     assert seen == counts

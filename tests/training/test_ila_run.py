@@ -23,6 +23,7 @@ from edge_fgir.models import Network
 from edge_fgir.models.ila import AdaptedViT, Adapters, learned_state
 from edge_fgir.models.setting import Setting
 from edge_fgir.runs import LossSection, OptimizerSection, Run, TrainedModel
+from edge_fgir.runtime import Preprocess
 from edge_fgir.sweeping.sweep import read_sweep
 from edge_fgir.training import read_recipe, train
 from edge_fgir.training.methods import Batch, CrossEntropy
@@ -95,7 +96,7 @@ def test_a_step_changes_what_is_trained_and_nothing_else(
     before = hashes(iter(model.state_dict().items()))
     images = torch.randn(4, 3, SIZE, SIZE)
     batch = Batch(images, torch.tensor([0, 1, 2, 0]), torch.arange(4))
-    Step(model.train(), CrossEntropy(LossSection(), SIZE))(batch).backward()
+    Step(model.train(), CrossEntropy(LossSection(), Preprocess(size=SIZE)))(batch).backward()
     stepper.step()
     after = hashes(iter(model.state_dict().items()))
     changed = {name for name in before if before[name] != after[name]}

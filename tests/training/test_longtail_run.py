@@ -61,6 +61,23 @@ def test_an_interrupted_balanced_run_resumes_bit_exactly(girls: Path, tmp_path: 
     assert Run.open(tmp_path / "whole").description.train_counts == COUNTS
 
 
+def test_a_deferred_loss_and_a_normalized_classifier(girls: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    class Watch(Hook):
+        def on_epoch(self, training: Training, epoch: int) -> None:
+            losses.append(training.log.lines()[-1].loss or 0.0)
+
+    changes = ("loss.classification=class_balanced", "loss.deferred=0.5", "loss.effective_beta=1")
+    plain = fit(girls, tmp_path / "plain", hook=Watch())
+    later = fit(girls, tmp_path / "later", *changes, "normalized_classifier=true", hook=Watch())
+    assert losses[0] == losses[2]
+    assert losses[1] != losses[3]
+    assert plain.classifier_tau is None
+    head = load_file(tmp_path / "later" / "weights.safetensors")["head.bias"]
+    assert (later.classifier_tau is None) == bool(head.abs().sum() > 0)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -78,6 +95,11 @@ def test_an_interrupted_balanced_run_resumes_bit_exactly(girls: Path, tmp_path: 
         (
             ["method=cal", "model.attention_maps=4", "loss.classification=ldam"],
             "loss.classification ldam is not for cal",
+        ),
+        (["loss.deferred=0.5"], "another loss.classification than ce"),
+        (
+            ["method=cal", "model.attention_maps=4", "normalized_classifier=true"],
+            "normalized_classifier is not for method cal",
         ),
     ],
 )

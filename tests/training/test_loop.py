@@ -266,6 +266,26 @@ def test_what_a_model_names_is_not_decayed() -> None:
     assert all(p.ndim > 1 for p in weights["params"])
 
 
+def test_muon_steps_orthogonally_where_there_are_matrices_and_as_adamw_elsewhere() -> None:
+    def learned(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(6, 4)
+        before = [p.detach().clone() for p in layer.parameters()]
+        section = OptimizerSection(name=name, lr=0.1, weight_decay=0.0)
+        layer(torch.randn(8, 6)).square().sum().backward()
+        make_optimizer(layer, section).step()
+        steps = zip(layer.parameters(), before, strict=True)
+        weight, bias = (p.detach() - old for p, old in steps)
+        return weight, bias
+
+    weight, bias = learned("muon")
+    assert torch.allclose(bias, learned("adamw")[1], atol=1e-4)
+    stretched = torch.linalg.svdvals(weight)
+    assert stretched.max() / stretched.min() < 2
+    other = torch.linalg.svdvals(learned("adamw")[0])
+    assert other.max() / other.min() > 3
+
+
 def test_biases_and_norms_are_not_decayed() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
     weights, others = make_optimizer(model, OptimizerSection()).param_groups

@@ -7,12 +7,16 @@ from torch import Tensor, nn
 
 from edge_fgir.models import CAL, Network, class_activation_maps
 from edge_fgir.runs import LossSection, TeacherSection
+from edge_fgir.runtime import Preprocess
 from edge_fgir.training import soft_targets
 from edge_fgir.training.losses import distillation
-from edge_fgir.training.methods import TGDA, Batch, CALTraining, to_student_size
+from edge_fgir.training.methods import TGDA, Batch, CALTraining
 from edge_fgir.training.soft_targets import LiveTeacher
+from edge_fgir.training.student_size import to_student_size
 
 pytestmark = pytest.mark.unit
+
+SEEN = Preprocess(size=48)
 
 
 class Recorder(nn.Module):
@@ -39,7 +43,7 @@ def make_tgda(
     teacher: nn.Module, mode: str = "hybrid", views: tuple = ("crop", "drop"), **loss
 ) -> TGDA:
     live = LiveTeacher(teacher, TeacherSection(run="teacher", mode=mode), views)
-    return TGDA(live, LossSection(**loss), 48)
+    return TGDA(live, LossSection(**loss), SEEN)
 
 
 def make_batch() -> Batch:
@@ -67,8 +71,8 @@ def test_the_student_sees_the_teachers_own_views_resampled() -> None:
     torch.manual_seed(1)
     views = tgda.source.look(batch.images, batch.indices).views
     assert views is not None
-    assert torch.equal(student.seen[0], to_student_size(batch.images, 48))
-    assert torch.equal(student.seen[1], to_student_size(views, 48))
+    assert torch.equal(student.seen[0], to_student_size(batch.images, SEEN))
+    assert torch.equal(student.seen[1], to_student_size(views, SEEN))
 
 
 def test_a_joint_forward_is_one_batch_with_the_same_loss_weights() -> None:
@@ -78,7 +82,7 @@ def test_a_joint_forward_is_one_batch_with_the_same_loss_weights() -> None:
     for joint in (False, True):
         student.seen.clear()
         torch.manual_seed(1)
-        losses.append(TGDA(live, LossSection(), 48, joint_forward=joint).loss(student, batch))
+        losses.append(TGDA(live, LossSection(), SEEN, joint_forward=joint).loss(student, batch))
     assert [len(x) for x in student.seen] == [9]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
 
@@ -98,8 +102,8 @@ def test_loss_is_hard_labels_on_raw_and_soft_labels_on_every_view(
     look = tgda.source.look(batch.images, batch.indices)
     assert look.views is not None
     assert look.of_views is not None
-    raw = student(to_student_size(batch.images, 48))
-    seen = student(to_student_size(look.views, 48))
+    raw = student(to_student_size(batch.images, SEEN))
+    seen = student(to_student_size(look.views, SEEN))
     expected = F.cross_entropy(raw, batch.labels, label_smoothing=0.1) + 3 * (
         0.5 * distillation(raw, look.raw, 0.7, t2_scaling)
         + len(views) / 2 * distillation(seen, look.of_views, 0.7, t2_scaling)
@@ -122,7 +126,7 @@ def test_views_come_in_order_and_only_those_asked_for() -> None:
 def test_without_views_it_is_plain_distillation() -> None:
     teacher, student, batch = make_teacher(), Network(name="lrnet14").build(4).eval(), make_batch()
     tgda = make_tgda(teacher, views=(), label_smoothing=0.0)
-    raw = student(to_student_size(batch.images, 48))
+    raw = student(to_student_size(batch.images, SEEN))
     hard = F.cross_entropy(raw, batch.labels)
     expected = hard + distillation(raw, teacher(batch.images), 0.7, True)
     assert tgda.loss(student, batch).item() == pytest.approx(expected.item(), rel=1e-4)
@@ -195,10 +199,3 @@ def test_cal_loss_has_the_papers_weights(views: tuple) -> None:
     )
     assert len(seen.logits) == 3 * len(views)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_student_input_is_bicubic_without_antialiasing() -> None:
-    images = torch.rand(1, 3, 64, 64)
-    expected = F.interpolate(images, (20, 20), mode="bicubic", align_corners=False, antialias=False)
-    assert torch.equal(to_student_size(images, 20), expected)
-    assert to_student_size(images, 64) is images

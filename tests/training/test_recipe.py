@@ -8,6 +8,8 @@ from edge_fgir.training import read_recipe
 
 pytestmark = pytest.mark.unit
 
+PAPERS = ("tgda-", "clca-", "glsim-")
+
 
 @pytest.mark.parametrize("name", _resources.names("recipes"))
 def test_every_shipped_recipe_is_valid_and_says_what_it_is_for(name: str) -> None:
@@ -65,6 +67,12 @@ def test_students_of_the_paper_learn_as_published(name: str, student: str, size:
     assert teacher.run.endswith("tgda-teacher-448")
     assert (recipe.eval.image_size, recipe.eval.every_epochs) == (size, 10)
     assert recipe.eval.crop_fraction == pytest.approx(448 / 600, abs=1e-4)
+    assert recipe.preprocess.view_size == (448 if size < 448 else None)
+
+
+@pytest.mark.parametrize("name", [n for n in _resources.names("recipes") if n.startswith(PAPERS)])
+def test_recipes_of_papers_learn_from_train_and_val(name: str) -> None:
+    assert read_recipe(name).data.with_val
 
 
 def test_the_papers_teacher_learns_as_published() -> None:

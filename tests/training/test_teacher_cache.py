@@ -249,6 +249,7 @@ def test_a_cache_folder_may_be_elsewhere(
         ("method", "kd"),
         ("teacher.mode", "eval"),
         ("teacher.first_maps", 2),
+        ("teacher.cache_seed", 1),
     ],
 )
 def test_other_answers_lie_elsewhere(

@@ -27,6 +27,7 @@ from edge_fgir.exporting.tflite import (
     Operator,
     call_of,
     kinds_and_shapes,
+    operators_behind,
     operators_in,
     read,
     run_tflite,
@@ -187,6 +188,7 @@ def _converted(model: onnx.ModelProto, network: DeployGraph) -> _Float:
     unquantized = (
         *before_the_first_layer(operators),
         *_of(operators, (*wrapper.full_precision, *wrapper.unquantized)),
+        *operators_behind(read(content), wrapper.unquantized_outputs),
     )
     return _Float(Ranges(content), scopes, Observer(model), unquantized)
 

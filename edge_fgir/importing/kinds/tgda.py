@@ -182,10 +182,12 @@ def _vitfs(
 
 
 def _pictures(settings: TGDASettings, side: int | None, checkpoint: Checkpoint) -> Preprocess:
-    """Return the loader's pictures, as the student sees them."""
+    """Return the loader's pictures, or what the student samples of them where it is smaller."""
     loaded = settings.preprocess(settings.side(settings.image_size or side, checkpoint.path))
     seen = settings.student_image_size or side or loaded.size
-    return loaded.model_copy(update={"size": seen})
+    if seen == loaded.size:
+        return loaded
+    return loaded.model_copy(update={"size": seen, "view_size": loaded.size})
 
 
 def _classifier(name: str) -> str:

@@ -56,6 +56,7 @@ class GLSim(Wrapper, nn.Module):
     full_precision: ClassVar[tuple[str, ...]] = ("selection",)
     unquantized: ClassVar[tuple[str, ...]] = ("aggregator",)
     extra_outputs: ClassVar[tuple[str, ...]] = GLSimOutput._fields[1:]
+    unquantized_outputs: ClassVar[tuple[str, ...]] = ("region",)
 
     def __init__(self, backbone: nn.Module, options: GLSimOptions, num_classes: int) -> None:
         super().__init__()
