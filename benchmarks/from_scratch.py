@@ -139,17 +139,19 @@ def write(out: Path, work: Path, data: DataSet) -> None:
     done = [json.loads(path.read_text()) for path in sorted(work.glob(f"*/{EVALUATION}"))]
     rows = [row for one in done for row in one["rows"]]
     counts = {split: len(data.split(split)) for split in SPLITS}
-    body = {
+    body: dict[str, Any] = {
         "schema": "edge-fgir/benchmark/1",
         "data": {"name": data.name, "classes": len(data.classes), **counts},
         "rows": rows,
-        "recipes": {
-            f"{one['rows'][0]['cell']}, seed {one['rows'][0]['seed']}": one["recipe"]
-            for one in done
-        },
+        "recipes": {named(one["rows"][0]): one["recipe"] for one in done},
         "environment": environment().model_dump(mode="json"),
     }
     write_json(out, body)
+
+
+def named(row: dict[str, Any]) -> str:
+    """Return what a run is called."""
+    return f"{row['cell']}, seed {row['seed']}"
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Recipes:
 
     def preprocess(self, candidate: Candidate) -> Preprocess:
         """Return what a picture goes through before a candidate sees it."""
-        return self.training(candidate, 1, start=None, guide=None).eval.preprocess()
+        return self.training(candidate, 1, start=None, guide=None).preprocess
 
     def probe(self, candidate: Candidate) -> Recipe:
         """Return the recipe of a head on a candidate's frozen features."""

@@ -35,7 +35,8 @@ def make_optimizer(model: nn.Module, section: OptimizerSection) -> torch.optim.O
         return torch.optim.SGD(groups, lr=section.lr, momentum=0.9, nesterov=section.nesterov)
     if section.name == "muon":
         groups[1]["use_fallback"] = True
-        return Muon(groups, lr=section.lr, nesterov=section.nesterov)
+        muon: torch.optim.Optimizer = Muon(groups, lr=section.lr, nesterov=section.nesterov)
+        return muon
     return torch.optim.AdamW(groups, lr=section.lr, eps=1e-8, fused=True)
 
 

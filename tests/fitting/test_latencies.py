@@ -125,4 +125,4 @@ def test_pictures_are_prepared_as_for_a_training(
     fit = Fit(tmp_path, monkeypatch)
     candidate = probes(LITE)[0]
     recipe = Recipes(1000, balanced=False).probe(candidate)
-    assert fit.table.described(candidate).preprocess == recipe.eval.preprocess()
+    assert fit.table.described(candidate).preprocess == recipe.preprocess
