@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edge_fgir.api._thresholds import fit_thresholds
     from edge_fgir.api._train import train
     from edge_fgir.exporting import ExportOptions
+    from edge_fgir.hub import pull, push
     from edge_fgir.models.setting import Setting
     from edge_fgir.results import Budget
     from edge_fgir.runs import Run
@@ -71,6 +72,7 @@ _MODULES = {
     "api._thresholds": ("fit_thresholds",),
     "api._train": ("train",),
     "exporting": ("ExportOptions",),
+    "hub": ("pull", "push"),
     "models.setting": ("Setting",),
     "results": ("Budget",),
     "runs": ("Run",),
@@ -117,6 +119,8 @@ __all__ = [
     "open_sink",
     "open_source",
     "profile",
+    "pull",
+    "push",
     "train",
     "verify",
 ]

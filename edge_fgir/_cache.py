@@ -21,11 +21,17 @@ def own_cache() -> Path:
     """Return the folder, made if need be, for what is run or believed when it is read.
 
     Raises:
-        RuntimeError: The user has no home folder.
-        InputError: Others can write to it.
+        InputError: Others can write to it, or the user has no home folder.
         OSError: It cannot be made.
     """
-    folder = cache_path()
+    try:
+        folder = cache_path()
+    except RuntimeError as error:
+        raise InputError(
+            "this user has no home folder",
+            "a place for what is kept between commands",
+            "set XDG_CACHE_HOME to a folder",
+        ) from error
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
@@ -41,5 +47,5 @@ def own_cache_if_any() -> Path | None:
     """Return the folder of :func:`own_cache`; None where there is none to rely on."""
     try:
         return own_cache()
-    except (RuntimeError, InputError, OSError):
+    except (InputError, OSError):
         return None

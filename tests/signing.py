@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edge_fgir.runtime.signature import SigningKey
+from edge_fgir.runtime.signing import SigningKey
 
 
 class Keys:
@@ -20,7 +20,10 @@ class Keys:
         key: Any = {
             "ed25519": ed25519.Ed25519PrivateKey.generate,
             "ed448": ed448.Ed448PrivateKey.generate,
-            "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+            "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+            "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+            "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
+            "k256": lambda: ec.generate_private_key(ec.SECP256K1()),
         }[kind]()
         lock = form.BestAvailableEncryption(passphrase) if passphrase else form.NoEncryption()
         self.private.write_bytes(
@@ -33,5 +36,5 @@ class Keys:
     def sign(self, bundle: Path) -> Path:
         """Sign a bundle folder, whatever is in its manifest."""
         signature = SigningKey.read(self.private).sign((bundle / "manifest.json").read_bytes())
-        (bundle / "signature.json").write_text(signature.dump())
+        (bundle / signature.file).write_text(signature.dump())
         return bundle

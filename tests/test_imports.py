@@ -21,12 +21,17 @@ ROOMS = {
     "serving": {"runtime"},
     "data": {"runtime", "results"},
     "benchmarking": {"runtime", "results"},
+    "describing": {"runtime", "results"},
+    "hub": {"runtime", "results", "describing"},
     "evaluation": {"runtime", "results", "benchmarking", "data"},
     "reporting": {"runtime", "results", "benchmarking", "data", "evaluation"},
     "models": {"runtime", "results", "benchmarking", "data", "evaluation"},
     "runs": {"runtime", "results", "benchmarking", "data", "evaluation", "models"},
     "training": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
-    "exporting": {"runtime", "results", "benchmarking", "data", "evaluation", "models", "runs"},
+    "exporting": {
+        *("runtime", "results", "benchmarking", "describing", "data", "evaluation"),
+        *("models", "runs"),
+    },
 }
 ROOMS["importing"] = set(ROOMS) - {"training", "exporting", "reporting"}
 ROOMS["deploying"] = ROOMS["sweeping"] = ROOMS["profiling"] = set(ROOMS)
@@ -34,7 +39,9 @@ ROOMS["fitting"] = set(ROOMS)
 ROOMS["api"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 HEAVY = ("torch", "torchvision", "timm", "onnx", "nncf", "tensorboard", "sklearn", "scipy")
-LIGHT_ROOMS = ("runtime", "results", "serving", "benchmarking", "evaluation")
+LIGHT_ROOMS = (
+    *("runtime", "results", "serving", "benchmarking", "describing", "hub", "evaluation"),
+)
 
 
 def modules(room: str) -> list[Path]:

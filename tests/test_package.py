@@ -59,6 +59,7 @@ def test_base_install_is_what_a_device_needs(wheel: Path) -> None:
         *(
             "sign",
             "remote",
+            "hub",
             "report",
             "camera",
             "mqtt",

@@ -217,7 +217,9 @@ def bundle_page() -> Iterator[str]:
 
 _FILES = {
     "manifest.json": "what is inside, for which target, and the hash of every other file",
-    "signature.json": "only if it was signed: an Ed25519 signature over the manifest's bytes",
+    "signature.json": "only if an Ed25519 key signed it: a signature over the manifest's bytes",
+    "model.sig": "only if an elliptic curve key signed it: OpenSSF Model Signing 1.0",
+    "bom.json": "the bill of materials, CycloneDX 1.6",
     "labels.txt": "the classes, one a line, UTF-8",
     "preprocess.json": "what a picture goes through",
     "calibration.json": "temperature, threshold of unknown, what they were fitted to",

@@ -22,7 +22,7 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
-_ROOT = Path("~/.cache/edge-fgir-remote").expanduser()
+_ROOT = Path("~/.cache/edge-fgir-remote")
 _DAY_S = 86400.0
 _GRACE_S = 5.0
 _IDENTIFY_S = 120.0
@@ -56,11 +56,12 @@ def _imports(name: str) -> bool:
 
 
 def _new_folder() -> str:
-    _ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in _ROOT.iterdir():
+    root = _ROOT.expanduser()
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in root.iterdir():
         if time.time() - folder.lstat().st_mtime > _DAY_S and not _running(folder):
             shutil.rmtree(str(folder), ignore_errors=True)
-    return tempfile.mkdtemp(prefix="session-", dir=str(_ROOT))
+    return tempfile.mkdtemp(prefix="session-", dir=str(root))
 
 
 def identify(folder: str, files: dict, start: str, request: str) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_fgir._package import package_files
 from edge_fgir._zip import zipped
-from edge_fgir.runtime import SIGNATURE, Bundle
+from edge_fgir.runtime import SIGNATURES, Bundle
 
 
 def pack_code(path: Path) -> None:
@@ -16,9 +16,10 @@ def pack_code(path: Path) -> None:
 
 
 def pack_bundle(bundle: Bundle, path: Path) -> None:
-    """Write the bundle to the zip ``path``; its signature stays here, where it is checked.
+    """Write the bundle to the zip ``path``; signatures stay here, where they are checked.
 
     Raises:
         InputError: A file was changed since it was sealed.
     """
-    path.write_bytes(zipped((name, data) for name, data in bundle.contents() if name != SIGNATURE))
+    kept = ((name, data) for name, data in bundle.contents() if name not in SIGNATURES)
+    path.write_bytes(zipped(kept))

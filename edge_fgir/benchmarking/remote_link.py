@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -221,6 +222,8 @@ class Link:
 
 
 def _known_hosts() -> list[str]:
-    files = (Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts"))
+    files = [Path("/etc/ssh/ssh_known_hosts")]
+    with suppress(RuntimeError):  # in a container without a home folder
+        files.insert(0, Path("~/.ssh/known_hosts").expanduser())
     # An empty list is asyncssh's own default: the first of them, or no host at all.
     return [str(file) for file in files if file.is_file()]

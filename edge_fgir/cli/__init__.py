@@ -2,6 +2,7 @@
 
 from edge_fgir.cli import (
     bench,
+    bom,
     build,
     camera,
     data,
@@ -10,6 +11,7 @@ from edge_fgir.cli import (
     eval,
     export,
     fit,
+    hub,
     import_checkpoint,
     models,
     pack,
@@ -30,6 +32,7 @@ from edge_fgir.cli._app import app, main
 __all__ = [
     "app",
     "bench",
+    "bom",
     "build",
     "camera",
     "data",
@@ -38,6 +41,7 @@ __all__ = [
     "eval",
     "export",
     "fit",
+    "hub",
     "import_checkpoint",
     "main",
     "models",

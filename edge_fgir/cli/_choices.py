@@ -52,9 +52,7 @@ PictureStrictOption = Annotated[
 ]
 TrustOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="PUB.pem", help="Refuse a bundle that this Ed25519 public key did not sign."
-    ),
+    typer.Option(metavar="PUB.pem", help="Refuse a bundle that this public key did not sign."),
 ]
 DeviceOption = Annotated[str, typer.Option(help=EngineOptions.help_of("device"))]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help=EngineOptions.help_of("threads"))]

@@ -68,7 +68,10 @@ def export(
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     sign: Annotated[
         Path | None,
-        typer.Option(metavar="KEY.pem", help="Sign the bundle with this Ed25519 private key."),
+        typer.Option(
+            metavar="KEY.pem",
+            help="Sign the bundle with this private key: Ed25519, or of OpenSSF Model Signing.",
+        ),
     ] = None,
     accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,

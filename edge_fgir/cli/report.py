@@ -24,6 +24,14 @@ def report(
         typer.Argument(help="Result files of any kind.", metavar="RESULT.json"),
     ] = None,
     title: Annotated[str, typer.Option(help="Heading; empty: names the data.")] = "",
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also show pictures of this folder; else only those below the current folder and "
+            "below a result's.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Draw one HTML page from results of train, eval, bench, profile, sweep and others.
@@ -32,7 +40,7 @@ def report(
     """
     from edge_fgir.reporting import row_values, write_report
 
-    page = write_report(results or [], out, title)
+    page = write_report(results or [], out, title, pictures or [])
     if json:
         print_json({"report": str(out), "rows": [row_values(row) for row in page.rows]})
         return
@@ -53,3 +61,7 @@ def _print(page: Report) -> None:
             echo(f"{row.title}: {row.note}")
     if page.outcome:
         echo(page.outcome)
+    if lost := sum(gallery.lost for gallery in page.galleries):
+        echo(
+            f"pictures not found: {lost}; where they lie elsewhere, add --pictures FOLDER", err=True
+        )

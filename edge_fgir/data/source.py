@@ -11,6 +11,7 @@ from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.elpv import read_elpv
 from edge_fgir.data.folder import read_folder
 from edge_fgir.data.looks import without_broken
+from edge_fgir.data.other_forms import refused_file, refused_folder
 from edge_fgir.data.published import READERS
 from edge_fgir.data.reading import refuse
 from edge_fgir.data.shards import holds_shards, read_shards
@@ -40,29 +41,11 @@ def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
     if lists := CsvSource.find(source):
         return lists.read(strict=strict), False
     if path.is_file():
-        raise _no_folder(path)
-    return read_folder(Path(source), strict=strict)
-
-
-_ARCHIVES = {".zip": "unzip {0} -d {1}", ".tar": "tar -xf {0} -C {1}", ".7z": "7z x {0} -o{1}"}
-_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".tbz2", ".txz")
-
-
-def _no_folder(path: Path) -> InputError:
-    """Return what to tell of a file that is given for a data set."""
-    suffix, folder = path.suffix.lower(), path.name.split(".")[0]
-    unpack = _ARCHIVES.get(".tar" if suffix in _COMPRESSED else suffix)
-    if unpack is not None:
-        command = unpack.format(path, folder)
-        return InputError(
-            f"{path} is an archive",
-            "the folder that it holds",
-            f"run: mkdir {folder} && {command}, and give {folder}",
-        )
-    return InputError(
-        f"{path} is a file ({suffix or 'no ending'})",
-        "a folder of photographs, <class>/<image> or a published data set, or lists in .csv",
-    )
+        raise refused_file(path)
+    try:
+        return read_folder(path, strict=strict)
+    except InputError as error:
+        raise (refused_folder(path) or error) from error
 
 
 def open_data(source: str, *, strict: bool = False) -> DataSet:

@@ -140,6 +140,7 @@ def export(
             made.backend.model_file,
             count_params(source.model),
             features,
+            source.origin,
         ),
         source.golden,
         source.parity,

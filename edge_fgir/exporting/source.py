@@ -20,7 +20,7 @@ from edge_fgir.exporting.options import ExportOptions
 from edge_fgir.exporting.target import Gates
 from edge_fgir.models import adjustment, as_wrapper, best_tau, logits_of, with_adjustment
 from edge_fgir.runs import Run, TrainedModel
-from edge_fgir.runtime import Pixels
+from edge_fgir.runtime import OriginInfo, Pixels
 
 _GOLDEN_IMAGES = 16
 _MOST_BYTES = 2_000_000_000
@@ -32,6 +32,7 @@ class Source:
 
     Attributes:
         trained: What describes it.
+        origin: What its weights came from.
         model: In evaluation mode.
         labels: Class names in the order of the output.
         counts: Training pictures of each class.
@@ -41,6 +42,7 @@ class Source:
     """
 
     trained: TrainedModel
+    origin: OriginInfo
     model: nn.Module
     labels: tuple[str, ...]
     counts: tuple[int, ...]
@@ -66,7 +68,7 @@ class Source:
         reference = logits_of(model, validation.images, trained.normalization, "torch")
         few_shot = np.isin(validation.labels, Shots(counts).labels_of("few"))
         parity = ParityGates(reference, validation.labels, gates, few_shot)
-        return cls(trained, model, run.labels, counts, tau, validation, parity)
+        return cls(trained, run.origin, model, run.labels, counts, tau, validation, parity)
 
     @property
     def images(self) -> Pixels:

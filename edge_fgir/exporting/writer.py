@@ -13,6 +13,7 @@ from scipy.special import log_softmax
 
 from edge_fgir._files import new_folder, scratch, to_json
 from edge_fgir.benchmarking import library_versions
+from edge_fgir.describing import BILL, read_bill
 from edge_fgir.evaluation import Views
 from edge_fgir.exporting.features import FEATURES
 from edge_fgir.exporting.gates import ParityGates
@@ -26,7 +27,6 @@ from edge_fgir.runtime import (
     MANIFEST,
     READING,
     READING_KEY,
-    SIGNATURE,
     Bundle,
     Classifier,
     FeatureSpec,
@@ -34,6 +34,7 @@ from edge_fgir.runtime import (
     GoldenImage,
     InputSpec,
     Manifest,
+    OriginInfo,
     OutputSpec,
     Pixels,
     Precision,
@@ -56,8 +57,19 @@ def describe(
     model_file: str,
     params: int,
     features: int | None = None,
+    origin: OriginInfo | None = None,
 ) -> dict[str, object]:
-    """Return the manifest's fields but the file list; ``features`` is how many the graph tells."""
+    """Return the manifest's fields but the file list.
+
+    Args:
+        trained: Describes the model.
+        target: Where it will run.
+        precision: What it computes in.
+        model_file: Its file in the bundle.
+        params: Parameters of the trained model.
+        features: How many the graph tells; None: it tells none.
+        origin: What its weights came from; None: of a bundle that is only timed.
+    """
     side = trained.preprocess.size
     return {
         "name": trained.name,
@@ -76,6 +88,7 @@ def describe(
         "features": None if features is None else FeatureSpec(output=FEATURES, size=features),
         "normalization": trained.normalization,
         "data": trained.data,
+        "origin": origin,
     }
 
 
@@ -131,6 +144,7 @@ def write_bundle(
     with new_folder(out, replaces=MANIFEST) as draft:
         seal(draft, contents, fields)
         bundle = Bundle(draft)
+        bill = to_json(read_bill(bundle))
         with Classifier(bundle, open_engine(bundle, runtime.gate_device)) as model:
             found = np.concatenate([model.infer(image[None]) for image in validation[rows]])
             logits = _logits_of(found, bundle.calibration.temperature, parity.reference[rows])
@@ -153,10 +167,12 @@ def write_bundle(
             **contents,
             **_golden_files(golden, answers, parity.gates.golden_tolerance),
             **parity.report().as_file(),
+            BILL: bill.encode(),
         }
         manifest = seal(draft, contents, fields)
         if signing_key is not None:
-            (draft / SIGNATURE).write_bytes(signing_key.sign(manifest).dump().encode())
+            signature = signing_key.sign(manifest)
+            (draft / signature.file).write_bytes(signature.dump().encode())
     return Bundle(out)
 
 

@@ -92,6 +92,11 @@ class Gallery:
         return sum(card.is_right for card in self.cards)
 
     @property
+    def lost(self) -> int:
+        """How many pictures were not found where they may be taken from."""
+        return sum(card.picture is None for card in self.cards)
+
+    @property
     def is_even(self) -> bool:
         """Whether several classes are shown, each about equally often."""
         shown = Counter(card.truth for card in self.cards if card.truth is not None).values()
@@ -149,12 +154,14 @@ class Report:
     files: tuple[Path, ...]
 
 
-def collect(results: Sequence[Path], title: str = "") -> Report:
+def collect(results: Sequence[Path], title: str = "", pictures: Sequence[Path] = ()) -> Report:
     """Read result files and the pictures they name.
 
     Args:
         results: Result files of any kind, in any order.
         title: Heading; by default it names the data.
+        pictures: Folders whose pictures may be shown, beside those below the current folder and
+            below a result's.
 
     Raises:
         InputError: There is none, or one of them cannot be used.
@@ -178,7 +185,8 @@ def collect(results: Sequence[Path], title: str = "") -> Report:
         for path, result in files.items()
         if isinstance(result, Training)
     )
-    galleries = tuple(_galleries(files, {each.name for e in evaluations for each in e.classes}))
+    classes = {each.name for e in evaluations for each in e.classes}
+    galleries = tuple(_galleries(files, classes, pictures))
     comparisons = make_comparisons(rows)
     sweeps = make_sweep_tables(_of_kind(files, Sweep))
     return Report(
@@ -231,16 +239,20 @@ def _training_card(training: Training, path: Path) -> TrainingCard:
     return TrainingCard(training, embed(picture, _VIEWS_SIDE) if picture.is_file() else None)
 
 
-def _galleries(files: Mapping[Path, Result], classes: set[str]) -> Iterator[Gallery]:
+def _galleries(
+    files: Mapping[Path, Result], classes: set[str], pictures: Sequence[Path]
+) -> Iterator[Gallery]:
     for path, result in files.items():
         if isinstance(result, Predictions) and result.predictions:
             first = result.predictions[:_MAX_CARDS]
-            yield Gallery(result, tuple(_card(each, path, classes) for each in first))
+            yield Gallery(result, tuple(_card(each, path, classes, pictures) for each in first))
 
 
-def _card(prediction: Prediction, result: Path, classes: set[str]) -> Card:
+def _card(
+    prediction: Prediction, result: Path, classes: set[str], pictures: Sequence[Path]
+) -> Card:
     named = Path(prediction.image)
-    picture = find_picture(prediction.image, result)
+    picture = find_picture(prediction.image, result, pictures)
     return Card(
         prediction,
         named.name,

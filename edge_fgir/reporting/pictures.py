@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -20,19 +21,28 @@ _QUALITY = 88
 _ADDRESS = "data:image/jpeg;base64,"
 
 
-def find_picture(name: str, result: Path) -> Path | None:
+def find_picture(name: str, result: Path, below: Sequence[Path] = ()) -> Path | None:
     """Look for a picture that a result names.
 
     Names are relative to the folder the command ran in, so the current folder and every folder
-    above the result are tried.
+    above the result are tried. A result may be a stranger's, and a page is handed on: only what
+    lies below the current folder, the result's or one of ``below`` is shown, wherever the name
+    leads. Links in those folders are followed.
     """
-    for folder in (Path(), *result.absolute().parents):
+    allowed = [_plain(folder) for folder in (Path(), result.parent, *below)]
+    for folder in (Path(), *result.absolute().parents, *below):
+        path = _plain(folder / name)
         try:
-            if (folder / name).is_file():
-                return folder / name
+            if any(path.is_relative_to(each) for each in allowed) and path.is_file():
+                return path
         except OSError:  # a name too long for the file system, say
             return None
     return None
+
+
+def _plain(path: Path) -> Path:
+    """Return an absolute path without ``..``; links stay as they are."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def embed(path: Path, side: int) -> str | None:

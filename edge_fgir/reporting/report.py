@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 _PAGE = "report.html.j2"
 
 
-def write_report(results: Sequence[Path], out: Path, title: str = "") -> Report:
+def write_report(
+    results: Sequence[Path], out: Path, title: str = "", pictures: Sequence[Path] = ()
+) -> Report:
     """Draw one self-contained HTML page from result files.
 
     Args:
         results: Result files of any kind, in any order.
         out: The page to write.
         title: Heading; by default it names the data.
+        pictures: Folders whose pictures may be shown, beside those below the current folder and
+            below a result's.
 
     Returns:
         What the page shows.
@@ -44,7 +48,7 @@ def write_report(results: Sequence[Path], out: Path, title: str = "") -> Report:
     template = _template()
     if out.resolve() in {path.resolve() for path in results}:
         raise InputError(f"--out {out} is one of the results", "a new file")
-    report = collect(results, title)
+    report = collect(results, title, pictures)
     page = _render(template, report)
     try:
         # A file name may hold bytes that are no text.

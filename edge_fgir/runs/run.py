@@ -22,7 +22,7 @@ from edge_fgir.models.ila import load_learned, load_whole
 from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import TrainedModel
 from edge_fgir.runs.recipe import Recipe, read_recipe
-from edge_fgir.runtime import Pixels, Preprocess
+from edge_fgir.runtime import OriginInfo, Pixels, Preprocess
 
 if TYPE_CHECKING:
     from edge_fgir.runs.predictor import RunPredictor
@@ -127,6 +127,24 @@ class Run(RunFiles):
     def weights_hash(self) -> str:
         """The SHA-256 of the weights that are evaluated and exported."""
         return sha256(regular(self.weights).read_bytes())
+
+    @property
+    def origin(self) -> OriginInfo:
+        """What the weights came from, for a bundle's manifest.
+
+        Raises:
+            InputError: The training has not finished.
+        """
+        recipe = sha256(self.config.read_bytes()) if self.config.is_file() else None
+        if (imported := self.trained_as.imported) is not None:
+            started_from: str | None = imported.file
+        else:
+            # A recipe of an earlier version may not be readable today; its hash is.
+            try:
+                started_from = Path(self.recipe.model.weights).name
+            except InputError:
+                started_from = None
+        return OriginInfo(weights=self.weights_hash, recipe=recipe, started_from=started_from)
 
     def write(
         self, description: TrainedModel, labels: Iterable[str], data: DataRecord | None = None

@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.manifest import (
         MANIFEST,
         SCHEMA_FAMILY,
-        SIGNATURE,
+        SIGNATURES,
         DataInfo,
         ExplanationSpec,
         FeatureSpec,
         InputSpec,
         Manifest,
         Normalization,
+        OriginInfo,
         OutputSpec,
     )
     from edge_fgir.runtime.novelty import NOVELTY, SPACE, Features, FeatureSpace, Novelty
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.preprocess import PIL_KERNEL, Kernel, Pixels, Preprocess, Region
     from edge_fgir.runtime.result import Result, Timing
     from edge_fgir.runtime.runtimes import Engine, RuntimeSpec, find_runtime, open_engine
-    from edge_fgir.runtime.signature import SigningKey
+    from edge_fgir.runtime.signing import SigningKey
     from edge_fgir.runtime.sinks import Counters, Sink, open_sink
     from edge_fgir.runtime.sources import CameraOptions, Source, open_source
     from edge_fgir.runtime.targets import TargetInfo, read_target_as, read_target_info, target_names
@@ -98,13 +99,14 @@ __getattr__ = lazy(
         "manifest": (
             "MANIFEST",
             "SCHEMA_FAMILY",
-            "SIGNATURE",
+            "SIGNATURES",
             "DataInfo",
             "ExplanationSpec",
             "FeatureSpec",
             "InputSpec",
             "Manifest",
             "Normalization",
+            "OriginInfo",
             "OutputSpec",
         ),
         "novelty": ("NOVELTY", "SPACE", "FeatureSpace", "Features", "Novelty"),
@@ -123,7 +125,7 @@ __getattr__ = lazy(
         "preprocess": ("PIL_KERNEL", "Kernel", "Pixels", "Preprocess", "Region"),
         "result": ("Result", "Timing"),
         "runtimes": ("Engine", "RuntimeSpec", "find_runtime", "open_engine"),
-        "signature": ("SigningKey",),
+        "signing": ("SigningKey",),
         "sinks": ("Counters", "Sink", "open_sink"),
         "sources": ("CameraOptions", "Source", "open_source"),
         "targets": ("TargetInfo", "read_target_as", "read_target_info", "target_names"),
@@ -141,7 +143,7 @@ __all__ = [
     "READING",
     "READING_KEY",
     "SCHEMA_FAMILY",
-    "SIGNATURE",
+    "SIGNATURES",
     "SPACE",
     "SUFFIXES",
     "Bundle",
@@ -174,6 +176,7 @@ __all__ = [
     "Manifest",
     "Normalization",
     "Novelty",
+    "OriginInfo",
     "OutputSpec",
     "Pixels",
     "Precision",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -9,10 +10,11 @@ import struct
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,18 +25,23 @@ from edge_fgir._text import label_problem
 from edge_fgir.runtime.manifest import (
     MANIFEST,
     MAX_FILES,
-    SIGNATURE,
+    SIGNATURES,
     UNLISTED,
     FileEntry,
     Manifest,
 )
 from edge_fgir.runtime.novelty import NOVELTY, SPACE, FeatureSpace, Novelty
 from edge_fgir.runtime.preprocess import Preprocess
-from edge_fgir.runtime.signature import Signature, read_public_key, shortened
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime.signing import PublicKey, Signature
 
 _MAX_UNLISTED_BYTES = 4 << 20
 # JSON and labels become Python objects, many times their size.
 _MAX_TEXT_BYTES = 16 << 20
+# Ten times the features of the pictures of the largest data set.
+_MAX_READ_BYTES = 256 << 20
+_PART_BYTES = 1 << 20
 _MAX_ENTRIES = 2 * MAX_FILES  # a folder's include its folders
 # Of a zip's directory: a fixed part, a name, and what some tools add to it.
 _MAX_ENTRY_BYTES = 512
@@ -92,7 +99,7 @@ class Golden(BaseModel):
 class _Store(Protocol):
     def names(self) -> list[str]: ...
     def size(self, name: str) -> int: ...
-    def read(self, name: str, size: int) -> bytes: ...
+    def open(self, name: str) -> IO[bytes]: ...
 
 
 class _Folder:
@@ -132,9 +139,8 @@ class _Folder:
     def size(self, name: str) -> int:
         return (self._path / name).stat().st_size
 
-    def read(self, name: str, size: int) -> bytes:
-        with (self._path / name).open("rb") as file:
-            return file.read(size)
+    def open(self, name: str) -> IO[bytes]:
+        return (self._path / name).open("rb")
 
 
 class _Zip:
@@ -170,9 +176,8 @@ class _Zip:
     def size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size
 
-    def read(self, name: str, size: int) -> bytes:
-        with self._zip.open(name) as file:
-            return file.read(size)
+    def open(self, name: str) -> IO[bytes]:
+        return self._zip.open(name)
 
 
 def _check_end(path: Path) -> None:
@@ -223,6 +228,12 @@ def _shown(name: str | Path) -> str:
     return str(name) if str(name).isprintable() else ascii(str(name))
 
 
+def _public_key(path: Path | str) -> PublicKey:
+    from edge_fgir.runtime.signing import read_public_key  # most bundles are not signed
+
+    return read_public_key(path)
+
+
 @dataclass(frozen=True)
 class Check:
     """One check of ``verify``."""
@@ -249,7 +260,7 @@ class Bundle:
 
     Args:
         path: The bundle's folder or zip.
-        trust: PEM file with the Ed25519 public key that must have signed it; None: the bundle is
+        trust: PEM file with the public key that must have signed it; None: the bundle is
             known to be whole, not to be anyone's.
 
     Raises:
@@ -259,7 +270,7 @@ class Bundle:
 
     def __init__(self, path: Path | str, trust: Path | str | None = None) -> None:
         self.path = Path(path)
-        key = None if trust is None else read_public_key(trust)
+        self._key = None if trust is None else _public_key(trust)
         if not self.path.exists():
             raise InputError(
                 f"{self.path} does not exist", "a bundle", "make one with: edge-fgir export"
@@ -273,35 +284,43 @@ class Bundle:
                 "a bundle",
                 _PACK if within else "make one with: edge-fgir export",
             )
-        self._signed, self._trusted = SIGNATURE in names, key is not None
+        self._signed = tuple(name for name in SIGNATURES if name in names)
         self._text = self._raw(MANIFEST)
-        if key is not None:
-            self._check_signer(key, f"{trust}")
+        if self._key is not None:
+            self._check_signer(self._key, f"{trust}")
         self.manifest = Manifest.parse(self._text, f"{self.path}/{MANIFEST}")
         self._entries: dict[str, FileEntry] = {e.path: e for e in self.manifest.files}
         self._check_names(names)
 
-    def _check_signer(self, key: str, trust: str) -> None:
-        if self.signature is None:
+    def _check_signer(self, key: PublicKey, trust: str) -> None:
+        if key.file not in self._signed:
             raise InputError(
                 f"{self.path} is not signed",
-                f"a {SIGNATURE} by the key of {trust}",
+                f"a {key.file} by the key of {trust}",
                 "get the signed bundle, or sign it with: edge-fgir export --sign",
             )
-        if self.signature.public_key != key:
+        signature = self._signature(key.file)
+        if not signature.is_by(key):
             raise InputError(
-                f"{self.path} is signed by key {self.signature.signer}",
-                f"key {shortened(key)} of {trust}",
+                f"{self.path} is signed by key {signature.signer}",
+                f"key {key.fingerprint[:16]} of {trust}",
                 "do not use the bundle; get it again from whom you trust",
             )
-        self.signature.check(self._text, f"{self.path}/{SIGNATURE}")
+        signature.check(self._text, f"{self.path}/{key.file}", key)
+
+    def _signature(self, file: str) -> Signature:
+        from edge_fgir.runtime.signing import KINDS
+
+        return KINDS[file].parse(self._raw(file), f"{self.path}/{file}")
 
     @cached_property
-    def signature(self) -> Signature | None:
-        """The signature as it stands there; only ``trust`` says whose it is."""
-        if not self._signed:
-            return None
-        return Signature.parse(self._raw(SIGNATURE), f"{self.path}/{SIGNATURE}")
+    def signatures(self) -> tuple[Signature, ...]:
+        """The signatures as they stand there; only ``trust`` says whose one is.
+
+        Raises:
+            InputError: One of them is damaged.
+        """
+        return tuple(map(self._signature, self._signed))
 
     def _check_names(self, names: list[str]) -> None:
         listed = {*self._entries, MANIFEST}
@@ -319,20 +338,28 @@ class Bundle:
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{self.path} holds {twice} twice", "every file once", _DAMAGED)
 
-    def _raw(self, name: str, size: int | None = None) -> bytes:
-        try:
+    def _raw(self, name: str) -> bytes:
+        """Return the bytes of a file that no manifest lists."""
+        size = self._size(name, _MAX_UNLISTED_BYTES)
+        with self._opened(name) as file:
+            return file.read(size)
+
+    def _size(self, name: str, most: int) -> int:
+        with self._reading(name):
             found = self._store.size(name)
-            if size is not None and found != size:
-                raise InputError(
-                    f"{self.path}/{name} has {found} bytes", f"{size} as sealed", _DAMAGED
-                )
-            if size is None and found > _MAX_UNLISTED_BYTES:
-                raise InputError(
-                    f"{self.path}/{name} has {found} bytes",
-                    f"at most {_MAX_UNLISTED_BYTES}",
-                    _DAMAGED,
-                )
-            return self._store.read(name, found)
+        if found > most:
+            raise InputError(f"{self.path}/{name} has {found} bytes", f"at most {most}", _DAMAGED)
+        return found
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        with self._reading(name), self._store.open(name) as file:
+            yield file
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except _ZIP_ERRORS as error:
             reason = str(error) or "it is cut off"
             raise InputError(
@@ -343,29 +370,54 @@ class Bundle:
         """Return the bytes of one listed file.
 
         Raises:
-            InputError: It is not listed, or its size or hash differs from the manifest.
+            InputError: It is not listed, or its size or hash differs from the manifest; it is
+                larger than any file but a model's need be.
         """
         entry = self._entries.get(name)
         if entry is None:
             raise InputError(f"{self.path} has no file {name}", "a file the manifest lists")
-        data = self._raw(name, entry.size)
-        if sha256(data) != entry.sha256:
+        if not self.manifest.is_models(name):
+            self._size(name, _MAX_READ_BYTES)
+        self._check_size(entry)
+        with self._opened(name) as file:
+            data = file.read(entry.size)
+        self._check_hash(entry, sha256(data))
+        return data
+
+    def _compare(self, entry: FileEntry) -> None:
+        """Compare a listed file with the manifest in parts: none is held as a whole."""
+        self._check_size(entry)
+        found = hashlib.sha256()
+        with self._opened(entry.path) as file:
+            while part := file.read(_PART_BYTES):
+                found.update(part)
+        self._check_hash(entry, found.hexdigest())
+
+    def _check_size(self, entry: FileEntry) -> None:
+        with self._reading(entry.path):
+            found = self._store.size(entry.path)
+        if found != entry.size:
             raise InputError(
-                f"{self.path}/{name} was changed: its SHA-256 differs from the manifest's",
+                f"{self.path}/{entry.path} has {found} bytes", f"{entry.size} as sealed", _DAMAGED
+            )
+
+    def _check_hash(self, entry: FileEntry, found: str) -> None:
+        if found != entry.sha256:
+            raise InputError(
+                f"{self.path}/{entry.path} was changed: its SHA-256 differs from the manifest's",
                 "the file as sealed",
                 _DAMAGED,
             )
-        return data
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the name and the bytes of every file, the manifest and a signature first.
+        """Yield the name and the bytes of every file, the manifest and signatures first.
 
         Raises:
             InputError: At the first that differs from the manifest.
         """
         yield MANIFEST, self._text
-        if self._signed:
-            yield SIGNATURE, self._raw(SIGNATURE)
+        for name in self._signed:
+            yield name, self._raw(name)
         for name in self._entries:
             yield name, self.read(name)
 
@@ -455,7 +507,14 @@ class Bundle:
         Raises:
             InputError: It is not there, or is no JSON object.
         """
-        file = f"reports/{name}.json"
+        return self.read_object(f"reports/{name}.json")
+
+    def read_object(self, file: str) -> dict[str, Any]:
+        """Return a JSON object from a listed file.
+
+        Raises:
+            InputError: It is not listed, was changed, or is no JSON object.
+        """
         try:
             value = json.loads(self._read_text(file))
         except (ValueError, RecursionError) as error:
@@ -472,25 +531,20 @@ class Bundle:
     @property
     def model_size(self) -> int:
         """Bytes of the model's own files: what the device keeps and loads."""
-        stem = self.manifest.model_file.rsplit(".", 1)[0]
-        return sum(e.size for e in self.manifest.files if e.path.rsplit(".", 1)[0] == stem)
+        return sum(e.size for e in self.manifest.files if self.manifest.is_models(e.path))
 
     def check_files(self) -> Iterator[Check]:
-        """Compare every file with its hash, and the signature, if there is one, with the manifest.
+        """Compare every file with its hash, and signatures, if there are any, with the manifest.
 
         Raises:
             InputError: At the first that differs; a signature cannot be checked here.
         """
-        if self.signature is not None:
-            self.signature.check(self._text, f"{self.path}/{SIGNATURE}")
-            who = f"by the trusted key {self.signature.signer}"
-            anyone = (
-                f"intact, by key {self.signature.signer}, which may be anyone's: "
-                "to know whose, add --trust PUB.pem"
-            )
-            yield Check("signature", True, who if self._trusted else anyone)
-        for name in self._entries:
-            self.read(name)
+        for signature in self.signatures:
+            key = self._key if self._key and self._key.file == signature.file else None
+            known = signature.check(self._text, f"{self.path}/{signature.file}", key)
+            yield Check("signature", True, known)
+        for entry in self.manifest.files:
+            self._compare(entry)
         yield Check(
             "files", True, f"{len(self._entries)} files, {self.size:,} bytes, all as sealed"
         )

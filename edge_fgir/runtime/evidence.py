@@ -92,8 +92,7 @@ class Evidence(BaseModel):
         """Write it to the user's cache folder, and return the file.
 
         Raises:
-            RuntimeError: The user has no home folder.
-            InputError: Others can write to the folder.
+            InputError: Others can write to the folder, or there is no home to put it in.
             OSError: It cannot be written.
         """
         path = self.setting.file(own_cache())

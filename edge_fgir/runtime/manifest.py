@@ -17,9 +17,10 @@ from edge_fgir.runtime.runtimes import check_runtime
 
 SCHEMA_FAMILY = "edge-fgir/bundle/"
 SCHEMA = f"{SCHEMA_FAMILY}1"
-MANIFEST, SIGNATURE = "manifest.json", "signature.json"
-# No manifest lists them: it cannot hold its own hash, and the signature is over it.
-UNLISTED = (MANIFEST, SIGNATURE)
+MANIFEST, SIGNATURE, MODEL_SIGNATURE = "manifest.json", "signature.json", "model.sig"
+SIGNATURES = (SIGNATURE, MODEL_SIGNATURE)
+# No manifest lists them: it cannot hold its own hash, and signatures are over it.
+UNLISTED = (MANIFEST, *SIGNATURES)
 
 # More than any bundle needs; what a reader allocates is bounded by what a manifest may claim.
 MAX_FILES = 1024
@@ -113,6 +114,17 @@ class DataInfo(_Part):
     hash: Annotated[str, Field(description="SHA-256 over its file list, labels and splits")]
 
 
+class OriginInfo(_Part):
+    """What the weights came from, by content: neither recipe nor run folder is in the bundle."""
+
+    weights: Annotated[str, Field(description="SHA-256 of the run's weights file")]
+    recipe: Annotated[str | None, Field(description="SHA-256 of the run's recipe")] = None
+    started_from: Annotated[
+        str | None,
+        Field(description="the weights that training started from: random, timm, or a file's name"),
+    ] = None
+
+
 class Manifest(_Part):
     """``manifest.json``. Its text is canonical and sealed, so any changed byte is noticed.
 
@@ -137,6 +149,7 @@ class Manifest(_Part):
     features: FeatureSpec | None = None
     normalization: Normalization
     data: DataInfo
+    origin: OriginInfo | None = None
     files: Annotated[list[FileEntry], Field(max_length=MAX_FILES)]
     seal: Annotated[str, Field(description="SHA-256 over this text with an empty seal")] = ""
 
@@ -159,6 +172,10 @@ class Manifest(_Part):
         Bundles of the time when training refused such files refuse them too.
         """
         return self.versions.get(READING_KEY) == READING
+
+    def is_models(self, path: str) -> bool:
+        """Say whether a file is one of the model's own: what the device loads."""
+        return path.rsplit(".", 1)[0] == self.model_file.rsplit(".", 1)[0]
 
     def dump(self) -> str:
         """Return the canonical text of ``manifest.json``; a part that is not there is left out."""

@@ -44,7 +44,7 @@ def outcomes(
     if address:
         _check_reachable(address)
     else:
-        _protect()
+        _keep_to_this_machine()
     import ray
     from ray.exceptions import RayError
 
@@ -73,12 +73,16 @@ def _work(cell: Cell, out: Path) -> Outcome:
     return attempt(cell, out)
 
 
-def _protect() -> None:
-    """Protect a local Ray by a random token, as it listens on all interfaces.
+def _keep_to_this_machine() -> None:
+    """Let a local Ray listen on the loopback interface alone, and ask for a random token.
 
-    Without one, Ray would write a token into the user's home folder. The oldest version that is
+    Ray binds to all interfaces unless its node's address is 127.0.0.1, and puts the machine's own
+    in the place of that one in `ray.init`. The variable, which Ray reads while it is imported, is
+    its switch for a Ray that takes in no other machine. Other users of this one lack the token,
+    without which Ray would write one into the user's home folder. The oldest version that is
     installed with us asks for it by default; earlier ones do not, or know none.
     """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 

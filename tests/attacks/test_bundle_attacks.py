@@ -12,6 +12,7 @@ import shutil
 import stat
 import struct
 import subprocess
+import tracemalloc
 import warnings
 import zipfile
 import zlib
@@ -26,6 +27,7 @@ from PIL import Image, ImageFile
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.runtime import Bundle, Manifest, verify
+from edge_fgir.runtime import bundle as bundle_module
 
 pytestmark = pytest.mark.unit
 
@@ -398,7 +400,7 @@ def test_a_huge_text_that_is_sealed_is_not_read(name, tmp_path):
     data = b" " * ((16 << 20) + 1)
     path = make_bundle(tmp_path / "a.fgir", replaced={name: data})
     bundle = Bundle(path)
-    bundle._store.read = lambda name, size: pytest.fail(f"{name} was read")  # type: ignore[method-assign]
+    bundle._store.open = lambda name: pytest.fail(f"{name} was read")  # type: ignore[method-assign]
     read = {
         "labels.txt": lambda: bundle.labels,
         "preprocess.json": lambda: bundle.preprocess,
@@ -406,6 +408,25 @@ def test_a_huge_text_that_is_sealed_is_not_read(name, tmp_path):
     }[name]
     with pytest.raises(InputError, match=rf"{name} has 16777217 bytes; expected at most 16777216"):
         read()
+
+
+def test_a_large_sealed_file_is_compared_in_parts(tmp_path):
+    large = 16 << 20
+    bundle = Bundle(make_bundle(tmp_path / "a.fgir", replaced={"notes.bin": bytes(large)}))
+    tracemalloc.start()
+    try:
+        list(bundle.check_files())
+        assert tracemalloc.get_traced_memory()[1] < large / 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_only_a_models_files_are_read_whatever_their_size(tmp_path, monkeypatch):
+    bundle = Bundle(make_bundle(tmp_path / "a.fgir"))
+    monkeypatch.setattr(bundle_module, "_MAX_READ_BYTES", 10)
+    assert len(bundle.read("openvino/model.xml")) > 10
+    with pytest.raises(InputError, match=r"golden/red\.png has \d+ bytes; expected at most 10"):
+        bundle.read("golden/red.png")
 
 
 DEEP = b'{"size": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"

@@ -262,21 +262,3 @@ def test_damaged_lists_are_one_line(tmp_path: Path, make, content: bytes) -> Non
     with pytest.raises(InputError) as caught:
         open_data(str(root))
     assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("birds.zip", "birds.zip is an archive; expected the folder that it holds; run: mkdir bi"),
-        ("birds.tar.gz", "birds.tar.gz is an archive; "),
-        ("birds.TAR", "birds.TAR is an archive; "),
-        ("train.parquet", "train.parquet is a file (.parquet); expected a folder of photographs"),
-        ("data.mat", "data.mat is a file (.mat)"),
-        ("photo.jpg", "photo.jpg is a file (.jpg)"),
-    ],
-)
-def test_files_are_refused_as_what_they_are(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(InputError) as caught:
-        open_data(str(tmp_path / name))
-    assert message in str(caught.value)

@@ -15,6 +15,7 @@ from samples import DATA, ENVIRONMENT, latency, metrics, model_bytes, subject, w
 
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir.reporting import columns, write_report
+from edge_fgir.reporting.collect import collect
 from edge_fgir.reporting.pictures import THUMBNAIL, embed, embed_again, thumbnails
 from edge_fgir.reporting.rows import make_rows
 from edge_fgir.reporting.terminal import terminal_table
@@ -142,7 +143,7 @@ def page(tmp_path):
         for number, (kind, body) in enumerate(results):
             files.append(tmp_path / "results" / f"{number}.json")
             write_result(files[-1], kind, body)
-        write_report(files, tmp_path / "report.html", title)
+        write_report(files, tmp_path / "report.html", title, [tmp_path])
         return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return draw
@@ -593,14 +594,19 @@ def test_a_lost_picture_leaves_a_placeholder(page, photos, name):
     assert found.text.count("picture not found") == 1
 
 
-def test_pictures_are_found_from_any_folder(page, photos, tmp_path, monkeypatch):
-    elsewhere = tmp_path / "far"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    name = photos[0].relative_to(tmp_path)
-    answers = [prediction(name, "wren")]
-    found = page(("predictions", {**subject("openvino", "int8"), "predictions": answers}))
-    assert len(found.images) == 1
+@pytest.mark.parametrize("absolute", [False, True])
+def test_pictures_outside_the_folders_are_shown_when_asked(photos, tmp_path, monkeypatch, absolute):
+    (tmp_path / "far").mkdir()
+    monkeypatch.chdir(tmp_path / "far")
+    name = photos[0] if absolute else photos[0].relative_to(tmp_path)
+    up = f"../{photos[0].relative_to(tmp_path)}"
+    result = tmp_path / "results/p.json"
+    answers = [prediction(each, "wren") for each in (name, up)]
+    write_result(result, "predictions", {**subject("openvino", "int8"), "predictions": answers})
+    assert collect([result]).galleries[0].lost == 2
+    assert collect([result], pictures=[photos[0].parent]).galleries[0].lost == 0
+    monkeypatch.chdir(tmp_path)
+    assert collect([result]).galleries[0].lost == 0
 
 
 def test_a_long_gallery_is_cut(page):

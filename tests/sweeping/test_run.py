@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from edge_fgir.training import train
 pytestmark = pytest.mark.slow
 
 _PATIENCE_S = 900
+_LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+"""127.0.0.1, the same as an IPv6 address, and ::1, as ``/proc/net`` writes them."""
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +91,26 @@ def assert_as_undisturbed(cell: Cell, out: Path, photos: Path, whole: Path) -> N
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
+def listening(token: str) -> set[str]:
+    """Return the addresses, as Linux writes them, at which this process and a Ray listen.
+
+    The processes of a Ray have its ``token`` in their environment.
+    """
+    sockets = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = process.name == str(os.getpid())
+            if ours or token.encode() in (process / "environ").read_bytes():
+                sockets |= {str(link.readlink()) for link in (process / "fd").iterdir()}
+        except OSError:  # it has ended
+            continue
+    tables = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    rows = [line.split() for line in tables.splitlines()]
+    return {
+        row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
+    }
+
+
 class Killer(Thread):
     """Kills the worker of a cell as soon as that has trained four steps more."""
 
@@ -96,11 +119,13 @@ class Killer(Thread):
         self.cell, self.run_folder = cell, cell.run(out)
         self.first = step_of(self.run_folder)
         self.killed_at = 0
+        self.listening: set[str] = set()
 
     def run(self) -> None:
         wait_for(lambda: step_of(self.run_folder) >= self.first + 4)
         worker = worker_of(self.cell)
         assert worker is not None
+        self.listening = listening(os.environ["RAY_AUTH_TOKEN"])
         os.kill(worker, signal.SIGKILL)
         self.killed_at = step_of(self.run_folder)
 
@@ -128,11 +153,14 @@ def test_a_killed_sweep_goes_on_and_a_killed_worker_is_replaced(
     for name in ("edge_fgir", "random"):
         (beside / f"{name}.py").write_text(f"open({str(beside / 'imported')!r}, 'w')")
     monkeypatch.chdir(beside)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     killer = Killer(long, out)
     killer.start()
     done = run_cli("sweep", path, "--out", out, "--json")
     killer.join()
     assert not (beside / "imported").exists()
+    assert killer.listening
+    assert killer.listening <= _LOOPBACK
     assert killer.first + 4 <= killer.killed_at < 30
     assert done.code == 1
     assert before == {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}

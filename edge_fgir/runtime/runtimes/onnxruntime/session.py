@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from edge_fgir.runtime.cores import clips_int8_sums
+from edge_fgir.runtime.cores import clips_int8_sums, granted_cores, usable_cores
 
 CPU = "CPUExecutionProvider"
 _NOTHING = 4
@@ -61,7 +61,7 @@ def open_session(
 
     options = ort.SessionOptions()
     options.log_severity_level = _NOTHING
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or (usable_cores() if granted_cores() else 0)
     for name, value in _OPTIONS.items():
         options.add_session_config_entry(name, value)
     # Elsewhere it would only take time: a ViT-Ti twice as much on a processor with AMX.

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from typing import Any
 
-from edge_fgir.runtime.cores import usable_cores
+from edge_fgir.runtime.cores import granted_cores, usable_cores
 
 
 @cache
@@ -67,6 +67,8 @@ def compile_model(
         if threads is not None:
             streams = max(usable_cores() // threads, 1)
             hints |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
+        elif granted_cores() is not None:
+            hints["INFERENCE_NUM_THREADS"] = usable_cores()
     if precision is not None:
         hints["INFERENCE_PRECISION_HINT"] = precision
     return openvino_core().compile_model(model, device, hints)

@@ -49,7 +49,7 @@ class EngineCache:
     """The user's engines: ``$XDG_CACHE_HOME/edge-fgir``, by default ``~/.cache/edge-fgir``.
 
     Raises:
-        InputError: Others can write to the folder.
+        InputError: Others can write to the folder, or there is no home to put it in.
     """
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from signing import Keys
 from edge_fgir import Classifier, InputError
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime import Bundle, verify
-from edge_fgir.runtime.signature import Signature, SigningKey, read_public_key
+from edge_fgir.runtime.signing import Ed25519Signature, SigningKey, read_public_key
 
 pytestmark = pytest.mark.unit
 
@@ -49,7 +49,7 @@ def refusal(action: Callable[[], object]) -> str:
 def test_the_right_key_opens_a_signed_bundle(form, signed, ours, tmp_path):
     path = signed if form == "folder" else zip_bundle(signed, tmp_path / "birds.zip")
     signature, files, contents = Bundle(path, trust=ours.public).check_files()
-    signer = read_public_key(ours.public)[:16]
+    signer = read_public_key(ours.public).fingerprint[:16]
     assert (signature.name, signature.ok) == ("signature", True)
     assert signature.detail == f"by the trusted key {signer}"
     assert files.ok
@@ -57,13 +57,13 @@ def test_the_right_key_opens_a_signed_bundle(form, signed, ours, tmp_path):
 
 
 def test_a_path_may_be_text(signed, ours):
-    assert Bundle(str(signed), trust=str(ours.public)).signature is not None
+    assert Bundle(str(signed), trust=str(ours.public)).signatures
 
 
 @pytest.mark.export
 def test_classifier_and_verify_take_the_key_too(signed, ours, theirs, tiny_bundle):
     with Classifier.open(signed, trust=ours.public) as model:
-        assert model.bundle.signature is not None
+        assert model.bundle.signatures
     assert [check.name.split()[0] for check in verify(signed, trust=ours.public)] == [
         "signature",
         "files",
@@ -85,7 +85,7 @@ def test_without_a_key_the_check_says_that_it_proves_nothing(signed, theirs):
 
 
 def test_an_unsigned_bundle(tiny_bundle, ours):
-    assert Bundle(tiny_bundle).signature is None
+    assert Bundle(tiny_bundle).signatures == ()
     assert [check.name for check in Bundle(tiny_bundle).check_files()] == ["files", "contents"]
     assert refusal(lambda: Bundle(tiny_bundle, trust=ours.public)) == (
         f"{tiny_bundle} is not signed; expected a signature.json by the key of {ours.public}; "
@@ -94,7 +94,7 @@ def test_an_unsigned_bundle(tiny_bundle, ours):
 
 
 def test_another_key(signed, ours, theirs):
-    own, other = (read_public_key(keys.public)[:16] for keys in (ours, theirs))
+    own, other = (read_public_key(keys.public).fingerprint[:16] for keys in (ours, theirs))
     assert refusal(lambda: Bundle(signed, trust=theirs.public)) == (
         f"{signed} is signed by key {own}; expected key {other} of {theirs.public}; "
         "do not use the bundle; get it again from whom you trust"
@@ -121,8 +121,8 @@ def test_a_changed_file_is_found_behind_a_right_signature(signed, ours):
 def test_a_key_that_is_only_claimed(signed, ours, theirs):
     theirs.sign(signed)
     file = signed / "signature.json"
-    values = json.loads(file.read_text()) | {"public_key": read_public_key(ours.public)}
-    file.write_text(Signature(**values).dump())
+    values = json.loads(file.read_text()) | {"public_key": read_public_key(ours.public).fingerprint}
+    file.write_text(Ed25519Signature(**values).dump())
     assert "does not fit manifest.json" in refusal(lambda: Bundle(signed, trust=ours.public))
     assert "does not fit manifest.json" in refusal(lambda: list(Bundle(signed).check_files()))
 
@@ -179,8 +179,13 @@ def test_a_signature_is_no_file_that_is_handed_out(signed):
     assert "has no file signature.json" in refusal(lambda: Bundle(signed).read("signature.json"))
 
 
-PRIVATE = "expected an Ed25519 private key in a PEM file, without a passphrase; make one with: "
-PUBLIC = "expected an Ed25519 public key in a PEM file; make it with: openssl pkey -in key.pem "
+PRIVATE = (
+    "expected an Ed25519 or elliptic curve private key in a PEM file, without a passphrase; "
+    "make one with: "
+)
+PUBLIC = (
+    "expected an Ed25519 or elliptic curve public key in a PEM file; make it with: openssl pkey "
+)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +198,7 @@ PUBLIC = "expected an Ed25519 public key in a PEM file; make it with: openssl pk
         ("public", "holds no private key; "),
         ("passphrase", "has a passphrase; "),
         ("ed448", "is a key of another kind; "),
-        ("ec", "is a key of another kind; "),
+        ("k256", "is a key of another kind; "),
     ],
 )
 def test_a_key_that_cannot_sign(case, message, ours, tmp_path):
@@ -212,7 +217,7 @@ def test_a_key_that_cannot_sign(case, message, ours, tmp_path):
         ("garbage", "holds no public key; "),
         ("private", "holds no public key; "),
         ("ed448", "is a key of another kind; "),
-        ("ec", "is a key of another kind; "),
+        ("k256", "is a key of another kind; "),
     ],
 )
 def test_a_key_that_cannot_be_trusted(case, message, ours, signed, tmp_path):
@@ -223,7 +228,7 @@ def test_a_key_that_cannot_be_trusted(case, message, ours, signed, tmp_path):
 
 
 def key_of(case: str, folder: Path, *, private: bool = True) -> Path:
-    """Return the path of something that is no Ed25519 key."""
+    """Return the path of something that is no such key."""
     path = folder / "key.pem"
     if case == "folder":
         path.mkdir()
@@ -278,7 +283,8 @@ def test_openssl_makes_our_keys_and_agrees_with_our_signature(tiny_bundle, tmp_p
     openssl("pkey", "-in", key, "-pubout", "-out", public)
     manifest = tiny_bundle / "manifest.json"
     signature = SigningKey.read(key).sign(manifest.read_bytes())
-    assert signature.public_key == read_public_key(public)
+    assert isinstance(signature, Ed25519Signature)
+    assert signature.public_key == read_public_key(public).fingerprint
     raw.write_bytes(bytes.fromhex(signature.signature))
     checked = openssl(
         *("pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", public),
