@@ -68,10 +68,10 @@ def _needed(one: Distribution, *, with_extras: bool) -> Iterator[tuple[str, Dist
 
 
 def _part(one: Distribution) -> Part:
-    about = one.metadata
+    about = one.metadata.json
     part = library(one.name, one.version)
-    stated = about.get("License-Expression") or about.get("License") or ""
-    trove = [value for value in about.get_all("Classifier") or () if value.startswith("License ::")]
+    stated = str(about.get("license_expression") or about.get("license") or "")
+    trove = [value for value in about.get("classifier", ()) if value.startswith("License ::")]
     if not stated or "\n" in stated or len(stated) > _LONGEST_LICENCE:
         stated = ", ".join(value.rpartition(" :: ")[2] for value in trove)
     return part | ({"licenses": licences(stated)} if stated else {})

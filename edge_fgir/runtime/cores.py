@@ -40,11 +40,11 @@ def _quotas(root: Path) -> Iterator[tuple[int, int]]:
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0":  # version 2, one tree for all
-            top, files = root / "sys/fs/cgroup", ("cpu.max",)
+            top, files = root / "sys/fs/cgroup", ["cpu.max"]
         elif "cpu" in controllers.split(","):
             trees = (root / "sys/fs/cgroup" / name for name in (controllers, "cpu"))
             top = next((tree for tree in trees if tree.is_dir()), root / "sys/fs/cgroup/cpu")
-            files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
         else:
             continue
         group = PurePosixPath(path)

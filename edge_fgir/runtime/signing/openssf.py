@@ -33,7 +33,7 @@ _WANTED = "a signature of OpenSSF Model Signing 1.0"
 
 class _Part(BaseModel):
     # Later versions may say more; what is read here is checked.
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class _PublicKeyHint(_Part):
@@ -97,14 +97,16 @@ class ModelSignature(_Part, Signature):
         digests = {entry["path"]: entry["sha256"] for entry in values["files"]}
         payload = _statement(values["name"], {**digests, MANIFEST: sha256(manifest)})
         signed = key.sign(_to_be_signed(payload), ECDSA(_hash_of(key)))
-        return cls(
-            media_type=_BUNDLE,
-            material=_Material(public_key=_PublicKeyHint(hint=public.fingerprint)),
-            envelope=_Envelope(
-                payload=base64.b64encode(payload).decode(),
-                payload_type=_PAYLOAD,
-                signatures=(_Signature(sig=base64.b64encode(signed).decode()),),
-            ),
+        return cls.model_validate(
+            {
+                "mediaType": _BUNDLE,
+                "verificationMaterial": {"publicKey": {"hint": public.fingerprint}},
+                "dsseEnvelope": {
+                    "payload": base64.b64encode(payload).decode(),
+                    "payloadType": _PAYLOAD,
+                    "signatures": [{"sig": base64.b64encode(signed).decode()}],
+                },
+            }
         )
 
     def dump(self) -> str:
@@ -223,7 +225,8 @@ def _hash_of(key: Any) -> Any:
     """Return the hash that goes with the size of a curve."""
     from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
-    return {256: SHA256, 384: SHA384, 521: SHA512}[key.curve.key_size]()
+    kinds: dict[int, Any] = {256: SHA256, 384: SHA384, 521: SHA512}
+    return kinds[key.curve.key_size]()
 
 
 def _decoded(text: str, source: str) -> bytes:
