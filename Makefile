@@ -10,7 +10,7 @@ DATA := elpv
 
 BUNDLE := $(DEMO)/cells.fgir
 
-.PHONY: demo test unit attacks fuzz check format clean
+.PHONY: demo test unit attacks fuzz npm check format clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -37,6 +37,11 @@ attacks: $(VENV)/installed
 # Ten thousand mutated inputs of a fixed seed for every parser.
 fuzz: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py
+
+# What tests of the page for browsers and of Node need: pinned packages, some of which bundles carry.
+npm: $(VENV)/installed
+	$(BIN)/python -c "from edge_fgir.exporting import read_target; [one.read() for one in read_target('web').page.packages]"
+	cd examples/node && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

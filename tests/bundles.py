@@ -26,8 +26,13 @@ RUNTIMES = {
     "arm": "onnxruntime",
     "litert": "litert",
     "jetson": "tensorrt",
+    "web": "litert",
 }
-_MODEL_FILES = {"openvino": "openvino/model.xml", "litert": "model.tflite"}
+_MODEL_FILES = {
+    "openvino": "openvino/model.xml",
+    "litert": "model.tflite",
+    "web": "model.tflite",
+}
 _SHARPNESS = 8.0
 _TOLERANCE = 0.001
 _GOLDEN = {"red": (250, 20, 30), "green": (40, 200, 60), "blue": (10, 50, 180)}
@@ -51,13 +56,14 @@ def make_bundle(
     Args:
         labels: Class names.
         size: Side of the input, pixels.
-        target: openvino, litert, arm or jetson; the last two hold the same graph as ONNX.
+        target: openvino, litert, web, arm or jetson; the last two hold the same graph as ONNX.
         looks_twice: Let it have the outputs of a GLSim: :data:`LOOK`, and as its map the mean
             brightness of :data:`GRID` x :data:`GRID` patches.
         replaced: Files that are added, replaced or (None) left out before the bundle is sealed.
         fields: Manifest fields that replace the right ones.
     """
-    model_files = {"openvino": _openvino_files, "litert": _litert_files}.get(target, _onnx_files)
+    makers = {"openvino": _openvino_files, "litert": _litert_files, "web": _litert_files}
+    model_files = makers.get(target, _onnx_files)
     contents = model_files(len(labels), size, looks_twice)
     if target == "jetson":
         contents["tensorrt/build.json"] = json.dumps({"workspace_mb": 64}).encode()

@@ -17,6 +17,8 @@ from jetson import cuda, pretended, rtx  # noqa: F401
 from runs import make_folder, photos, teacher_run, tiny_export, tiny_run  # noqa: F401
 from shared import Shared, remembered_exports, shared  # noqa: F401
 
+from edge_fgir._cache import cache_path
+
 # Every test process has one core: what could be built side by side is built here and now.
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
@@ -39,9 +41,16 @@ def no_network() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what commands remember of pictures out of the user's cache folder."""
+    """Keep what commands remember of pictures out of the user's cache folder.
+
+    Packages of npm, which are pinned, are the user's: no test may fetch them.
+    """
+    packages, cache = cache_path() / "npm", tmp_path_factory.mktemp("cache")
+    if packages.is_dir():
+        (cache / "edge-fgir").mkdir(mode=0o700)
+        (cache / "edge-fgir" / "npm").symlink_to(packages)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
 
 

@@ -7,22 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_fgir._cache import cache_path
 from edge_fgir.runtime import target_names
 
 if TYPE_CHECKING:
     from edge_fgir.exporting import Target
 
 _LOOSE = {"max_top1_drop": 100.0}
-_CONVERTERS = {"litert": "litert_torch"}
+_CONVERTERS = {"litert": "litert_torch", "web": "litert_torch"}
 """What a target's builder needs beyond the extra ``export``."""
+
+PAGE_LIBRARIES = [
+    cache_path() / "npm" / f"litertjs-{name}-2.5.3.tgz" for name in ("core", "wasm-utils")
+]
+"""What the page of a bundle for browsers computes with: the files that ``target.yaml`` pins."""
 
 
 def exported(name: str, *more: object) -> Any:
     """Return the parameters of a test that exports for a target; it skips where that cannot be."""
+    lacks = _lacks(name)
+    return pytest.param(name, *more, marks=pytest.mark.skipif(bool(lacks), reason=lacks))
+
+
+def _lacks(name: str) -> str:
+    """Return what an export for a target lacks here; empty if nothing."""
     converter = _CONVERTERS.get(name)
-    missing = converter is not None and find_spec(converter) is None
-    reason = f"{converter} is not installed: edge-fgir[export-{name}]"
-    return pytest.param(name, *more, marks=pytest.mark.skipif(missing, reason=reason))
+    if converter is not None and find_spec(converter) is None:
+        return f"{converter} is not installed: edge-fgir[export-litert]"
+    if name == "web" and (absent := [path for path in PAGE_LIBRARIES if not path.is_file()]):
+        return f"{absent[0]} is not there: make npm"
+    return ""
 
 
 def exported_targets() -> list[Any]:

@@ -25,6 +25,7 @@ from edge_fgir.cli import (
     thresholds,
     train,
     verify,
+    web,
     wheel,
 )
 from edge_fgir.cli._app import app, main
@@ -56,5 +57,6 @@ __all__ = [
     "thresholds",
     "train",
     "verify",
+    "web",
     "wheel",
 ]

@@ -49,6 +49,7 @@ from edge_fgir.exporting.search import Choice, Search, Trial
 from edge_fgir.exporting.source import Source
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
+from edge_fgir.exporting.web import page_files
 from edge_fgir.exporting.writer import describe, write_bundle
 from edge_fgir.models import count_params, folded
 from edge_fgir.results import AccuracyReport, BundleReport, FrigateReport, SchemeFailure, Stage
@@ -89,6 +90,7 @@ def export(
     check_program(target, options.program)
     check_unknown(target, options.unknown)
     check_out(out, as_zip=options.as_zip)
+    page = page_files(target)
     source = Source.read(run, data, target.gates, options)
     form = _folded(source, target, tell)
     graph = _as_onnx(source, form, target, tell)
@@ -127,7 +129,9 @@ def export(
     kept = KEPT if features is None else KEPT_BY_EACH
     calibration = fit_calibration(made.logits, source.validation.labels, quantized_on, kept)
     accuracy = _accuracy(source, made, calibration)
-    contents = _contents(source, target, made, calibration, [residual, quantization, accuracy])
+    contents = page | _contents(
+        source, target, made, calibration, [residual, quantization, accuracy]
+    )
     if options.program == "frigate":
         contents |= _for_frigate(source, data, made, calibration, contents, tell)
     bundle = write_bundle(

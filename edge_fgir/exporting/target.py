@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge_fgir.exporting.builders import find_builder
+from edge_fgir.exporting.npm import NpmPackage
 from edge_fgir.models.glsim import CropForm
 from edge_fgir.results import Gates
 from edge_fgir.runtime import (
@@ -114,6 +115,14 @@ class Quantization(_Section):
     ] = 8
 
 
+class Page(_Section):
+    """The page that opens the model in a browser: the files in ``site/`` beside ``target.yaml``."""
+
+    packages: Annotated[
+        tuple[NpmPackage, ...], Field(min_length=1, description="what computes there")
+    ]
+
+
 class Target(TargetInfo):
     """One target."""
 
@@ -137,6 +146,9 @@ class Target(TargetInfo):
     ]
     quantization: Quantization
     gates: Gates
+    page: Annotated[
+        Page | None, Field(description="makes a bundle a page for browsers too; none: it is not")
+    ] = None
     compute_capabilities: Annotated[
         tuple[str, ...], Field(description="GPUs the TensorRT-RTX builder compiles for as a check")
     ] = ()

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from edge_fgir.runtime.novelty import NOVELTY, SPACE, Features, FeatureSpace, Novelty
     from edge_fgir.runtime.packing import check_out, pack, unpack
+    from edge_fgir.runtime.page import page_entries, page_server
     from edge_fgir.runtime.picture_files import (
         JUNK_FOLDERS,
         SUFFIXES,
@@ -65,7 +66,13 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.signing import SigningKey
     from edge_fgir.runtime.sinks import Counters, Sink, open_sink
     from edge_fgir.runtime.sources import CameraOptions, Source, open_source
-    from edge_fgir.runtime.targets import TargetInfo, read_target_as, read_target_info, target_names
+    from edge_fgir.runtime.targets import (
+        TargetInfo,
+        read_target_as,
+        read_target_info,
+        target_folder,
+        target_names,
+    )
     from edge_fgir.runtime.verification import verify
     from edge_fgir.runtime.video import VideoWriter, check_video_path, draw_result
 
@@ -111,6 +118,7 @@ __getattr__ = lazy(
         ),
         "novelty": ("NOVELTY", "SPACE", "FeatureSpace", "Features", "Novelty"),
         "packing": ("check_out", "pack", "unpack"),
+        "page": ("page_entries", "page_server"),
         "picture_files": (
             "JUNK_FOLDERS",
             "SUFFIXES",
@@ -128,7 +136,13 @@ __getattr__ = lazy(
         "signing": ("SigningKey",),
         "sinks": ("Counters", "Sink", "open_sink"),
         "sources": ("CameraOptions", "Source", "open_source"),
-        "targets": ("TargetInfo", "read_target_as", "read_target_info", "target_names"),
+        "targets": (
+            "TargetInfo",
+            "read_target_as",
+            "read_target_info",
+            "target_folder",
+            "target_names",
+        ),
         "verification": ("verify",),
         "video": ("VideoWriter", "check_video_path", "draw_result"),
     },
@@ -210,12 +224,15 @@ __all__ = [
     "open_source",
     "other_files",
     "pack",
+    "page_entries",
+    "page_server",
     "pictures_below",
     "read_exif",
     "read_image",
     "read_target_as",
     "read_target_info",
     "sweep_devices",
+    "target_folder",
     "target_names",
     "to_rgb",
     "unpack",

@@ -74,7 +74,12 @@ def read_target_as(kind: type[AnyTarget], name: str) -> AnyTarget:
             f"one of {', '.join(known)}",
             f"did you mean {near[0]}?" if near else "",
         )
-    return _read(kind, name, _registered.get(name, _resources.folder("export") / name))
+    return _read(kind, name, target_folder(name))
+
+
+def target_folder(name: str) -> Path:
+    """Return the folder of a target that is known."""
+    return _registered.get(name, _resources.folder("export") / name)
 
 
 def read_target_info(name: str) -> TargetInfo:

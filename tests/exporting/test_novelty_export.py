@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import edit_manifest
-from targets import loosened
+from targets import exported, loosened
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.data import open_data
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.export
 
 
 TELLING = [
-    name for name in target_names() if find_builder(read_target(name).runtime).tells_features
+    exported(name)
+    for name in target_names()
+    if find_builder(read_target(name).runtime).tells_features
 ]
 
 
