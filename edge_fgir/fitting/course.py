@@ -172,6 +172,9 @@ class Course:
 
     def _halve(self, arms: Sequence[Candidate]) -> None:
         total = self.journal.number("seconds to train", lambda: self.left)
+        if not total:
+            self.left_out |= dict.fromkeys(arms, "no time was left to train it")
+            return
         least = self.journal.number("least seconds", lambda: self._least_seconds(arms, total))
         plan = rungs(len(arms), total, least)
         ahead = sum(rung.arms * rung.seconds for rung in plan)
@@ -298,10 +301,11 @@ class Course:
         for trained in reversed(self.done.get(candidate, [])):
             if trained.record.method == method and trained.step_seconds is not None:
                 return trained.step_seconds
-        recipes = self.recipes
+        recipes, classes = self.recipes, len(self.trainings.data.classes)
         wish = recipes.training(candidate, 1, start=None, guide=None).precision
-        return step_seconds(
-            candidate, len(self.trainings.data.classes), recipes.batch, method, wish
+        return self.journal.number(
+            f"a step of {candidate.name} by {method}",
+            lambda: step_seconds(candidate, classes, recipes.batch, method, wish),
         )
 
     def _say(self, line: str) -> None:

@@ -198,8 +198,11 @@ def test_a_teacher_whose_head_takes_its_time_is_not_trained(
 
 def test_without_time_for_trainings_nothing_is_built_before_them(tmp_path, monkeypatch) -> None:
     course, _ = made(tmp_path, 1.5, monkeypatch, **LITES)  # of which exports get a minute
-    course.run(BOTH, [SMALL, LARGE], lambda head: pytest.fail("it was built"))
+    monkeypatch.setattr(course_module, "step_seconds", lambda *_: pytest.fail("steps were timed"))
+    (best, *_) = course.run(BOTH, [SMALL, LARGE], lambda head: pytest.fail("it was built"))
     assert course.sizes == {}
+    assert best.record.method == "probe"
+    assert course.left_out[best.candidate] == "no time was left to train it"
 
 
 def test_networks_from_scratch_learn_from_the_best_head(tmp_path, monkeypatch) -> None:
