@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.halving import epochs_within, rungs
@@ -133,13 +134,23 @@ class Course:
     def _settle(self, candidate: Candidate, settle: Callable[[Trained], Candidate]) -> None:
         """Find the size at which a candidate is trained, if there is time for a training at all."""
         late = partial(float, not self.left)
-        if not self.journal.number(f"no size of {candidate.name}", late):
-            self.sizes[candidate] = settle(self.judge.best(self.done[candidate]))
+        if self.journal.number(f"no size of {candidate.name}", late):
+            return
+        settled = settle(self.judge.best(self.done[candidate]))
+        # On the way there may have been heads of sizes in between.
+        tried = [each for each in self.done if each.form == candidate.form]
+        larger = [each for each in tried if each.image_size >= settled.image_size]
+        self.sizes |= dict.fromkeys(larger, settled)
 
-    def probe(self, candidate: Candidate) -> Trained:
-        """Train a head on a candidate's frozen features."""
+    def probe(self, candidate: Candidate, start: Path | None = None) -> Trained:
+        """Train a head on a candidate's frozen features.
+
+        Args:
+            candidate: What it is for.
+            start: Weights of its network that were trained at another size; None: its own.
+        """
         self._say(f"{candidate.name}: a head on frozen features")
-        trained = self.trainings.run(candidate, self.recipes.probe(candidate), "probe")
+        trained = self.trainings.run(candidate, self.recipes.probe(candidate, start), "probe")
         self.done.setdefault(candidate, []).append(trained)
         self._say(f"{candidate.name}: {_accuracy(trained)} with frozen features")
         return trained

@@ -91,7 +91,7 @@ class Builder:
         folder: The fit's work folder.
         clock: Quantization-aware training needs time left.
         by_macro: Choices are made by the macro accuracy.
-        probe: Trains a head for a candidate.
+        probe: Trains a head for a candidate, on its own weights or on those of a training.
         tell: Gets a line for the user.
     """
 
@@ -104,7 +104,7 @@ class Builder:
     folder: Path
     clock: Clock
     by_macro: bool
-    probe: Callable[[Candidate], Trained]
+    probe: Callable[[Candidate, Path | None], Trained]
     tell: Callable[[str], None]
 
     def finalist(self, trained: Trained) -> Finalist | str:
@@ -119,8 +119,10 @@ class Builder:
             if considered is None:
                 break
             precision = self._precision(considered)
-            if trained.record.method == "probe" and considered.candidate != of.candidate:
-                of = self.probe(considered.candidate)  # a head of its own takes little time
+            if considered.candidate != of.candidate and of.candidate.architecture.has_head:
+                # A head of its own takes little time.
+                start = None if trained.record.method == "probe" else trained.weights
+                of = self.probe(considered.candidate, start)
             try:
                 made = self._built(of, considered.candidate, precision)
             except GateError as error:

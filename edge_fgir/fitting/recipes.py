@@ -64,9 +64,14 @@ class Recipes:
         """Return what a picture goes through before a candidate sees it."""
         return self.training(candidate, 1, start=None, guide=None).preprocess
 
-    def probe(self, candidate: Candidate) -> Recipe:
-        """Return the recipe of a head on a candidate's frozen features."""
-        return self._read(PROBE, candidate, candidate.architecture.weights, {})
+    def probe(self, candidate: Candidate, start: Path | None = None) -> Recipe:
+        """Return the recipe of a head on a candidate's frozen features.
+
+        Args:
+            candidate: Whose.
+            start: Weights of an earlier training of its network; None: those it comes with.
+        """
+        return self._read(PROBE, candidate, str(start or candidate.architecture.weights), {})
 
     def training(
         self, candidate: Candidate, epochs: int, *, start: Path | None, guide: Guide | None
