@@ -103,6 +103,25 @@ def make_bundle(
     return path
 
 
+def two_runtimes(path: Path) -> Path:
+    """Write a bundle for ARM with LiteRT's file and ONNX Runtime's, and return it.
+
+    The latter has a calibration of its own, whose threshold is half of the other's.
+    """
+    own = _calibration().model_copy(update={"unknown_threshold": UNKNOWN_THRESHOLD / 2})
+    form = {
+        "runtime": "onnxruntime",
+        "precision": "fp32",
+        "folder": "onnxruntime",
+        "model_file": "onnxruntime/model.onnx",
+    }
+    added = {
+        "onnxruntime/model.onnx": _onnx_files(len(LABELS), 32, looks_twice=False)["model.onnx"],
+        "onnxruntime/calibration.json": own.model_dump_json().encode(),
+    }
+    return make_bundle(path, target="litert", replaced=added, forms=(form,))
+
+
 def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """Let ``change`` alter the manifest's values and seal them again, as an attacker would."""
     file = bundle / "manifest.json"

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_fgir._errors import InputError
-from edge_fgir.benchmarking import Baseline, BenchMode, RemoteDevice
+from edge_fgir.benchmarking import (
+    Baseline,
+    BenchMode,
+    RemoteDevice,
+    compare_runtimes,
+    with_fastest,
+)
 from edge_fgir.benchmarking import bench as bench_bundle
 from edge_fgir.results import Latency
 from edge_fgir.runtime import AUTO, Bundle, Classifier, Device, EngineOptions, find_runtime
@@ -26,6 +32,9 @@ def bench(
 ) -> Latency:
     """Measure how fast a bundle answers, as ``edge-fgir bench`` does.
 
+    Of a bundle with files for several runtimes, those that are installed are compared first; the
+    fastest is measured, and opened on that machine from then on.
+
     Example::
 
         import edge_fgir as ef
@@ -39,7 +48,7 @@ def bench(
         mode: ``burst``, ``sustained`` (frames back to back, until heat shows) or ``quick``.
         fps: Frames arrive at this rate; not with mode ``sustained``.
         device: Where the bundle answers: ``auto`` is its own runtime's first choice. Options say
-            more (threads, precision); with ``host`` a device alone.
+            more (threads, precision, runtime); with ``host`` a device alone.
         trust: PEM file with the public key that must have signed it.
         host: ``[user@]host[:port]`` of another machine, reached by ssh; None: this one.
         baseline: A call to be measured in the same run; not with ``host``.
@@ -48,13 +57,22 @@ def bench(
     Raises:
         InputError: The bundle cannot run there, or the machine cannot be reached.
     """
-    if host is None:
-        with Classifier.open(bundle, device, trust) as model:
-            return bench_bundle(model, seconds=seconds, mode=mode, fps=fps, baseline=baseline)
     options = EngineOptions(device) if isinstance(device, str) else device
+    if host is None:
+        compared = compare_runtimes(bundle, options, trust)
+        with Classifier.open(bundle, with_fastest(options, compared), trust) as model:
+            return bench_bundle(
+                model,
+                seconds=seconds,
+                mode=mode,
+                fps=fps,
+                baseline=baseline,
+                runtimes_ms=compared,
+            )
     if options != EngineOptions(options.device):
         raise InputError(
-            f"threads or a precision with host {host}", "a device alone, for a bench over ssh"
+            f"threads, a precision or a runtime with host {host}",
+            "a device alone, for a bench over ssh",
         )
     opened = Bundle(bundle, trust)
     runtime = find_runtime(opened.manifest.runtime)

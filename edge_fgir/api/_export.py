@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from edge_fgir.exporting import (
     ExportOptions,
     Target,
     Tell,
+    check_candidates,
     check_precision,
     check_program,
+    export_forms,
     read_target,
 )
 from edge_fgir.exporting import export as export_run
@@ -35,6 +37,7 @@ def export(
     out: Path | str,
     options: ExportOptions = _AS_TRAINED,
     *,
+    also: Sequence[str] = (),
     plan: Plan | Path | str | None = None,
     max_drop: float | None = None,
     qat_epochs: int | None = None,
@@ -60,6 +63,8 @@ def export(
         out: The bundle to write.
         options: Precision, setting and more; by default INT8 unless it is refused or no
             faster, at the run's own setting.
+        also: Other targets whose files the bundle holds too, each through gates of its own: those
+            that ``target`` names as candidates.
         plan: What ``profile`` has chosen, instead of a precision and a setting.
         max_drop: Points of top-1 that the bundle may lose; None: as the target says.
         qat_epochs: Where INT8 breaks a bound, train so many epochs more as INT8 computes.
@@ -89,8 +94,13 @@ def export(
     check_precision(bounded, options.precision)
     check_program(bounded, options.program)
     check_out(Path(out), as_zip=options.as_zip)
+    check_candidates(bounded, also)
+    if also and qat_epochs is not None:
+        raise InputError("--also beside --qat-epochs", "one of the two")
     pictures = data_set(data, strict=strict)
     Run.open(path).check_data(pictures, accept_change=accept_data_change)
+    if also:
+        return export_forms(path, bounded, also, pictures, Path(out), options, tell)
     if qat_epochs is None:
         return export_run(path, bounded, pictures, Path(out), options, tell)
     return export_with_qat(path, bounded, pictures, Path(out), qat_epochs, options, tell, tell_line)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir.api._data import Data, data_set
-from edge_fgir.exporting import read_target
+from edge_fgir.exporting import NONE, PROGRAMS, read_target
 from edge_fgir.fitting import Request
 from edge_fgir.fitting import fit as fit_photographs
 from edge_fgir.profiling import DeviceRef
@@ -25,6 +25,7 @@ def fit(
     weights: str = "offline",
     from_scratch_only: bool = False,
     unknown: Path | str | None = None,
+    program: str | None = None,
     resume: bool = False,
     strict: bool = False,
     tell: Callable[[str], None] = lambda line: None,
@@ -38,7 +39,8 @@ def fit(
         out: The bundle, ``X.fgir``; ``X.fit.json`` and the page ``X.html`` are written beside it,
             and the work folder ``X.fit``, which may be removed at the end.
         budget: What the device can spare, and what must be reached; None: no bounds.
-        target: How the device runs networks; None: as its descriptor says.
+        target: How the device runs networks; None: as ``program`` needs it, or the device's
+            descriptor says.
         device: ``local`` or ``[user@]host[:port]``.
         minutes: That all of it may take.
         weights: Where pretrained weights are from: ``offline``: installed packages alone; ``timm``:
@@ -46,6 +48,7 @@ def fit(
         from_scratch_only: No weights of others in the bundle; a teacher may have them.
         unknown: Folder of pictures that the model shall not know: the bundle says how many of them
             it rejects.
+        program: Another program that the bundle carries files for, ``frigate`` or ``frigate-bird``.
         resume: Go on where an earlier call stopped.
         strict: Refuse pictures that are broken or no upright 8-bit RGB.
         tell: Gets a line for the user.
@@ -61,15 +64,21 @@ def fit(
         raise InputError(f"--minutes {minutes:g}", "minutes between 0 and a month")
     if weights not in ("offline", "timm"):
         raise InputError(f"--weights {weights}", "offline or timm")
-    ref = DeviceRef.parse(device)
+    ref, pictures = DeviceRef.parse(device), data_set(photos, strict=strict)
+    if program is not None and NONE not in pictures.classes:
+        tell(
+            f"{pictures.name} has no class {NONE}: what is of no class will be told by low scores "
+            "alone; sort such pictures into a folder of that name"
+        )
     request = Request(
-        data=data_set(photos, strict=strict),
-        target=read_target(target or ref.target),
+        data=pictures,
+        target=read_target(target or PROGRAMS.get(program or "", ref.target)),
         device=ref,
         budget=budget or Budget(),
         minutes=minutes,
         timm_too=weights == "timm",
         from_scratch_only=from_scratch_only,
         unknown=None if unknown is None else Path(unknown),
+        program=program,
     )
     return fit_photographs(request, Path(out), resume=resume, tell=tell, tell_device=tell_device)

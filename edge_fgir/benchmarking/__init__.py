@@ -1,6 +1,7 @@
 """Measuring: protocol, benches, devices here and behind ssh, environment; never torch."""
 
 from edge_fgir.benchmarking.bundle_bench import FRAME, Baseline, BenchMode, bench
+from edge_fgir.benchmarking.compared_runtimes import compare_runtimes, with_fastest
 from edge_fgir.benchmarking.device_handle import DeviceHandle, LocalDevice
 from edge_fgir.benchmarking.devices import (
     LOCAL,
@@ -35,6 +36,7 @@ __all__ = [
     "Timing",
     "WarmUp",
     "bench",
+    "compare_runtimes",
     "device_names",
     "environment",
     "interleave",
@@ -43,4 +45,5 @@ __all__ = [
     "measure",
     "read_device",
     "warm_up",
+    "with_fastest",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final, Literal, NamedTuple, get_args
@@ -67,6 +67,7 @@ def bench(
     fps: float | None = None,
     baseline: Baseline | None = None,
     protocol: Protocol | None = None,
+    runtimes_ms: Mapping[str, float] | None = None,
     system: System = HERE,
 ) -> Latency:
     """Measure a bundle in two scopes, and then as the mode has it.
@@ -84,6 +85,7 @@ def bench(
         fps: Frames a second; not with mode ``sustained``.
         baseline: Something to measure beside the scopes.
         protocol: How the scopes are measured; by default as ``PROTOCOLS`` says.
+        runtimes_ms: What the runtimes that the bundle has files for took, if they were compared.
         system: Where sensors are looked for.
 
     Returns:
@@ -135,6 +137,7 @@ def bench(
         certified_if=BOUNDS,
         scopes=Scopes(network=latencies[NETWORK], frame_to_decision=latencies[FRAME]),
         repeats_p50_ms=medians,
+        runtimes_ms=dict(runtimes_ms) if runtimes_ms else None,
         sustained=answered.result if isinstance(answered, Sustained) else None,
         fixed_rate=answered.result if isinstance(answered, FixedRateRun) else None,
         baseline=None

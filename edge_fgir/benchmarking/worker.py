@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.benchmarking.bundle_bench import FRAME, NETWORK, bench, scope_calls
+from edge_fgir.benchmarking.compared_runtimes import compare_runtimes, with_fastest
 from edge_fgir.benchmarking.environment import environment
 from edge_fgir.benchmarking.interleaving import interleave
 from edge_fgir.benchmarking.messages import (
@@ -27,7 +28,7 @@ from edge_fgir.benchmarking.messages import (
     Timings,
     read_request,
 )
-from edge_fgir.runtime import Classifier
+from edge_fgir.runtime import Classifier, EngineOptions
 
 START = (
     "import sys; root = sys.argv.pop(); sys.path[:] = filter(None, sys.path); "
@@ -94,12 +95,15 @@ def _time(request: TimeBundles) -> Timings:
 
 def _bench(request: BenchBundle) -> Benched:
     (path,) = request.bundles
-    with Classifier.open(path, request.device) as model:
+    options = EngineOptions(request.device)
+    compared = compare_runtimes(path, options)
+    with Classifier.open(path, with_fastest(options, compared)) as model:
         latency = bench(
             model,
             seconds=request.seconds,
             mode=request.mode,
             fps=request.fps,
             protocol=request.protocol,
+            runtimes_ms=compared,
         )
     return Benched(latency=latency)

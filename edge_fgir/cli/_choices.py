@@ -59,9 +59,20 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help=EngineOptions.hel
 FloatPrecisionOption = Annotated[
     str | None, typer.Option("--precision", help=EngineOptions.help_of("precision"))
 ]
+RuntimeOption = Annotated[str | None, typer.Option(help=EngineOptions.help_of("runtime"))]
 KeepRateOption = Annotated[
     str | None,
     typer.Option(help="Share of the tokens a stage keeps, such as 0.7; 0.7,0.5,0.5: one a stage."),
+]
+
+ProgramOption = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="frigate|frigate-bird",
+        help="Add what Frigate's custom or bird classification takes, compared with the bundle; "
+        "target litert.",
+    ),
 ]
 
 LatencyOption = Annotated[
@@ -163,7 +174,9 @@ def device_choice(value: str) -> Device:
     raise InputError(f"--device {value}", f"one of {', '.join(device_names())}")
 
 
-def engine_choice(device: str, threads: int | None, precision: str | None) -> EngineOptions:
+def engine_choice(
+    device: str, threads: int | None, precision: str | None, runtime: str | None = None
+) -> EngineOptions:
     """Return how a bundle is to be opened.
 
     Raises:
@@ -174,6 +187,7 @@ def engine_choice(device: str, threads: int | None, precision: str | None) -> En
         device_choice(device),
         threads,
         None if precision is None else choose("--precision", precision, precisions),
+        runtime,
     )
 
 

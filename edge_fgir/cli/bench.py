@@ -15,6 +15,7 @@ from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
     DeviceOption,
     FloatPrecisionOption,
+    RuntimeOption,
     ThreadsOption,
     TrustOption,
     engine_choice,
@@ -49,6 +50,7 @@ def bench(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     precision: FloatPrecisionOption = None,
+    runtime: RuntimeOption = None,
     trust: TrustOption = None,
     host: Annotated[
         str | None,
@@ -73,7 +75,7 @@ def bench(
         seconds=seconds,
         mode=_mode(mode),
         fps=fps,
-        device=engine_choice(device, threads, precision),
+        device=engine_choice(device, threads, precision, runtime),
         trust=trust,
         host=host,
         baseline=None if against is None else _torch_baseline(against),
@@ -84,6 +86,9 @@ def bench(
     if json:
         print_json(latency.to_dict())
         return
+    if latency.runtimes_ms is not None:
+        told = ", ".join(f"{name} {ms:.3f} ms" for name, ms in latency.runtimes_ms.items())
+        echo(f"runtimes side by side, network alone: {told}; the fastest is opened here")
     for name, scope in (
         ("network", latency.scopes.network),
         ("frame_to_decision", latency.scopes.frame_to_decision),

@@ -26,18 +26,31 @@ def doctor(
 
     targets = [read_target_info(name) for name in ([target] if target else target_names())]
     states = {info.name: _state(find_runtime(info.runtime)) for info in targets}
+    for info in targets:
+        others = [name for name in info.candidates if name != info.name]
+        if others:
+            states[info.name]["also"] = {
+                name: find_runtime(read_target_info(name).runtime).version for name in others
+            }
     machine = {} if target else _machine()
     if json:
         print_json({"targets": states, **({"machine": machine} if machine else {})})
     else:
         for name, state in states.items():
-            echo(f"{'ok      ' if state['ok'] else 'missing '}{name}: {state['detail']}")
+            mark = "ok      " if state["ok"] else "missing "
+            echo(f"{mark}{name}: {state['detail']}{_also(state)}")
         for name, found in machine.items():
             echo(f"{name + ':':<14}{', '.join(map(_shown, found)) or 'none'}")
     raise typer.Exit(0 if all(state["ok"] for state in states.values()) or not target else 1)
 
 
-def _state(runtime: RuntimeSpec) -> dict[str, object]:
+def _also(state: dict[str, Any]) -> str:
+    """Say which other targets' files a target's bundles may hold, and which run here."""
+    found = [f"{name} {version or 'missing'}" for name, version in state.get("also", {}).items()]
+    return f"; its bundles may hold files of {', '.join(found)} as well" if found else ""
+
+
+def _state(runtime: RuntimeSpec) -> dict[str, Any]:
     ok = runtime.version is not None
     return {
         "ok": ok,

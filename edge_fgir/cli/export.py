@@ -14,6 +14,7 @@ from edge_fgir.cli._choices import (
     AcceptDataChangeOption,
     KeepRateOption,
     LogitAdjustmentOption,
+    ProgramOption,
     StrictOption,
     UnknownOption,
     keep_rate_choice,
@@ -57,12 +58,13 @@ def export(
     ] = False,
     logit_adjustment: LogitAdjustmentOption = None,
     unknown: UnknownOption = None,
-    for_: Annotated[
-        str | None,
+    for_: ProgramOption = None,
+    also: Annotated[
+        list[str] | None,
         typer.Option(
-            "--for",
-            metavar="frigate",
-            help="Add what another program takes, compared with the bundle; target litert.",
+            metavar="TARGET",
+            help="Hold that target's files too, for target arm litert or openvino: the fastest "
+            "that is installed is opened; repeatable.",
         ),
     ] = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
@@ -81,6 +83,7 @@ def export(
 
     Example: `edge-fgir export runs/student --target openvino --data elpv --out birds.fgir`
     Example: `edge-fgir export runs/a --target arm --plan plan.json --data elpv --out b.fgir`
+    Example: `edge-fgir export runs/a --target arm --also litert --data elpv --out b.fgir`
     Example: `edge-fgir export runs/a --target litert --for frigate --data clips --out b.fgir`
     """
     need("torch", "export", "exporting")
@@ -104,9 +107,7 @@ def export(
         elif isinstance(event, SchemeFailure):
             line = f"refused: {event.reason}"
         elif isinstance(event, FrigateReport):
-            line = f"Frigate: {event}"
-            if not event.none_is_a_class:
-                line += "; no class none: low scores alone are answered so"
+            line = "\n".join(event.lines)
         else:
             line = f"gate {event.name}: {compared(event)}"
         echo(line, err=json)
@@ -142,6 +143,7 @@ def export(
         data,
         out,
         options,
+        also=also or (),
         plan=plan,
         max_drop=max_drop,
         qat_epochs=qat_epochs,
@@ -158,6 +160,7 @@ def export(
                 "bundle": str(out),
                 "target": target,
                 "precision": bundle.manifest.precision,
+                "runtimes": list(bundle.manifest.runtimes),
                 "bytes": bundle.size,
                 "model_bytes": bundle.model_size,
                 "logit_adjustment": tau,
@@ -178,6 +181,9 @@ def export(
         echo(f"logits adjusted by the classes' training pictures, tau {tau:g}")
     if novelty is not None:
         echo(f"{novelty}")
+    if len(names := bundle.manifest.runtimes) > 1:
+        forms = [f"{name} ({bundle.in_runtime(name).manifest.precision})" for name in names]
+        echo(f"files for {', '.join(forms)}: edge-fgir bench says on the device which is fastest")
     echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"

@@ -14,6 +14,7 @@ from edge_fgir.cli._choices import (
     LatencyOption,
     MemoryOption,
     PercentileOption,
+    ProgramOption,
     SizeOption,
     StrictOption,
     UnknownOption,
@@ -32,7 +33,7 @@ def fit(
         Path, typer.Option(help="The bundle, X.fgir; X.html is its page, X.fit the work folder.")
     ],
     target: Annotated[
-        str | None, typer.Option(help=f"{targets_help()}; default: the device's.")
+        str | None, typer.Option(help=f"{targets_help()}; default: the device's, or that of --for.")
     ] = None,
     latency_ms: LatencyOption = None,
     percentile: PercentileOption = "p50",
@@ -56,6 +57,7 @@ def fit(
         bool, typer.Option("--from-scratch-only", help="No weights of others in the bundle.")
     ] = False,
     unknown: UnknownOption = None,
+    for_: ProgramOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command stopped.")
     ] = False,
@@ -70,6 +72,7 @@ def fit(
 
     Example: `edge-fgir fit photos --target openvino --latency-ms 3 --out birds.fgir`
     Example: `edge-fgir fit elpv --latency-ms 3 --minutes 10 --out cells.fgir --resume`
+    Example: `edge-fgir fit clips/NAME/dataset --for frigate --out birds.fgir`
     """
     need("torch", "export", "fitting")
     need("onnx", "export", "fitting")
@@ -89,6 +92,7 @@ def fit(
         weights=weights,
         from_scratch_only=from_scratch_only,
         unknown=unknown,
+        program=for_,
         resume=resume,
         strict=strict,
         tell=lambda line: echo(line, err=json),
@@ -98,6 +102,16 @@ def fit(
         print_json(_plain(result))
         return
     _say(result, out)
+    if for_ is not None:
+        _say_frigate(out)
+
+
+def _say_frigate(out: Path) -> None:
+    from edge_fgir.results import FrigateReport
+
+    for line in FrigateReport.of(edge_fgir.Bundle(out)).lines:
+        echo(line)
+    echo(f"for Frigate: {out / 'frigate'}; its config.yml says where the files go")
 
 
 def _plain(result: Fit) -> dict[str, object]:

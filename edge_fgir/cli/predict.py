@@ -13,6 +13,7 @@ from edge_fgir.cli._choices import (
     DeviceOption,
     FloatPrecisionOption,
     PictureStrictOption,
+    RuntimeOption,
     ThreadsOption,
     TrustOption,
     engine_choice,
@@ -27,6 +28,7 @@ def predict(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     precision: FloatPrecisionOption = None,
+    runtime: RuntimeOption = None,
     trust: TrustOption = None,
     strict: PictureStrictOption = None,
     explain: Annotated[
@@ -50,7 +52,7 @@ def predict(
     files = [file for path in images for file in find_pictures(path)]
     predictions: list[Prediction] = []
     failures: dict[int, Failure] = {}
-    options = engine_choice(device, threads, precision)
+    options = engine_choice(device, threads, precision, runtime)
     with Classifier.open(bundle, options, trust) as model:
         if explain is not None:
             model.check_explains()

@@ -2,8 +2,11 @@
 
 from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.export import Tell, export
+from edge_fgir.exporting.forms import check_candidates, export_forms
+from edge_fgir.exporting.frigate_graph import NONE
 from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.exporting.options import (
+    PROGRAMS,
     ExportOptions,
     check_precision,
     check_program,
@@ -14,15 +17,19 @@ from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
 
 __all__ = [
+    "NONE",
+    "PROGRAMS",
     "Choice",
     "ExportOptions",
     "Target",
     "Tell",
     "Trial",
+    "check_candidates",
     "check_precision",
     "check_program",
     "check_unknown",
     "export",
+    "export_forms",
     "make_backend",
     "read_target",
     "target_names",

@@ -182,7 +182,7 @@ _builders = {
             in_bfloat16=_openvino_in_bfloat16,
         ),
         Builder("onnxruntime", ("qdq", "dynamic"), _onnx),
-        Builder("litert", ("ai-edge-quantizer",), _litert, tells_features=False),
+        Builder("litert", ("ai-edge-quantizer",), _litert),
         Builder(
             "tensorrt", ("qdq", "dynamic"), _jetson, computes_half=True, companions=_deepstream
         ),

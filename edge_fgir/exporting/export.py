@@ -132,8 +132,10 @@ def export(
     contents = page | _contents(
         source, target, made, calibration, [residual, quantization, accuracy]
     )
-    if options.program == "frigate":
-        contents |= _for_frigate(source, data, made, calibration, contents, tell)
+    if options.program is not None:
+        # It goes by the score alone.
+        alone = fit_calibration(made.logits, source.validation.labels, quantized_on)
+        contents |= _for_frigate(source, data, made, alone, contents, options.program, tell)
     bundle = write_bundle(
         out,
         contents,
@@ -267,19 +269,22 @@ def _for_frigate(
     made: Trial,
     calibration: Calibration,
     contents: Mapping[str, bytes],
+    program: str,
     tell: Tell,
 ) -> dict[str, bytes]:
     """Return what Frigate takes, and the report that compares its answers with the bundle's."""
     model = contents[made.backend.model_file]
-    files = frigate_files(model, source.trained.preprocess, source.labels, calibration)
+    files = frigate_files(model, source.trained.preprocess, source.labels, calibration, program)
+    (file,) = (name for name in files if name.endswith(".tflite"))
     report = compare_frigate(
-        files["frigate/model.tflite"],
+        files[file],
         data,
         source.validation,
         source.labels,
         made.logits,
         calibration,
         source.parity.gates.max_top1_drop,
+        program,
     )
     tell(report)
     return files | report.as_file()

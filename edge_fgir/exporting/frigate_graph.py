@@ -1,4 +1,4 @@
-"""A bundle's TensorFlow Lite file as Frigate's custom classification asks it: other ends.
+"""A bundle's TensorFlow Lite file as Frigate asks it: other ends.
 
 Frigate hands over 224 x 224 pixels as ``uint8`` and takes ``uint8`` scores, which it divides by
 their sum (docs/frigate.md). So the picture is resized in the graph, and scores are rounded there.
@@ -6,47 +6,80 @@ their sum (docs/frigate.md). So the picture is resized in the graph, and scores 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
 from edge_fgir._errors import GateError
 from edge_fgir.exporting.tflite import operators_in
 from edge_fgir.exporting.tflite_edit import Editor
-from edge_fgir.runtime import PIL_KERNEL, Preprocess
+from edge_fgir.runtime import PIL_KERNEL, Preprocess, sample_weights
 
 SIDE = 224
 """Of the picture that Frigate hands over, pixels."""
 NONE = "none"
 """Frigate's name for an object of no class."""
 
+NO_BIRD = 964
+"""Place of the score that Frigate's bird classification takes for no bird."""
+
 _SCALE = 1 / 256
 _STEEP = 1e6
 """A score that is a millionth below the threshold is unknown as a whole."""
 
 
-def names_of(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what the scores are of: the labels, and ``none`` if that is not one of them."""
-    return labels if NONE in labels else (*labels, NONE)
+@dataclass(frozen=True)
+class Scores:
+    """What the scores are of that Frigate reads, by their place.
+
+    Attributes:
+        sources: Of each, the class: its place among the bundle's labels; None: of nothing.
+        none: The score of an object of no class.
+    """
+
+    sources: tuple[int | None, ...]
+    none: int
+
+    @classmethod
+    def custom(cls, labels: tuple[str, ...]) -> Scores:
+        """Return those of a custom classification: the labels, and ``none`` if it is not one."""
+        classes = range(len(labels))
+        if NONE in labels:
+            return cls(tuple(classes), labels.index(NONE))
+        return cls((*classes, None), len(labels))
+
+    @classmethod
+    def bird(cls, labels: tuple[str, ...]) -> Scores:
+        """Return those of the bird classification: 965 or more, with no bird at 964."""
+        birds = [place for place, label in enumerate(labels) if label != NONE]
+        before: list[int | None] = [*birds[:NO_BIRD]]
+        before += [None] * (NO_BIRD - len(before))
+        none = labels.index(NONE) if NONE in labels else None
+        return cls((*before, none, *birds[NO_BIRD:]), NO_BIRD)
 
 
 def frigate_model(
-    content: bytes, preprocess: Preprocess, labels: tuple[str, ...], threshold: float
+    content: bytes, preprocess: Preprocess, scores: Scores, classes: int, threshold: float
 ) -> bytes:
     """Return a file that takes (1, 224, 224, 3) ``uint8`` and gives (1, K) ``uint8`` scores.
 
     Args:
         content: A bundle's file, from ``uint8`` pixels of its own size to probabilities.
         preprocess: How pictures come to that size.
-        labels: Class names in the order of the output; K is that of :func:`names_of` them.
-        threshold: Of the likeliest class; below it the answer is ``none``, and nothing else.
+        scores: What they are of; K are asked for.
+        classes: That the bundle tells apart.
+        threshold: Of the likeliest class; below it the answer is that of no class, and nothing
+            else.
 
     Raises:
         GateError: The file does not begin as one of an export does.
     """
     editor = Editor(content)
+    editor.give_one()
     _give_float_weights(editor)
     _take_any_size(editor, axis_weights(preprocess))
-    _give_scores(editor, labels, threshold)
+    _give_scores(editor, scores, classes, threshold)
     return editor.written()
 
 
@@ -56,6 +89,11 @@ def axis_weights(preprocess: Preprocess) -> np.ndarray:
     Resizing is linear, so its answers to single bright pixels say all of it. Means of blocks, which
     only inputs of up to 81 pixels read here, are taken to be what the kernel makes of every pixel.
     """
+    if preprocess.view_size is not None:
+        first = axis_weights(preprocess.first_step)
+        second = sample_weights(preprocess.view_size, preprocess.size)
+        both: np.ndarray = (second @ first).astype(np.float32)
+        return both
     side = round(preprocess.size / preprocess.crop_fraction)
     start = (side - preprocess.size) // 2
     kernel = PIL_KERNEL[preprocess.kernel]
@@ -141,9 +179,9 @@ def _reshaped(editor: Editor, place: int, shape: list[int]) -> int:
     return editor.add("RESHAPE", [place, sides], editor.value("reshaped", shape), options)
 
 
-def _give_scores(editor: Editor, labels: tuple[str, ...], threshold: float) -> None:
-    """Turn probabilities into scores: of ``none`` alone where no class reaches the threshold."""
-    names, place = names_of(labels), editor.graph.outputs[0]
+def _give_scores(editor: Editor, scores: Scores, classes: int, threshold: float) -> None:
+    """Turn probabilities into scores: of no class alone where none reaches the threshold."""
+    size, place = len(scores.sources), editor.graph.outputs[0]
     number = np.asarray([[1]], np.float32)
     add, multiply, subtract = (editor.options(name) for name in ("Add", "Mul", "Sub"))
 
@@ -161,18 +199,32 @@ def _give_scores(editor: Editor, labels: tuple[str, ...], threshold: float) -> N
     unknown = value("unknown")
     editor.add("MINIMUM", [missing, one], unknown, editor.options("MaximumMinimum"))
     known = editor.add("SUB", [one, unknown], value("known"), subtract)
-    if len(names) > len(labels):
-        behind = editor.constant("behind", np.asarray([[0, 0], [0, 1]], np.int32))
-        padded = value("padded", len(names))
-        place = editor.add("PAD", [place, behind], padded, editor.options("Pad"))
-    kept = editor.add("MUL", [place, known], value("kept", len(names)), multiply)
-    is_none = np.asarray([[name == NONE for name in names]], np.float32)
+    place = _arranged(editor, place, scores, classes)
+    kept = editor.add("MUL", [place, known], value("kept", size), multiply)
+    is_none = np.zeros((1, size), np.float32)
+    is_none[0, scores.none] = 1
     mask = editor.constant("is_none", is_none)
-    nothing = editor.add("MUL", [unknown, mask], value("nothing", len(names)), multiply)
-    scores = editor.add("ADD", [kept, nothing], value("scores", len(names)), add)
-    rounded = editor.value("rounded_scores", [1, len(names)], "uint8")
+    nothing = editor.add("MUL", [unknown, mask], value("nothing", size), multiply)
+    last = editor.add("ADD", [kept, nothing], value("scores", size), add)
+    rounded = editor.value("rounded_scores", [1, size], "uint8")
     rule = editor.schema.QuantizationParametersT()
     rule.scale, rule.zeroPoint = [_SCALE], [0]
     editor.graph.tensors[rounded].quantization = rule
-    editor.add("QUANTIZE", [scores], rounded, editor.options("Quantize"))
+    editor.add("QUANTIZE", [last], rounded, editor.options("Quantize"))
     editor.give(rounded)
+
+
+def _arranged(editor: Editor, place: int, scores: Scores, classes: int) -> int:
+    """Bring probabilities to the places of the scores; those of nothing are 0."""
+    size, order = len(scores.sources), [*range(classes)]
+    if None in scores.sources:
+        behind = editor.constant("behind", np.asarray([[0, 0], [0, 1]], np.int32))
+        padded = editor.value("padded", [1, classes + 1])
+        place = editor.add("PAD", [place, behind], padded, editor.options("Pad"))
+        order.append(classes)
+    wanted = [classes if source is None else source for source in scores.sources]
+    if wanted == order:
+        return place
+    places = editor.constant("places", np.asarray(wanted, np.int32))
+    arranged = editor.value("arranged", [1, size])
+    return editor.add("GATHER", [place, places], arranged, editor.options("Gather", axis=1))

@@ -26,8 +26,8 @@ class ExportOptions:
             adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
         unknown: Folder of pictures that the model shall not know: the bundle says how many of them
             it rejects. None: that is measured on noise and flat frames alone.
-        program: Another program, ``frigate``, for which a LiteRT bundle carries files of its own,
-            compared with the bundle on the validation split. None: no other one.
+        program: Another program, one of :data:`PROGRAMS`, for which a LiteRT bundle carries files
+            of its own, compared with the bundle on the validation split. None: no other one.
         as_zip: Write one uncompressed zip instead of a folder.
         signing_key: Signs the manifest; None: the bundle is not signed.
     """
@@ -45,7 +45,7 @@ class ExportOptions:
 DEFAULTS = ExportOptions()
 
 
-PROGRAMS = {"frigate": "litert"}
+PROGRAMS = {"frigate": "litert", "frigate-bird": "litert"}
 """Other programs that take a model of ours, and the runtime whose file they read."""
 
 

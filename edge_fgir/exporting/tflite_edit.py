@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_fgir._errors import GateError
 from edge_fgir.exporting.graph import OUTPUT, Head
-from edge_fgir.exporting.tflite import read, written
+from edge_fgir.exporting.tflite import operators_in, read, written
 
 _TYPES = {"float32": "FLOAT32", "int32": "INT32", "uint8": "UINT8"}
 
@@ -76,6 +77,23 @@ class Editor:
         """Let the graph give another tensor in its first output's place."""
         self._rename(self.graph.outputs, "outputs", output)
 
+    def give_one(self) -> None:
+        """Let the graph give its first output alone."""
+        first, *others = (int(place) for place in self.graph.outputs)
+        self.graph.outputs = [first]
+        for signature in self.model.signatureDefs or ():
+            kept = [entry for entry in signature.outputs if entry.tensorIndex not in others]
+            signature.outputs = kept
+
+    def give_too(self, place: int, name: str) -> None:
+        """Let the graph give one more tensor, which gets the name."""
+        self.graph.tensors[place].name = name.encode()
+        self.graph.outputs = [*(int(each) for each in self.graph.outputs), place]
+        for signature in self.model.signatureDefs or ():
+            entry = self.schema.TensorMapT()
+            entry.name, entry.tensorIndex = name.encode(), place
+            signature.outputs = [*signature.outputs, entry]
+
     def take(self, place: int) -> None:
         """Let the graph take another tensor in its input's place."""
         self._rename(self.graph.inputs, "inputs", place)
@@ -89,6 +107,27 @@ class Editor:
     def written(self) -> bytes:
         """Return the file."""
         return written(self.model)
+
+
+def with_tflite_features(content: bytes, name: str) -> bytes:
+    """Let a file that ends in logits give what its last layer reads as one more output, ``name``.
+
+    Raises:
+        GateError: Its last layer reads no floats: quantization rounded them.
+    """
+    editor = Editor(content)
+    makers = {int(one.output): one for one in operators_in(editor.model)}
+    layer = makers[int(editor.graph.outputs[0])]
+    while not layer.is_layer:  # a bias, or the adjustment of the logits
+        layer = next(makers[place] for place in layer.inputs if place in makers)
+    place = layer.inputs[0]
+    if editor.graph.tensors[place].type != editor.schema.TensorType.FLOAT32:
+        raise GateError(
+            f"the last layer, {layer.modules or layer.kind}, reads rounded numbers, from which no "
+            "features can be told; no bundle was written; let its quantization scheme be dynamic"
+        )
+    editor.give_too(place, name)
+    return editor.written()
 
 
 def with_tflite_head(content: bytes, head: Head) -> bytes:

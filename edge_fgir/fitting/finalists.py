@@ -93,6 +93,7 @@ class Builder:
         by_macro: Choices are made by the macro accuracy.
         probe: Trains a head for a candidate, on its own weights or on those of a training.
         tell: Gets a line for the user.
+        program: Another program that bundles carry files for.
     """
 
     data: DataSet
@@ -106,6 +107,7 @@ class Builder:
     by_macro: bool
     probe: Callable[[Candidate, Path | None], Trained]
     tell: Callable[[str], None]
+    program: str | None = None
 
     def finalist(self, trained: Trained) -> Finalist | str:
         """Export and measure what was trained; at a smaller size where it turns out too slow.
@@ -187,6 +189,7 @@ class Builder:
     def _built(self, trained: Trained, candidate: Candidate, precision: str) -> Finalist:
         facts = [Run(trained.run).weights_hash, candidate.setting, precision, self.target.name]
         facts += [] if self.unknown is None else [str(self.unknown.resolve())]
+        facts += [] if self.program is None else [self.program]
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
         out = self.folder / BUNDLES / f"{key}.fgir"
         if not out.exists():
@@ -237,7 +240,9 @@ class Builder:
     def _export(self, trained: Trained, candidate: Candidate, precision: str, out: Path) -> None:
         as_trained = candidate == trained.candidate
         setting = None if as_trained else candidate.setting
-        options = ExportOptions(precision=precision, setting=setting, unknown=self.unknown)
+        options = ExportOptions(
+            precision=precision, setting=setting, unknown=self.unknown, program=self.program
+        )
         epoch = trained.record.seconds / max(trained.record.epochs, 1)
         if trained.record.epochs and self.clock.left > 3 * epoch:
             export_with_qat(

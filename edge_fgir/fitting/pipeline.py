@@ -17,7 +17,7 @@ from edge_fgir._files import new_folder, sha256, write_json
 from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
-from edge_fgir.exporting import Target, check_unknown
+from edge_fgir.exporting import Target, check_program, check_unknown
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.course import Course
 from edge_fgir.fitting.finalists import Builder, Finalist, chosen, evaluated
@@ -72,6 +72,7 @@ class Request:
         timm_too: Weights may be downloaded by timm.
         from_scratch_only: No weights of others in the bundle.
         unknown: Folder of pictures that the model shall not know; None: there is none.
+        program: Another program that the bundle carries files for; None: there is none.
     """
 
     data: DataSet
@@ -82,6 +83,7 @@ class Request:
     timm_too: bool = False
     from_scratch_only: bool = False
     unknown: Path | None = None
+    program: str | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -165,6 +167,7 @@ def fit(
             device=device,
             budget=request.budget,
             unknown=request.unknown,
+            program=request.program,
             shortlist=shortlist,
             folder=work,
             clock=clock,
@@ -228,6 +231,7 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
         raise InputError(f"{out} exists and is not a bundle", "a new path, or an earlier bundle")
     request.data.split("train")
     request.data.split("val")
+    check_program(request.target, request.program)
     check_unknown(request.target, request.unknown)
     if min(request.data.counts("train")) < 1:
         empty = request.data.classes[request.data.counts("train").index(0)]

@@ -158,8 +158,35 @@ class ParityReport(BundleReport):
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
+_NAMED = 3
+"""Classes that are named as those to collect pictures of."""
+
+
+class FrigateClass(Record):
+    """What Frigate is told of one class's pictures.
+
+    Attributes:
+        name: Of the class.
+        train: Its training pictures.
+        images: Its pictures that were asked about.
+        right: Of these.
+        taken_for: How many of them were answered with another class, or ``none``, by its name; the
+            most frequent first.
+    """
+
+    name: str
+    train: int
+    images: int
+    right: int
+    taken_for: dict[str, int]
+
+    def __str__(self) -> str:
+        wrong = ", ".join(f"{name} {count}" for name, count in self.taken_for.items())
+        return f"{self.name}: {self.right} of {self.images}" + (f" ({wrong})" if wrong else "")
+
+
 class FrigateReport(BundleReport):
-    """``frigate``: what Frigate reads from the bundle's ``frigate/model.tflite``.
+    """``frigate``: what Frigate reads from the bundle's file in ``frigate/``.
 
     Frigate's steps are replayed on the validation split. ``none`` is the answer of both where they
     do not know, and right where it is a class of the data.
@@ -174,6 +201,7 @@ class FrigateReport(BundleReport):
         agreement: Percent of the images with the same answer.
         bundle_none: Percent of the images that the bundle answers with none, or does not know.
         frigate_none: Percent of the images that Frigate is told none of.
+        classes: What is answered to the pictures of each class.
     """
 
     file: ClassVar[str] = "frigate"
@@ -187,11 +215,34 @@ class FrigateReport(BundleReport):
     agreement: FiniteFloat
     bundle_none: FiniteFloat
     frigate_none: FiniteFloat
+    classes: tuple[FrigateClass, ...] = ()
+
+    @property
+    def weakest(self) -> tuple[FrigateClass, ...]:
+        """The classes that more pictures would help most: the least often answered rightly first,
+        of equal ones that with the fewest training pictures; none that is always right."""
+        wrong = [each for each in self.classes if each.right < each.images]
+        return tuple(sorted(wrong, key=lambda each: (each.right / each.images, each.train)))
 
     @property
     def top1_drop(self) -> float:
         """Points of top-1 below the bundle."""
         return self.bundle_top1 - self.frigate_top1
+
+    @property
+    def lines(self) -> list[str]:
+        """How good it is, class by class, and what to collect next; for people."""
+        found = [f"as Frigate asks, on {self.images} validation pictures: {self}"]
+        found += [f"  {each}" for each in self.classes]
+        if weakest := self.weakest[:_NAMED]:
+            named = ", ".join(f"{each.name} ({each.train} for training)" for each in weakest)
+            found.append(f"collect next, of other visits and other weather: {named}")
+        if not self.none_is_a_class:
+            found.append(
+                "there is no class none: what is of no class is told by low scores alone; sort "
+                "such pictures into a folder none"
+            )
+        return found
 
     def __str__(self) -> str:
         return (

@@ -235,6 +235,8 @@ class Latency(Subject, Percentiles, Result):
         certified_if: The bounds.
         scopes: Both scopes, from the interleaved runs.
         repeats_p50_ms: By call, the medians of two repeats; None where there were not two.
+        runtimes_ms: By runtime, the network alone in each that the bundle has files for, measured
+            side by side; the fastest is what the rest is about. None: there was no choice.
         sustained: In mode ``sustained``.
         fixed_rate: In mode ``fixed_rate``.
         baseline: What was measured in the same run for comparison, torch say.
@@ -257,6 +259,7 @@ class Latency(Subject, Percentiles, Result):
     certified_if: CertificateBounds
     scopes: Scopes
     repeats_p50_ms: dict[str, tuple[FiniteFloat, FiniteFloat] | None]
+    runtimes_ms: dict[str, FiniteFloat] | None = None
     sustained: SustainedRun | None = None
     fixed_rate: FixedRate | None = None
     baseline: Baseline | None = None

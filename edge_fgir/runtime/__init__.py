@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle, Calibration, Check, Golden, GoldenImage, is_bundle
     from edge_fgir.runtime.classifier import Classifier
     from edge_fgir.runtime.cores import usable_cores
+    from edge_fgir.runtime.cubic_samples import sample_weights
     from edge_fgir.runtime.decisions import (
         Event,
         EventOptions,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         DataInfo,
         ExplanationSpec,
         FeatureSpec,
+        FormSpec,
         InputSpec,
         Manifest,
         Normalization,
@@ -92,6 +94,7 @@ __getattr__ = lazy(
             "Verdict",
         ),
         "device_sweep": ("sweep_devices",),
+        "cubic_samples": ("sample_weights",),
         "engine_options": ("AUTO", "Device", "EngineOptions", "FloatPrecision"),
         "frames": ("Drop", "Frame"),
         "images": (
@@ -110,6 +113,7 @@ __getattr__ = lazy(
             "DataInfo",
             "ExplanationSpec",
             "FeatureSpec",
+            "FormSpec",
             "InputSpec",
             "Manifest",
             "Normalization",
@@ -178,6 +182,7 @@ __all__ = [
     "FeatureSpec",
     "Features",
     "FloatPrecision",
+    "FormSpec",
     "Frame",
     "Golden",
     "GoldenImage",
@@ -231,6 +236,7 @@ __all__ = [
     "read_image",
     "read_target_as",
     "read_target_info",
+    "sample_weights",
     "sweep_devices",
     "target_folder",
     "target_names",

@@ -290,7 +290,36 @@ class Bundle:
             self._check_signer(self._key, f"{trust}")
         self.manifest = Manifest.parse(self._text, f"{self.path}/{MANIFEST}")
         self._entries: dict[str, FileEntry] = {e.path: e for e in self.manifest.files}
+        self._folder = ""
         self._check_names(names)
+
+    def in_runtime(self, runtime: str) -> Bundle:
+        """Return the bundle as one of its runtimes computes it: its model file, and what was
+        measured of that.
+
+        Raises:
+            InputError: It has no files for ``runtime``.
+        """
+        if runtime == self.manifest.runtime:
+            return self
+        for form in self.manifest.forms or ():
+            if form.runtime == runtime:
+                break
+        else:
+            raise InputError(
+                f"{self.path} has no files for runtime {runtime}",
+                f"one of {', '.join(self.manifest.runtimes)}",
+            )
+        made = object.__new__(Bundle)
+        for name, value in vars(self).items():
+            if not isinstance(getattr(Bundle, name, None), cached_property):
+                setattr(made, name, value)
+        made._folder = form.folder
+        fields = ("runtime", "precision", "model_file", "features")
+        made.manifest = self.manifest.model_copy(
+            update={name: getattr(form, name) for name in fields} | {"forms": None}
+        )
+        return made
 
     def _check_signer(self, key: PublicKey, trust: str) -> None:
         if key.file not in self._signed:
@@ -367,19 +396,19 @@ class Bundle:
             ) from error
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of one listed file.
+        """Return the bytes of one listed file; that of the runtime's form where it has its own.
 
         Raises:
             InputError: It is not listed, or its size or hash differs from the manifest; it is
                 larger than any file but a model's need be.
         """
-        entry = self._entries.get(name)
+        entry = self._entry(name)
         if entry is None:
             raise InputError(f"{self.path} has no file {name}", "a file the manifest lists")
-        if not self.manifest.is_models(name):
-            self._size(name, _MAX_READ_BYTES)
+        if not self.manifest.is_models(entry.path):
+            self._size(entry.path, _MAX_READ_BYTES)
         self._check_size(entry)
-        with self._opened(name) as file:
+        with self._opened(entry.path) as file:
             data = file.read(entry.size)
         self._check_hash(entry, sha256(data))
         return data
@@ -421,8 +450,11 @@ class Bundle:
         for name in self._entries:
             yield name, self.read(name)
 
+    def _entry(self, name: str) -> FileEntry | None:
+        return self._entries.get(f"{self._folder}/{name}") or self._entries.get(name)
+
     def _read_text(self, name: str) -> bytes:
-        entry = self._entries.get(name)
+        entry = self._entry(name)
         if entry is not None and entry.size > _MAX_TEXT_BYTES:
             raise InputError(
                 f"{self.path}/{name} has {entry.size} bytes", f"at most {_MAX_TEXT_BYTES}", _DAMAGED
@@ -479,7 +511,7 @@ class Bundle:
     @cached_property
     def novelty(self) -> Novelty | None:
         """From when on a picture is unknown by its features; None: the bundle does not look."""
-        if self.manifest.features is None or NOVELTY not in self._entries:
+        if self.manifest.features is None or self._entry(NOVELTY) is None:
             return None
         return self._read_model(NOVELTY, Novelty)
 
@@ -548,11 +580,13 @@ class Bundle:
         yield Check(
             "files", True, f"{len(self._entries)} files, {self.size:,} bytes, all as sealed"
         )
-        contents = (
-            self.labels,
-            self.preprocess,
-            self.calibration,
-            self.golden,
-            self.feature_space,
-        )
+        for runtime in self.manifest.runtimes:
+            form = self.in_runtime(runtime)
+            contents = (
+                form.labels,
+                form.preprocess,
+                form.calibration,
+                form.golden,
+                form.feature_space,
+            )
         yield Check("contents", True, f"{len(contents[0])} labels, input {self.preprocess.size} px")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.overlay import Map
     from edge_fgir.runtime.pace import Pace
     from edge_fgir.runtime.preprocess import Pixels, Region
-    from edge_fgir.runtime.runtimes import Answer, Engine, Probabilities
+    from edge_fgir.runtime.runtimes import Answer, Engine, Probabilities, RuntimeChoice
     from edge_fgir.runtime.sources import Source
 
     Picture = Pixels | Image.Image | Path | str
@@ -119,6 +119,14 @@ class Classifier:
         self._check_other_outputs(engine)
         self._models = (self, *smaller)
         self._pace = self._paced(target_fps)
+        self.runtime_choice: RuntimeChoice | None = None
+        """Of the runtimes that the bundle has files for, which one computes, and why; None: the
+        engine was given."""
+
+    def __repr__(self) -> str:
+        info = self.info
+        why = "" if self.runtime_choice is None else f": {self.runtime_choice.why}"
+        return f"<{info['bundle']}: {info['precision']} in {info['engine']}{why}>"
 
     def _paced(self, target_fps: float | None) -> Pace | None:
         from edge_fgir.runtime.pace import Pace, PaceOptions
@@ -171,12 +179,15 @@ class Classifier:
         smaller: Iterable[Path | str] = (),
         target_fps: float | None = None,
     ) -> Classifier:
-        """Open a bundle; the manifest decides the runtime (TensorRT, OpenVINO or ONNX Runtime).
+        """Open a bundle; the manifest decides the runtime.
+
+        Where it has files for several, the fastest that is installed computes, if ``bench`` has
+        measured them on this machine, else the first that is installed.
 
         Args:
             path: The bundle's folder or zip.
             device: Where to run it, such as ``cpu`` or ``gpu.1``, or options that say more:
-                threads, precision.
+                threads, precision, runtime.
             trust: PEM file with the Ed25519 public key that must have signed it.
             site: What is known of the place, or the file that says it: priors, thresholds, names
                 and parents of classes, and which of them occur.
@@ -191,14 +202,19 @@ class Classifier:
                 smaller one does not.
         """
         from edge_fgir.runtime.bundle import Bundle
-        from edge_fgir.runtime.runtimes import find_runtime, open_engine
+        from edge_fgir.runtime.runtimes import choose_runtime, find_runtime, open_engine
 
         known = _site(site)
+        options = EngineOptions(device) if isinstance(device, str) else device
         bundle = Bundle(path, trust)
-        opened = partial(open_engine, bundle, device)
-        forks = find_runtime(bundle.manifest.runtime).survives_fork
+        choice = choose_runtime(bundle, options)
+        bundle = bundle.in_runtime(choice.runtime)
+        opened = partial(open_engine, bundle, options)
+        forks = find_runtime(choice.runtime).survives_fork
         others = [cls.open(one, device, trust, site=known) for one in smaller]
-        return cls(bundle, opened(), opened if forks else None, known, others, target_fps)
+        model = cls(bundle, opened(), opened if forks else None, known, others, target_fps)
+        model.runtime_choice = choice
+        return model
 
     @property
     def info(self) -> dict[str, Any]:

@@ -38,6 +38,14 @@ def cubic_samples(pixels: Pixels, size: int) -> Pixels:
     return np.ascontiguousarray(((sums + half) >> (2 * _BITS)).clip(0, 255).astype(np.uint8))
 
 
+def sample_weights(length: int, size: int) -> npt.NDArray[np.float64]:
+    """Return (size, length): what each place along an axis adds to each point."""
+    places, weights = _taps(length, size)
+    found = np.zeros((size, length))
+    np.add.at(found, (np.arange(size)[:, None], places), weights / (1 << _BITS))
+    return found
+
+
 def _along(values: Integers, taps: _Taps) -> Integers:
     """Sample the first axis."""
     places, weights = taps

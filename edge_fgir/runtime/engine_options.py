@@ -36,6 +36,8 @@ class EngineOptions:
             as there are cores.
         precision: What layers that are not INT8 are computed in, where the runtime leaves a choice
             (OpenVINO). None: what the bundle was judged in; any other gives other answers.
+        runtime: Of a bundle that has files for several, the one that computes. None: the fastest,
+            if a bench has measured them on this machine, or else the first that is installed.
     """
 
     device: Device = field(
@@ -51,6 +53,13 @@ class EngineOptions:
         metadata={
             "help": "Layers that are not INT8 in f32, f16 or bf16, where the runtime leaves a "
             "choice; default: as the bundle was judged."
+        },
+    )
+    runtime: str | None = field(
+        default=None,
+        metadata={
+            "help": "Of a bundle with files for several, the runtime that computes; default: the "
+            "fastest by an earlier bench, or the first that is installed."
         },
     )
 

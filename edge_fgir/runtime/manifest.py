@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import sha256, to_json
@@ -99,6 +99,19 @@ class FeatureSpec(_Part):
     size: Annotated[int, Field(ge=1, le=1 << 16, description="length of the vector")]
 
 
+class FormSpec(_Part):
+    """The same network as another runtime computes it, with files of its own.
+
+    What is not in its folder (labels, preprocessing, golden pictures) is the bundle's.
+    """
+
+    runtime: Annotated[str, AfterValidator(check_runtime)]
+    precision: Precision
+    folder: _FilePath
+    model_file: _FilePath
+    features: FeatureSpec | None = None
+
+
 class Normalization(_Part):
     """Channel mean and standard deviation (of values in 0..1) folded into the graph."""
 
@@ -147,6 +160,10 @@ class Manifest(_Part):
     output: OutputSpec
     explanation: ExplanationSpec | None = None
     features: FeatureSpec | None = None
+    forms: Annotated[
+        tuple[FormSpec, ...] | None,
+        Field(max_length=8, description="for other runtimes, in the order of preference"),
+    ] = None
     normalization: Normalization
     data: DataInfo
     origin: OriginInfo | None = None
@@ -165,6 +182,17 @@ class Manifest(_Part):
             raise ValueError(f"{both[0]} is listed as a file and as a folder")
         return value
 
+    @model_validator(mode="after")
+    def _one_form_a_runtime(self) -> Manifest:
+        if len(set(self.runtimes)) < len(self.runtimes):
+            raise ValueError("a runtime has two forms")
+        return self
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes that it has files for, the preferred one first."""
+        return (self.runtime, *(form.runtime for form in self.forms or ()))
+
     @property
     def converts(self) -> bool:
         """Whether odd picture files are converted (:mod:`edge_fgir.runtime.images`).
@@ -175,7 +203,8 @@ class Manifest(_Part):
 
     def is_models(self, path: str) -> bool:
         """Say whether a file is one of the model's own: what the device loads."""
-        return path.rsplit(".", 1)[0] == self.model_file.rsplit(".", 1)[0]
+        files = (self.model_file, *(form.model_file for form in self.forms or ()))
+        return path.rsplit(".", 1)[0] in {file.rsplit(".", 1)[0] for file in files}
 
     def dump(self) -> str:
         """Return the canonical text of ``manifest.json``; a part that is not there is left out."""

@@ -33,6 +33,13 @@ class TargetInfo(BaseModel):
             description="more that the bundle's model file may use: operators, or an IR's layers"
         ),
     ] = ()
+    candidates: Annotated[
+        dict[str, str],
+        Field(
+            description="precision by target: what its bundles may hold files for, its own among "
+            "them; where bench has not measured, the first that is installed is opened"
+        ),
+    ] = {}
 
 
 AnyTarget = TypeVar("AnyTarget", bound=TargetInfo)

@@ -12,15 +12,16 @@ from PIL import Image
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle, Check
 from edge_fgir.runtime.classifier import Classifier
-from edge_fgir.runtime.engine_options import AUTO, Device
+from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
 from edge_fgir.runtime.preprocess import Pixels
-from edge_fgir.runtime.runtimes import find_runtime, open_engine
+from edge_fgir.runtime.runtimes import find_runtime, open_engine, runtimes_here
 
 
 def verify(
     path: Path | str, device: Device = AUTO, trust: Path | str | None = None
 ) -> Iterator[Check]:
-    """Yield the checks of a bundle: signature, files, contents, then the golden images replayed.
+    """Yield the checks of a bundle: signature, files, contents, then the golden images replayed,
+    in every runtime that it has files for and that is installed here.
 
     An unsigned bundle has no check of its signature; with ``trust``, the PEM file of a public key,
     it is refused. Where the bundle's own library is not installed, another one replays it if its
@@ -39,11 +40,12 @@ def verify(
     """
     bundle = Bundle(path, trust)
     yield from bundle.check_files()
-    runtime = find_runtime(bundle.manifest.runtime)
-    if device == AUTO and not runtime.installed:
-        device = runtime.gate_device
-    with Classifier(bundle, open_engine(bundle, device)) as model:
-        yield replay(model, bundle)
+    here = runtimes_here(bundle, EngineOptions(device))
+    for name in here or [bundle.manifest.runtime]:
+        form, runtime = bundle.in_runtime(name), find_runtime(name)
+        place = runtime.gate_device if device == AUTO and not runtime.installed else device
+        with Classifier(form, open_engine(form, place)) as model:
+            yield replay(model, form)
 
 
 def replay(model: Classifier, bundle: Bundle) -> Check:

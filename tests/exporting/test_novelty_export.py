@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from targets import exported, loosened
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.data import open_data
-from edge_fgir.exporting import ExportOptions, export, read_target, target_names
+from edge_fgir.exporting import ExportOptions, builders, export, read_target, target_names
 from edge_fgir.exporting.builders import find_builder
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, find_runtime
@@ -93,8 +94,10 @@ def test_a_space_of_other_features_is_refused(tiny_export: Callable, tmp_path: P
 
 
 def test_a_folder_of_strangers_is_not_passed_over_in_silence(
-    tiny_run: Path, photos: Path, tmp_path: Path
+    tiny_run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ExportOptions(precision="fp32", unknown=photos / "test")
+    silent = replace(find_builder("litert"), tells_features=False)
+    monkeypatch.setitem(builders._builders, "litert", silent)
     with pytest.raises(InputError, match="go by the score alone"):
         export(tiny_run, loosened("litert"), open_data(str(photos)), tmp_path / "x.fgir", options)

@@ -15,9 +15,11 @@ from stirred import stir
 from edge_fgir import GateError, InputError
 from edge_fgir.exporting import make_backend, read_target, to_onnx
 from edge_fgir.exporting.backends.litert import LiteRtBackend, delegation
-from edge_fgir.exporting.graph import DeployGraph, Head, deployed, run_onnx
+from edge_fgir.exporting.features import with_features
+from edge_fgir.exporting.graph import DeployGraph, Head, deployed, run_onnx, session_of
 from edge_fgir.exporting.tflite import (
     HEAVY,
+    call_of,
     operators_in,
     read,
     run_tflite,
@@ -32,6 +34,7 @@ from edge_fgir.models.inference import logits_of
 from edge_fgir.models.reduction import Reduction
 from edge_fgir.runtime.formats import check_tflite
 from edge_fgir.runtime.manifest import Normalization
+from edge_fgir.runtime.runtimes.litert import open_interpreter
 from edge_fgir.runtime.targets import operators_of
 
 pytestmark = [
@@ -45,12 +48,22 @@ pytestmark = [
 NORMALIZATION = Normalization(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 SIDE, CLASSES = 64, 5
 TARGET = read_target("litert")
-EVIT = Reduction(method="evit", keep_rate=0.6, blocks=(1,))
+SMALL_VIT = ("vit_tiny_patch16_224", {"depth": 3, "embed_dim": 48})
+SELECTING = ("evit", "tome", "topk")
+REFUSED = ("ats", "dpcknn")
+"""Methods of token reduction that the converter takes, and those that it does not."""
+
+
+def reduced(method: str) -> tuple[str, dict[str, Any], Reduction]:
+    return *SMALL_VIT, Reduction(method=method, keep_rate=0.6, blocks=(1,))
+
+
 NETWORKS: dict[str, tuple[str, dict[str, Any], Reduction | None]] = {
     "lrnet14": ("lrnet14", {}, None),
     "vitfs_nano": ("vitfs_nano", {}, None),
-    "evit": ("vit_tiny_patch16_224", {"depth": 3, "embed_dim": 48}, EVIT),
+    **{method: reduced(method) for method in (*SELECTING, *REFUSED)},
 }
+TAKEN = [key for key in NETWORKS if key not in REFUSED]
 
 
 def pictures(count: int = 4) -> np.ndarray:
@@ -77,7 +90,7 @@ def backend_of(key: str, precision: Any = "fp32") -> LiteRtBackend:
     return made
 
 
-@pytest.mark.parametrize("key", NETWORKS)
+@pytest.mark.parametrize("key", TAKEN)
 def test_it_answers_as_torch_does(key: str) -> None:
     wanted = logits_of(network_of(key).model, pictures(), NORMALIZATION, "torch")
     backend = backend_of(key)
@@ -153,15 +166,33 @@ def test_the_layers_that_cost_most_go_back_to_float_first() -> None:
     assert error(ranked[0]) < error(ranked[-1])
 
 
-@pytest.mark.parametrize("key", NETWORKS)
+@pytest.mark.parametrize("method", REFUSED)
+def test_a_reduction_that_the_converter_does_not_take_is_named(method: str) -> None:
+    with pytest.raises(GateError, match=r"litert-torch (cannot convert|makes 2 graphs)") as caught:
+        to_tflite(network_of(method), SIDE)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("method", SELECTING)
+def test_selected_tokens_are_those_that_torch_selects(method: str) -> None:
+    """In INT8 too: the picked tokens' rows differ by rounding alone, not by other tokens."""
+    backend = backend_of(method)
+    scheme = TARGET.quantization.transformer["dynamic"]
+    wanted, found = backend.run(pictures(8)), backend.quantized(scheme, pictures()).run(pictures(8))
+    assert (wanted.argmax(axis=1) == found.argmax(axis=1)).mean() >= 0.75
+
+
+@pytest.mark.parametrize("key", TAKEN)
 def test_xnnpack_takes_every_heavy_operator(key: str) -> None:
     backend = backend_of(key)
     schemes = TARGET.quantization.cnn if key == "lrnet14" else TARGET.quantization.transformer
+    # XNNPACK takes no FULLY_CONNECTED whose weights are computed: attention of one head, and ToMe's
+    # comparison of its tokens.
+    expected = {"vitfs_nano": "attn", "tome": ""}.get(key)
     for form in (backend, backend.quantized(next(iter(schemes.values())), pictures())):
         told = delegation(form.content, scopes_of(network_of(key)))
-        products = [one["layer"].endswith(".attn") for one in told["heavy_left"]]
-        # XNNPACK takes no FULLY_CONNECTED whose weights are computed: attention of one head.
-        assert all(products) if key == "vitfs_nano" else products == []
+        left = {(one["operator"], one["layer"].split(".")[-1]) for one in told["heavy_left"]}
+        assert left == (set() if expected is None else {("FULLY_CONNECTED", expected)})
         assert set(told["operators"]) & set(HEAVY)
 
 
@@ -187,6 +218,30 @@ def test_the_head_is_a_corrected_tempered_softmax() -> None:
     logits = (backend.run(pictures()) + head.correction) / 1.7
     wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(run_tflite(files["model.tflite"], pictures()), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["lrnet14", "vitfs_nano"])
+@pytest.mark.parametrize("rounded", [False, True], ids=["float", "int8"])
+def test_what_the_classifier_reads_is_a_second_output(key: str, rounded: bool) -> None:
+    network = network_of(key)
+    graph = with_features(to_onnx(network.model, NORMALIZATION, SIDE, TARGET.opset))
+    backend = make_backend(graph, TARGET, "fp32", deployed(network.model, NORMALIZATION))
+    if rounded:
+        schemes = TARGET.quantization.cnn if key == "lrnet14" else TARGET.quantization.transformer
+        backend = backend.quantized(next(iter(schemes.values())), pictures(16))
+    files = backend.files(Head(np.zeros(CLASSES, np.float32), 1.0), {})
+    check_tflite(files["model.tflite"], operators_of("litert"))
+    interpreter = open_interpreter(files["model.tflite"])
+    places = {one["name"]: one["index"] for one in interpreter.get_output_details()}
+    assert list(places) == ["probabilities", "features"]
+    session = session_of(graph)
+    for image in pictures():
+        call_of(interpreter, image[None])()
+        found = interpreter.get_tensor(places["features"])
+        _, wanted = session.run(["logits", "features"], {"image": image[None]})
+        error = np.abs(found - wanted).max()
+        assert found.shape == wanted.shape
+        assert error < (0.3 if rounded else 1e-4) * np.abs(wanted).max()
 
 
 def test_a_layer_that_computes_something_else_is_named() -> None:

@@ -15,6 +15,7 @@ import onnx
 
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
+from edge_fgir.exporting.features import FEATURES, feature_size
 from edge_fgir.exporting.graph import (
     DeployGraph,
     Head,
@@ -35,7 +36,7 @@ from edge_fgir.exporting.tflite import (
     to_tflite,
     trace_tflite,
 )
-from edge_fgir.exporting.tflite_edit import with_tflite_head
+from edge_fgir.exporting.tflite_edit import with_tflite_features, with_tflite_head
 from edge_fgir.exporting.tflite_int8 import (
     Ranges,
     before_the_first_layer,
@@ -137,8 +138,15 @@ class LiteRtBackend:
         return call_of(open_interpreter(self.content), image)
 
     def files(self, head: Head, metadata: dict[str, str]) -> dict[str, bytes]:
-        """Return ``model.tflite``, and which of its operators XNNPACK takes."""
-        content = with_tflite_head(self.content, head)
+        """Return ``model.tflite``, and which of its operators XNNPACK takes.
+
+        Raises:
+            GateError: What the classifier reads cannot be told.
+        """
+        content = self.content
+        if feature_size(self._origin.source.model) is not None:
+            content = with_tflite_features(content, FEATURES)
+        content = with_tflite_head(content, head)
         told = json.dumps(delegation(content, self._origin.scopes), indent=2).encode()
         return {self.model_file: content, "litert/delegation.json": told}
 

@@ -18,7 +18,14 @@ OPERATORS: Mapping[int, str] = MappingProxyType(
     {
         **{0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D"},
         **{4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 7: "EMBEDDING_LOOKUP", 8: "FLOOR"},
-        **{9: "FULLY_CONNECTED", 14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL", 19: "RELU"},
+        **{
+            9: "FULLY_CONNECTED",
+            11: "L2_NORMALIZATION",
+            14: "LOGISTIC",
+            17: "MAX_POOL_2D",
+            18: "MUL",
+            19: "RELU",
+        },
         **{20: "RELU_N1_TO_1", 21: "RELU6", 22: "RESHAPE", 23: "RESIZE_BILINEAR", 25: "SOFTMAX"},
         **{28: "TANH", 34: "PAD", 36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV"},
         **{43: "SQUEEZE", 45: "STRIDED_SLICE", 47: "EXP", 48: "TOPK_V2", 49: "SPLIT"},

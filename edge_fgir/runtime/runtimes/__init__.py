@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
+from edge_fgir.runtime.runtimes.choice import (
+    RuntimeChoice,
+    choose_runtime,
+    remember_runtimes,
+    runtimes_here,
+)
 from edge_fgir.runtime.runtimes.opening import open_engine
 from edge_fgir.runtime.runtimes.pool import Pool
 from edge_fgir.runtime.runtimes.registry import (
@@ -24,12 +30,16 @@ __all__ = [
     "Pool",
     "Probabilities",
     "Replay",
+    "RuntimeChoice",
     "RuntimeSpec",
     "check_runtime",
+    "choose_runtime",
     "device_names",
     "find_runtime",
     "forget_runtime",
     "open_engine",
     "register_runtime",
+    "remember_runtimes",
     "runtimes",
+    "runtimes_here",
 ]

@@ -27,9 +27,12 @@ class ToMe(Reducer):
             # The first patch belongs to the partners: with a class token in front of it, as ToMe's
             # own count from the class token has it.
             likeness, partner = (metric[:, 1::2] @ metric[:, ::2].transpose(1, 2)).max(dim=2)
-            order = likeness.topk(likeness.shape[1], dim=1).indices
-            source = order[:, :merges]
-            rest = -(-order[:, merges:]).topk(order.shape[1] - merges, dim=1).values
+            source = likeness.topk(merges, dim=1).indices
+            # The others in their order. Sorting all of them, LiteRT's converter cannot say.
+            places = torch.arange(likeness.shape[1], device=source.device)
+            picked = (source[..., None] == places).float().sum(dim=1)
+            late = places + len(places) * picked
+            rest = (-late).topk(len(places) - merges, dim=1).indices
             partners = partner.gather(1, source)
             count = metric[:, ::2].shape[1]
             # A product with zeros and ones: scatter-add is slow or missing on some runtimes.

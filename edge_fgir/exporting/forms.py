@@ -1,0 +1,173 @@
+"""One bundle with files for several runtimes: each goes through its own gates, then they join."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edge_fgir._errors import GateError, InputError
+from edge_fgir._files import new_folder, scratch, to_json
+from edge_fgir.data import DataSet
+from edge_fgir.describing import BILL, read_bill
+from edge_fgir.exporting.export import Tell, export
+from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision, check_unknown
+from edge_fgir.exporting.target import Target, read_target
+from edge_fgir.exporting.writer import seal
+from edge_fgir.runtime import (
+    MANIFEST,
+    Bundle,
+    FormSpec,
+    Manifest,
+    SigningKey,
+    check_out,
+    pack,
+    verify,
+)
+
+
+def check_candidates(target: Target, also: Sequence[str]) -> list[Target]:
+    """Return the targets whose files a bundle shall hold, in the order of preference.
+
+    Args:
+        target: What it is for.
+        also: Names of others.
+
+    Raises:
+        InputError: Bundles for ``target`` hold no files for one of them.
+    """
+    others = [name for name in target.candidates if name != target.name]
+    for name in also:
+        if name not in others:
+            raise InputError(
+                f"--also {name} with target {target.name}",
+                f"one of {', '.join(others)}" if others else "a target that has candidates: arm",
+                "leave --also out",
+            )
+    wanted = {target.name, *also}
+    return [
+        target if name == target.name else read_target(name)
+        for name in target.candidates
+        if name in wanted
+    ]
+
+
+def export_forms(
+    run: Path,
+    target: Target,
+    also: Sequence[str],
+    data: DataSet,
+    out: Path,
+    options: ExportOptions = DEFAULTS,
+    tell: Tell = lambda event: None,
+) -> Bundle:
+    """Export a run's model as one bundle with files for the runtimes of several targets.
+
+    Args:
+        run: A finished run folder.
+        target: What the bundle is for.
+        also: Of its candidates, the others that it holds files for; in the precision that
+            ``target`` names for them.
+        data: The run's data set.
+        out: Bundle to write.
+        options: How.
+        tell: Called with each measured stage, each scheme that was tried, and the choice.
+
+    Raises:
+        InputError: As of :func:`export`; or ``also`` names what is no candidate.
+        GateError: A stage of one of them broke a bound; nothing was written.
+    """
+    targets = check_candidates(target, also)
+    options_of = {each.name: _options(target, each, options) for each in targets}
+    for each in targets:
+        check_precision(each, options_of[each.name].precision)
+        check_unknown(each, options.unknown)
+    check_out(out, as_zip=options.as_zip)
+    with scratch() as folder:
+        made = [
+            export(run, each, data, folder / f"{each.name}.fgir", options_of[each.name], tell)
+            for each in targets
+        ]
+        join_bundles(made, target.name, out, as_zip=options.as_zip, signing_key=options.signing_key)
+    return Bundle(out)
+
+
+def _options(target: Target, each: Target, options: ExportOptions) -> ExportOptions:
+    """Return how one of the forms is exported: bare, as it is sealed and signed with the others."""
+    bare = replace(options, as_zip=False, signing_key=None)
+    if each.name == target.name:
+        return bare
+    return replace(bare, precision=target.candidates[each.name], program=None)
+
+
+def join_bundles(
+    bundles: Sequence[Bundle],
+    target: str,
+    out: Path,
+    *,
+    as_zip: bool = False,
+    signing_key: SigningKey | None = None,
+) -> None:
+    """Write one bundle that holds others of the same network, each for another runtime.
+
+    What is the same in all (labels, preprocessing, golden pictures) is held once; of the others,
+    what differs from the first lies in a folder of the runtime's name.
+
+    Args:
+        bundles: The preferred one first.
+        target: What the bundle is for.
+        out: Where it is written.
+        as_zip: As one uncompressed zip.
+        signing_key: Signs the manifest.
+
+    Raises:
+        GateError: What was written does not answer as the parts did; nothing is left behind.
+    """
+    if as_zip:
+        with scratch() as own:
+            join_bundles(bundles, target, own / out.name, signing_key=signing_key)
+            pack(Bundle(own / out.name), out)
+        return
+    first, *others = bundles
+    contents = _contents(first)
+    forms = []
+    for each in others:
+        manifest = each.manifest
+        folder = manifest.runtime
+        changed = {
+            name: data for name, data in _contents(each).items() if contents.get(name) != data
+        }
+        contents |= {f"{folder}/{name}": data for name, data in changed.items()}
+        forms.append(
+            FormSpec(
+                runtime=manifest.runtime,
+                precision=manifest.precision,
+                folder=folder,
+                model_file=f"{folder}/{manifest.model_file}",
+                features=manifest.features,
+            )
+        )
+    fields = _fields(first.manifest) | {"target": target, "forms": tuple(forms)}
+    with new_folder(out, replaces=MANIFEST) as draft:
+        seal(draft, contents, fields)
+        contents[BILL] = to_json(read_bill(Bundle(draft))).encode()
+        text = seal(draft, contents, fields)
+        for check in verify(draft):
+            if not check.ok:
+                raise GateError(f"the joined bundle: {check.name}: {check.detail}")
+        if signing_key is not None:
+            signature = signing_key.sign(text)
+            (draft / signature.file).write_bytes(signature.dump().encode())
+
+
+def _contents(bundle: Bundle) -> dict[str, bytes]:
+    """Return a bundle's files, but for its bill of materials, which names the others."""
+    return {
+        entry.path: bundle.read(entry.path) for entry in bundle.manifest.files if entry.path != BILL
+    }
+
+
+def _fields(manifest: Manifest) -> dict[str, object]:
+    """Return what a manifest says, but for its files and its seal."""
+    left_out = {"schema_", "files", "seal"}
+    return {name: getattr(manifest, name) for name in Manifest.model_fields if name not in left_out}
