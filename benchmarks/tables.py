@@ -443,6 +443,34 @@ def portable(body: Body) -> Rows:
     return lines
 
 
+def browser(body: Body) -> Rows:
+    """Return what each library takes for a picture in WebAssembly, and LiteRT's INT8 outside."""
+    ort, lite = "ONNX Runtime", "LiteRT"
+    lines = [
+        [
+            *("network", "threads", f"{ort} fp32", f"{ort} INT8", f"{lite} fp32", f"{lite} INT8"),
+            *("times ONNX Runtime", f"{lite} INT8, native"),
+        ]
+    ]
+    for row in body["web"]:
+        times = row["median_ms"]
+        rounded = [ms for name, ms in times.items() if name.startswith(ort) and "fp32" not in name]
+        best = min(times[f"{ort} fp32"], *rounded)
+        lines.append(
+            [
+                row["network"],
+                str(row["threads"]),
+                f"{times[f'{ort} fp32']:.1f}",
+                f"{min(rounded):.1f}",
+                f"{times[f'{lite} fp32']:.1f}",
+                f"{times[f'{lite} INT8']:.1f}",
+                f"{best / times[f'{lite} INT8']:.1f}",
+                f"{row['native_median_ms'][f'{lite} INT8']:.1f}",
+            ]
+        )
+    return lines
+
+
 TABLES: dict[str, Table] = {
     "runtime": Table(
         ("spine",),
@@ -475,6 +503,13 @@ TABLES: dict[str, Table] = {
         ("litert",),
         "`benchmarks/litert.py`",
         portable,
+        f"{_RANDOM}, noise for calibration",
+        test_pictures=_NONE,
+    ),
+    "web": Table(
+        ("web",),
+        "`benchmarks/web.py`",
+        browser,
         f"{_RANDOM}, noise for calibration",
         test_pictures=_NONE,
     ),

@@ -43,7 +43,7 @@ def web(
             return
         for entry in entries:
             echo(f"{entry.size / _MB:8.3f} MB  {entry.path}")
-        echo(f"{total / _MB:8.3f} MB  at the first visit; later ones load nothing")
+        echo(f"{total / _MB:8.3f} MB  in all; a browser loads one build of LiteRT, once")
         return
     with page_server(opened, port) as server:
         address = f"http://localhost:{server.server_port}/"

@@ -21,7 +21,7 @@ def test_it_says_what_a_browser_loads(tmp_path: Path, run_cli: Callable) -> None
     assert "golden" not in shown
     told = json.loads(run_cli("web", bundle, "--json").out)
     assert told["bytes"] == sum(file["bytes"] for file in told["files"])
-    assert f"{told['bytes'] / 1e6:.3f} MB  at the first visit" in shown
+    assert f"{told['bytes'] / 1e6:.3f} MB  in all" in shown
 
 
 def test_another_bundle_is_refused(tmp_path: Path, run_cli: Callable) -> None:
