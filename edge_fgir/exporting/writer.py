@@ -29,6 +29,7 @@ from edge_fgir.runtime import (
     READING_KEY,
     Bundle,
     Classifier,
+    EngineOptions,
     FeatureSpec,
     Golden,
     GoldenImage,
@@ -145,7 +146,8 @@ def write_bundle(
         seal(draft, contents, fields)
         bundle = Bundle(draft)
         bill = to_json(read_bill(bundle))
-        with Classifier(bundle, open_engine(bundle, runtime.gate_device)) as model:
+        options = EngineOptions(runtime.gate_device, cache=False)
+        with Classifier(bundle, open_engine(bundle, options)) as model:
             found = np.concatenate([model.infer(image[None]) for image in validation[rows]])
             logits = _logits_of(found, bundle.calibration.temperature, parity.reference[rows])
             parity.add_bundle(logits, wanted, exact=exact, views=views, rows=rows)

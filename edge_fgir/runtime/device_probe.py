@@ -17,6 +17,7 @@ from edge_fgir._limits import limited
 from edge_fgir._text import printable
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.classifier import Classifier
+from edge_fgir.runtime.engine_options import EngineOptions
 from edge_fgir.runtime.runtimes import find_runtime, open_engine
 from edge_fgir.runtime.verification import replay
 
@@ -35,7 +36,7 @@ def probe(path: str, device: str) -> dict[str, Any]:
     bundle = Bundle(path)
     with (
         limited(printable(f"bundle {path} on {device}"), _LIMIT_S),
-        Classifier(bundle, open_engine(bundle, device)) as model,
+        Classifier(bundle, open_engine(bundle, EngineOptions(device, cache=False))) as model,
     ):
         check = replay(model, bundle)
         return {

@@ -38,6 +38,8 @@ class EngineOptions:
             (OpenVINO). None: what the bundle was judged in; any other gives other answers.
         runtime: Of a bundle that has files for several, the one that computes. None: the fastest,
             if a bench has measured them on this machine, or else the first that is installed.
+        cache: Let a compiled model be kept in the user's cache folder and taken from there, where
+            the runtime can (OpenVINO on a CPU), and be shared by those who open it in one process.
     """
 
     device: Device = field(
@@ -62,6 +64,8 @@ class EngineOptions:
             "fastest by an earlier bench, or the first that is installed."
         },
     )
+
+    cache: bool = True
 
     def __post_init__(self) -> None:
         """Check the values.

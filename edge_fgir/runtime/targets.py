@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_fgir import _resources
 from edge_fgir._errors import InputError
+from edge_fgir._files import read_utf8
 from edge_fgir._refusal import validated
 from edge_fgir._yaml import read_yaml
 
@@ -103,6 +104,9 @@ def _read(kind: type[AnyTarget], name: str, folder: Path) -> AnyTarget:
 @cache
 def operators_of(runtime: str) -> frozenset[str]:
     """Return what the model files of all targets of a runtime may use."""
-    targets = (read_target_info(name) for name in target_names())
+    # A file that does not name the runtime is of another: parsing it would take a camera's start
+    # 15 ms.
+    names = (name for name in target_names() if runtime in read_utf8(target_folder(name) / _FILE))
+    targets = (read_target_info(name) for name in names)
     listed = [{*one.ops, *one.deployed_ops} for one in targets if one.runtime == runtime]
     return frozenset().union(*listed)

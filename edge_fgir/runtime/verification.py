@@ -44,7 +44,8 @@ def verify(
     for name in here or [bundle.manifest.runtime]:
         form, runtime = bundle.in_runtime(name), find_runtime(name)
         place = runtime.gate_device if device == AUTO and not runtime.installed else device
-        with Classifier(form, open_engine(form, place)) as model:
+        # Compiled from the files that are being verified.
+        with Classifier(form, open_engine(form, EngineOptions(place, cache=False))) as model:
             yield replay(model, form)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge_fgir import Classifier, EdgeFgirError, InputError
-from edge_fgir.runtime import READING, READING_KEY, Bundle
+from edge_fgir.runtime import READING, READING_KEY, Bundle, compiled
 from edge_fgir.runtime.runtimes.openvino import engine as openvino_engine
 from edge_fgir.runtime.runtimes.openvino import openvino_core
 
@@ -393,6 +393,8 @@ def test_a_library_that_is_not_installed(request, target, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     # The process has its OpenVINO core already: ask for a new one.
     monkeypatch.setattr(openvino_engine, "openvino_core", openvino_core.__wrapped__)
+    # Nor may it share what another test has open.
+    monkeypatch.setattr(compiled, "_opened", compiled._Opened())
     with pytest.raises(
         InputError,
         match=rf'{library} is not installed; .*; run: pip install "edge-fgir\[{target}\]"',

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir._refusal import validated
-from edge_fgir._yaml import read_yaml
 
 
 class _Part(BaseModel):
@@ -112,11 +110,16 @@ class Site(_Part):
         Raises:
             InputError: It is missing, no mapping in YAML, or breaks a rule.
         """
+        # An app without a site file does without a parser of YAML.
+        from edge_fgir._yaml import read_yaml
+
         return validated(
             cls, read_yaml(Path(path)), path, "labels, parents, allow, deny, tie_share"
         )
 
     def write(self, path: Path) -> None:
         """Write it as a site file."""
+        import yaml
+
         values = self.model_dump(mode="json", exclude_defaults=True)
         write_atomic(path, yaml.safe_dump(values, allow_unicode=True, sort_keys=False))

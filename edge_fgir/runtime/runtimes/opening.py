@@ -12,10 +12,8 @@ import numpy as np
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.engine_options import AUTO, Device, EngineOptions
-from edge_fgir.runtime.formats import check_onnx
 from edge_fgir.runtime.runtimes.registry import find_runtime
 from edge_fgir.runtime.runtimes.spec import Answer, Engine, RuntimeSpec
-from edge_fgir.runtime.targets import operators_of, read_target_info, target_names
 
 if TYPE_CHECKING:
     from edge_fgir.runtime.bundle import Bundle
@@ -73,6 +71,8 @@ def _open_best(bundle: Bundle, spec: RuntimeSpec, options: EngineOptions) -> Eng
 
 def _target_with(device: Device) -> str | None:
     """Return a target whose runtime computes on ``device``; None where there is none."""
+    from edge_fgir.runtime.targets import read_target_info, target_names
+
     for name in target_names():
         if device in find_runtime(read_target_info(name).runtime).devices:
             return name
@@ -138,6 +138,9 @@ def checked_onnx(bundle: Bundle) -> bytes:
     Raises:
         InputError: It is none, or holds what no export writes.
     """
+    from edge_fgir.runtime.formats import check_onnx
+    from edge_fgir.runtime.targets import operators_of
+
     model = bundle.read(bundle.manifest.model_file)
     with refusing(bundle):
         check_onnx(model, operators_of(bundle.manifest.runtime))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _open(bundle: Bundle, options: EngineOptions) -> Engine:
     from edge_fgir.runtime.runtimes.onnxruntime.engine import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(bundle, threads=options.threads)
+    return OnnxRuntimeEngine(bundle, threads=options.threads, cache=options.cache)
 
 
 ONNXRUNTIME = RuntimeSpec(

@@ -54,6 +54,27 @@ def compile_model(
     Args:
         model: It.
         device: As OpenVINO calls it.
+        bfloat16: See :func:`hints_for`, as of the others.
+        many: See there.
+        threads: See there.
+        precision: See there.
+    """
+    hints = hints_for(device, bfloat16=bfloat16, many=many, threads=threads, precision=precision)
+    return openvino_core().compile_model(model, device, hints)
+
+
+def hints_for(
+    device: str,
+    *,
+    bfloat16: bool = False,
+    many: bool = False,
+    threads: int | None = None,
+    precision: str | None = None,
+) -> dict[str, Any]:
+    """Return the properties that a model is compiled with.
+
+    Args:
+        device: As OpenVINO calls it.
         bfloat16: Compute float layers in bfloat16 where the CPU has it; else they are in float32.
         many: For many pictures, one a core, instead of one by all cores.
         threads: Cores of a CPU that compute one answer, and as many answers at once as there is
@@ -71,4 +92,4 @@ def compile_model(
             hints["INFERENCE_NUM_THREADS"] = usable_cores()
     if precision is not None:
         hints["INFERENCE_PRECISION_HINT"] = precision
-    return openvino_core().compile_model(model, device, hints)
+    return hints

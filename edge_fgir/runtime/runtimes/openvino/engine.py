@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -9,20 +10,15 @@ import numpy as np
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.bundle import Bundle
+from edge_fgir.runtime.compiled import compiled_key, keep_compiled, load_compiled, shared
 from edge_fgir.runtime.engine_options import EngineOptions
-from edge_fgir.runtime.formats import checked_ir
 from edge_fgir.runtime.precision import is_bfloat16
 from edge_fgir.runtime.preprocess import Pixels
 from edge_fgir.runtime.runtimes.opening import Outputs, refusing, unloadable
 from edge_fgir.runtime.runtimes.openvino import OPENVINO
-from edge_fgir.runtime.runtimes.openvino.core import (
-    compile_model,
-    has_bfloat16,
-    openvino_core,
-)
+from edge_fgir.runtime.runtimes.openvino.core import has_bfloat16, hints_for, openvino_core
 from edge_fgir.runtime.runtimes.pool import Pool
 from edge_fgir.runtime.runtimes.spec import Answer, Probabilities
-from edge_fgir.runtime.targets import operators_of
 
 
 class OpenVinoEngine:
@@ -42,21 +38,10 @@ class OpenVinoEngine:
                 "install the driver, or use --device cpu",
             )
         bfloat16 = is_bfloat16(bundle.manifest.precision)
-        model_file = bundle.manifest.model_file
-        weights = bundle.read(model_file.removesuffix(".xml") + ".bin")
-        with refusing(bundle):
-            operators = operators_of(bundle.manifest.runtime)
-            xml = checked_ir(bundle.read(model_file), len(weights), operators)
-        try:
-            compiled = compile_model(
-                core.read_model(xml, weights),
-                device,
-                bfloat16=bfloat16,
-                threads=options.threads,
-                precision=options.precision,
-            )
-        except RuntimeError as error:
-            raise unloadable(bundle, "OpenVINO", error) from error
+        hints = hints_for(
+            device, bfloat16=bfloat16, threads=options.threads, precision=options.precision
+        )
+        compiled = _compiled(core, bundle, device, hints, cache=options.cache)
         names = {name for output in compiled.outputs for name in output.get_names()}
         outputs = Outputs.of(bundle, names)
         self._requests = Pool(lambda: _Request(compiled, outputs))
@@ -81,6 +66,40 @@ class OpenVinoEngine:
     def close(self) -> None:
         """Free the compiled model."""
         del self._requests
+
+
+def _compiled(core: Any, bundle: Bundle, device: str, hints: dict[str, Any], *, cache: bool) -> Any:
+    """Return the compiled model: open in this process, kept by an earlier one, or compiled."""
+    model_file = bundle.manifest.model_file
+    # Read, and so compared with their hashes, however the model is come by.
+    xml, weights = bundle.read(model_file), bundle.read(model_file.removesuffix(".xml") + ".bin")
+
+    def compiled() -> Any:
+        from edge_fgir.runtime.formats import checked_ir
+        from edge_fgir.runtime.targets import operators_of
+
+        with refusing(bundle):
+            whole = checked_ir(xml, len(weights), operators_of(bundle.manifest.runtime))
+        try:
+            return core.compile_model(core.read_model(whole, weights), device, hints)
+        except RuntimeError as error:
+            raise unloadable(bundle, "OpenVINO", error) from error
+
+    def kept_or_compiled() -> Any:
+        # Of the other devices none was at hand to try it on.
+        if device != "CPU":
+            return compiled()
+        if (kept := load_compiled(key)) is not None:
+            with suppress(RuntimeError):  # what OpenVINO does not take is compiled again
+                return core.import_model(kept, device, hints)
+        made = compiled()
+        keep_compiled(key, made.export_model().getvalue())
+        return made
+
+    if not cache:
+        return compiled()
+    key = compiled_key(bundle, library=f"openvino {version('openvino')}", device=device, **hints)
+    return shared(key, kept_or_compiled)
 
 
 def _sees(devices: list[str], device: str) -> bool:

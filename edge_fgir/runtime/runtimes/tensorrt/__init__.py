@@ -25,7 +25,7 @@ def _replay(bundle: Bundle, options: EngineOptions) -> Engine:
     from edge_fgir.runtime.runtimes.onnxruntime.engine import OnnxRuntimeEngine
 
     # Its optimiser breaks Q/DQ in float16 (88 instead of 99 % of the labels).
-    return OnnxRuntimeEngine(bundle, threads=options.threads, optimized=False)
+    return OnnxRuntimeEngine(bundle, threads=options.threads, optimized=False, cache=options.cache)
 
 
 TENSORRT = RuntimeSpec(
