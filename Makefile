@@ -10,7 +10,7 @@ DATA := elpv
 
 BUNDLE := $(DEMO)/cells.fgir
 
-.PHONY: demo test unit attacks fuzz npm check format clean
+.PHONY: demo test unit attacks faults fuzz npm check format clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -33,6 +33,10 @@ unit: $(VENV)/installed check
 # Hostile and damaged input: what was tried, and what was not held off.
 attacks: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/attacks tests/test_yaml.py tests/test_text.py tests/cli/test_limits.py
+
+# Killed processes, full disks, two writers, steps of the clock: what was written stays whole.
+faults: $(VENV)/installed
+	$(PYTEST) -k "killed or full_disk or interrupted or two_processes or clock_step"
 
 # Ten thousand mutated inputs of a fixed seed for every parser.
 fuzz: $(VENV)/installed

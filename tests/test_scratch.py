@@ -53,6 +53,17 @@ def test_a_folder_in_use_stays(root: Path) -> None:
             assert first.is_dir()
 
 
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_clock_step_removes_nothing_that_is_in_use(root: Path, hours: int) -> None:
+    tomorrow = left_behind(root, "edge-fgir-scratch-tomorrow", -24 * 3600)
+    with scratch() as first:
+        then = time.time() - 3600 * hours
+        os.utime(first, (then, then))
+        with scratch():
+            assert first.is_dir()
+            assert (tomorrow / "bundle").exists()  # nobody knows how old it is
+
+
 def test_a_link_leads_nowhere(root: Path) -> None:
     photos = left_behind(root, "photos", 3600)
     (root / "edge-fgir-scratch-link").symlink_to(photos)

@@ -41,6 +41,30 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(entries) == [str(path.relative_to(INDEX.parent)) for path in DOCS], "mkdocs.yml"
 
 
+ANSWERS = {
+    "How do I get from my pictures to a running model?": ("quickstart.md", "4. Use it"),
+    "What do all these words mean?": ("concepts.md", "Glossary"),
+    "How must my pictures lie in folders, and what is done to them?": ("data.md", "Forms"),
+    "Which model fits my device, my milliseconds and my evening?": ("fit.md", "What it does"),
+    "How accurate and how fast is it, honestly?": ("benchmarks.md", "The runtime on a device"),
+    "May I trust a bundle that I was sent?": ("trust.md", "Whole, and whose"),
+    "How does it get onto *my* board, and into my application?": ("camera.md", "Sources"),
+    "is a measured latency to be believed?": ("measuring.md", "Figures to trust"),
+    "It stopped with a message. What now?": ("troubleshooting.md", "Training"),
+    "or add something of my own?": ("extending.md", "A target"),
+}
+"""A stranger's questions, and the page and its heading below which each is answered."""
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_a_strangers_question_leads_from_the_index_to_its_answer(question: str) -> None:
+    page, heading = ANSWERS[question]
+    (row,) = (line for line in INDEX.read_text().splitlines() if question in line)
+    assert f"({page})" in row
+    _, _, answer = (INDEX.parent / page).read_text().partition(f"\n## {heading}\n")
+    assert len(answer.partition("\n## ")[0].split()) > 30
+
+
 def test_the_first_page_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 

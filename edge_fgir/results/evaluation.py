@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, FiniteFloat, JsonValue, model_validator
+from pydantic import Field, FiniteFloat, JsonValue, NonNegativeInt, model_validator
 
 from edge_fgir.results.base import Record, Result, Subject
 from edge_fgir.runtime import DataInfo
@@ -142,7 +142,7 @@ class Metrics(Record):
     ece: FiniteFloat
     images: int = Field(gt=0)
     classes: tuple[ClassAccuracy, ...] = Field(min_length=1)
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[NonNegativeInt, ...], ...]
     confused_pairs: tuple[ConfusedPair, ...] = ()
 
     @model_validator(mode="after")

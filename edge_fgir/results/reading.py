@@ -24,6 +24,9 @@ KINDS: dict[str, type[Result]] = {
 }
 """Every kind of result, by its name."""
 
+_LARGEST = 1 << 53
+_MOST_DIGITS = 20
+
 _R = TypeVar("_R", bound=Result)
 
 
@@ -44,10 +47,18 @@ def read_result(path: Path, kind: type[Result] = Result) -> Result:
     """
     text = read_utf8(path, "a result file")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_bounded)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error})", "a result file") from error
     return parse_result(value, str(path), kind)
+
+
+def _bounded(digits: str) -> int:
+    """Return an integer that a float can hold exactly: what is larger counts nothing."""
+    number = int(digits) if len(digits) < _MOST_DIGITS else None
+    if number is None or abs(number) > _LARGEST:
+        raise ValueError(f"the number {digits[:_MOST_DIGITS]} ... is too large")
+    return number
 
 
 @overload

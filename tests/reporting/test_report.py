@@ -594,6 +594,18 @@ def test_a_lost_picture_leaves_a_placeholder(page, photos, name):
     assert found.text.count("picture not found") == 1
 
 
+@pytest.mark.parametrize("number", [10**400, 10**18, -(10**300)])
+@pytest.mark.parametrize("field", ["images", "model_bytes"])
+def test_absurd_counts_are_one_line(page, field, number):
+    with pytest.raises(InputError, match=r"is not JSON .*is too large"):
+        page(("evaluation", evaluation("openvino", (9, 7), **{field: number})))
+
+
+def test_a_negative_count_of_confusions_is_refused(page):
+    with pytest.raises(InputError, match=r"confusion\.0\.0"):
+        page(("evaluation", evaluation("openvino", (9, 7), confusion=[[-1, 1], [1, 9]])))
+
+
 @pytest.mark.parametrize("absolute", [False, True])
 def test_pictures_outside_the_folders_are_shown_when_asked(photos, tmp_path, monkeypatch, absolute):
     (tmp_path / "far").mkdir()
