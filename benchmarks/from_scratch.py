@@ -130,6 +130,8 @@ def evaluated(run: Run, data: DataSet) -> list[dict[str, Any]]:
                 probabilities, labels = logits.softmax(1).numpy(), labels_of(data.split(split))
                 row[split] = accuracy.top_k(probabilities, labels, 1)
                 row[f"{split}_ece"] = expected_calibration_error(probabilities, labels)
+            # Of the test, which is the last of both: a digit a picture.
+            row["right"] = "".join("01"[int(right)] for right in probabilities.argmax(1) == labels)
             rows.append(row)
     return rows
 
