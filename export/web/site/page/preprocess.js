@@ -11,6 +11,10 @@ const BITS = 22; // of a weight of the kernel, behind the point
 
 /** Returns the model's input, size x size x 3 bytes RGB, for `settings` as preprocess.json has them. */
 export function preprocess(picture, settings) {
+  if (settings.view_size) {
+    const view = settings.view_size;
+    return cubicSamples(preprocess(picture, { ...settings, size: view, view_size: 0 }), view, settings.size);
+  }
   const { size, kernel = "bilinear", antialias = true, crop_fraction = 1, shrink = "kernel" } = settings;
   const side = roundHalfToEven(size / crop_fraction);
   const start = Math.floor((side - size) / 2);
@@ -30,6 +34,38 @@ export function preprocess(picture, settings) {
   const bounds = (length, block) => [start, start + size].map((edge) => (edge * length) / (side * block));
   const narrow = resizedAcross(means, rows, columns, weights(columns, ...bounds(width, across), size, kernel));
   return resizedDown(narrow, size, weights(rows, ...bounds(height, down), size, kernel));
+}
+
+/** Returns `pixels`, v x v x 3, sampled at n x n points by a cubic kernel without antialias. */
+function cubicSamples(pixels, v, n) {
+  const taps = Array.from({ length: n }, (_, i) => cubicTaps(i, v, n));
+  const made = new Uint8Array(n * n * 3);
+  for (let y = 0; y < n; y++) {
+    for (let x = 0; x < n; x++) {
+      for (let c = 0; c < 3; c++) {
+        let sum = 2 ** 21;
+        for (const [row, down] of taps[y]) {
+          for (const [column, across] of taps[x]) sum += down * across * pixels[(row * v + column) * 3 + c];
+        }
+        made[(y * n + x) * 3 + c] = Math.min(Math.max(Math.floor(sum / 2 ** 22), 0), 255);
+      }
+    }
+  }
+  return made;
+}
+
+/** Returns the four places that point `i` is made of, and their weights in 2048ths. */
+function cubicTaps(i, v, n) {
+  const twice = (2 * i + 1) * v - n;
+  const first = Math.floor(twice / (2 * n));
+  const share = (twice - first * 2 * n) / (2 * n);
+  const weights = [-1, 0, 1, 2].map((j) => Math.floor(cubic(Math.abs(share - j)) * 2048 + 0.5));
+  weights[1] += 2048 - weights.reduce((sum, weight) => sum + weight);
+  return weights.map((weight, j) => [Math.min(Math.max(first + j - 1, 0), v - 1), weight]);
+}
+
+function cubic(x) {
+  return x < 1 ? (1.25 * x - 2.25) * x * x + 1 : ((-0.75 * x + 3.75) * x - 6) * x + 3;
 }
 
 function roundHalfToEven(value) {
