@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -40,25 +41,22 @@ class Browser:
         assert CHROMIUM is not None
         to_browser, from_us = os.pipe()
         from_browser, to_us = os.pipe()
-
-        def connect() -> None:  # it reads from 3 and writes to 4
-            given, taken = os.dup(to_browser), os.dup(to_us)
-            os.dup2(given, 3)
-            os.dup2(taken, 4)
-
+        # It reads from 3 and writes to 4. A shell puts them there: Python would have to fork for
+        # that, of which JAX warns where it is loaded.
+        given, taken = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, to_us))
         self._process = subprocess.Popen(
             [
+                *("bash", "-c", f'exec "$@" 3<&{given} 4>&{taken}', "bash"),
                 *(CHROMIUM, *_FLAGS, *flags, "--remote-debugging-pipe"),
                 *(f"--user-data-dir={profile}", "about:blank"),
             ],
-            preexec_fn=connect,
-            pass_fds=(3, 4, to_browser, to_us),
+            pass_fds=(given, taken),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(to_browser)
-        os.close(to_us)
+        for end in (to_browser, to_us, given, taken):
+            os.close(end)
         self._write, self._read = from_us, from_browser
         self._left, self._number, self.session = b"", 0, ""
         self.patience_s = _PATIENCE_S
