@@ -84,6 +84,9 @@ def _keep_to_this_machine() -> None:
     """
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False  # a program may have imported Ray before
 
 
 def _check_reachable(address: str) -> None:
