@@ -144,7 +144,7 @@ TEACHER = replace(PRETRAINED[0], attention_maps=32, least_minutes=60)
 """What TGDA has for a teacher, CAL, as a model of its own."""
 
 FROM_SCRATCH = (
-    Architecture("lrnet14", 128, probed=(64, 160)),
+    Architecture("lrnet14d", 128, probed=(64, 160)),
     Architecture("lrnet18", 128, least_minutes=90, probed=(64, 160)),
     Architecture("vitfs_tiny", 224, keep_rates=(1.0, 0.5), least_minutes=60),
 )

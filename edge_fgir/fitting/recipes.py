@@ -12,7 +12,7 @@ from edge_fgir.fitting.networks import Candidate
 from edge_fgir.runs import Recipe, read_recipe
 from edge_fgir.runtime import Preprocess
 
-PROBE, STUDENT, SCRATCH, TEACHER = "probe", "student-pretrained", "student-lrnet14", "teacher"
+PROBE, STUDENT, SCRATCH, TEACHER = "probe", "student-pretrained", "student-lrnet14d", "teacher"
 """Shipped recipes that all trainings begin with."""
 
 _RATE, _REPAIRED = 5e-4, 400

@@ -11,7 +11,13 @@ from edge_fgir.runs import LengthSection
 from edge_fgir.training import read_recipe
 
 pytestmark = pytest.mark.unit
-ROLES = ("teacher", "student-lrnet14", "student-pretrained", "student-vitfs_tiny")
+ROLES = (
+    "teacher",
+    "student-lrnet14",
+    "student-lrnet14d",
+    "student-pretrained",
+    "student-vitfs_tiny",
+)
 
 
 @pytest.mark.parametrize("role", ROLES)
