@@ -14,6 +14,7 @@ export class Camera {
   #video;
   #stream = null;
   #side = "environment";
+  #ended = () => {};
 
   constructor(video) {
     this.#video = video;
@@ -48,6 +49,7 @@ export class Camera {
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#stream = null;
     this.#video.srcObject = null;
+    this.#ended();
   }
 
   /** Says whether there is more than one; browsers tell once a camera was allowed. */
@@ -56,10 +58,13 @@ export class Camera {
     return devices.filter((device) => device.kind === "videoinput").length > 1;
   }
 
-  /** Waits for the next frame that has not been seen yet. */
+  /** Waits for the next frame that has not been seen yet, or until the camera stops. */
   next() {
     const wait = this.#video.requestVideoFrameCallback?.bind(this.#video) ?? requestAnimationFrame;
-    return new Promise((resolve) => wait(resolve));
+    return new Promise((resolve) => {
+      this.#ended = resolve;
+      wait(resolve);
+    });
   }
 
   /** The frame that is shown, as an ImageBitmap. */
