@@ -49,6 +49,7 @@ def pull(
         str | None, typer.Option(help="Branch, tag or commit; otherwise the newest.")
     ] = None,
     trust: TrustOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Fetch a bundle from Hugging Face's hub; it is kept only if every file is as sealed.
 
@@ -58,6 +59,9 @@ def pull(
 
     found = run(repository, out, revision=revision, trust=trust)
     manifest = found.manifest
+    if json:
+        print_json({"bundle": str(out), "name": manifest.name, "target": manifest.target})
+        return
     echo(f"{out}: {manifest.name}, {manifest.precision} for {manifest.target}, all as sealed")
     if trust is None:
         echo(f"whose it is, nobody has said: edge-fgir verify {out} --trust PUB.pem", err=True)

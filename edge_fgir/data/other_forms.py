@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -91,12 +91,13 @@ def refused_file(path: Path) -> InputError:
     return _refused(path, form)
 
 
-def refused_folder(root: Path) -> InputError | None:
+def refused_folder(root: Path, shards: Collection[Path] = ()) -> InputError | None:
     """Return what to tell of a folder that holds a data set in a form that is not read.
 
     None where it holds pictures, whatever else is wrong with it, or nothing that is known.
+    ``shards`` are archives that are read.
     """
-    forms = ((path, _form_of(path)) for path in _files(root))
+    forms = ((path, _form_of(path)) for path in _files(root) if path not in shards)
     known = [(path, form) for path, form in forms if form is not None]
     if not known or any(map(is_picture, _files(root))):
         return None
@@ -112,7 +113,8 @@ def _refused(path: Path, form: _Form) -> InputError:
 
 def _files(root: Path) -> Iterator[Path]:
     found = (path for level in ("*", "*/*", "*/*/*") for path in sorted(root.glob(level)))
-    return islice((path for path in found if path.is_file()), _SEARCHED)
+    shown = (path for path in found if path.is_file() and not path.name.startswith("."))
+    return islice(shown, _SEARCHED)
 
 
 def _form_of(path: Path) -> _Form | None:

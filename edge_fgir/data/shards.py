@@ -108,10 +108,15 @@ class ShardSamples(Sequence[Sample]):
 
 def holds_shards(root: Path) -> bool:
     """Say whether a folder holds shards, and no folders of classes below ``train``."""
-    if not root.is_dir() or not any(_tars(root, split) for split in SPLITS):
+    if not root.is_dir() or not shards_in(root):
         return False
     train = root / "train"
     return not (train.is_dir() and any(path.is_dir() for path in train.iterdir()))
+
+
+def shards_in(root: Path) -> list[Path]:
+    """Return the files that are shards by their names."""
+    return [tar for split in SPLITS for tar in _tars(root, split)]
 
 
 def _tars(root: Path, split: Split) -> list[Path]:

@@ -14,7 +14,7 @@ from edge_fgir.data.looks import without_broken
 from edge_fgir.data.other_forms import refused_file, refused_folder
 from edge_fgir.data.published import READERS
 from edge_fgir.data.reading import refuse
-from edge_fgir.data.shards import holds_shards, read_shards
+from edge_fgir.data.shards import holds_shards, read_shards, shards_in
 
 BUILT_IN = {"elpv": read_elpv}
 """Data sets known by name."""
@@ -45,7 +45,7 @@ def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
     try:
         return read_folder(path, strict=strict)
     except InputError as error:
-        raise (refused_folder(path) or error) from error
+        raise (refused_folder(path, shards_in(path)) or error) from error
 
 
 def open_data(source: str, *, strict: bool = False) -> DataSet:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_fgir._errors import GateError
 from edge_fgir.exporting.graph import OUTPUT, Head
-from edge_fgir.exporting.tflite import operators_in, read, written
+from edge_fgir.exporting.tflite import HEAVY, operators_in, read, written
 
 _TYPES = {"float32": "FLOAT32", "int32": "INT32", "uint8": "UINT8"}
 
@@ -118,8 +118,11 @@ def with_tflite_features(content: bytes, name: str) -> bytes:
     editor = Editor(content)
     makers = {int(one.output): one for one in operators_in(editor.model)}
     layer = makers[int(editor.graph.outputs[0])]
-    while not layer.is_layer:  # a bias, or the adjustment of the logits
-        layer = next(makers[place] for place in layer.inputs if place in makers)
+    # Weights in float16 are made floats by operators of their own.
+    floats = {place for place, one in makers.items() if not {*one.inputs} & {*makers}}
+    while not (layer.is_layer or (layer.kind in HEAVY and layer.inputs[1] in floats)):
+        # a bias, or the adjustment of the logits
+        layer = next(makers[each] for each in layer.inputs if each in {*makers} - floats)
     place = layer.inputs[0]
     if editor.graph.tensors[place].type != editor.schema.TensorType.FLOAT32:
         raise GateError(

@@ -581,7 +581,8 @@ def test_what_is_copied_is_what_the_wheel_holds(tmp_path):
     pack_code(tmp_path / "checkout.zip")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
-    code = "import sys; from edge_fgir.benchmarking.remote_files import *; pack_code(sys.argv[1])"
+    code = "import sys, pathlib; from edge_fgir.benchmarking.remote_files import pack_code; "
+    code += "pack_code(pathlib.Path(sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-c", code, tmp_path / "installed.zip"],
         env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},

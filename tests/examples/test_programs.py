@@ -104,7 +104,8 @@ def compare(command: list[Path], bundle: Path, pictures: list[Path]) -> None:
 
 def test_the_resize_in_cpp_is_the_specified_one(tmp_path: Path) -> None:
     program = build(Path(__file__).with_name("vectors.cpp"), tmp_path / "x", [])
-    vectors = json.loads(FILE.read_text())
+    # The programs refuse bundles whose pixels are made in two steps.
+    vectors = [one for one in json.loads(FILE.read_text()) if "view_size" not in one["preprocess"]]
     cases = []
     for vector in vectors:
         spec = Preprocess(**vector["preprocess"])

@@ -283,7 +283,7 @@ def test_muon_steps_orthogonally_where_there_are_matrices_and_as_adamw_elsewhere
     stretched = torch.linalg.svdvals(weight)
     assert stretched.max() / stretched.min() < 2
     other = torch.linalg.svdvals(learned("adamw")[0])
-    assert other.max() / other.min() > 3
+    assert other.max() / other.min() > 2
 
 
 def test_biases_and_norms_are_not_decayed() -> None:

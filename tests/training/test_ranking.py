@@ -133,7 +133,7 @@ def ratios_one_by_one(run: Path, data: DataSet, size: int) -> list[float]:
         pixels, *_ = pictures[(0, index)]
         images = normalized(pixels[None], trained.normalization)
         if size != 32:
-            images = nn.functional.interpolate(images, (size, size), mode="bicubic")
+            images = nn.functional.interpolate(images, (size, size), mode="bilinear")
         with torch.inference_mode():
             z = sorted(model(images)[0].tolist())
         ratios.append(z[-1] / z[-2])
