@@ -93,7 +93,8 @@ def _compiled(core: Any, bundle: Bundle, device: str, hints: dict[str, Any], *, 
             with suppress(RuntimeError):  # what OpenVINO does not take is compiled again
                 return core.import_model(kept, device, hints)
         made = compiled()
-        keep_compiled(key, made.export_model().getvalue())
+        exported = made.export_model()  # bytes in OpenVINO 2025, a stream from 2026 on
+        keep_compiled(key, exported if isinstance(exported, bytes) else exported.getvalue())
         return made
 
     if not cache:
