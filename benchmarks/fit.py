@@ -15,8 +15,8 @@ allows by the fit's own measurements:
 - ``lrnet14``: LRNet-14 by the data set's own recipes, teacher and all, in torch's float32.
 
 Differences are of the same pictures; their intervals are bootstrapped over them. All is run on a
-machine that does nothing else: a row takes the fit's minutes, ten for `plain` and `head`, and one to
-two hours for `lrnet14`. `--baselines` names those to run; a row lists those that were left out.
+machine that does nothing else: a row takes the fit's minutes, ten for `plain` and `head`, and one
+to two hours for `lrnet14`. `--baselines` names those to run; a row lists those that were left out.
 """
 
 from __future__ import annotations

@@ -18,15 +18,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import spine
 
 from edge_fgir._files import write_json
-from edge_fgir.benchmarking import Protocol, environment, measure
+from edge_fgir.benchmarking import environment
 from edge_fgir.exporting import read_target, timing_graph, write_timing_bundle
 from edge_fgir.models import Network
 from edge_fgir.runs import TrainedModel
-from edge_fgir.runtime import Classifier, DataInfo, Normalization, Preprocess
+from edge_fgir.runtime import DataInfo, Normalization, Preprocess
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ("openvino", "arm")
@@ -138,7 +137,10 @@ def main() -> None:
         bundles = {target: build(target, Path(folder)) for target in TARGETS}
         rows = [import_time(arguments.turns)]
         rows += opening(bundles, arguments.turns)
-        rows.append(over_benchmark_app(bundles["openvino"], arguments.seconds, arguments.rounds))
+        beside = spine.against_benchmark_app(
+            bundles["openvino"], arguments.seconds, arguments.rounds
+        )
+        rows.append({**beside, "what": f"openvino: {beside['what']}"})
         for target, bundle in bundles.items():
             rows += threads(target, bundle, arguments.seconds)
             rows.append(memory(target, bundle, arguments.calls))
@@ -214,28 +216,6 @@ def opening(bundles: dict[str, Path], turns: int) -> list[dict[str, Any]]:
         )
         for target in bundles
     ]
-
-
-def over_benchmark_app(bundle: Path, seconds: float, rounds: int) -> dict[str, Any]:
-    """Compare ``Classifier(frame)``, frame already sized, with OpenVINO's own benchmark_app."""
-    theirs, ours = [], []
-    with Classifier.open(bundle) as model:
-        side = model.image_size
-        frame = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-        call: dict[str, Callable[[], object]] = {"ours": lambda: model(frame)}
-        for _ in range(rounds):
-            theirs.append(spine.benchmark_app(bundle / "openvino" / "model.xml", False, seconds))
-            ours.append(measure(call, Protocol(seconds=seconds))["ours"].p50_ms)
-    overhead = 100 * (median(ours) / median(theirs) - 1)
-    return row(
-        "openvino: Classifier(frame) over benchmark_app -hint latency",
-        overhead,
-        "%",
-        "<= 5",
-        overhead <= 5,
-        classifier_p50_ms=ours,
-        benchmark_app_p50_ms=theirs,
-    )
 
 
 def threads(target: str, bundle: Path, seconds: float) -> list[dict[str, Any]]:

@@ -145,14 +145,14 @@ def against_torch(bundle: Path, run: Path, seconds: float) -> dict[str, Any]:
     )
 
 
-def against_benchmark_app(bundle: Path, seconds: float) -> dict[str, Any]:
+def against_benchmark_app(bundle: Path, seconds: float, rounds: int = ROUNDS) -> dict[str, Any]:
     """Compare ``Classifier(frame)``, frame already sized, with OpenVINO's own benchmark_app."""
     theirs, ours = [], []
     with Classifier.open(bundle) as model:
         side = model.image_size
         frame = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         bfloat16 = is_bfloat16(model.info["precision"]) and has_bfloat16()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             theirs.append(benchmark_app(bundle / "openvino" / "model.xml", bfloat16, seconds))
             latency = measure({"ours": lambda: model(frame)}, Protocol(seconds=seconds))["ours"]
             ours.append(latency.p50_ms)

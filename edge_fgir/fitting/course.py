@@ -15,6 +15,7 @@ from edge_fgir.fitting.networks import Architecture, Candidate
 from edge_fgir.fitting.pace import step_seconds
 from edge_fgir.fitting.recipes import Guide, Recipes
 from edge_fgir.fitting.shortlist import Considered
+from edge_fgir.fitting.teacher import head_seconds, is_larger, largest
 from edge_fgir.fitting.trainings import Trained, Trainings
 from edge_fgir.results import FitStage
 
@@ -23,8 +24,6 @@ _TEACHING = 0.2
 """Share of the time for the teacher's own training."""
 _TEACHER_MINUTES = 8.0
 """With less time for all trainings no teacher is trained beside the candidates."""
-_LARGER = 1.25
-"""A teacher of a candidate's own architecture looks at so much larger a picture, at least."""
 _PROBING = 0.5
 """Share of the time within which heads are trained, but for the first."""
 _ASKING = 1 / 3
@@ -163,11 +162,11 @@ class Course:
         probed = [trained for each in arms for trained in self.done.get(each, [])]
         self.teacher = self.judge.best(probed) if probed else None
         time = self.journal.number("time to teach", lambda: self.left)
-        candidate = _largest(architectures)
-        if candidate is None or time < 60 * _TEACHER_MINUTES or not _is_larger(candidate, arms):
+        candidate = largest(architectures)
+        if candidate is None or time < 60 * _TEACHER_MINUTES or not is_larger(candidate, arms):
             return
         seconds = self.journal.number("teacher's seconds", lambda: _TEACHING * self.left)
-        if _head_seconds(candidate, probed) > seconds:
+        if head_seconds(candidate, probed) > seconds:
             return
         with self.clock.step("teacher", seconds):
             recipe = self.recipes.probe(candidate)
@@ -321,32 +320,6 @@ class Course:
 
     def _say(self, line: str) -> None:
         self.tell(f"{line} [{self.clock.text}]")
-
-
-def _largest(architectures: Sequence[Architecture]) -> Candidate | None:
-    """Return the network with the largest side that its weights were made for, at that side."""
-    if not architectures:
-        return None
-    largest = max(architectures, key=lambda each: each.native)
-    side = min(largest.sizes, key=lambda size: abs(size - largest.native))
-    return Candidate(largest, side)
-
-
-def _head_seconds(candidate: Candidate, heads: Sequence[Trained]) -> float:
-    """Return what a head of a network takes, by the pixels of those that have been trained."""
-    return max(
-        (
-            each.record.seconds * (candidate.image_size / each.record.image_size) ** 2
-            for each in heads
-        ),
-        default=0.0,
-    )
-
-
-def _is_larger(teacher: Candidate, arms: Sequence[Candidate]) -> bool:
-    """Say whether a teacher sees more than each candidate of its own architecture."""
-    own = [each.image_size for each in arms if each.architecture == teacher.architecture]
-    return all(teacher.image_size >= _LARGER * size for size in own)
 
 
 def _accuracy(trained: Trained) -> str:
