@@ -100,6 +100,7 @@ def to_onnx(
     for node in slim.graph.node:  # the simplifier drops metadata
         if module := modules.get(node.output[0]):
             node.metadata_props.add(key=MODULE, value=module)
+    _gather_by_lists(slim.graph)
     _gather_by_rows(slim)
     _share_weights(slim.graph)
     _mark(slim.graph, FLOAT, network.full_precision)
@@ -132,6 +133,25 @@ def _program(graph: nn.Module, size: int, opset: int, outputs: list[str]) -> tor
         program = write()
     assert program is not None
     return program
+
+
+def _gather_by_lists(graph: onnx.GraphProto) -> None:
+    """Let a GatherND that picks along the first axis alone be the Gather that every target knows.
+
+    torch writes ``x[:, :, places]`` that way (CSATv2).
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "GatherND" or (table := constants.get(node.input[1])) is None:
+            continue
+        batch = [each.i for each in node.attribute if each.name == "batch_dims"]
+        if table.dims[-1] != 1 or any(batch):
+            continue
+        places = f"{node.output[0]} places"
+        values = numpy_helper.to_array(table)[..., 0]
+        graph.initializer.append(numpy_helper.from_array(values, places))
+        node.op_type, node.input[1] = "Gather", places
+        del node.attribute[:]
 
 
 def _gather_by_rows(model: onnx.ModelProto) -> None:

@@ -36,6 +36,7 @@ STEPS: dict[str, tuple[str, Step]] = {
     "group norm": ("InstanceNormalization", lambda x: F.group_norm(x, 1)),
     "reciprocal": ("Reciprocal", lambda x: torch.reciprocal(1 + x.square())),
     "tanh": ("Tanh", torch.tanh),
+    "places": ("Gather", lambda x: x[:, :, [7, 0, 3, 3]]),  # torch writes it as GatherND
 }
 
 
