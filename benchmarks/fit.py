@@ -49,6 +49,8 @@ RESULT = ROOT / "benchmarks" / "results" / "fit.json"
 SETS = ("cub_100-30", "cub_100", "grocery_store", "elpv")
 BUDGETS = (1.5, 3.0, 6.0)
 LITE0 = "tf_efficientnet_lite0"
+EPOCHS = 12
+"""Of the usual fine-tuning."""
 MOST_BEHIND, LEAST_AHEAD = 0.5, 2.0
 """Points that a row may be behind its best baseline, and that all rows are ahead on average."""
 _RESAMPLES = 2000
@@ -96,6 +98,11 @@ def size_of(fit: Fit, architecture: str) -> int | None:
 
 def plain(data: DataSet, size: int, folder: Path) -> Answered:
     """Fine-tune EfficientNet-Lite0 in the usual way, and quantize it as NNCF does by itself."""
+    return in_plain_int8(plain_run(data, size, folder / f"plain-{size}", EPOCHS), data)
+
+
+def plain_run(data: DataSet, size: int, out: Path, epochs: int) -> Run:
+    """Fine-tune EfficientNet-Lite0 in the usual way."""
     recipe = read_recipe(
         "student-pretrained",
         [
@@ -103,7 +110,8 @@ def plain(data: DataSet, size: int, folder: Path) -> Answered:
             "method=ce",
             "teacher=null",
             "length=null",
-            "epochs=12",
+            f"epochs={epochs}",
+            f"eval.every_epochs={epochs}",
             "frozen_norms=false",
             f"data.view_size={size}",
             f"eval.image_size={size}",
@@ -112,8 +120,8 @@ def plain(data: DataSet, size: int, folder: Path) -> Answered:
             "optimizer.warmup_steps=50",
         ],
     )
-    train(recipe, data, folder / f"plain-{size}", resume=True)
-    return in_plain_int8(Run.open(folder / f"plain-{size}"), data)
+    train(recipe, data, out, resume=True)
+    return Run.open(out)
 
 
 def in_plain_int8(run: Run, data: DataSet) -> Answered:
