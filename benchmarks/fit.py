@@ -113,6 +113,7 @@ def plain_run(data: DataSet, size: int, out: Path, epochs: int) -> Run:
             f"epochs={epochs}",
             f"eval.every_epochs={epochs}",
             "frozen_norms=false",
+            "interpolation=false",
             f"data.view_size={size}",
             f"eval.image_size={size}",
             "data.mean=[0.5, 0.5, 0.5]",
