@@ -6,7 +6,7 @@ import io
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import pytest
 import yaml
 from bundles import make_bundle, zip_bundle
 from hub_server import TOKEN, Hub, running_hub
+from refusals import refusal
 from signing import Keys
 
 import edge_fgir
-from edge_fgir._errors import InputError, MissingExtraError
+from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime import Bundle
 
 pytestmark = [
@@ -38,13 +39,6 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     with running_hub() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         yield running
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])

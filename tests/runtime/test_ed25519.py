@@ -4,14 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bundles import edit_manifest, zip_bundle
+from refusals import refusal
 from signing import Keys
 
-from edge_fgir import Classifier, InputError
+from edge_fgir import Classifier
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.runtime import Bundle, verify
 from edge_fgir.runtime.signing import Ed25519Signature, SigningKey, read_public_key
@@ -34,15 +34,6 @@ def theirs(tmp_path_factory) -> Keys:
 @pytest.fixture
 def signed(ours, tiny_bundle, tmp_path) -> Path:
     return ours.sign(Path(shutil.copytree(tiny_bundle, tmp_path / "birds.fgir")))
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    assert caught.value.exit_code == 2
-    return text
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from bundles import edit_manifest, zip_bundle
+from refusals import refusal
 from signing import Keys
 
-from edge_fgir import InputError
 from edge_fgir.runtime import Bundle
 from edge_fgir.runtime.signing import SigningKey, read_public_key
 
@@ -37,14 +37,6 @@ def theirs(tmp_path_factory) -> Keys:
 @pytest.fixture
 def signed(ours, tiny_bundle, tmp_path) -> Path:
     return ours.sign(Path(shutil.copytree(tiny_bundle, tmp_path / "birds.fgir")))
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
 
 
 def statement_of(bundle: Path) -> Values:
