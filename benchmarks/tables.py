@@ -418,6 +418,7 @@ def searches(body: Body) -> Rows:
     return [*lines, [f"{many['budgets']} budgets", "-", asked, missed, "-", "-", "-"]]
 
 
+_SHOWN = "visits to twelve test photographs and noise between them"
 _BIRDS_30 = "cub_100, first 30 classes, 810 pictures to learn from and 876 to test"
 _BIRDS_100 = "cub_100, 2,699 pictures to learn from and 2,903 to test"
 _GROCERIES = "grocery_store, first 20 classes, 848 pictures to learn from and 835 to test"
@@ -514,6 +515,13 @@ TABLES: dict[str, Table] = {
         promises,
         f"LRN14 at 128 px, INT8, {_RANDOM}",
         test_pictures=_NONE,
+    ),
+    "hour": Table(
+        ("months",),
+        "`benchmarks/months.py`",
+        promises,
+        f"EfficientNet-Lite0 at 80 px, INT8, 81 groceries; {_SHOWN}",
+        test_pictures="they are what the camera shows",
     ),
     "preprocessing": Table(
         ("preprocessing",),
