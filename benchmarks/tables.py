@@ -391,6 +391,20 @@ def decisions(body: Body) -> Rows:
     return lines
 
 
+def fine_tuning(body: Body) -> Rows:
+    """Return a line a data set and way of fine-tuning."""
+    lines = [["data", "way", "test %", "beyond plain (95 % interval)", "beyond the head"]]
+    for row in body["rows"]:
+        for cell, found in row["cells"].items():
+            beyond = [
+                f"{lead['ahead']:+.1f} ({_interval(lead['interval'])})" if lead else "-"
+                for lead in (found.get("over_plain"), found.get("over_head"))
+            ]
+            data = f"{row['data']}, {row['images']} test pictures, {row['judged_by']}"
+            lines.append([data, cell, _percent(found["accuracy"]), *beyond])
+    return lines
+
+
 def predictions(body: Body) -> Rows:
     """Return how well latencies of settings that were not probed are predicted."""
     header = ["network", "runtime and precision", "probes", "settings", "median error %"]
@@ -677,6 +691,12 @@ TABLES: dict[str, Table] = {
         "validation splits drawn from 2,000 pictures of each network's test split",
         "40 to 50 splits of each size",
         "they stand for validation pictures here",
+    ),
+    "fine-tuning": Table(
+        ("fine_tuning",),
+        "`benchmarks/fine_tuning.py`",
+        fine_tuning,
+        "as the column says; EfficientNet-Lite0 at 96 px, 8 epochs",
     ),
     "predictions": Table(
         ("profiler",),
