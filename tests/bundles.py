@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ _MODEL_FILES = {
     "litert": "model.tflite",
     "web": "model.tflite",
 }
+_OF_THE_SEAL = ("schema", "files", "seal")
 _SHARPNESS = 8.0
 _TOLERANCE = 0.001
 _GOLDEN = {"red": (250, 20, 30), "green": (40, 200, 60), "blue": (10, 50, 180)}
@@ -103,7 +105,7 @@ def make_bundle(
     return path
 
 
-def two_runtimes(path: Path) -> Path:
+def two_runtimes(path: Path, size: int = 32) -> Path:
     """Write a bundle for ARM with LiteRT's file and ONNX Runtime's, and return it.
 
     The latter has a calibration of its own, whose threshold is half of the other's.
@@ -116,10 +118,44 @@ def two_runtimes(path: Path) -> Path:
         "model_file": "onnxruntime/model.onnx",
     }
     added = {
-        "onnxruntime/model.onnx": _onnx_files(len(LABELS), 32, looks_twice=False)["model.onnx"],
+        "onnxruntime/model.onnx": _onnx_files(len(LABELS), size, looks_twice=False)["model.onnx"],
         "onnxruntime/calibration.json": own.model_dump_json().encode(),
     }
-    return make_bundle(path, target="litert", replaced=added, forms=(form,))
+    return make_bundle(path, size=size, target="litert", replaced=added, forms=(form,))
+
+
+def with_variant(path: Path, first: Path, second: Path) -> Path:
+    """Write a bundle whose second variant is another bundle of the same kind, and return it."""
+    folder = f"variants/{second.stem}"
+    shutil.copytree(first, path)
+    shutil.copytree(second, path / folder)
+    for name in ("manifest.json", "labels.txt"):
+        (path / folder / name).unlink()
+    other = json.loads((second / "manifest.json").read_text())
+    spec = {
+        **{name: other[name] for name in ("precision", "input")},
+        "folder": folder,
+        "model_file": f"{folder}/{other['model_file']}",
+        "forms": other.get("forms"),
+    }
+    for form in spec["forms"] or ():
+        form |= {name: f"{folder}/{form[name]}" for name in ("folder", "model_file")}
+    return reseal(path, variants=(spec,))
+
+
+def reseal(path: Path, **fields: Any) -> Path:
+    """Seal the files of a bundle as they are now, and return it.
+
+    Args:
+        path: The bundle.
+        fields: Manifest fields that replace the right ones.
+    """
+    known = json.loads((path / "manifest.json").read_text())
+    kept = {name: value for name, value in known.items() if name not in _OF_THE_SEAL}
+    files = [file for file in path.rglob("*") if file.is_file() and file.name != "manifest.json"]
+    contents = {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
+    (path / "manifest.json").write_text(Manifest.sealed(contents, **kept | fields).dump())
+    return path
 
 
 def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], object]) -> Path:

@@ -226,6 +226,7 @@ _FILES = {
     "golden/": "pictures, and in `expected.json` the answers that `verify` replays",
     "reports/": "what was compared and chosen while it was made",
     "openvino/, onnx/, litert/, tensorrt/": "the model's files, as the runtime wants them",
+    "variants/": "the same for each other variant, in a folder: what is not there is the bundle's",
     "deepstream/, frigate/": "the model's files, as another program wants them",
 }
 

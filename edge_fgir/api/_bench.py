@@ -11,6 +11,7 @@ from edge_fgir.benchmarking import (
     BenchMode,
     RemoteDevice,
     compare_runtimes,
+    compare_variants,
     with_fastest,
 )
 from edge_fgir.benchmarking import bench as bench_bundle
@@ -33,7 +34,8 @@ def bench(
     """Measure how fast a bundle answers, as ``edge-fgir bench`` does.
 
     Of a bundle with files for several runtimes, those that are installed are compared first; the
-    fastest is measured, and opened on that machine from then on.
+    fastest is measured, and opened on that machine from then on. Of one with variants, all are
+    compared from frame to decision, and the first is measured.
 
     Example::
 
@@ -48,7 +50,7 @@ def bench(
         mode: ``burst``, ``sustained`` (frames back to back, until heat shows) or ``quick``.
         fps: Frames arrive at this rate; not with mode ``sustained``.
         device: Where the bundle answers: ``auto`` is its own runtime's first choice. Options say
-            more (threads, precision, runtime); with ``host`` a device alone.
+            more (threads, precision, runtime, variant); with ``host`` a device alone.
         trust: PEM file with the public key that must have signed it.
         host: ``[user@]host[:port]`` of another machine, reached by ssh; None: this one.
         baseline: A call to be measured in the same run; not with ``host``.
@@ -60,7 +62,9 @@ def bench(
     options = EngineOptions(device) if isinstance(device, str) else device
     if host is None:
         compared = compare_runtimes(bundle, options, trust)
-        with Classifier.open(bundle, with_fastest(options, compared), trust) as model:
+        options = with_fastest(options, compared)
+        variants = compare_variants(bundle, options, trust)
+        with Classifier.open(bundle, options, trust) as model:
             return bench_bundle(
                 model,
                 seconds=seconds,
@@ -68,10 +72,11 @@ def bench(
                 fps=fps,
                 baseline=baseline,
                 runtimes_ms=compared,
+                variants_ms=variants,
             )
     if options != EngineOptions(options.device):
         raise InputError(
-            f"threads, a precision or a runtime with host {host}",
+            f"threads, a precision, a runtime or a variant with host {host}",
             "a device alone, for a bench over ssh",
         )
     opened = Bundle(bundle, trust)

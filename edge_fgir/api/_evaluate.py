@@ -11,7 +11,7 @@ from edge_fgir.data import Split
 from edge_fgir.evaluation import BundlePredictor, Visits
 from edge_fgir.evaluation import evaluate as evaluate_predictor
 from edge_fgir.results import Evaluation
-from edge_fgir.runtime import AUTO, Classifier, Device, is_bundle
+from edge_fgir.runtime import AUTO, Classifier, Device, EngineOptions, is_bundle
 
 if TYPE_CHECKING:
     from edge_fgir.runs import Run
@@ -22,7 +22,7 @@ def evaluate(
     data: Data,
     split: Split = "test",
     *,
-    device: Device = AUTO,
+    device: Device | EngineOptions = AUTO,
     full: bool = False,
     logit_adjustment: float | Literal["auto"] | None = None,
     shot_bounds: tuple[int, int] = (100, 20),
@@ -45,7 +45,7 @@ def evaluate(
             input size or keep rate. Bundles need no torch.
         data: A folder of photographs, a built-in name, or an open data set.
         split: ``train``, ``val`` or ``test``.
-        device: For the path of a bundle: where it answers.
+        device: For the path of a bundle: where it answers, or options that say more (variant).
         full: For a run: a CAL teacher's full inference, 8 forwards.
         logit_adjustment: For a run: tau of the post-hoc logit adjustment, or ``auto``.
         shot_bounds: Classes with more training pictures than the first number are ``many``, with

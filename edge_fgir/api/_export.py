@@ -17,7 +17,9 @@ from edge_fgir.exporting import (
     check_candidates,
     check_precision,
     check_program,
+    check_variants,
     export_forms,
+    export_variants,
     read_target,
 )
 from edge_fgir.exporting import export as export_run
@@ -25,6 +27,7 @@ from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, check_out
 
 if TYPE_CHECKING:
+    from edge_fgir.models import Setting
     from edge_fgir.profiling import Plan
 
 _AS_TRAINED = ExportOptions()
@@ -38,6 +41,7 @@ def export(
     options: ExportOptions = _AS_TRAINED,
     *,
     also: Sequence[str] = (),
+    variants: Sequence[Setting] = (),
     plan: Plan | Path | str | None = None,
     max_drop: float | None = None,
     qat_epochs: int | None = None,
@@ -65,13 +69,16 @@ def export(
             faster, at the run's own setting.
         also: Other targets whose files the bundle holds too, each through gates of its own: those
             that ``target`` names as candidates.
+        variants: Other settings that the bundle holds too, each faster than the one before, for a
+            device that is too slow for a moment. What one leaves open is as in the first, which is
+            that of ``options`` or ``plan``.
         plan: What ``profile`` has chosen, instead of a precision and a setting.
         max_drop: Points of top-1 that the bundle may lose; None: as the target says.
         qat_epochs: Where INT8 breaks a bound, train so many epochs more as INT8 computes.
         accept_data_change: Export by other pictures of the run's classes than it was trained on.
         strict: Refuse pictures that cannot be used, or would have to be converted.
         tell: Called with each measured stage, each scheme that was tried, and the choice.
-        tell_line: Gets a line for the user.
+        tell_line: Gets a line for the user, and the name of each variant before it is exported.
 
     Raises:
         InputError: Run, data, target and options do not go together, or ``out`` is not a bundle.
@@ -95,10 +102,16 @@ def export(
     check_program(bounded, options.program)
     check_out(Path(out), as_zip=options.as_zip)
     check_candidates(bounded, also)
-    if also and qat_epochs is not None:
-        raise InputError("--also beside --qat-epochs", "one of the two")
+    for option, asked in (("--also", also), ("--variant", variants)):
+        if asked and qat_epochs is not None:
+            raise InputError(f"{option} beside --qat-epochs", "one of the two")
+    check_variants(Run.open(path), bounded, options.setting, variants)
     pictures = data_set(data, strict=strict)
     Run.open(path).check_data(pictures, accept_change=accept_data_change)
+    if variants:
+        return export_variants(
+            path, bounded, also, variants, pictures, Path(out), options, tell, tell_line
+        )
     if also:
         return export_forms(path, bounded, also, pictures, Path(out), options, tell)
     if qat_epochs is None:

@@ -2,6 +2,7 @@
 
 from edge_fgir.benchmarking.bundle_bench import FRAME, Baseline, BenchMode, bench
 from edge_fgir.benchmarking.compared_runtimes import compare_runtimes, with_fastest
+from edge_fgir.benchmarking.compared_variants import compare_variants
 from edge_fgir.benchmarking.device_handle import DeviceHandle, LocalDevice
 from edge_fgir.benchmarking.devices import (
     LOCAL,
@@ -37,6 +38,7 @@ __all__ = [
     "WarmUp",
     "bench",
     "compare_runtimes",
+    "compare_variants",
     "device_names",
     "environment",
     "interleave",

@@ -68,6 +68,7 @@ def bench(
     baseline: Baseline | None = None,
     protocol: Protocol | None = None,
     runtimes_ms: Mapping[str, float] | None = None,
+    variants_ms: Mapping[str, float] | None = None,
     system: System = HERE,
 ) -> Latency:
     """Measure a bundle in two scopes, and then as the mode has it.
@@ -86,6 +87,7 @@ def bench(
         baseline: Something to measure beside the scopes.
         protocol: How the scopes are measured; by default as ``PROTOCOLS`` says.
         runtimes_ms: What the runtimes that the bundle has files for took, if they were compared.
+        variants_ms: What the bundle's variants took, if they were compared.
         system: Where sensors are looked for.
 
     Returns:
@@ -138,6 +140,7 @@ def bench(
         scopes=Scopes(network=latencies[NETWORK], frame_to_decision=latencies[FRAME]),
         repeats_p50_ms=medians,
         runtimes_ms=dict(runtimes_ms) if runtimes_ms else None,
+        variants_ms=dict(variants_ms) if variants_ms else None,
         sustained=answered.result if isinstance(answered, Sustained) else None,
         fixed_rate=answered.result if isinstance(answered, FixedRateRun) else None,
         baseline=None

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_fgir.benchmarking.throttling import Throttling
 from edge_fgir.results import ClockRange, ClockStep, ThrottlingSeen, Watch, ZoneTemperature
-from edge_fgir.runtime.machine import System, to_int
+from edge_fgir.runtime.machine import System, Throttling, to_int
 
 _ZONES = "sys/class/thermal/thermal_zone*/temp"
 _FREQUENCIES = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.benchmarking.bundle_bench import FRAME, NETWORK, bench, scope_calls
 from edge_fgir.benchmarking.compared_runtimes import compare_runtimes, with_fastest
+from edge_fgir.benchmarking.compared_variants import compare_variants
 from edge_fgir.benchmarking.environment import environment
 from edge_fgir.benchmarking.interleaving import interleave
 from edge_fgir.benchmarking.messages import (
@@ -97,7 +98,9 @@ def _bench(request: BenchBundle) -> Benched:
     (path,) = request.bundles
     options = EngineOptions(request.device)
     compared = compare_runtimes(path, options)
-    with Classifier.open(path, with_fastest(options, compared)) as model:
+    options = with_fastest(options, compared)
+    variants = compare_variants(path, options)
+    with Classifier.open(path, options) as model:
         latency = bench(
             model,
             seconds=request.seconds,
@@ -105,5 +108,6 @@ def _bench(request: BenchBundle) -> Benched:
             fps=request.fps,
             protocol=request.protocol,
             runtimes_ms=compared,
+            variants_ms=variants,
         )
     return Benched(latency=latency)

@@ -14,10 +14,14 @@ from edge_fgir.runtime import EngineOptions, FloatPrecision
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_fgir.models import Setting
     from edge_fgir.results import Budget
     from edge_fgir.runtime import Device
 
 _Word = TypeVar("_Word", bound=str)
+
+LEAST_SIDE = 16
+"""Of an input, pixels."""
 
 DataArgument = Annotated[str, typer.Argument(help="Folder of pictures or shards, lists, or elpv.")]
 StrictOption = Annotated[
@@ -60,6 +64,7 @@ FloatPrecisionOption = Annotated[
     str | None, typer.Option("--precision", help=EngineOptions.help_of("precision"))
 ]
 RuntimeOption = Annotated[str | None, typer.Option(help=EngineOptions.help_of("runtime"))]
+VariantOption = Annotated[str | None, typer.Option(help=EngineOptions.help_of("variant"))]
 KeepRateOption = Annotated[
     str | None,
     typer.Option(help="Share of the tokens a stage keeps, such as 0.7; 0.7,0.5,0.5: one a stage."),
@@ -160,6 +165,24 @@ def keep_rate_choice(value: str | None) -> float | tuple[float, ...] | None:
     return rates if len(rates) > 1 else rates[0]
 
 
+def variant_choice(value: str) -> Setting:
+    """Return ``value`` as the setting of a bundle's variant.
+
+    Raises:
+        InputError: It is none.
+    """
+    from edge_fgir.models import Setting
+
+    side, colon, rates = value.partition(":")
+    expected = "SIZE or SIZE:KEEP, such as 128 or 224:0.7"
+    if not side.isdecimal() or int(side) < LEAST_SIDE or (colon and not rates):
+        raise InputError(f"--variant {value}", expected)
+    try:
+        return Setting(int(side), keep_rate_choice(rates or None))
+    except InputError:
+        raise InputError(f"--variant {value}", expected) from None
+
+
 def device_choice(value: str) -> Device:
     """Return ``value`` as a device.
 
@@ -175,7 +198,11 @@ def device_choice(value: str) -> Device:
 
 
 def engine_choice(
-    device: str, threads: int | None, precision: str | None, runtime: str | None = None
+    device: str,
+    threads: int | None,
+    precision: str | None,
+    runtime: str | None = None,
+    variant: str | None = None,
 ) -> EngineOptions:
     """Return how a bundle is to be opened.
 
@@ -188,6 +215,7 @@ def engine_choice(
         threads,
         None if precision is None else choose("--precision", precision, precisions),
         runtime,
+        variant,
     )
 
 

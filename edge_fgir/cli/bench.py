@@ -18,6 +18,7 @@ from edge_fgir.cli._choices import (
     RuntimeOption,
     ThreadsOption,
     TrustOption,
+    VariantOption,
     engine_choice,
 )
 
@@ -51,6 +52,7 @@ def bench(
     threads: ThreadsOption = None,
     precision: FloatPrecisionOption = None,
     runtime: RuntimeOption = None,
+    variant: VariantOption = None,
     trust: TrustOption = None,
     host: Annotated[
         str | None,
@@ -75,7 +77,7 @@ def bench(
         seconds=seconds,
         mode=_mode(mode),
         fps=fps,
-        device=engine_choice(device, threads, precision, runtime),
+        device=engine_choice(device, threads, precision, runtime, variant),
         trust=trust,
         host=host,
         baseline=None if against is None else _torch_baseline(against),
@@ -89,6 +91,9 @@ def bench(
     if latency.runtimes_ms is not None:
         told = ", ".join(f"{name} {ms:.3f} ms" for name, ms in latency.runtimes_ms.items())
         echo(f"runtimes side by side, network alone: {told}; the fastest is opened here")
+    if latency.variants_ms is not None:
+        told = ", ".join(f"{name} {ms:.3f} ms" for name, ms in latency.variants_ms.items())
+        echo(f"variants side by side, frame to decision: {told}; the rest is about the first")
     for name, scope in (
         ("network", latency.scopes.network),
         ("frame_to_decision", latency.scopes.frame_to_decision),

@@ -21,6 +21,8 @@ def build(
 ) -> None:
     """Compile a Jetson bundle's engine with the TensorRT of this machine, and keep it.
 
+    Of a bundle with variants, each has its own.
+
     Example: `edge-fgir build birds.fgir`
     """
     from edge_fgir.benchmarking import LOCAL, match_device, read_device
@@ -29,22 +31,31 @@ def build(
 
     device = match_device()
     spare = None if device == LOCAL else read_device(device).workspace_mb
-    found = device_plan(
-        Bundle(bundle, trust),
-        device_workspace_mb=None if spare is None else int(spare.value),
-        force=force,
-    )
-    if json:
-        print_json(
-            {
-                "state": "built" if found.built else "reused",
-                "seconds": round(found.seconds, 3),
-                "bytes": len(found.plan),
-                "path": str(found.path),
-                "workspace_mb": found.workspace_mb,
-                "key": asdict(found.key),
-            }
+    variants = Bundle(bundle, trust).variants
+    found = [
+        device_plan(
+            variant,
+            device_workspace_mb=None if spare is None else int(spare.value),
+            force=force,
         )
+        for variant in variants
+    ]
+    if json:
+        first, *others = (
+            {
+                "state": "built" if each.built else "reused",
+                "seconds": round(each.seconds, 3),
+                "bytes": len(each.plan),
+                "path": str(each.path),
+                "workspace_mb": each.workspace_mb,
+                "key": asdict(each.key),
+                "variant": variant.variant,
+            }
+            for each, variant in zip(found, variants, strict=True)
+        )
+        print_json({**first, "others": others})
         return
-    made = f"built (workspace {found.workspace_mb} MiB)" if found.built else "reused"
-    echo(f"{made} in {found.seconds:.1f} s: {len(found.plan) / 1e6:.1f} MB, {found.path}")
+    for each, variant in zip(found, variants, strict=True):
+        which = "" if variant.variant is None else f"variant {variant.variant}: "
+        made = f"built (workspace {each.workspace_mb} MiB)" if each.built else "reused"
+        echo(f"{which}{made} in {each.seconds:.1f} s: {len(each.plan) / 1e6:.1f} MB, {each.path}")

@@ -85,12 +85,15 @@ def camera(
     smaller: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Bundle of the same classes that answers when frames are late; may be repeated, "
-            "the best first."
+            help="Another bundle of the same classes that answers when frames are late, after the "
+            "variants that the bundle holds; may be repeated, the best first."
         ),
     ] = None,
     target_fps: Annotated[
-        float | None, typer.Option(help="With --smaller: frames a second to keep up with.")
+        float | None,
+        typer.Option(
+            help="Frames a second to keep up with, by a bundle with variants or with --smaller."
+        ),
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="WIDTHxHEIGHT asked of a camera, for example 1280x720.")
@@ -115,6 +118,7 @@ def camera(
     Ctrl-C ends it; the saved video is finished then.
 
     Example: `edge-fgir camera birds.fgir --source 0 --save out.mp4`
+    Example: `edge-fgir camera birds.fgir --source 0 --target-fps 30`
     """
     from edge_fgir.runtime import (
         Classifier,

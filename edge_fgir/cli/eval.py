@@ -12,6 +12,7 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
+    LEAST_SIDE,
     SHOTS,
     AcceptDataChangeOption,
     DeviceOption,
@@ -19,8 +20,9 @@ from edge_fgir.cli._choices import (
     LogitAdjustmentOption,
     ShotsOption,
     StrictOption,
+    VariantOption,
     choose,
-    device_choice,
+    engine_choice,
     keep_rate_choice,
     logit_adjustment_choice,
     shots_choice,
@@ -35,11 +37,12 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: DeviceOption = "auto",
+    variant: VariantOption = None,
     accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,
     image_size: Annotated[
         int | None,
-        typer.Option(min=16, help="For a run: input side, pixels; default: the run's own."),
+        typer.Option(min=LEAST_SIDE, help="For a run: input side, pixels; default: the run's own."),
     ] = None,
     keep_rate: KeepRateOption = None,
     full: Annotated[
@@ -96,11 +99,17 @@ def evaluate(
             model,
             pictures,
             part,
-            device=device_choice(device),
+            device=engine_choice(device, None, None, variant=variant),
             shot_bounds=bounds,
             visits=visits,
         )
     else:
+        if variant is not None:
+            raise InputError(
+                f"--variant {variant}: {model} is a run folder",
+                "a bundle with variants",
+                "use --image-size and --keep-rate",
+            )
         need("torch", "train", "evaluating a run folder")
         run = edge_fgir.Run.open(model)
         pictures = open_data(data, strict=strict)

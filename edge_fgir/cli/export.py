@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ import edge_fgir
 from edge_fgir._errors import InputError
 from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
+    LEAST_SIDE,
     AcceptDataChangeOption,
     KeepRateOption,
     LogitAdjustmentOption,
@@ -20,7 +21,11 @@ from edge_fgir.cli._choices import (
     keep_rate_choice,
     logit_adjustment_choice,
     targets_help,
+    variant_choice,
 )
+
+if TYPE_CHECKING:
+    from edge_fgir.runtime import Bundle
 
 
 @app.command()
@@ -37,7 +42,7 @@ def export(
         typer.Option(min=0, max=100, help="Points of top-1 a bundle may lose; default: target's."),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=16, help="Input side, pixels; default: the run's own.")
+        int | None, typer.Option(min=LEAST_SIDE, help="Input side, pixels; default: the run's own.")
     ] = None,
     keep_rate: KeepRateOption = None,
     plan: Annotated[
@@ -67,6 +72,14 @@ def export(
             "that is installed is opened; repeatable.",
         ),
     ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SIZE[:KEEP]",
+            help="Hold the model at that setting too, which answers while the device is too slow: "
+            "input side and keep rate, such as 128 or 224:0.7; repeatable, the best first.",
+        ),
+    ] = None,
     zip_: Annotated[bool, typer.Option("--zip", help="Write one uncompressed zip file.")] = False,
     sign: Annotated[
         Path | None,
@@ -84,6 +97,7 @@ def export(
     Example: `edge-fgir export runs/student --target openvino --data elpv --out birds.fgir`
     Example: `edge-fgir export runs/a --target arm --plan plan.json --data elpv --out b.fgir`
     Example: `edge-fgir export runs/a --target arm --also litert --data elpv --out b.fgir`
+    Example: `edge-fgir export runs/a --target openvino --variant 128 --data elpv --out b.fgir`
     Example: `edge-fgir export runs/a --target litert --for frigate --data clips --out b.fgir`
     """
     need("torch", "export", "exporting")
@@ -144,6 +158,7 @@ def export(
         out,
         options,
         also=also or (),
+        variants=[variant_choice(each) for each in variant or ()],
         plan=plan,
         max_drop=max_drop,
         qat_epochs=qat_epochs,
@@ -164,6 +179,7 @@ def export(
                 "bytes": bundle.size,
                 "model_bytes": bundle.model_size,
                 "logit_adjustment": tau,
+                "variants": _variants(bundle),
                 "novelty": None if novelty is None else novelty.model_dump(mode="json"),
                 "parity": parity.model_dump(mode="json"),
             }
@@ -184,7 +200,29 @@ def export(
     if len(names := bundle.manifest.runtimes) > 1:
         forms = [f"{name} ({bundle.in_runtime(name).manifest.precision})" for name in names]
         echo(f"files for {', '.join(forms)}: edge-fgir bench says on the device which is fastest")
+    for each in _variants(bundle) or ():
+        echo(
+            f"variant {each['name']}: {each['precision']}, top-1 {each['top1']:.2f} % on "
+            f"validation images, model {each['model_bytes'] / 1e6:.2f} MB"
+        )
     echo(
         f"{out}: {bundle.manifest.precision} for {target}, "
         f"model {bundle.model_size / 1e6:.2f} MB, bundle {bundle.size / 1e6:.2f} MB"
     )
+
+
+def _variants(bundle: Bundle) -> list[dict[str, Any]] | None:
+    """Return what a bundle's variants are; None where it has one alone."""
+    from edge_fgir.results import AccuracyReport
+
+    if len(bundle.variants) == 1:
+        return None
+    return [
+        {
+            "name": each.variant,
+            "precision": each.manifest.precision,
+            "model_bytes": each.model_size,
+            "top1": AccuracyReport.of(each).top1,
+        }
+        for each in bundle.variants
+    ]

@@ -16,6 +16,7 @@ from edge_fgir.cli._choices import (
     RuntimeOption,
     ThreadsOption,
     TrustOption,
+    VariantOption,
     engine_choice,
 )
 
@@ -29,6 +30,7 @@ def predict(
     threads: ThreadsOption = None,
     precision: FloatPrecisionOption = None,
     runtime: RuntimeOption = None,
+    variant: VariantOption = None,
     trust: TrustOption = None,
     strict: PictureStrictOption = None,
     explain: Annotated[
@@ -52,7 +54,7 @@ def predict(
     files = [file for path in images for file in find_pictures(path)]
     predictions: list[Prediction] = []
     failures: dict[int, Failure] = {}
-    options = engine_choice(device, threads, precision, runtime)
+    options = engine_choice(device, threads, precision, runtime, variant)
     with Classifier.open(bundle, options, trust) as model:
         if explain is not None:
             model.check_explains()

@@ -32,6 +32,7 @@ def card_of(bundle: Bundle, file: str, place: str) -> str:
         "computes in": manifest.precision,
         "runs on": f"{manifest.target} ({manifest.runtime})",
         "input": f"{bundle.preprocess.size} px",
+        **_variants(bundle),
         "size": f"{bundle.size / 1e6:.1f} MB",
         **_figures(accuracy),
     }
@@ -61,6 +62,12 @@ fingerprint, origin and metrics as a CycloneDX document.
 
 {_classes(bundle.labels)}
 """
+
+
+def _variants(bundle: Bundle) -> dict[str, str]:
+    """Return what a bundle holds beside its first variant, if anything."""
+    names = bundle.manifest.variant_names[1:]
+    return {"smaller variants (side, keep rate)": ", ".join(names)} if names else {}
 
 
 def _fields(bundle: Bundle) -> str:

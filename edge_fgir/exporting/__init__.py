@@ -15,6 +15,7 @@ from edge_fgir.exporting.options import (
 from edge_fgir.exporting.search import Choice, Trial
 from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
+from edge_fgir.exporting.variants import check_variants, export_variants
 
 __all__ = [
     "NONE",
@@ -28,8 +29,10 @@ __all__ = [
     "check_precision",
     "check_program",
     "check_unknown",
+    "check_variants",
     "export",
     "export_forms",
+    "export_variants",
     "make_backend",
     "read_target",
     "target_names",

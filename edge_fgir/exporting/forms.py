@@ -6,24 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_fgir._errors import GateError, InputError
-from edge_fgir._files import new_folder, scratch, to_json
+from edge_fgir._errors import InputError
+from edge_fgir._files import scratch
 from edge_fgir.data import DataSet
-from edge_fgir.describing import BILL, read_bill
 from edge_fgir.exporting.export import Tell, export
+from edge_fgir.exporting.joining import contents_of, fields_of, write_joined
 from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision, check_unknown
 from edge_fgir.exporting.target import Target, read_target
-from edge_fgir.exporting.writer import seal
-from edge_fgir.runtime import (
-    MANIFEST,
-    Bundle,
-    FormSpec,
-    Manifest,
-    SigningKey,
-    check_out,
-    pack,
-    verify,
-)
+from edge_fgir.runtime import Bundle, FormSpec, SigningKey, check_out
 
 
 def check_candidates(target: Target, also: Sequence[str]) -> list[Target]:
@@ -123,19 +113,14 @@ def join_bundles(
     Raises:
         GateError: What was written does not answer as the parts did; nothing is left behind.
     """
-    if as_zip:
-        with scratch() as own:
-            join_bundles(bundles, target, own / out.name, signing_key=signing_key)
-            pack(Bundle(own / out.name), out)
-        return
     first, *others = bundles
-    contents = _contents(first)
+    contents = contents_of(first)
     forms = []
     for each in others:
         manifest = each.manifest
         folder = manifest.runtime
         changed = {
-            name: data for name, data in _contents(each).items() if contents.get(name) != data
+            name: data for name, data in contents_of(each).items() if contents.get(name) != data
         }
         contents |= {f"{folder}/{name}": data for name, data in changed.items()}
         forms.append(
@@ -147,27 +132,5 @@ def join_bundles(
                 features=manifest.features,
             )
         )
-    fields = _fields(first.manifest) | {"target": target, "forms": tuple(forms)}
-    with new_folder(out, replaces=MANIFEST) as draft:
-        seal(draft, contents, fields)
-        contents[BILL] = to_json(read_bill(Bundle(draft))).encode()
-        text = seal(draft, contents, fields)
-        for check in verify(draft):
-            if not check.ok:
-                raise GateError(f"the joined bundle: {check.name}: {check.detail}")
-        if signing_key is not None:
-            signature = signing_key.sign(text)
-            (draft / signature.file).write_bytes(signature.dump().encode())
-
-
-def _contents(bundle: Bundle) -> dict[str, bytes]:
-    """Return a bundle's files, but for its bill of materials, which names the others."""
-    return {
-        entry.path: bundle.read(entry.path) for entry in bundle.manifest.files if entry.path != BILL
-    }
-
-
-def _fields(manifest: Manifest) -> dict[str, object]:
-    """Return what a manifest says, but for its files and its seal."""
-    left_out = {"schema_", "files", "seal"}
-    return {name: getattr(manifest, name) for name in Manifest.model_fields if name not in left_out}
+    fields = fields_of(first.manifest) | {"target": target, "forms": tuple(forms)}
+    write_joined(out, contents, fields, as_zip=as_zip, signing_key=signing_key)

@@ -56,6 +56,7 @@ class Subject(Record):
         precision: What the network computes in.
         engine: The runtime and the device that answered, for people.
         image_size: Side of the input, pixels.
+        variant: Which of a bundle's variants; None: it has one alone, or this is a run folder.
     """
 
     bundle: str
@@ -64,6 +65,7 @@ class Subject(Record):
     precision: str
     engine: str
     image_size: int
+    variant: str | None = None
 
     @property
     def title(self) -> str:

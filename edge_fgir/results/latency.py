@@ -237,6 +237,8 @@ class Latency(Subject, Percentiles, Result):
         repeats_p50_ms: By call, the medians of two repeats; None where there were not two.
         runtimes_ms: By runtime, the network alone in each that the bundle has files for, measured
             side by side; the fastest is what the rest is about. None: there was no choice.
+        variants_ms: By variant of the bundle, from frame to decision, measured side by side; the
+            first is what the rest is about. None: it has one alone, or one was asked for.
         sustained: In mode ``sustained``.
         fixed_rate: In mode ``fixed_rate``.
         baseline: What was measured in the same run for comparison, torch say.
@@ -260,6 +262,7 @@ class Latency(Subject, Percentiles, Result):
     scopes: Scopes
     repeats_p50_ms: dict[str, tuple[FiniteFloat, FiniteFloat] | None]
     runtimes_ms: dict[str, FiniteFloat] | None = None
+    variants_ms: dict[str, FiniteFloat] | None = None
     sustained: SustainedRun | None = None
     fixed_rate: FixedRate | None = None
     baseline: Baseline | None = None

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         MANIFEST,
         SCHEMA_FAMILY,
         SIGNATURES,
+        VARIANTS,
         DataInfo,
         ExplanationSpec,
         FeatureSpec,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
         Normalization,
         OriginInfo,
         OutputSpec,
+        VariantSpec,
+        variant_name,
     )
     from edge_fgir.runtime.novelty import NOVELTY, SPACE, Features, FeatureSpace, Novelty
     from edge_fgir.runtime.packing import check_out, pack, unpack
@@ -119,6 +122,9 @@ __getattr__ = lazy(
             "Normalization",
             "OriginInfo",
             "OutputSpec",
+            "VARIANTS",
+            "VariantSpec",
+            "variant_name",
         ),
         "novelty": ("NOVELTY", "SPACE", "FeatureSpace", "Features", "Novelty"),
         "packing": ("check_out", "pack", "unpack"),
@@ -164,6 +170,7 @@ __all__ = [
     "SIGNATURES",
     "SPACE",
     "SUFFIXES",
+    "VARIANTS",
     "Bundle",
     "Calibration",
     "CameraOptions",
@@ -210,6 +217,7 @@ __all__ = [
     "TargetInfo",
     "Timing",
     "Tracker",
+    "VariantSpec",
     "Verdict",
     "VideoWriter",
     "check_image",
@@ -243,5 +251,6 @@ __all__ = [
     "to_rgb",
     "unpack",
     "usable_cores",
+    "variant_name",
     "verify",
 ]

@@ -27,8 +27,10 @@ from edge_fgir.runtime.manifest import (
     MAX_FILES,
     SIGNATURES,
     UNLISTED,
+    VARIANTS,
     FileEntry,
     Manifest,
+    VariantSpec,
 )
 from edge_fgir.runtime.novelty import NOVELTY, SPACE, FeatureSpace, Novelty
 from edge_fgir.runtime.preprocess import Preprocess
@@ -290,8 +292,60 @@ class Bundle:
             self._check_signer(self._key, f"{trust}")
         self.manifest = Manifest.parse(self._text, f"{self.path}/{MANIFEST}")
         self._entries: dict[str, FileEntry] = {e.path: e for e in self.manifest.files}
-        self._folder = ""
+        self._folders: tuple[str, ...] = ()
+        self.variant: str | None = None
+        """Which of several variants it is, such as ``128`` or ``224:0.7``; None: the bundle as a
+        whole, or one without others."""
         self._check_names(names)
+
+    @property
+    def title(self) -> str:
+        """Its path, and which of several variants it is."""
+        return str(self.path) if self.variant is None else f"{self.path} at {self.variant}"
+
+    @cached_property
+    def variants(self) -> tuple[Bundle, ...]:
+        """The bundle at each of its settings, the best first; alone where it has one setting."""
+        specs, names = self.manifest.variants or (), self.manifest.variant_names
+        if not specs:
+            return (self,)
+        first = self._with({"variants": None}, self._folders, names[0])
+        return (first, *(self._at(spec) for spec in specs))
+
+    def variants_from(self, variant: str) -> tuple[Bundle, ...]:
+        """Return a variant and those after it.
+
+        Args:
+            variant: Its name, one of ``manifest.variant_names``.
+
+        Raises:
+            InputError: There is no such one.
+        """
+        names = self.manifest.variant_names
+        if variant not in names:
+            raise InputError(
+                f"{self.path} has no variant {variant}",
+                f"{'one of ' if len(names) > 1 else ''}{', '.join(names)}",
+                "leave it out, or export it with --variant",
+            )
+        return self.variants[names.index(variant) :]
+
+    def _at(self, spec: VariantSpec) -> Bundle:
+        fields = ("precision", "model_file", "input", "explanation", "features", "forms")
+        changes = {name: getattr(spec, name) for name in fields} | {"variants": None}
+        return self._with(changes, (spec.folder,), spec.name)
+
+    def _with(
+        self, changes: dict[str, Any], folders: tuple[str, ...], variant: str | None
+    ) -> Bundle:
+        """Return the same bundle as one of its models computes it."""
+        made = object.__new__(Bundle)
+        for name, value in vars(self).items():
+            if not isinstance(getattr(Bundle, name, None), cached_property):
+                setattr(made, name, value)
+        made._folders, made.variant = folders, variant
+        made.manifest = self.manifest.model_copy(update=changes)
+        return made
 
     def in_runtime(self, runtime: str) -> Bundle:
         """Return the bundle as one of its runtimes computes it: its model file, and what was
@@ -310,16 +364,9 @@ class Bundle:
                 f"{self.path} has no files for runtime {runtime}",
                 f"one of {', '.join(self.manifest.runtimes)}",
             )
-        made = object.__new__(Bundle)
-        for name, value in vars(self).items():
-            if not isinstance(getattr(Bundle, name, None), cached_property):
-                setattr(made, name, value)
-        made._folder = form.folder
         fields = ("runtime", "precision", "model_file", "features")
-        made.manifest = self.manifest.model_copy(
-            update={name: getattr(form, name) for name in fields} | {"forms": None}
-        )
-        return made
+        changes = {name: getattr(form, name) for name in fields} | {"forms": None, "variants": None}
+        return self._with(changes, (form.folder, *self._folders), self.variant)
 
     def _check_signer(self, key: PublicKey, trust: str) -> None:
         if key.file not in self._signed:
@@ -451,7 +498,13 @@ class Bundle:
             yield name, self.read(name)
 
     def _entry(self, name: str) -> FileEntry | None:
-        return self._entries.get(f"{self._folder}/{name}") or self._entries.get(name)
+        for folder in self._folders:
+            if found := self._entries.get(f"{folder}/{name}"):
+                return found
+        # What was measured of the first variant says nothing of another one.
+        if name.startswith("reports/") and any(each.startswith(VARIANTS) for each in self._folders):
+            return None
+        return self._entries.get(name)
 
     def _read_text(self, name: str) -> bytes:
         entry = self._entry(name)
@@ -580,13 +633,17 @@ class Bundle:
         yield Check(
             "files", True, f"{len(self._entries)} files, {self.size:,} bytes, all as sealed"
         )
-        for runtime in self.manifest.runtimes:
-            form = self.in_runtime(runtime)
-            contents = (
-                form.labels,
-                form.preprocess,
-                form.calibration,
-                form.golden,
-                form.feature_space,
-            )
-        yield Check("contents", True, f"{len(contents[0])} labels, input {self.preprocess.size} px")
+        for variant in self.variants:
+            for runtime in self.manifest.runtimes:
+                form = variant.in_runtime(runtime)
+                _ = (form.preprocess, form.calibration, form.golden, form.feature_space)
+                if form.labels != self.labels:
+                    raise InputError(
+                        f"{form.title} knows other labels in {runtime}",
+                        "the same ones in every variant and form",
+                        _DAMAGED,
+                    )
+        detail = f"{len(self.labels)} labels, input {self.preprocess.size} px"
+        if len(self.variants) > 1:
+            detail += f", variants {', '.join(self.manifest.variant_names)}"
+        yield Check("contents", True, detail)

@@ -51,6 +51,18 @@ def _site(site: Site | Path | str | None) -> Site | None:
     return Site.read(site) if isinstance(site, str | Path) else site
 
 
+def _models_of(
+    bundle: Bundle, options: EngineOptions, *, several: bool
+) -> list[tuple[Bundle, RuntimeChoice]]:
+    """Return what is opened of a bundle: a variant, or with ``several`` also those after it."""
+    from edge_fgir.runtime.runtimes import choose_runtime
+
+    choice = choose_runtime(bundle, options)
+    variants = bundle.variants if options.variant is None else bundle.variants_from(options.variant)
+    chosen = variants if several else variants[:1]
+    return [(variant.in_runtime(choice.runtime), choice) for variant in chosen]
+
+
 class Classifier:
     """A bundle, opened and compiled.
 
@@ -129,24 +141,31 @@ class Classifier:
         return f"<{info['bundle']}: {info['precision']} in {info['engine']}{why}>"
 
     def _paced(self, target_fps: float | None) -> Pace | None:
+        from edge_fgir.runtime.machine import HERE, Throttling
         from edge_fgir.runtime.pace import Pace, PaceOptions
 
         if (target_fps is None) != (len(self._models) == 1):
             raise InputError(
-                "target_fps without smaller bundles, or smaller ones without it",
+                "target_fps without smaller models, or these without it",
                 "both or none",
-                "for example smaller=['birds-128.fgir'], target_fps=30",
+                "export a bundle with --variant, or give others, smaller=['birds-128.fgir']",
             )
         for model in self._models[1:]:
             if model.labels != self.labels:
                 raise InputError(
-                    f"{model.bundle.path} knows other classes than {self.bundle.path}",
+                    f"{model.bundle.title} knows other classes than {self.bundle.title}",
                     "exports of one training, or of trainings on the same data",
                 )
         if target_fps is None:
             return None
-        names = tuple(str(model.bundle.path) for model in self._models)
-        return Pace(names, PaceOptions(target_fps))
+        # No other program is started to tell.
+        throttling = Throttling(replace(HERE, run=lambda command: None))
+        return Pace(self.variants, PaceOptions(target_fps), throttling.now)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What answers, in the order of ``Result.variant``: bundles, and which variant of each."""
+        return tuple(model.bundle.title for model in self._models)
 
     def _check_other_outputs(self, engine: Engine) -> None:
         explanation, features = self._explanation, self.bundle.manifest.features
@@ -191,10 +210,11 @@ class Classifier:
             trust: PEM file with the Ed25519 public key that must have signed it.
             site: What is known of the place, or the file that says it: priors, thresholds, names
                 and parents of classes, and which of them occur.
-            smaller: Bundles of the same classes that take less time, the best first. Single calls
-                and streams go over to the next one when frames are late, and back when there is
-                time again; every result says which one answered (``variant``).
-            target_fps: Frames a second that single calls and streams have to keep up with.
+            smaller: Bundles of the same classes that take less time, the best first; they come
+                after the variants that this one holds.
+            target_fps: Frames a second that single calls and streams have to keep up with. They go
+                over to the next variant when frames are late, and back when there is time again;
+                every result says which one answered (``variant``). None: the first one answers.
 
         Raises:
             InputError: The bundle is missing or was changed, is not signed by the key of
@@ -202,19 +222,34 @@ class Classifier:
                 smaller one does not.
         """
         from edge_fgir.runtime.bundle import Bundle
-        from edge_fgir.runtime.runtimes import choose_runtime, find_runtime, open_engine
 
-        known = _site(site)
         options = EngineOptions(device) if isinstance(device, str) else device
-        bundle = Bundle(path, trust)
-        choice = choose_runtime(bundle, options)
-        bundle = bundle.in_runtime(choice.runtime)
+        several = target_fps is not None
+        found = _models_of(Bundle(path, trust), options, several=several)
+        options = replace(options, variant=None)
+        for one in smaller:
+            found += _models_of(Bundle(one, trust), options, several=several)
+        known, (best, *others) = _site(site), found
+        models = [cls._of(model, options, known) for model in others]
+        return cls._of(best, options, known, models, target_fps)
+
+    @classmethod
+    def _of(
+        cls,
+        model: tuple[Bundle, RuntimeChoice],
+        options: EngineOptions,
+        site: Site | None,
+        smaller: Sequence[Classifier] = (),
+        target_fps: float | None = None,
+    ) -> Classifier:
+        from edge_fgir.runtime.runtimes import find_runtime, open_engine
+
+        bundle, choice = model
         opened = partial(open_engine, bundle, options)
         forks = find_runtime(choice.runtime).survives_fork
-        others = [cls.open(one, device, trust, site=known) for one in smaller]
-        model = cls(bundle, opened(), opened if forks else None, known, others, target_fps)
-        model.runtime_choice = choice
-        return model
+        made = cls(bundle, opened(), opened if forks else None, site, smaller, target_fps)
+        made.runtime_choice = choice
+        return made
 
     @property
     def info(self) -> dict[str, Any]:
@@ -222,6 +257,7 @@ class Classifier:
         manifest = self.bundle.manifest
         return {
             "bundle": str(self.bundle.path),
+            "variant": self.bundle.variant,
             "name": manifest.name,
             "target": manifest.target,
             "precision": manifest.precision,

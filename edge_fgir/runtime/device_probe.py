@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,13 +33,19 @@ def list_devices(runtime: str) -> dict[str, Any]:
 
 
 def probe(path: str, device: str) -> dict[str, Any]:
-    """Replay a bundle's golden pictures on a device, and time its answers."""
-    bundle = Bundle(path)
+    """Replay a bundle's golden pictures on a device, and time the first variant's answers."""
+    options = EngineOptions(device, cache=False)
+    first, *others = Bundle(path).variants
     with (
         limited(printable(f"bundle {path} on {device}"), _LIMIT_S),
-        Classifier(bundle, open_engine(bundle, EngineOptions(device, cache=False))) as model,
+        Classifier(first, open_engine(first, options)) as model,
     ):
-        check = replay(model, bundle)
+        check = replay(model, first)
+        for variant in others:
+            with Classifier(variant, open_engine(variant, options)) as smaller:
+                found = replay(smaller, variant)
+            detail = f"{check.detail}; at {variant.variant}: {found.detail}"
+            check = replace(check, ok=check.ok and found.ok, detail=detail)
         return {
             "device": device,
             "ok": check.ok,

@@ -38,6 +38,8 @@ class EngineOptions:
             (OpenVINO). None: what the bundle was judged in; any other gives other answers.
         runtime: Of a bundle that has files for several, the one that computes. None: the fastest,
             if a bench has measured them on this machine, or else the first that is installed.
+        variant: Of a bundle that has several, the one that answers, by its name such as ``128`` or
+            ``224:0.7`` (input side, keep rate). None: the first, which is the best.
         cache: Let a compiled model be kept in the user's cache folder and taken from there, where
             the runtime can (OpenVINO on a CPU), and be shared by those who open it in one process.
     """
@@ -62,6 +64,13 @@ class EngineOptions:
         metadata={
             "help": "Of a bundle with files for several, the runtime that computes; default: the "
             "fastest by an earlier bench, or the first that is installed."
+        },
+    )
+    variant: str | None = field(
+        default=None,
+        metadata={
+            "help": "Of a bundle with several, the variant that answers, such as 128 or 224:0.7; "
+            "default: the first."
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,10 @@ from edge_fgir.runtime.runtimes import check_runtime
 
 SCHEMA_FAMILY = "edge-fgir/bundle/"
 SCHEMA = f"{SCHEMA_FAMILY}1"
+# A reader of the first would take the largest variant for all there is.
+SCHEMA_OF_VARIANTS = f"{SCHEMA_FAMILY}2"
+VARIANTS = "variants/"
+"""Begins the folder of each but the first."""
 MANIFEST, SIGNATURE, MODEL_SIGNATURE = "manifest.json", "signature.json", "model.sig"
 SIGNATURES = (SIGNATURE, MODEL_SIGNATURE)
 # No manifest lists them: it cannot hold its own hash, and signatures are over it.
@@ -112,6 +117,61 @@ class FormSpec(_Part):
     features: FeatureSpec | None = None
 
 
+_Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+def variant_name(side: int, keep_rate: float | tuple[float, ...] | None) -> str:
+    """Return what a variant is called: ``128`` pixels, ``224:0.7`` with a keep rate of its own."""
+    if keep_rate is None:
+        return f"{side}"
+    rates = keep_rate if isinstance(keep_rate, tuple) else (keep_rate,)
+    return f"{side}:{','.join(f'{rate:g}' for rate in rates)}"
+
+
+class VariantSpec(_Part):
+    """The same training at another setting: smaller pictures, or fewer tokens.
+
+    What is not in its folder (labels, say) is the bundle's; its reports are its own.
+    """
+
+    keep_rate: Annotated[
+        _Rate | Annotated[tuple[_Rate, ...], Field(min_length=2, max_length=64)] | None,
+        Field(description="share of the tokens a stage keeps, or one a stage; null: not another"),
+    ] = None
+    precision: Precision
+    folder: _FilePath
+    model_file: _FilePath
+    input: InputSpec
+    explanation: ExplanationSpec | None = None
+    features: FeatureSpec | None = None
+    forms: Annotated[
+        tuple[FormSpec, ...] | None,
+        Field(max_length=8, description="for the bundle's other runtimes, in its order"),
+    ] = None
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return variant_name(self.input.shape[1], self.keep_rate)
+
+    def check(self, listed: Collection[str]) -> None:
+        """Check that its parts lie where they should, all in its folder.
+
+        Raises:
+            ValueError: One does not, or is not ``listed``.
+        """
+        forms = self.forms or ()
+        within = [(self.folder, VARIANTS), (self.model_file, f"{self.folder}/")]
+        within += [(form.folder, f"{self.folder}/") for form in forms]
+        within += [(form.model_file, f"{form.folder}/") for form in forms]
+        for path, place in within:
+            if not path.startswith(place):
+                raise ValueError(f"variant {self.name}: {path} lies outside of {place}")
+        for file in (self.model_file, *(form.model_file for form in forms)):
+            if file not in listed:
+                raise ValueError(f"variant {self.name}: {file} is not listed")
+
+
 class Normalization(_Part):
     """Channel mean and standard deviation (of values in 0..1) folded into the graph."""
 
@@ -144,7 +204,10 @@ class Manifest(_Part):
     The seal finds damage, not forgery: whoever writes a manifest can seal it.
     """
 
-    schema_: Annotated[Literal["edge-fgir/bundle/1"], Field(alias="schema")] = "edge-fgir/bundle/1"
+    schema_: Annotated[
+        Literal["edge-fgir/bundle/1", "edge-fgir/bundle/2"],
+        Field(alias="schema", description="2 where there are variants"),
+    ] = "edge-fgir/bundle/1"
     name: str
     created: Annotated[str, Field(description="UTC, ISO 8601")]
     versions: Annotated[dict[str, str], Field(description="tool versions at export")]
@@ -163,6 +226,15 @@ class Manifest(_Part):
     forms: Annotated[
         tuple[FormSpec, ...] | None,
         Field(max_length=8, description="for other runtimes, in the order of preference"),
+    ] = None
+    variants: Annotated[
+        tuple[VariantSpec, ...] | None,
+        Field(
+            min_length=1,
+            max_length=8,
+            description="the same training at other settings, each faster than the one before; "
+            "what stands above is the first",
+        ),
     ] = None
     normalization: Normalization
     data: DataInfo
@@ -188,6 +260,30 @@ class Manifest(_Part):
             raise ValueError("a runtime has two forms")
         return self
 
+    @model_validator(mode="after")
+    def _variants_fit(self) -> Manifest:
+        if (self.schema_ == SCHEMA_OF_VARIANTS) != (self.variants is not None):
+            raise ValueError(f"variants go with schema {SCHEMA_OF_VARIANTS}, and it with them")
+        variants, listed = self.variants or (), {entry.path for entry in self.files}
+        if len(set(self.variant_names)) < len(self.variant_names):
+            raise ValueError("a variant is there twice")
+        folders = [form.folder for form in self.forms or ()] + [each.folder for each in variants]
+        for number, folder in enumerate(folders):
+            for other in folders[:number] if variants else ():
+                if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
+                    raise ValueError(f"two variants or forms share the folder {folder}")
+        for each in variants:
+            each.check(listed)
+            own = tuple(form.runtime for form in each.forms or ())
+            if own != self.runtimes[1:]:
+                raise ValueError(f"variant {each.name} is for other runtimes than the bundle")
+        return self
+
+    @property
+    def variant_names(self) -> tuple[str, ...]:
+        """What its variants are called, the first one included: ``224``, ``224:0.7``."""
+        return (str(self.input.shape[1]), *(each.name for each in self.variants or ()))
+
     @property
     def runtimes(self) -> tuple[str, ...]:
         """The runtimes that it has files for, the preferred one first."""
@@ -203,7 +299,9 @@ class Manifest(_Part):
 
     def is_models(self, path: str) -> bool:
         """Say whether a file is one of the model's own: what the device loads."""
-        files = (self.model_file, *(form.model_file for form in self.forms or ()))
+        parts: tuple[Manifest | VariantSpec, ...] = (self, *(self.variants or ()))
+        files = [part.model_file for part in parts]
+        files += [form.model_file for part in parts for form in part.forms or ()]
         return path.rsplit(".", 1)[0] in {file.rsplit(".", 1)[0] for file in files}
 
     def dump(self) -> str:
@@ -218,7 +316,8 @@ class Manifest(_Part):
             InputError: It is not valid, is of another schema, or its text is not canonical.
         """
         remedy = "export the bundle again or update edge-fgir"
-        manifest = validated(cls, text, source, f"schema {SCHEMA}", remedy)
+        expected = f"schema {SCHEMA} or {SCHEMA_OF_VARIANTS.removeprefix(SCHEMA_FAMILY)}"
+        manifest = validated(cls, text, source, expected, remedy)
         if manifest.dump().encode() != text or manifest.seal != manifest._own_seal():
             raise InputError(
                 f"{source} was changed after export",
@@ -234,6 +333,7 @@ class Manifest(_Part):
             FileEntry(path=path, sha256=sha256(data), size=len(data))
             for path, data in sorted(contents.items())
         ]
+        fields["schema"] = SCHEMA_OF_VARIANTS if fields.get("variants") else SCHEMA
         draft = cls(files=files, **fields)
         return draft.model_copy(update={"seal": draft._own_seal()})
 

@@ -1,9 +1,11 @@
-"""Which of several models keeps up: down when frames are late, up when there is time again."""
+"""Which of several models keeps up: down when frames are late or the device throttles, up when it
+has cooled and there is time again."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from threading import Lock
@@ -27,7 +29,9 @@ class PaceOptions:
         hold_s: A larger model is tried so long after any change at the soonest, s. It doubles each
             time the trial fails, and is this again after one that did not.
         longest_hold_s: What it doubles to at most, s.
-        spare: A larger model is tried where it would take at most this share of a frame's time.
+        spare: A larger model is tried where it would take at most this share of a frame's time; one
+            that takes more is left when the device throttles, before frames are late.
+        look_s: How often the device is asked whether it throttles, s.
     """
 
     target_fps: float
@@ -36,6 +40,7 @@ class PaceOptions:
     hold_s: float = 10.0
     longest_hold_s: float = 600.0
     spare: float = 0.85
+    look_s: float = 5.0
 
     def __post_init__(self) -> None:
         if not 0 < self.target_fps <= 1000:
@@ -51,10 +56,19 @@ class Pace:
     Args:
         names: Of the models, the best first, each faster than the one before.
         options: When to change.
+        throttled: Says what slows the device down; None: nothing does, or it cannot be told.
     """
 
-    def __init__(self, names: tuple[str, ...], options: PaceOptions) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        options: PaceOptions,
+        throttled: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._names, self._options = names, options
+        self._throttled = throttled
+        self._looked_at: float | None = None
+        self._slowed_by: str | None = None
         self._budget_s = 1 / options.target_fps
         self._lock = Lock()
         self._recent: deque[tuple[float, float]] = deque(maxlen=1000)
@@ -87,6 +101,7 @@ class Pace:
         if self._left_s is not None:
             self._ratios[self.level - 1] = max(self._left_s / typical, 1.0)
             self._left_s = None
+        slowed = self._slowed(now_s)
         if self._rose and quiet_s >= self._hold_s:  # the trial went well
             self._rose, self._hold_s = False, options.hold_s
         if len(late) > options.late_share * len(times) and self.level + 1 < len(self._names):
@@ -96,10 +111,20 @@ class Pace:
             self._left_s = median(late)
             why = f"{len(late)} of {len(times)} frames were late"
             self._change(now_s, self.level + 1, why)
-        elif self.level and quiet_s >= self._hold_s and not late:
+        elif slowed and typical > options.spare * self._budget_s:
+            if self.level + 1 < len(self._names):
+                self._left_s = typical
+                self._change(now_s, self.level + 1, f"the device throttles ({slowed})")
+        elif self.level and quiet_s >= self._hold_s and not late and not slowed:
             expected = typical * self._ratios[self.level - 1]
             if expected <= options.spare * self._budget_s:
                 self._change(now_s, self.level - 1, "there is time again")
+
+    def _slowed(self, now_s: float) -> str | None:
+        """Return what slows the device down, as of the last look."""
+        if self._looked_at is None or now_s - self._looked_at >= self._options.look_s:
+            self._looked_at, self._slowed_by = now_s, self._throttled()
+        return self._slowed_by
 
     def _change(self, now_s: float, level: int, why: str) -> None:
         self._rose = level < self.level

@@ -21,7 +21,7 @@ def verify(
     path: Path | str, device: Device = AUTO, trust: Path | str | None = None
 ) -> Iterator[Check]:
     """Yield the checks of a bundle: signature, files, contents, then the golden images replayed,
-    in every runtime that it has files for and that is installed here.
+    by each of its variants in every runtime that it has files for and that is installed here.
 
     An unsigned bundle has no check of its signature; with ``trust``, the PEM file of a public key,
     it is refused. Where the bundle's own library is not installed, another one replays it if its
@@ -42,11 +42,13 @@ def verify(
     yield from bundle.check_files()
     here = runtimes_here(bundle, EngineOptions(device))
     for name in here or [bundle.manifest.runtime]:
-        form, runtime = bundle.in_runtime(name), find_runtime(name)
+        runtime = find_runtime(name)
         place = runtime.gate_device if device == AUTO and not runtime.installed else device
         # Compiled from the files that are being verified.
-        with Classifier(form, open_engine(form, EngineOptions(place, cache=False))) as model:
-            yield replay(model, form)
+        options = EngineOptions(place, cache=False)
+        for form in (variant.in_runtime(name) for variant in bundle.variants):
+            with Classifier(form, open_engine(form, options)) as model:
+                yield replay(model, form)
 
 
 def replay(model: Classifier, bundle: Bundle) -> Check:
@@ -70,9 +72,10 @@ def replay(model: Classifier, bundle: Bundle) -> Check:
     )
     if wrong:
         detail += f", other label on {', '.join(wrong)}"
-    return Check(
-        f"golden images in {model.info['engine']}", not wrong and worst <= golden.tolerance, detail
-    )
+    name = f"golden images in {model.info['engine']}"
+    if bundle.variant is not None:
+        name += f" at {bundle.variant}"
+    return Check(name, not wrong and worst <= golden.tolerance, detail)
 
 
 def _golden_pixels(bundle: Bundle, file: str) -> Pixels:

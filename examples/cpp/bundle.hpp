@@ -30,7 +30,10 @@ public:
     Bundle(const std::string& folder, const std::string& runtime) : folder_(folder) {
         manifest_ = json("manifest.json");
         if (manifest_.at("runtime") != runtime) throw std::runtime_error(folder + " is not for " + runtime);
-        if (manifest_.at("schema") != "edge-fgir/bundle/1") throw std::runtime_error(folder + " has another schema");
+        // In the second, too, what the first of several variants needs lies where it always did.
+        const std::string schema = manifest_.at("schema");
+        if (schema != "edge-fgir/bundle/1" && schema != "edge-fgir/bundle/2")
+            throw std::runtime_error(folder + " has another schema");
         std::ifstream lines = file("labels.txt");
         for (std::string line; std::getline(lines, line);) labels_.push_back(line);
         const nlohmann::json settings = json("preprocess.json");

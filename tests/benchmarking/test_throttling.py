@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from fake_machine import Clock
 
-from edge_fgir.benchmarking import throttling
-from edge_fgir.benchmarking.throttling import Throttling
+from edge_fgir.runtime.machine import Throttling, throttling
 
 pytestmark = pytest.mark.unit
 
@@ -122,3 +121,18 @@ def test_a_virtual_machine_does_not_know(machine, clock):
     found.sample()
     assert (found.signals, found.events) == (0, {})
     assert found.unknown == "a virtual machine does not see its host's throttling"
+
+
+def test_what_is_on_now_is_told_once_for_a_counter_and_as_long_as_it_is_on_for_a_cooler(machine):
+    cooler = {COOLER + "type": "thermal-cpufreq-0", COOLER + "cur_state": 0}
+    machine.write({CORE: 7, PACKAGE: 3, **cooler})
+    found = Throttling(machine.system)
+    assert found.now() is None
+    machine.write({PACKAGE: 4})
+    assert [found.now(), found.now()] == ["cpu1 package_throttle_count", None]
+    machine.write({COOLER + "cur_state": 1})
+    assert [found.now(), found.now()] == ["cooling_device0 thermal-cpufreq-0"] * 2
+    machine.write({COOLER + "cur_state": 0})
+    assert found.now() is None
+    machine.remove(CORE, PACKAGE, COOLER + "cur_state")
+    assert found.now() is None

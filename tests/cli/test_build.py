@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+from bundles import make_bundle, with_variant
 from jetson import STAND_INS
 from signing import Keys
 from test_imports import HEAVY, loaded_by
@@ -34,6 +35,19 @@ def test_json_is_for_scripts(pretended, run_cli, jetson_bundle):
     again = run_cli("build", jetson_bundle, "--json").json
     assert (again["state"], again["workspace_mb"]) == ("reused", None)
     assert again["path"] == built["path"]
+
+
+def test_each_variant_has_its_engine(pretended, run_cli, tmp_path):
+    large, small = (
+        make_bundle(tmp_path / f"{size}.fgir", size=size, target="jetson") for size in (32, 16)
+    )
+    both = with_variant(tmp_path / "both.fgir", large, small)
+    built = run_cli("build", both, "--json").json
+    (other,) = built["others"]
+    assert (built["variant"], other["variant"], other["state"]) == ("32", "16", "built")
+    assert built["key"]["graph"] != other["key"]["graph"]
+    again = run_cli("build", both).out.splitlines()
+    assert [line.split(" in ")[0] for line in again] == ["variant 32: reused", "variant 16: reused"]
 
 
 def test_the_workspace_is_the_matched_devices(pretended, run_cli, jetson_bundle, monkeypatch):

@@ -22,10 +22,16 @@ Cost = Callable[[float, int], float]
 """Seconds that a frame takes at a time and a level."""
 
 
-def run(cost: Cost, seconds: float, levels: int = 2) -> tuple[list[tuple[float, int]], int]:
+def run(
+    cost: Cost,
+    seconds: float,
+    levels: int = 2,
+    throttled: Callable[[float], str | None] = lambda now: None,
+) -> tuple[list[tuple[float, int]], int]:
     """Return the changes (when, to which level) and how many frames were late."""
-    pace = Pace(tuple(f"model {level}" for level in range(levels)), OPTIONS)
     now, late, changes = 0.0, 0, []
+    names = tuple(f"model {level}" for level in range(levels))
+    pace = Pace(names, OPTIONS, lambda: throttled(now))
     while now < seconds:
         level = pace.level
         busy = cost(now, level)
@@ -62,6 +68,40 @@ def test_a_throttled_device_goes_down_and_a_cool_one_up():
     assert 20 < down < 20 + SETTLE_S + 0.5
     assert 60 < up < 60 + SETTLE_S + 0.5  # the hold is long over by then
     assert level == 0
+
+
+def test_a_device_that_says_it_throttles_steps_down_before_frames_are_late_and_up_when_it_cools(
+    caplog: pytest.LogCaptureFixture,
+):
+    """Frames take 29 of 33 ms from 20 s to 60 s: in time, but with nothing to spare."""
+
+    def cost(now: float, level: int) -> float:
+        return (0.025, 0.010)[level] * (1.16 if 20 <= now < 60 else 1)
+
+    def throttled(now: float) -> str | None:
+        return "cooling_device0" if 20 <= now < 60 else None
+
+    assert run(cost, 120) == ([], 0)
+    changes, late = run(cost, 120, throttled=throttled)
+    (down, first), (up, second) = changes
+    assert (first, second, late) == (1, 0, 0)
+    assert 20 < down < 20 + OPTIONS.look_s + SETTLE_S
+    assert 60 < up < 60 + OPTIONS.look_s + SETTLE_S
+    assert "the device throttles (cooling_device0): model 1 answers from now on" in caplog.text
+
+
+def test_a_throttled_device_with_time_to_spare_is_left_alone():
+    assert run(lambda now, level: 0.015, 60, throttled=lambda now: "hot") == ([], 0)
+
+
+def test_it_does_not_go_up_while_the_device_throttles():
+    def cost(now: float, level: int) -> float:
+        return (0.020, 0.010)[level] * (2 if now < 5 else 1)
+
+    cool, _ = run(cost, 300)
+    hot, _ = run(cost, 300, throttled=lambda now: "hot")
+    assert [level for _, level in cool] == [1, 0]
+    assert [level for _, level in hot] == [1]
 
 
 def test_it_goes_down_step_by_step_as_far_as_there_are_models():

@@ -52,6 +52,8 @@ def clock(monkeypatch) -> Clock:
 def model(engine: Engine, labels=("dark", "bright"), **options) -> Classifier:
     bundle = SimpleNamespace(
         path=engine.description,
+        title=engine.description,
+        variant=None,
         preprocess=Preprocess(size=16),
         calibration=SimpleNamespace(unknown_threshold=0.6),
         manifest=SimpleNamespace(
@@ -109,7 +111,7 @@ def test_it_is_told_in_json_and_counted(clock):
 def test_what_does_not_fit_together_is_refused(clock):
     small = model(Engine(clock, 0.01))
     for options in ({"smaller": [small]}, {"target_fps": 30}):
-        with pytest.raises(InputError, match="target_fps without smaller bundles, or smaller ones"):
+        with pytest.raises(InputError, match="target_fps without smaller models, or these"):
             model(Engine(clock, 0.05), **options)
     other = model(Engine(clock, 0.01), labels=("bright", "dark"))
     with pytest.raises(InputError, match=r"0\.01 s knows other classes than 0\.05 s"):
@@ -126,4 +128,4 @@ def test_bundles_are_opened_together(run_cli, tmp_path):
         assert both.image_size == 64
     done = run_cli("camera", large, "--source", tmp_path, "--smaller", small)
     assert (done.code, done.out) == (2, "")
-    assert "target_fps without smaller bundles" in done.err
+    assert "target_fps without smaller models" in done.err

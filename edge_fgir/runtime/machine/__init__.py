@@ -7,11 +7,13 @@ from edge_fgir.runtime.machine.accelerators import gpus, npus
 from edge_fgir.runtime.machine.cameras import Camera, cameras
 from edge_fgir.runtime.machine.processor import instructions, processor
 from edge_fgir.runtime.machine.sysfs import HERE, System, kilobytes_to_mb, ranges, to_int
+from edge_fgir.runtime.machine.throttling import Throttling
 
 __all__ = [
     "HERE",
     "Camera",
     "System",
+    "Throttling",
     "cameras",
     "gpus",
     "instructions",

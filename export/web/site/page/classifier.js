@@ -3,7 +3,8 @@
 import { noveltyOf } from "./novelty.js";
 import { preprocess } from "./preprocess.js";
 
-const SCHEMA = "edge-fgir/bundle/1";
+// In the second, too, what the first of several variants needs lies where it always did.
+const SCHEMAS = ["edge-fgir/bundle/1", "edge-fgir/bundle/2"];
 
 export class Classifier {
   /**
@@ -15,7 +16,8 @@ export class Classifier {
   static async open(openModel, read) {
     const text = (bytes) => new TextDecoder().decode(bytes);
     const manifest = JSON.parse(text(await read("manifest.json")));
-    if (manifest.schema !== SCHEMA) throw new Error(`the bundle is of schema ${manifest.schema}, not ${SCHEMA}`);
+    if (!SCHEMAS.includes(manifest.schema))
+      throw new Error(`the bundle is of schema ${manifest.schema}, not ${SCHEMAS.join(" or ")}`);
     const listed = new Map(manifest.files.map((file) => [file.path, file]));
     const checked = async (name) => {
       const bytes = await read(name);

@@ -1,4 +1,4 @@
-"""Whether heat, current or voltage slowed the processor down during a run."""
+"""Whether heat, current or voltage slows the processor down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edge_fgir.runtime.machine import System, to_int
+from edge_fgir.runtime.machine.sysfs import System, to_int
 
 # Events since boot, by CPU (Intel) and by over-current channel (Jetson).
 _COUNTERS = (
@@ -45,6 +45,7 @@ class Throttling:
 
     def __init__(self, system: System) -> None:
         self._signals = _find(system)
+        self._last = {signal.name: signal.first for signal in self._signals}
         self._start = time.monotonic()
         self.events: dict[str, float] = {}
         self.unknown = ""
@@ -59,6 +60,21 @@ class Throttling:
     def signals(self) -> int:
         """How many signals are looked at."""
         return len(self._signals)
+
+    def now(self) -> str | None:
+        """Return a signal that is on, or was seen since this was last asked; None: there is none.
+
+        One that cannot be read any more says nothing.
+        """
+        found = None
+        for signal in self._signals:
+            value = signal.read()
+            if value is None:
+                continue
+            if signal.happened(self._last[signal.name], value):
+                found = found or signal.name
+            self._last[signal.name] = value
+        return found
 
     def sample(self) -> None:
         """Look at all signals.
