@@ -61,7 +61,8 @@ def _sweep(bundle: Path, device: str, trust: Path | None, *, json: bool) -> None
 
     if device != "auto":
         raise InputError(f"--device {device} with --all-devices", "one of the two")
-    checks = list(Bundle(bundle, trust).check_files())
+    opened = Bundle(bundle, trust)
+    checks = list(opened.check_files())
     if not json:
         for check in checks:
             _say(check.name, ok=check.ok, detail=check.detail)
@@ -70,7 +71,8 @@ def _sweep(bundle: Path, device: str, trust: Path | None, *, json: bool) -> None
         devices.append(found)
         if not json:
             took = "" if found.p50_ms is None else f", p50 {found.p50_ms:.2f} ms"
-            _say(f"device {found.device}", ok=found.ok, detail=f"{found.detail}{took}")
+            where = f" in {found.runtime}" if len(opened.manifest.runtimes) > 1 else ""
+            _say(f"device {found.device}{where}", ok=found.ok, detail=f"{found.detail}{took}")
     ok = any(found.ok for found in devices)
     if json:
         told = [found.model_dump() for found in devices]

@@ -32,10 +32,10 @@ def list_devices(runtime: str) -> dict[str, Any]:
     return {"devices": find_runtime(runtime).found_devices()}
 
 
-def probe(path: str, device: str) -> dict[str, Any]:
+def probe(path: str, runtime: str, device: str) -> dict[str, Any]:
     """Replay a bundle's golden pictures on a device, and time the first variant's answers."""
     options = EngineOptions(device, cache=False)
-    first, *others = Bundle(path).variants
+    first, *others = (variant.in_runtime(runtime) for variant in Bundle(path).variants)
     with (
         limited(printable(f"bundle {path} on {device}"), _LIMIT_S),
         Classifier(first, open_engine(first, options)) as model,
@@ -48,6 +48,7 @@ def probe(path: str, device: str) -> dict[str, Any]:
             check = replace(check, ok=check.ok and found.ok, detail=detail)
         return {
             "device": device,
+            "runtime": runtime,
             "ok": check.ok,
             "detail": check.detail,
             "engine": model.info["engine"],
@@ -74,7 +75,7 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     try:
         answer = (
-            probe(request["bundle"], request["device"])
+            probe(request["bundle"], request["runtime"], request["device"])
             if "bundle" in request
             else list_devices(request["runtime"])
         )

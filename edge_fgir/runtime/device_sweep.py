@@ -22,7 +22,7 @@ from edge_fgir._files import scratch
 from edge_fgir._limits import SECONDS
 from edge_fgir.runtime.bundle import Bundle
 from edge_fgir.runtime.evidence import DeviceEvidence, Evidence, Setting
-from edge_fgir.runtime.runtimes import RuntimeSpec, find_runtime
+from edge_fgir.runtime.runtimes import EngineOptions, RuntimeSpec, find_runtime, runtimes_here
 
 _LOG = logging.getLogger("edge_fgir.devices")
 
@@ -48,6 +48,7 @@ def sweep_devices(
 ) -> Iterator[DeviceEvidence]:
     """Replay a bundle's golden pictures on every device of this machine, and time them.
 
+    Where it has files for several runtimes, each that is installed here is asked for its devices.
     What is found is kept in the user's cache folder, where there is one: from then on ``auto`` is
     the fastest device that answers right (:func:`edge_fgir.runtime.evidence.best_device`).
 
@@ -64,16 +65,16 @@ def sweep_devices(
         InputError: It is no bundle, or not signed by the key of ``trust``.
     """
     bundle = Bundle(path, trust)
-    runtime = find_runtime(bundle.manifest.runtime)
-    found = []
-    for device in _devices(runtime, seconds, command):
-        found.append(_ask(bundle, device, seconds, command))
-        yield found[-1]
-    evidence = Evidence(setting=Setting.here(bundle, runtime), devices=tuple(found))
-    try:
-        evidence.keep()
-    except (RuntimeError, InputError, OSError) as error:
-        _LOG.warning("what the devices did is not kept: %s", error)
+    for name in runtimes_here(bundle, EngineOptions()) or bundle.manifest.runtimes[:1]:
+        runtime, found = find_runtime(name), []
+        for device in _devices(runtime, seconds, command):
+            found.append(_ask(bundle, name, device, seconds, command))
+            yield found[-1]
+        evidence = Evidence(setting=Setting.here(bundle, runtime), devices=tuple(found))
+        try:
+            evidence.keep()
+        except (RuntimeError, InputError, OSError) as error:
+            _LOG.warning("what the devices did is not kept: %s", error)
 
 
 def _devices(runtime: RuntimeSpec, seconds: float, command: Sequence[str]) -> tuple[str, ...]:
@@ -90,12 +91,14 @@ def _devices(runtime: RuntimeSpec, seconds: float, command: Sequence[str]) -> tu
         return runtime.devices
 
 
-def _ask(bundle: Bundle, device: str, seconds: float, command: Sequence[str]) -> DeviceEvidence:
+def _ask(
+    bundle: Bundle, runtime: str, device: str, seconds: float, command: Sequence[str]
+) -> DeviceEvidence:
+    request = {"bundle": str(bundle.path), "runtime": runtime, "device": device}
     try:
-        answer = _answer({"bundle": str(bundle.path), "device": device}, seconds, command)
-        return DeviceEvidence.model_validate(answer)
+        return DeviceEvidence.model_validate(_answer(request, seconds, command))
     except _ProbeError as error:
-        return DeviceEvidence(device=device, ok=False, detail=str(error))
+        return DeviceEvidence(device=device, runtime=runtime, ok=False, detail=str(error))
 
 
 def _answer(request: dict[str, str], seconds: float, command: Sequence[str]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class DeviceEvidence(BaseModel):
 
     Attributes:
         device: As a user names it.
+        runtime: What computes there; empty in evidence of earlier versions.
         ok: It answered its golden pictures as it did when it was made.
         detail: How far apart the answers are, or what went wrong.
         engine: The library and the device that answered; empty where none did.
@@ -39,6 +40,7 @@ class DeviceEvidence(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str
+    runtime: str = ""
     ok: bool
     detail: str
     engine: str = ""

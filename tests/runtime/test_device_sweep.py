@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bundles import make_bundle
+from bundles import make_bundle, two_runtimes
 
 from edge_fgir.runtime import Bundle, Classifier, device_sweep, sweep_devices
 from edge_fgir.runtime.evidence import DeviceEvidence, Evidence, Setting, best_device
@@ -179,6 +179,22 @@ def test_the_command(run_cli, tmp_path, target):
     cpu = next(one for one in done.json["devices"] if one["device"] == "cpu")
     assert cpu["ok"]
     assert cpu["p50_ms"] > 0
+
+
+@pytest.mark.export
+def test_each_runtime_of_a_bundle_is_asked(run_cli, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("onnxruntime")
+    path = two_runtimes(tmp_path / "both.fgir")
+    devices = run_cli("verify", path, "--all-devices", "--json").json["devices"]
+    assert {(one["runtime"], one["device"], one["ok"]) for one in devices} >= {
+        ("litert", "cpu", True),
+        ("onnxruntime", "cpu", True),
+    }
+    assert [one["engine"].split()[0] for one in devices[:2]] == ["ai-edge-litert", "onnxruntime"]
+    told = run_cli("verify", path, "--all-devices").out
+    assert "device cpu in litert: " in told
+    assert "device cpu in onnxruntime: " in told
 
 
 def test_one_device_or_all(run_cli, bundle):
