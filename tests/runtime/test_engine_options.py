@@ -58,7 +58,7 @@ def test_a_precision_that_was_asked_for_is_told(tiny_bundle, arm_bundle) -> None
 
 @pytest.mark.export
 def test_another_machine_is_asked_for_a_device_alone(tiny_bundle) -> None:
-    with pytest.raises(InputError, match="a runtime with host pi; expected a device alone"):
+    with pytest.raises(InputError, match="a variant with host pi; expected a device alone"):
         bench(tiny_bundle, device=EngineOptions(threads=1), host="pi")
 
 

@@ -65,6 +65,7 @@ def classifier(engine: Brightness) -> Classifier:
     manifest.converts = True
     bundle = SimpleNamespace(
         path=Path("light.fgir"),
+        variant=None,
         preprocess=Preprocess(size=16),
         calibration=SimpleNamespace(unknown_threshold=0.6),
         manifest=manifest,
