@@ -232,6 +232,7 @@ def test_info_says_what_is_open(tiny_bundle, arm_bundle):
         assert model.info.pop("engine").startswith("openvino 20")
         assert {**model.info, "engine": ""} == {
             "bundle": str(tiny_bundle),
+            "variant": None,
             "name": "openvino.fgir",
             "target": "openvino",
             "precision": "fp32",
