@@ -15,6 +15,11 @@ def stays_below(name: str) -> bool:
     return "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 
+def with_slashes(name: str) -> str:
+    """Return a path as Windows wrote it with the separators of everyone else."""
+    return name.replace("\\", "/")
+
+
 def join_below(folder: Path, *names: str) -> Path:
     """Join names that come from outside to a folder.
 

@@ -107,6 +107,7 @@ def check_ids(ids: dict[int, Row], path: Path) -> None:
         raise InputError(
             f"{path} has no class {gap} but a class {above} (line {ids[above].line})",
             "class ids 0, 1, 2 and so on without a gap",
+            "take 1 from every id" if not gap and above == 1 else "",
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_fgir._errors import InputError
-from edge_fgir._paths import stays_below
+from edge_fgir._paths import stays_below, with_slashes
 from edge_fgir.data.csv_list import Row
 
 _BY_ID = re.compile(r"([0-9]{4})/([0-9]{1,18})\.\w+", re.ASCII)
@@ -36,9 +36,10 @@ def plain(row: Row, folders: Sequence[Path]) -> Row:
     """Return a row whose path is relative to the picture folder, where it says the same otherwise.
 
     Args:
-        row: Its path may begin with ``./``, or be absolute.
+        row: Its path may begin with ``./``, be absolute, or have the separators of Windows.
         folders: Where pictures may lie.
     """
+    row = row._replace(text=with_slashes(row.text))
     if row.text.startswith("./"):
         return row._replace(text=row.text.removeprefix("./"))
     if row.text.startswith("/"):

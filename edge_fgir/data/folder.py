@@ -35,7 +35,9 @@ def read_folder(root: Path, *, strict: bool = False) -> tuple[DataSet, bool]:
             pictures, or a split holds a class that ``train`` does not.
     """
     if not root.is_dir():
-        raise InputError(f"data folder {root} does not exist", _LAYOUT)
+        # Of --data=~/photos a shell leaves the tilde as it is.
+        home = "write the folder out: ~ was not expanded" if root.parts[:1] == ("~",) else ""
+        raise InputError(f"data folder {root} does not exist", _LAYOUT, home)
     return _read(root, root.name, strict=strict)
 
 

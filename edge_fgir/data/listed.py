@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_fgir._errors import InputError
-from edge_fgir._paths import join_below
+from edge_fgir._paths import join_below, with_slashes
 from edge_fgir._text import label_problem
 from edge_fgir.data.class_names import composed
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
@@ -34,7 +34,7 @@ class Listed(NamedTuple):
 def below(root: Path, folder: Path, path: str) -> str:
     """Return a path of a list in ``folder``, relative to ``root``."""
     inside = folder.relative_to(root).as_posix()
-    path = path.removeprefix("./")
+    path = with_slashes(path).removeprefix("./")
     return path if inside == "." else f"{inside}/{path}"
 
 

@@ -83,11 +83,22 @@ _FORMS = (
 )
 
 
+# Lists that are read in another place, or with another ending.
+_HINTS = {
+    ".txt": "save a list as .csv, a class id and a picture's path a line",
+    ".tsv": "save a list as .csv, a class id and a picture's path a line",
+    ".json": "a list of COCO's is read from the folder that holds annotations/ or train/, "
+    "one of Hugging Face is metadata.jsonl in its folder",
+}
+
+
 def refused_file(path: Path) -> InputError:
     """Return what to tell of a file that is given for a data set."""
     form = _form_of(path)
     if form is None:
-        return InputError(f"{path} is a file ({path.suffix.lower() or 'no ending'})", _FOLDERS)
+        ending = path.suffix.lower()
+        found = f"{path} is a file ({ending or 'no ending'})"
+        return InputError(found, _FOLDERS, _HINTS.get(ending, ""))
     return _refused(path, form)
 
 

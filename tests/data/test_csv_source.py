@@ -235,6 +235,15 @@ def test_a_gap_in_the_ids(girls, names) -> None:
         )
 
 
+def test_ids_that_begin_with_one_say_so(girls) -> None:
+    (girls / "labels" / "classid_classname.csv").unlink()
+    for path in (girls / "labels").glob("*.csv"):
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{int(n) + 1},{name}\n" for n, name in rows))
+    assert "has no class 0 but a class 1 (line 1); " in refusal(girls)
+    assert refusal(girls).endswith("; take 1 from every id")
+
+
 def test_without_names_classes_are_called_by_their_ids(girls) -> None:
     (girls / "labels" / "classid_classname.csv").unlink()
     assert open_data(str(girls)).classes == ("0", "1", "2")
@@ -261,19 +270,24 @@ def test_a_class_without_test_pictures_is_no_error(girls) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../1.png", "/etc/passwd", "0007\\\\7.png", ".//7.png", "a//b.png", "a\x07.png"]
+    "name",
+    ["../1.png", "..\\1.png", "/etc/passwd", "0007\\\\7.png", ".//7.png", "a//b.png", "a\x07.png"],
 )
 def test_paths_that_lead_elsewhere(girls, name) -> None:
     change(girls / "labels" / "train.csv", TRAIN[4][1], name)
     assert "line 5 of " in refusal(girls)
 
 
-@pytest.mark.parametrize("form", ["./{}", "{root}/{}"])
+@pytest.mark.parametrize("form", ["./{}", "{root}/{}", "windows"])
 def test_paths_may_say_where_they_are(girls, form) -> None:
     path = girls / "labels" / "train.csv"
     lines = [line.split(",") for line in path.read_text().splitlines()]
     root = girls / "faces"
-    path.write_text("".join(f"{n},{form.format(name, root=root)}\n" for n, name in lines))
+    written = [
+        (n, name.replace("/", "\\") if form == "windows" else form.format(name, root=root))
+        for n, name in lines
+    ]
+    path.write_text("".join(f"{n},{name}\n" for n, name in written))
     data = open_data(str(girls))
     assert files_of(data.split("train")) == [root / name for _, name in TRAIN]
 

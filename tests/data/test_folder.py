@@ -153,6 +153,10 @@ def test_a_missing_folder(tmp_path: Path) -> None:
     assert refusal(path) == f"data folder {path} does not exist; {LAYOUT}"
 
 
+def test_a_tilde_that_no_shell_expanded() -> None:
+    assert refusal(Path("~/no")).endswith("; write the folder out: ~ was not expanded")
+
+
 def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     assert "a.txt is a file (.txt); expected a folder" in refusal(tmp_path / "a.txt")

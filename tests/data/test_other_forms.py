@@ -55,6 +55,9 @@ def refusal(path: Path) -> str:
         ("data.tfrecord", "data.tfrecord is a TFRecord file; "),
         ("photo.jpg", "photo.jpg is a file (.jpg); expected a folder of photographs"),
         ("photos", "photos is a file (no ending); "),
+        ("list.txt", "list.txt is a file (.txt); expected a folder of photographs"),
+        ("list.txt", "; save a list as .csv, a class id and a picture's path a line"),
+        ("anno.json", "; a list of COCO's is read from the folder that holds annotations/"),
     ],
 )
 def test_files_are_refused_as_what_their_names_say(tmp_path: Path, name, message) -> None:

@@ -225,7 +225,23 @@ def test_of_two_metadata_files_one_is_read(tmp_path: Path) -> None:
     assert sizes(open_data(str(root)))[0] == [7, 7, 7]
 
 
-@pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "a//b.png", "."])
+def test_paths_may_have_the_separators_of_windows(tmp_path: Path) -> None:
+    root = cub(tmp_path / "set")
+    file = root / "images.txt"
+    file.write_text(file.read_text().replace("/", "\\"))
+    assert sizes(open_data(str(root)))[0] == sizes(open_data(str(cub(tmp_path / "plain"))))[0]
+
+
+def test_what_a_list_of_cocos_lacks_is_named(tmp_path: Path) -> None:
+    root = coco(tmp_path / "set")
+    (root / "train" / "_annotations.coco.json").write_text("{}")
+    with pytest.raises(InputError, match=r"coco\.json lacks 'categories'; expected images, ann"):
+        open_data(str(root))
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.png", "..\\\\secret.png", "/etc/passwd", "a//b.png", "."]
+)
 @pytest.mark.parametrize("make", [imagefolder, coco, cub])
 def test_paths_that_lead_elsewhere(tmp_path: Path, make, path: str) -> None:
     root = make(tmp_path / "set")

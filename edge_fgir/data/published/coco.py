@@ -19,6 +19,7 @@ from edge_fgir.data.listed import Listed, below, listed_data
 from edge_fgir.data.split_names import split_of
 from edge_fgir.data.texts import read_json
 
+_EXPECTED = "images, annotations and categories, as COCO's lists have them"
 _INSTANCES = re.compile(r"instances_((?:train|val|test)(?:\d{4})?)\.json")
 
 
@@ -66,9 +67,8 @@ def _labels(file: Path) -> Iterator[tuple[str, set[str]]]:
         for annotation in found["annotations"]:
             labels[annotation["image_id"]].add(names[annotation["category_id"]])
         pictures = [(str(image["file_name"]), labels[image["id"]]) for image in found["images"]]
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{file} is no list of COCO's ({type(error).__name__}: {error})",
-            "images, annotations and categories",
-        ) from error
+    except KeyError as error:
+        raise InputError(f"{file} lacks {error}", _EXPECTED) from error
+    except TypeError as error:
+        raise InputError(f"{file} is no list of COCO's ({error})", _EXPECTED) from error
     yield from pictures
