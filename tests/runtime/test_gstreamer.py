@@ -58,6 +58,8 @@ def test_a_pipeline_is_a_camera(gstreamer):
         ("nosuchthing", "nosuchthing"),
         ("filesrc location=/missing ! decodebin", "missing"),
         ("rtspsrc location=rtsp://me:secret@127.0.0.1:1/x ! decodebin", r"\*\*\*@127"),
+        ("rtspsrc location=rtsp://127.0.0.1:1/x?key=secret ! decodebin", r"127.0.0.1:1/x\?\*"),
+        ("rtspsrc user-pw=secret location=rtsp://127.0.0.1:1/x ! decodebin", r"user-pw=\*\*\*"),
     ],
 )
 def test_a_pipeline_that_does_not_start_is_refused(gstreamer, pipeline, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import errno
 import json
@@ -251,6 +252,56 @@ def test_a_webhook_is_tried_until_it_takes_an_event(webhook, caplog):
     assert "secret" not in caplog.text
 
 
+def test_a_webhook_signs_in_and_tells_nobody(webhook, caplog, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Server, "answers", [401])
+    real = Server.do_POST
+
+    def noted(self) -> None:
+        seen.append((self.path, self.headers.get("Authorization")))
+        real(self)
+
+    monkeypatch.setattr(Server, "do_POST", noted)
+    address = webhook.replace("//", "//me:se%2Fcret@") + "&name=Grünfink 1#top"
+    with open_sink(address) as sink:
+        assert sink.name.endswith("/hook?***#***")
+        sink.send(event(1))
+        until(lambda: sink.lost == 1)
+        sink.send(event(2))
+        until(lambda: not sink.waiting)
+    login = base64.b64encode(b"me:se/cret").decode()
+    assert seen == 2 * [("/hook?key=secret&name=Gr%C3%BCnfink%201", f"Basic {login}")]
+    assert "answers 401" in caplog.text
+    assert not re.search("secret|cret|me:", caplog.text)
+
+
+def test_what_a_server_answers_repeats_no_secret(webhook, caplog, monkeypatch):
+    def repeats(self) -> None:
+        self.send_response(503, "see http://me:secret@host/x?key=secret now")
+        self.end_headers()
+
+    monkeypatch.setattr(Server, "do_POST", repeats)
+    with open_sink(webhook) as sink:
+        sink.send(event(1))
+        until(lambda: "is down" in caplog.text)
+    assert "see http://***@host/x?*** now" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_webhooks_that_differ_in_a_secret_wait_in_files_of_their_own(no_proxy, tmp_path):
+    for key in ("secret1", "secret2"):
+        with open_sink(f"http://me:hidden@127.0.0.1:1/hook?key={key}", tmp_path) as sink:
+            sink.send(event(1))
+            time.sleep(0.05)
+    with open_sink("http://127.0.0.1:1/hook", tmp_path) as sink:
+        sink.send(event(1))
+        time.sleep(0.05)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 3
+    assert "http_127_0_0_1_1_hook.jsonl" in names
+    assert not any("secret" in name or "hidden" in name for name in names)
+
+
 class Frigate(BaseHTTPRequestHandler):
     """Frigate's sub-label interface, as its source has it."""
 
@@ -329,12 +380,17 @@ def test_pictures_that_look_alike_are_left_out_and_the_folder_is_bounded(tmp_pat
         ("ftp://host/x", "sink ftp:; expected jsonl:FILE"),
         ("jsonl:", "sink 'jsonl:'; expected"),
         ("frigate:127.0.0.1:5000", "frigate:127.0.0.1:5000; expected frigate:http://host:5000"),
+        ("frigate:host?key=secret", r"frigate:host\?\*\*\*; expected frigate:http"),
+        ("//me:secret@host", r"sink '//\*\*\*@host'; expected jsonl:FILE"),
+        ("http://host:secret/x", r"http://\*\*\*/x is no address; expected https://host"),
+        ("https:///x?key=secret", r"https:///x\?\*\*\* names no host"),
         ("jsonl:/no/such/folder/x", "x cannot be written; expected a file in a folder that exists"),
     ],
 )
 def test_a_sink_that_is_none_is_refused(word, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         open_sink(word)
+    assert "secret" not in str(caught.value)
 
 
 def test_counters_are_text_for_prometheus(tmp_path):

@@ -211,6 +211,10 @@ def test_what_is_no_video_is_refused(make, tmp_path, cv2):
         ("/dev/null", "/dev/null cannot be opened; expected a reachable camera"),
         ("rtsp://me:secret@127.0.0.1:1/x", r"rtsp://\*\*\*@127.0.0.1:1/x cannot be opened"),
         ("rtsp://me:se/cr@et@127.0.0.1:1/x", r"rtsp://\*\*\*@127.0.0.1:1/x cannot be opened"),
+        ("rtsp://127.0.0.1:1/x?key=secret", r"rtsp://127.0.0.1:1/x\?\*\*\* cannot be opened"),
+        ("rtsp:/127.0.0.1/x?key=secret", r"rtsp:/127.0.0.1/x\?\*\*\* does not exist"),
+        ("me:secret@127.0.0.1/x", r"\*\*\*@127.0.0.1/x does not exist"),
+        ("abc://h/x?key=secret", r"abc://h/x\?\*\*\*: unknown kind of address"),
     ],
 )
 def test_what_cannot_be_opened_is_refused(source, message, tmp_path, monkeypatch, cv2):

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from edge_fgir._addresses import shown_address
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.sinks.sink import RefusedError
-from edge_fgir.runtime.sinks.webhook import Webhook, post
+from edge_fgir.runtime.sinks.webhook import Webhook
 
 _LONGEST = 100
 _LEAST_SCORE = 1e-6
@@ -31,9 +32,9 @@ class FrigateEvents:
 
     def __init__(self, address: str) -> None:
         if not address.startswith(("http://", "https://")):
-            raise InputError(f"sink frigate:{address}", "frigate:http://host:5000")
-        self._address = address.rstrip("/")
-        self.name = f"Frigate at {Webhook(address).name}"
+            raise InputError(f"sink frigate:{shown_address(address)}", "frigate:http://host:5000")
+        self._server = Webhook(address.rstrip("/"))
+        self.name = f"Frigate at {self._server.name}"
 
     def deliver(self, values: dict[str, Any]) -> None:
         """Post a visit's name and score."""
@@ -48,7 +49,7 @@ class FrigateEvents:
             "subLabel": values["name"][:_LONGEST],
             "subLabelScore": min(max(values["score"], _LEAST_SCORE), 1.0),
         }
-        post(f"{self._address}/api/events/{event}/sub_label", body)
+        self._server.post(body, f"/api/events/{event}/sub_label")
 
     def close(self) -> None:
         """Nothing stays open."""

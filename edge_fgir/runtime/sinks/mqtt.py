@@ -14,10 +14,12 @@ import re
 import threading
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from edge_fgir._addresses import shown_address, split_address
 from edge_fgir._errors import InputError, MissingExtraError
 
+_EXPECTED = "mqtt://host/topic, for example mqtt://127.0.0.1/garden/birds"
 _PORT, _TLS_PORT = 1883, 8883
 _ANSWER_S = 5.0
 _KEEPALIVE_S = 30
@@ -37,15 +39,12 @@ class MqttBroker:
 
     def __init__(self, address: str) -> None:
         self._paho = _import_paho(address)
-        parts = urlsplit(address)
+        self.name = shown_address(address)
+        parts = split_address(address, _EXPECTED)
         self._topic = parts.path.strip("/")
         # "+" and "#" are for who listens; an address ends at "#".
         if not parts.hostname or not self._topic or "+" in self._topic or "#" in address:
-            raise InputError(
-                f"{_without_password(address)} names no host or no topic",
-                "mqtt://host/topic, for example mqtt://127.0.0.1/garden/birds",
-            )
-        self.name = _without_password(address)
+            raise InputError(f"{self.name} names no host or no topic", _EXPECTED)
         self._is_secure = parts.scheme == "mqtts"
         self._host = parts.hostname
         self._port = parts.port or (_TLS_PORT if self._is_secure else _PORT)
@@ -133,14 +132,9 @@ class MqttBroker:
             self._drop()
 
 
-def _without_password(address: str) -> str:
-    # A password may hold "/" and "@": all before the last "@" is hidden.
-    return re.sub(r"//.*@", "//***@", address)
-
-
 def _import_paho(address: str) -> Any:
     try:
         from paho.mqtt import client
     except ImportError as error:
-        raise MissingExtraError("paho-mqtt", "mqtt", _without_password(address)) from error
+        raise MissingExtraError("paho-mqtt", "mqtt", shown_address(address)) from error
     return client

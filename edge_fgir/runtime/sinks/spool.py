@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_fgir._addresses import without_secrets
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir.runtime.decisions import Event
@@ -76,7 +77,7 @@ class Spool(Sink):
             try:
                 self._outlet.deliver(values)
             except RefusedError as error:
-                self._lose(1, str(error))
+                self._lose(1, without_secrets(str(error)))
             except OSError as error:
                 self._went_down(error)
                 with self._changed:
@@ -96,7 +97,8 @@ class Spool(Sink):
     def _went_down(self, error: OSError) -> None:
         if self._is_down:
             return
-        _LOG.warning("%s is down (%s); events wait", self.name, error)
+        reason = without_secrets(str(error))  # a server's answer may repeat what it was sent
+        _LOG.warning("%s is down (%s); events wait", self.name, reason)
         with self._changed:
             self._is_down = True
             self._keep(self._waiting)

@@ -5,7 +5,6 @@ pip's OpenCV has no GStreamer, so this talks to it through the system's Python b
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_fgir._addresses import shown_pipeline, without_secrets
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir.runtime.frames import Frame
 from edge_fgir.runtime.preprocess import Pixels
@@ -48,7 +48,7 @@ class GStreamerPipeline(Source):
             self._pipeline = gst.parse_launch(pipeline + _TAIL)
         except Exception as error:  # GLib.Error, which is known to the bindings alone
             raise InputError(
-                f"{self.name}: {getattr(error, 'message', error)}",
+                f"{self.name}: {without_secrets(str(getattr(error, 'message', error)))}",
                 "a pipeline without its sink, as for gst-launch-1.0",
             ) from error
         self._sink = self._pipeline.get_by_name(_SINK)
@@ -99,7 +99,7 @@ class GStreamerPipeline(Source):
 
     def _error(self) -> str:
         message = self._bus.pop_filtered(self._gst.MessageType.ERROR)
-        return "" if message is None else str(message.parse_error()[0].message)
+        return "" if message is None else without_secrets(str(message.parse_error()[0].message))
 
     def close(self) -> None:
         """Stop the pipeline, and end the iteration."""
@@ -109,7 +109,7 @@ class GStreamerPipeline(Source):
 
 def name_of(pipeline: str) -> str:
     """Return a pipeline's name for messages, without what signs in somewhere."""
-    return PREFIX + re.sub(r"://\S*@", "://***@", pipeline.strip())
+    return PREFIX + shown_pipeline(pipeline.strip())
 
 
 def _import_gst() -> Any:

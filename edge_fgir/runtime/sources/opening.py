@@ -6,6 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+from edge_fgir._addresses import shown_address
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.picture_files import find_pictures, is_picture
 from edge_fgir.runtime.sources.camera import Camera
@@ -23,6 +24,8 @@ _CAMERA_HELP = "see which there are: ls -l /dev/video*"
 _NETWORK_HELP = "check address, password and network, for example with: ffplay ADDRESS"
 # Longer numbers are names, of a day's folder for example: 20260131.
 _CAMERA_NUMBER = re.compile(r"\d{1,4}")
+# An address with a slip of the pen may hold a password as well.
+_LIKE_ADDRESS = re.compile(r"^\w+:/|:.*@|\?.*=", re.DOTALL)
 _PI_CAMERA = re.compile(r"picamera2:(\d{1,2})")
 
 
@@ -72,7 +75,7 @@ def open_source(
         return _open_camera(text, text, _CAMERA_HELP, options)
     if not path.exists():
         raise InputError(
-            f"{path} does not exist",
+            f"{shown_address(text) if _LIKE_ADDRESS.search(text) else path} does not exist",
             "a video, a picture, a folder of pictures, a camera's number or rtsp://...",
         )
     _refuse_size(str(path), options)
@@ -112,9 +115,8 @@ def _open_camera(target: int | str, name: str, remedy: str, options: CameraOptio
 
 
 def _open_network(address: str, options: CameraOptions) -> Source:
-    scheme, rest = address.split("://", 1)
-    # A password may hold "/" and "@": all before the last "@" is hidden.
-    name = f"{scheme}://{re.sub(r'^.*@', '***@', rest, flags=re.DOTALL)}"
+    scheme = address.partition("://")[0]
+    name = shown_address(address)
     if scheme.lower() not in _SCHEMES:
         raise InputError(
             f"{name}: unknown kind of address",
