@@ -34,8 +34,13 @@ class Listed(NamedTuple):
 def below(root: Path, folder: Path, path: str) -> str:
     """Return a path of a list in ``folder``, relative to ``root``."""
     inside = folder.relative_to(root).as_posix()
-    path = with_slashes(path).removeprefix("./")
+    path = plain_path(path)
     return path if inside == "." else f"{inside}/{path}"
+
+
+def plain_path(path: str) -> str:
+    """Return a path of a list as it is written elsewhere: with ``/``, and without ``./``."""
+    return with_slashes(path).removeprefix("./")
 
 
 def listed_data(
@@ -76,7 +81,7 @@ def listed_data(
     label_of = {label: place for place, label in enumerate(names)}
     samples: dict[Split | None, list[Sample]] = {}
     taken: dict[str, Split | None] = {}
-    for row in rows:
+    for row in (row._replace(path=plain_path(row.path)) for row in rows):
         if row.path in taken:
             raise InputError(f"{name} lists {row.path} twice", "each picture once")
         taken[row.path] = row.split

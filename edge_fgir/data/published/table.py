@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_fgir._errors import InputError
 from edge_fgir.data.csv_list import CLASS_ID, PICTURE
 from edge_fgir.data.dataset import DataSet
-from edge_fgir.data.listed import Listed, listed_data
+from edge_fgir.data.listed import Listed, listed_data, plain_path
 from edge_fgir.data.texts import read_text
 
 _PICTURES = ("image_id", "image", "image_name", "image_path", "file_name", "filename", "file", "id")
@@ -38,13 +38,13 @@ def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
         if picture is None or label is None or {CLASS_ID, PICTURE} <= header.keys():
             return None
         rows = [
-            Listed((record[picture] or "").strip(), (record[label] or "").strip())
+            Listed(plain_path((record[picture] or "").strip()), (record[label] or "").strip())
             for record in reader
         ]
     except csv.Error as error:
         raise InputError(f"{file} is no CSV ({error})", "fields between commas") from error
     folder, ending = _place(file, rows)
-    rows = [row._replace(path=row.path.removeprefix("./") + ending) for row in rows]
+    rows = [row._replace(path=row.path + ending) for row in rows]
     notes = (f"classes are the column {label} of {file.name}",)
     return listed_data(file.parent.resolve().name, folder, rows, strict=strict, notes=notes)
 
