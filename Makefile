@@ -32,7 +32,7 @@ unit: $(VENV)/installed check
 
 # Hostile and damaged input: what was tried, and what was not held off.
 attacks: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/attacks tests/test_yaml.py tests/test_text.py tests/cli/test_limits.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/attacks tests/test_yaml.py tests/test_text.py tests/test_addresses.py tests/test_limits.py
 
 # Killed processes, full disks, two writers, steps of the clock: what was written stays whole.
 faults: $(VENV)/installed

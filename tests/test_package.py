@@ -79,6 +79,15 @@ def test_no_file_names_a_registry_or_a_private_index() -> None:
         assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links", text), name
 
 
+def test_what_the_makefile_runs_is_there() -> None:
+    named = set(
+        re.findall(r"(?<=[\s])(?:tests|benchmarks|tools)/\S+", (ROOT / "Makefile").read_text())
+    )
+    named = {name.rstrip(",.;:") for name in named}
+    assert named >= {"tests/attacks", "tests/fuzz.py"}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_the_metadata_say_what_a_registry_page_shows(wheel: Path) -> None:
     import edge_fgir
 
