@@ -43,6 +43,7 @@ public:
             else if (key == "antialias") settings_.antialias = value;
             else if (key == "crop_fraction") settings_.crop_fraction = value;
             else if (key == "shrink") settings_.shrink = value;
+            else if (key == "view_size") settings_.view_size = value;
             else throw std::runtime_error("preprocess.json has an unknown key " + key);
         }
         threshold_ = json("calibration.json").at("unknown_threshold");

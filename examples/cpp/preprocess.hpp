@@ -9,14 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "points.hpp"
+
 namespace edge_fgir {
-
-using Bytes = std::vector<uint8_t>;
-
-struct Picture {  // width * height * 3 bytes RGB, line by line
-    int width, height;
-    Bytes pixels;
-};
 
 struct Preprocess {  // preprocess.json
     int size;
@@ -24,6 +19,7 @@ struct Preprocess {  // preprocess.json
     bool antialias = true;
     double crop_fraction = 1;
     std::string shrink = "kernel";
+    int view_size = 0;  // of the picture between two steps; 0: one step
 };
 
 // Of one pixel: the first value that counts, and integers with 22 bits behind the point.
@@ -93,26 +89,6 @@ inline Picture block_means(const Picture& picture, int down, int across) {
     return means;
 }
 
-// Without antialias: points are sampled between their four neighbours.
-inline Picture sampled(const Picture& picture, int side) {
-    Picture result{side, side, {}};
-    const int height = picture.height, width = picture.width;
-    for (int at = 0; at < 3 * side * side; at++) {
-        const double y = (at / 3 / side + 0.5) * (double(height) / side) + 1.5;
-        const double x = (at / 3 % side + 0.5) * (double(width) / side) + 1.5;
-        const auto value = [&](int row, int column) {
-            const size_t line = std::clamp(row, 0, height - 1), place = std::clamp(column, 0, width - 1);
-            return double(picture.pixels[3 * (line * width + place) + at % 3]);
-        };
-        const int y0 = int(y) - 2, x0 = int(x) - 2;
-        const auto mix = [](double a, double b, double part) { return a + (b - a) * (part - std::floor(part)); };
-        const double upper = mix(value(y0, x0), value(y0, x0 + 1), x);
-        const double lower = mix(value(y0 + 1, x0), value(y0 + 1, x0 + 1), x);
-        result.pixels.push_back(uint8_t(mix(upper, lower, y)));
-    }
-    return result;
-}
-
 inline Bytes cut(const Picture& picture, int start, int size) {
     Bytes result;
     for (int row = start; row < start + size; row++) {
@@ -124,7 +100,13 @@ inline Bytes cut(const Picture& picture, int start, int size) {
 
 // Returns size * size * 3 bytes RGB.
 inline Bytes preprocess(const Picture& picture, const Preprocess& settings) {
-    const auto& [size, kernel, antialias, crop_fraction, shrink] = settings;
+    if (settings.view_size) {
+        if (!settings.antialias) throw std::runtime_error("the first of two steps needs antialias");
+        Preprocess first = settings;
+        first.size = settings.view_size, first.view_size = 0;
+        return cubic_points(preprocess(picture, first), settings.view_size, settings.size);
+    }
+    const auto& [size, kernel, antialias, crop_fraction, shrink, view_size] = settings;
     const int side = int(std::nearbyint(size / crop_fraction)), start = (side - size) / 2;  // halves to even
     const int width = picture.width, height = picture.height;
     if (width == side && height == side) return cut(picture, start, size);

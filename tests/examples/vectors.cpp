@@ -1,5 +1,5 @@
 // Asked by test_programs.py: cases on standard input (height, width, size, kernel, antialias,
-// crop fraction, shrink), the model's input of the specification's picture on standard output.
+// crop fraction, shrink, view size or 0), the model's input of the specification's picture on standard output.
 
 #include <iostream>
 
@@ -9,7 +9,7 @@ int main() {
     int height, width;
     edge_fgir::Preprocess settings;
     while (std::cin >> height >> width >> settings.size >> settings.kernel >> settings.antialias >>
-           settings.crop_fraction >> settings.shrink) {
+           settings.crop_fraction >> settings.shrink >> settings.view_size) {
         edge_fgir::Picture picture{width, height, {}};
         for (int y = 0; y < height; y++)
             for (int x = 0; x < width; x++)
