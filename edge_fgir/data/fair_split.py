@@ -1,5 +1,5 @@
-"""Splitting pictures that nobody has split: by class, look-alikes on one side, and as before when
-pictures are added.
+"""Splitting pictures that nobody has split: by class, look-alikes and visits on one side, and as
+before when pictures are added.
 
 Each picture has a place on a line from 0 to 1, drawn from its name. Of every class the lowest go to
 test, the next ones to val, and the rest to train. A new picture therefore moves no others but a few
@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_fgir.data.frigate_names import visits_of
 from edge_fgir.data.likeness import groups_alike
 from edge_fgir.runtime import Hashes
 
@@ -33,8 +35,9 @@ class FairSplit(NamedTuple):
         train: Positions.
         val: Positions.
         test: Positions.
-        together: Pictures that look like an earlier one, which is on the same side.
+        together: Pictures that look like an earlier one or are of its visit, and on the same side.
         too_alike: Classes whose pictures look so much alike that only closer likeness counts.
+        too_few_visits: Classes with so few visits that likeness alone counts.
     """
 
     train: list[int]
@@ -42,10 +45,13 @@ class FairSplit(NamedTuple):
     test: list[int]
     together: int
     too_alike: tuple[int, ...]
+    too_few_visits: tuple[int, ...]
 
 
 def fair_split(names: Sequence[str], labels: Sequence[int], hashes: Hashes) -> FairSplit:
     """Split pictures by class, seeded by their names, with those that look alike on one side.
+
+    So are those of one visit, where the names tell (:mod:`~edge_fgir.data.frigate_names`).
 
     A class of one picture is in train alone, one of two or three in train and val; from four on it
     is in all three. Pictures of two classes that look the same stay in train.
@@ -57,29 +63,44 @@ def fair_split(names: Sequence[str], labels: Sequence[int], hashes: Hashes) -> F
     """
     classes = np.asarray(labels)
     places = np.array([_place(name) for name in names])
+    visits = visits_of(names, labels)
     shared = _shared_by_classes(hashes, classes)
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
-    together, too_alike = 0, []
+    together = 0
+    too_alike: list[int] = []
+    too_few_visits: list[int] = []
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)
         free = members[~shared[members]]
         parts[0].extend(members[shared[members]].tolist())
         wanted = _wanted(len(members))
-        for distance in _DISTANCES:
+        tells = len(np.unique(visits[free])) < len(free)
+        for by_visit, distance in product((True, False) if tells else (False,), _DISTANCES):
             groups = groups_alike(hashes[free], distance)
+            if by_visit:
+                groups = _joined(groups, visits[free])
             split = _dealt(free, groups, places, wanted, all_here=len(free) == len(members))
             short = any(
                 2 * len(part) < count for part, count in zip(split[1:], wanted, strict=True)
             )
             if not short:
                 break
+        if tells and not by_visit:
+            too_few_visits.append(int(label))
         if distance != _DISTANCES[0]:
             too_alike.append(int(label))
         together += len(free) - len(np.unique(groups))
         for part, more in zip(parts, split, strict=True):
             part.extend(more)
     train, val, test = (sorted(part) for part in parts)
-    return FairSplit(train, val, test, together + int(shared.sum()), tuple(too_alike))
+    return FairSplit(
+        train,
+        val,
+        test,
+        together + int(shared.sum()),
+        tuple(too_alike),
+        tuple(too_few_visits),
+    )
 
 
 def _place(name: str) -> float:
@@ -93,6 +114,19 @@ def _wanted(count: int) -> tuple[int, int]:
     val = max(1, round(VAL_SHARE * count)) if count > 1 else 0
     test = max(1, round(TEST_SHARE * count)) if count >= _ENOUGH_FOR_TEST else 0
     return val, test
+
+
+def _joined(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return groups of members that either grouping, or a chain through both, takes together."""
+    found = np.arange(len(one))
+    while True:
+        before = found
+        for groups in (one, other):
+            lowest = np.full(groups.max(initial=0) + 1, len(one))
+            np.minimum.at(lowest, groups, found)
+            found = lowest[groups]
+        if np.array_equal(before, found):
+            return found
 
 
 def _shared_by_classes(hashes: Hashes, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -42,7 +42,7 @@ def _notes(data: DataSet, parts: FairSplit) -> list[str]:
         "class)"
     ]
     if parts.together:
-        notes[0] += f"; {parts.together} that look like another are on its side"
+        notes[0] += f"; {parts.together} that look like another or are of its visit are on its side"
     unable: tuple[tuple[Split, str], ...] = (("val", "chosen by"), ("test", "tested on"))
     for split, what in unable:
         few = [
@@ -53,6 +53,12 @@ def _notes(data: DataSet, parts: FairSplit) -> list[str]:
     if parts.too_alike:
         alike = shown([data.classes[label] for label in parts.too_alike])
         notes.append(f"pictures look much alike: only nearer copies are kept together in {alike}")
+    if parts.too_few_visits:
+        few = shown([data.classes[label] for label in parts.too_few_visits])
+        notes.append(
+            f"Frigate's names tell too few visits of {few}: frames of one may be both learned from "
+            "and tested on; sort the pictures of each visit on their own"
+        )
     return notes
 
 
