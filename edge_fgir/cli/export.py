@@ -102,7 +102,7 @@ def export(
     """
     need("torch", "export", "exporting")
     need("onnx", "export", "exporting")
-    from edge_fgir.exporting import Choice, Trial
+    from edge_fgir.exporting import Choice, FormBegins, Trial
     from edge_fgir.results import (
         AccuracyReport,
         FrigateReport,
@@ -112,7 +112,7 @@ def export(
     )
     from edge_fgir.runtime import SigningKey
 
-    def tell(event: Stage | Trial | SchemeFailure | Choice | FrigateReport) -> None:
+    def tell(event: Stage | Trial | SchemeFailure | Choice | FrigateReport | FormBegins) -> None:
         if isinstance(event, Choice):
             line = f"chosen: {event.trial.name} ({event.trial.precision}): {event.why}"
         elif isinstance(event, Trial):
@@ -120,6 +120,8 @@ def export(
             line += f"; {event.broken}" if event.broken else ""
         elif isinstance(event, SchemeFailure):
             line = f"refused: {event.reason}"
+        elif isinstance(event, FormBegins):
+            line = f"files for {event.runtime}, as target {event.target} has them:"
         elif isinstance(event, FrigateReport):
             line = "\n".join(event.lines)
         else:

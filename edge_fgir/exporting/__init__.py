@@ -1,7 +1,7 @@
 """From a run folder to a sealed bundle: ONNX, quantization, target builders, gates."""
 
 from edge_fgir.exporting.builders import make_backend
-from edge_fgir.exporting.export import Tell, export
+from edge_fgir.exporting.export import FormBegins, Tell, export
 from edge_fgir.exporting.forms import check_candidates, export_forms
 from edge_fgir.exporting.frigate_graph import NONE
 from edge_fgir.exporting.graph import to_onnx
@@ -22,6 +22,7 @@ __all__ = [
     "PROGRAMS",
     "Choice",
     "ExportOptions",
+    "FormBegins",
     "Target",
     "Tell",
     "Trial",

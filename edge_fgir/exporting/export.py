@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -56,7 +57,21 @@ from edge_fgir.results import AccuracyReport, BundleReport, FrigateReport, Schem
 from edge_fgir.runs import TrainedModel
 from edge_fgir.runtime import Bundle, Calibration, Pixels, Precision, check_out, is_int8
 
-Tell = Callable[[Stage | Trial | SchemeFailure | Choice | FrigateReport], None]
+
+@dataclass(frozen=True)
+class FormBegins:
+    """What is told next is about the files for one of several runtimes.
+
+    Attributes:
+        target: Whose files they are.
+        runtime: Which opens them.
+    """
+
+    target: str
+    runtime: str
+
+
+Tell = Callable[[Stage | Trial | SchemeFailure | Choice | FrigateReport | FormBegins], None]
 Make = Callable[[Precision], Backend]
 """Returns the network as the target's runtime loads it."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_fgir._errors import InputError
 from edge_fgir._files import scratch
 from edge_fgir.data import DataSet
-from edge_fgir.exporting.export import Tell, export
+from edge_fgir.exporting.export import FormBegins, Tell, export
 from edge_fgir.exporting.joining import contents_of, fields_of, write_joined
 from edge_fgir.exporting.options import DEFAULTS, ExportOptions, check_precision, check_unknown
 from edge_fgir.exporting.target import Target, read_target
@@ -61,7 +61,8 @@ def export_forms(
         data: The run's data set.
         out: Bundle to write.
         options: How.
-        tell: Called with each measured stage, each scheme that was tried, and the choice.
+        tell: Called with whose files are next, and of them each measured stage, each scheme that
+            was tried, and the choice.
 
     Raises:
         InputError: As of :func:`export`; or ``also`` names what is no candidate.
@@ -74,10 +75,11 @@ def export_forms(
         check_unknown(each, options.unknown)
     check_out(out, as_zip=options.as_zip)
     with scratch() as folder:
-        made = [
-            export(run, each, data, folder / f"{each.name}.fgir", options_of[each.name], tell)
-            for each in targets
-        ]
+        made = []
+        for each in targets:
+            tell(FormBegins(each.name, each.runtime))
+            part = folder / f"{each.name}.fgir"
+            made.append(export(run, each, data, part, options_of[each.name], tell))
         join_bundles(made, target.name, out, as_zip=options.as_zip, signing_key=options.signing_key)
     return Bundle(out)
 

@@ -355,7 +355,7 @@ class Search:
             return Choice(best, trials, f"{reason}; no latency is known")
         compared = f"{best.name} {best.p50_ms:.2f} ms, {first.name} {first.p50_ms:.2f} ms"
         if self.foreign:
-            compared = f"on this machine's other processor {compared}"
+            compared = f"on this machine, whose processor is not the target's, {compared}"
         fastest = min(trial.p50_ms for trial in good if trial.p50_ms is not None)
         if float_too and (fastest if self.foreign else best.p50_ms) >= first.p50_ms:
             first = self._whole(first)

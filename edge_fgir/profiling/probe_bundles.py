@@ -8,7 +8,9 @@ from pathlib import Path
 
 import joblib
 import onnx
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from edge_fgir._errors import EdgeFgirError
 from edge_fgir._files import sha256
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking import environment
@@ -51,11 +53,21 @@ def build_probes(
 
 
 def side_by_side(title: str, tasks: Sequence[Callable[[], None]]) -> None:
-    """Run exports in as many processes as cores and memory allow."""
+    """Run exports in as many processes as cores and memory allow.
+
+    Raises:
+        EdgeFgirError: One of the processes was killed, as where memory runs out.
+    """
     workers = joblib.Parallel(n_jobs=_workers(len(tasks)), return_as="generator")
     with progress(title, len(tasks)) as meter:
-        for _ in workers(joblib.delayed(task)() for task in tasks):
-            meter.advance()
+        try:
+            for _ in workers(joblib.delayed(task)() for task in tasks):
+                meter.advance()
+        except TerminatedWorkerError as error:
+            raise EdgeFgirError(
+                f"{title}: a process that exports was killed, as happens where memory runs out; "
+                "free some, and start the same command again (fit: with --resume)"
+            ) from error
 
 
 def _build(

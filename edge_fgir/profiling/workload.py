@@ -42,11 +42,12 @@ class Workload:
         model = trained.build(meta=True)
         self._network = as_wrapper(model)
         backbone = self._network.backbone
-        self.dim: int = backbone.embed_dim if hasattr(backbone, "blocks") else 0
         self.params = count_params(model)
         self._known: dict[int, Work] = {}
         side = trained.preprocess.size
         summary = summarize(model, trained.name, side, trained.num_classes)
+        # CNNs of timm have blocks too, which read no tokens.
+        self.dim: int = getattr(backbone, "embed_dim", 0) if summary.blocks else 0
         own = Work(
             pixels=side**2,
             attention=tuple(block.attention_tokens for block in summary.blocks),

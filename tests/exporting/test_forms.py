@@ -11,7 +11,13 @@ from targets import exported, loosened
 
 from edge_fgir import Classifier, EngineOptions, GateError, InputError
 from edge_fgir.data import open_data
-from edge_fgir.exporting import ExportOptions, check_candidates, export_forms, read_target
+from edge_fgir.exporting import (
+    ExportOptions,
+    FormBegins,
+    check_candidates,
+    export_forms,
+    read_target,
+)
 from edge_fgir.exporting.forms import join_bundles
 from edge_fgir.runtime import Bundle, SigningKey, verify
 
@@ -96,8 +102,13 @@ def test_each_form_is_exported_in_the_precision_that_the_target_names(
 ) -> None:
     target, out = loosened("arm"), tmp_path / "both.fgir"
     options = ExportOptions(precision="fp32", as_zip=True)
-    bundle = export_forms(tiny_run, target, ("openvino",), open_data(str(photos)), out, options)
+    told: list[object] = []
+    data = open_data(str(photos))
+    bundle = export_forms(tiny_run, target, ("openvino",), data, out, options, told.append)
     assert out.is_file()
+    begun = [one.runtime for one in told if isinstance(one, FormBegins)]
+    assert begun == ["onnxruntime", "openvino"]
+    assert isinstance(told[0], FormBegins)
     forms = [bundle.in_runtime(name).manifest for name in bundle.manifest.runtimes]
     assert [(form.runtime, form.precision) for form in forms] == [
         ("onnxruntime", "fp32"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
-from edge_fgir import InputError
+from edge_fgir import EdgeFgirError, InputError
 from edge_fgir.exporting import read_target
 from edge_fgir.models import Network
 from edge_fgir.models.setting import Setting
 from edge_fgir.profiling import probe_bundles
-from edge_fgir.profiling.probe_bundles import build_probes
+from edge_fgir.profiling.probe_bundles import build_probes, side_by_side
 from edge_fgir.runs import Run
 
 pytestmark = pytest.mark.export
@@ -49,6 +51,14 @@ def test_what_a_worker_refuses_is_one_line_here(tiny_run, folder, monkeypatch):
     wrong = Run.open(tiny_run).description.model_copy(update={"network": Network(name="lrnet41")})
     with pytest.raises(InputError, match="lrnet41"):
         build_probes([wrong] * 2, read_target("openvino"), "fp32", folder("graphs"), folder("out"))
+
+
+def test_a_worker_that_is_killed_is_one_line(monkeypatch):
+    monkeypatch.setattr(probe_bundles, "_workers", lambda tasks: 2)
+    killed = partial(eval, "__import__('os').kill(__import__('os').getpid(), 9)")
+    with pytest.raises(EdgeFgirError, match="probes: a process that exports was killed") as told:
+        side_by_side("probes", [killed, killed])
+    assert len(str(told.value).splitlines()) == 1
 
 
 def _weights(bundle):
