@@ -4,6 +4,7 @@ from edge_fgir.exporting.builders import make_backend
 from edge_fgir.exporting.export import FormBegins, Tell, export
 from edge_fgir.exporting.forms import check_candidates, export_forms
 from edge_fgir.exporting.frigate_graph import NONE
+from edge_fgir.exporting.frigate_graph import SIDE as FRIGATE_SIDE
 from edge_fgir.exporting.graph import to_onnx
 from edge_fgir.exporting.options import (
     PROGRAMS,
@@ -18,6 +19,7 @@ from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
 from edge_fgir.exporting.variants import check_variants, export_variants
 
 __all__ = [
+    "FRIGATE_SIDE",
     "NONE",
     "PROGRAMS",
     "Choice",

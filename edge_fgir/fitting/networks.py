@@ -178,7 +178,12 @@ def _of_timm(name: str) -> Architecture:
 
 
 def architectures(
-    minutes: float, *, timm_too: bool, from_scratch_only: bool, balanced: bool = False
+    minutes: float,
+    *,
+    timm_too: bool,
+    from_scratch_only: bool,
+    balanced: bool = False,
+    largest: int | None = None,
 ) -> tuple[Architecture, ...]:
     """Return what is considered within so many minutes, pretrained networks first.
 
@@ -187,6 +192,7 @@ def architectures(
         timm_too: Weights may be downloaded.
         from_scratch_only: No weights of others are wanted.
         balanced: Rare classes count as much as frequent ones, which CAL's loss does not know.
+        largest: Side of the pictures where they come in one; None: in any.
     """
     cal = () if balanced else (TEACHER,)
     pretrained = (*PRETRAINED, *(from_timm() if timm_too else ()), *cal)
@@ -194,4 +200,10 @@ def architectures(
     # Where nothing else is there, an own network is considered however short the time is.
     chosen = [each for each in chosen if minutes >= each.least_minutes]
     own = [each for each in FROM_SCRATCH if minutes >= each.least_minutes]
-    return (*chosen, *(own or FROM_SCRATCH[:1]))
+    offered = (*chosen, *(own or FROM_SCRATCH[:1]))
+    if largest is None:
+        return offered
+    return tuple(
+        replace(each, sides=tuple(side for side in each.sides if side <= largest))
+        for each in offered
+    )

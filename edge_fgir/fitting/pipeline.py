@@ -17,7 +17,7 @@ from edge_fgir._files import new_folder, sha256, write_json
 from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
-from edge_fgir.exporting import Target, check_program, check_unknown
+from edge_fgir.exporting import FRIGATE_SIDE, Target, check_program, check_unknown
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.course import Course
 from edge_fgir.fitting.finalists import Builder, Finalist, chosen, evaluated
@@ -138,6 +138,8 @@ def fit(
             timm_too=request.timm_too,
             from_scratch_only=request.from_scratch_only,
             balanced=by_macro,
+            # A larger network would be shown nothing more.
+            largest=None if request.program is None else FRIGATE_SIDE,
         )
         available = offered(request.minutes)
         recipes = Recipes(len(data.split("train")), by_macro)

@@ -140,6 +140,18 @@ def test_with_more_time_more_networks_are_considered() -> None:
     assert not any(each.is_pretrained for each in own)
 
 
+def test_no_network_is_larger_than_the_pictures_that_come_in() -> None:
+    free, bound = (
+        architectures(600, timm_too=True, from_scratch_only=False, largest=largest)
+        for largest in (None, 224)
+    )
+    assert [each.name for each in bound] == [each.name for each in free]
+    assert max(side for each in free for side in each.sizes) > 224
+    assert {max(each.sizes) for each in bound if each.native >= 224} == {224}
+    for each in bound:
+        assert set(each.probed) <= set(each.sizes)
+
+
 @pytest.mark.parametrize(
     ("minutes", "balanced", "there"), [(60, False, True), (59, False, False), (60, True, False)]
 )
