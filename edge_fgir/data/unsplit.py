@@ -54,9 +54,9 @@ def _notes(data: DataSet, parts: FairSplit) -> list[str]:
         alike = shown([data.classes[label] for label in parts.too_alike])
         notes.append(f"pictures look much alike: only nearer copies are kept together in {alike}")
     if parts.too_few_visits:
-        few = shown([data.classes[label] for label in parts.too_few_visits])
+        unsure = shown([data.classes[label] for label in parts.too_few_visits])
         notes.append(
-            f"Frigate's names tell too few visits of {few}: frames of one may be both learned from "
+            f"Frigate's names tell too few visits of {unsure}: frames of one may be learned from "
             "and tested on; sort the pictures of each visit on their own"
         )
     return notes

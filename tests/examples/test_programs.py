@@ -108,8 +108,8 @@ def test_the_resize_in_cpp_is_the_specified_one(tmp_path: Path) -> None:
     cases = []
     for vector in vectors:
         spec = Preprocess(**vector["preprocess"])
-        settings = (spec.size, spec.kernel, int(spec.antialias), spec.crop_fraction, spec.shrink)
-        settings += (spec.view_size or 0,)
+        step = (spec.size, spec.kernel, int(spec.antialias), spec.crop_fraction, spec.shrink)
+        settings = (*step, spec.view_size or 0)
         cases.append(" ".join(map(str, (vector["height"], vector["width"], *settings))))
     done = subprocess.run(program, input="\n".join(cases).encode(), capture_output=True, check=True)
     at, found = 0, []
