@@ -433,6 +433,7 @@ def searches(body: Body) -> Rows:
 
 
 _SHOWN = "visits to twelve test photographs and noise between them"
+_HOSTILE = "what the tests write: damaged, mutated and hostile files, killed processes, full disks"
 _BIRDS_30 = "cub_100, first 30 classes, 810 pictures to learn from and 876 to test"
 _BIRDS_100 = "cub_100, 2,699 pictures to learn from and 2,903 to test"
 _GROCERIES = "grocery_store, first 20 classes, 848 pictures to learn from and 835 to test"
@@ -485,6 +486,16 @@ def portable(body: Body) -> Rows:
         kept = _kept(row) if row["threads"] == 1 else "-"
         lines.append([row["network"], str(row["threads"]), *times, *ratios, made, kept])
     return lines
+
+
+def attacks(body: Body) -> Rows:
+    """Return how much was tried of each kind, and what was not held off."""
+    lines = [["make", "kind", "tried", "lost", "could not be tried"]]
+    for row in body["attacks"]:
+        figures = (row["tried"], row["lost"], row["skipped"])
+        lines.append([row["goal"], row["part"], *map(str, figures)])
+    totals = (sum(row[name] for row in body["attacks"]) for name in ("tried", "lost", "skipped"))
+    return [*lines, ["all", "", *map(str, totals)]]
 
 
 def browser(body: Body) -> Rows:
@@ -704,6 +715,14 @@ TABLES: dict[str, Table] = {
         predictions,
         "random settings of 96 to 320 px with EViT and CLCA, none of them probed",
         test_pictures=_NONE,
+    ),
+    "attacks": Table(
+        ("attacks",),
+        "`benchmarks/attacks.py`",
+        attacks,
+        _HOSTILE,
+        "one, of the mutated inputs",
+        _NONE,
     ),
     "searches": Table(
         ("plan",),
