@@ -10,13 +10,15 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from bundles import edit_manifest
 from PIL import Image
 from preprocessing_vectors import FILE
 
-from edge_fgir import Classifier
+from edge_fgir import Bundle, Classifier
 from edge_fgir.runtime import Preprocess
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]
@@ -149,7 +151,24 @@ def test_openvino_in_cpp(
     linked = library(folder / "libs", "libopenvino.so.*")
     source = EXAMPLES / "cpp" / "openvino.cpp"
     program = build(source, tmp_path / "x", [*with_json, folder / "include"], [linked])
-    compare([program], tiny_export("openvino", "int8"), pictures)
+    bundle = tiny_export("openvino", "int8")
+    compare([program], bundle, pictures)
+    compare([program], in_two_steps(bundle, tmp_path / "two.fgir"), pictures)
+
+
+def in_two_steps(bundle: Path, copy: Path) -> Path:
+    """Return a copy of a bundle whose pictures become its input in two steps."""
+    shutil.copytree(bundle, copy)
+    before = Bundle(bundle).preprocess
+    settings = before.model_copy(update={"view_size": before.size * 5 // 2}).model_dump_json()
+    (copy / "preprocess.json").write_text(settings)
+
+    def seal(values: dict[str, Any]) -> None:
+        (entry,) = (one for one in values["files"] if one["path"] == "preprocess.json")
+        entry["sha256"] = hashlib.sha256(settings.encode()).hexdigest()
+        entry["size"] = len(settings)
+
+    return edit_manifest(copy, seal)
 
 
 def test_onnxruntime_in_node(tiny_export: Callable[[str, str], Path], pictures: list[Path]) -> None:
