@@ -498,6 +498,46 @@ def attacks(body: Body) -> Rows:
     return [*lines, ["all", "", *map(str, totals)]]
 
 
+def frigate(body: Body) -> Rows:
+    """Return what Frigate makes of each model's answers, in each interpreter."""
+    lines = [
+        [
+            "model",
+            "interpreter",
+            "pictures",
+            "top-1 %",
+            "the bundle %",
+            "same answer %",
+            "scores apart",
+            "named right",
+            "named wrong",
+            "none that got a name",
+            "of kinds never seen",
+        ]
+    ]
+    for row in body["frigate"]:
+        objects = row["objects"]
+        known, wrong = objects["of_a_class"], objects["named_wrong"]
+        lines.append(
+            [
+                row["model"],
+                row["interpreter"],
+                str(row["pictures"]),
+                _percent(row["top1"]),
+                _percent(row["bundle_top1"]),
+                _percent(row["agreement"]),
+                f"{row['largest_score_difference']}/256",
+                f"{objects['named_right']} of {known}",
+                f"{wrong} of {known}",
+                *(
+                    f"{objects[f'{key}_named']} of {objects[key]}" if objects[key] else "-"
+                    for key in ("none_of_kinds_seen", "none_of_kinds_never_seen")
+                ),
+            ]
+        )
+    return lines
+
+
 def browser(body: Body) -> Rows:
     """Return what each library takes for a picture in WebAssembly, and LiteRT's INT8 outside."""
     ort, lite = "ONNX Runtime", "LiteRT"
@@ -574,6 +614,12 @@ TABLES: dict[str, Table] = {
         browser,
         f"{_RANDOM}, noise for calibration",
         test_pictures=_NONE,
+    ),
+    "frigate": Table(
+        ("frigate",),
+        "`benchmarks/frigate.py`",
+        frigate,
+        "cub_100, test split: crops of the first eight species, and of four others as `none`",
     ),
     "training-speed": Table(
         ("training_speed",),
