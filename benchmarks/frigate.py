@@ -94,7 +94,8 @@ def frames_of(photograph: Path, count: int, random: np.random.Generator) -> Iter
             for at, length in zip((left, top), picture.size, strict=True)
         ]
         shown = round(float(np.clip(pixels * random.uniform(0.9, 1.1), _SMALLEST, _LARGEST)))
-        box = (*corner, corner[0] + own, corner[1] + own)
+        x, y = corner
+        box = (x, y, x + own, y + own)
         crop = picture.resize((shown, shown), Image.Resampling.BICUBIC, box=box)
         lit = np.asarray(crop) * random.uniform(0.9, 1.1)
         lossy = io.BytesIO()
@@ -132,7 +133,7 @@ def make_dataset(photos: Path, root: Path) -> dict[str, int]:
                 letters = "".join(random.choice([*string.ascii_lowercase, *string.digits], 6))
                 ending = str(random.choice(["png", "png", "png", "webp", "jpg"]))
                 name = f"{label}/{label}-{when:.6f}-{letters}.{ending}"
-                crop.save(root / name, **({"lossless": True} if ending == "webp" else {}))
+                crop.save(root / name, lossless=True)  # JPEG and PNG do not look at it
                 visits[name] = number
             left -= count
             number += 1
