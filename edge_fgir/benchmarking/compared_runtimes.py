@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from edge_fgir.benchmarking.bundle_bench import NETWORK, scope_calls
-from edge_fgir.benchmarking.interleaving import interleave
-from edge_fgir.benchmarking.protocol import PROBES
-from edge_fgir.runtime import Bundle, Classifier, EngineOptions
+from edge_fgir.benchmarking.bundle_bench import NETWORK
+from edge_fgir.benchmarking.side_by_side import time_side_by_side
+from edge_fgir.runtime import Bundle, EngineOptions
 from edge_fgir.runtime.runtimes import remember_runtimes, runtimes_here
 
 
@@ -33,14 +31,8 @@ def compare_runtimes(
     names = runtimes_here(bundle, options)
     if options.runtime is not None or len(names) < 2:
         return {}
-    with ExitStack() as opened:
-        calls = {}
-        for name in names:
-            asked = replace(options, runtime=name)
-            model = opened.enter_context(Classifier.open(path, asked, trust))
-            calls[name] = scope_calls(model)[NETWORK]
-        timed = interleave(calls, PROBES)
-    found = {name: 1e3 * each.seconds for name, each in timed.items()}
+    ways = {name: replace(options, runtime=name) for name in names}
+    found = time_side_by_side(path, ways, NETWORK, trust)
     if options == EngineOptions(options.device):
         remember_runtimes(bundle, found)
     return found

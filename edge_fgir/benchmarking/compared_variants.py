@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from edge_fgir.benchmarking.bundle_bench import FRAME, scope_calls
-from edge_fgir.benchmarking.interleaving import interleave
-from edge_fgir.benchmarking.protocol import PROBES
-from edge_fgir.runtime import Bundle, Classifier, EngineOptions
+from edge_fgir.benchmarking.bundle_bench import FRAME
+from edge_fgir.benchmarking.side_by_side import time_side_by_side
+from edge_fgir.runtime import Bundle, EngineOptions
 
 
 def compare_variants(
@@ -29,11 +27,5 @@ def compare_variants(
     names = Bundle(path, trust).manifest.variant_names
     if options.variant is not None or len(names) == 1:
         return {}
-    with ExitStack() as opened:
-        calls = {}
-        for name in names:
-            asked = replace(options, variant=name)
-            model = opened.enter_context(Classifier.open(path, asked, trust))
-            calls[name] = scope_calls(model)[FRAME]
-        timed = interleave(calls, PROBES)
-    return {name: 1e3 * timed[name].seconds for name in names}
+    ways = {name: replace(options, variant=name) for name in names}
+    return time_side_by_side(path, ways, FRAME, trust)

@@ -47,7 +47,9 @@ def check_variants(
         InputError: One computes no less than the one before, or the weights do not serve it;
             there are too many, or ``target`` takes none.
     """
-    if variants and target.page is not None:
+    if not variants:
+        return []
+    if target.page is not None:
         raise InputError(
             f"variants with target {target.name}, whose page opens one model",
             "a target that classifies in a program",
@@ -118,7 +120,7 @@ def export_variants(
         made = []
         for number, each in enumerate(asked):
             size = opened.at(each.setting).description.preprocess.size
-            rate = None if each.setting is None else each.setting.keep_rate
+            rate = each.setting.keep_rate if number and each.setting is not None else None
             tell_line(f"variant {variant_name(size, rate)}:")
             place = folder / f"{number}.fgir"
             if also:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
-import struct
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,9 +18,15 @@ from edge_fgir._errors import InputError
 from edge_fgir._files import sha256
 from edge_fgir._refusal import validated
 from edge_fgir._text import label_problem
+from edge_fgir.runtime.bundle_store import (
+    DAMAGED,
+    PACK,
+    READ_ERRORS,
+    shown_name,
+    store_of,
+)
 from edge_fgir.runtime.manifest import (
     MANIFEST,
-    MAX_FILES,
     SIGNATURES,
     UNLISTED,
     VARIANTS,
@@ -44,19 +46,7 @@ _MAX_TEXT_BYTES = 16 << 20
 # Ten times the features of the pictures of the largest data set.
 _MAX_READ_BYTES = 256 << 20
 _PART_BYTES = 1 << 20
-_MAX_ENTRIES = 2 * MAX_FILES  # a folder's include its folders
-# Of a zip's directory: a fixed part, a name, and what some tools add to it.
-_MAX_ENTRY_BYTES = 512
-_ZIP_HEADER_BYTES, _ZIP_END_BYTES = 30, 22
-# The end of a zip without a comment, and the mark of what a zip64 puts before it.
-_ZIP_TAIL = struct.Struct("<4s16x4s4H2LH")
-# What zipfile raises on damaged archives, and on encrypted ones.
-_ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
 _SHOWN_LABEL = 40
-# Caches of downloads and volumes of containers are made of links.
-_WITHOUT_LINKS = "make a copy without links: mkdir NEW.fgir && cp -rL BUNDLE/* NEW.fgir"
-_DAMAGED = "copy the bundle again, or export it again"
-_PACK = "make the zip of the folder with: edge-fgir pack"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -96,138 +86,6 @@ class Golden(BaseModel):
 
     tolerance: Annotated[float, Field(gt=0, le=1, description="allowed |delta probability|")]
     images: Annotated[list[GoldenImage], Field(min_length=1, max_length=64)]
-
-
-class _Store(Protocol):
-    def names(self) -> list[str]: ...
-    def size(self, name: str) -> int: ...
-    def open(self, name: str) -> IO[bytes]: ...
-
-
-class _Folder:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def names(self) -> list[str]:
-        found, folders, seen = [], [self._path], 0
-        # Not os.walk: before Python 3.12 it recurses, as deep as a bundle wants it to.
-        while folders:
-            for entry in self._listed(folders.pop()):
-                seen += 1
-                if seen > _MAX_ENTRIES:
-                    raise _too_many(self._path)
-                where = _shown(entry.path)
-                if entry.is_symlink():
-                    raise InputError(f"{where} is a link", "plain files only", _WITHOUT_LINKS)
-                if entry.is_dir():
-                    folders.append(Path(entry.path))
-                # Reading a named pipe would wait for ever.
-                elif not entry.is_file():
-                    raise InputError(f"{where} is no file", "plain files only", _DAMAGED)
-                else:
-                    found.append(Path(entry.path).relative_to(self._path).as_posix())
-        return sorted(found)
-
-    @staticmethod
-    def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder) as entries:
-                yield from entries
-        except OSError as error:
-            raise InputError(
-                f"{_shown(folder)}: {error.strerror}", "a readable folder", _DAMAGED
-            ) from error
-
-    def size(self, name: str) -> int:
-        return (self._path / name).stat().st_size
-
-    def open(self, name: str) -> IO[bytes]:
-        return (self._path / name).open("rb")
-
-
-class _Zip:
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise InputError(f"{path} is no file", "a bundle folder or zip")
-        try:
-            _check_end(path)
-            self._zip = zipfile.ZipFile(path)
-        except _ZIP_ERRORS as error:
-            raise InputError(f"{path}: {error}", "a bundle folder or zip", _DAMAGED) from error
-        entries = self._zip.infolist()
-        if len(entries) > _MAX_ENTRIES:
-            raise _too_many(path)
-        # What the entries claim is compared with the file that carries them: none can grow, and
-        # no two are the same bytes.
-        end = 0
-        for entry in sorted(entries, key=lambda entry: entry.header_offset):
-            _check_entry(path, entry)
-            if entry.header_offset < end:
-                raise InputError(
-                    f"{path}: entry {entry.filename!a} overlaps another",
-                    "every byte once",
-                    _DAMAGED,
-                )
-            end = entry.header_offset + _ZIP_HEADER_BYTES + entry.file_size
-        if end > self._zip.start_dir:
-            raise InputError(f"{path}: an entry ends after the zip", "a whole zip", _DAMAGED)
-
-    def names(self) -> list[str]:
-        return sorted(self._zip.namelist())
-
-    def size(self, name: str) -> int:
-        return self._zip.getinfo(name).file_size
-
-    def open(self, name: str) -> IO[bytes]:
-        return self._zip.open(name)
-
-
-def _check_end(path: Path) -> None:
-    """Refuse what zipfile would accept around a zip's entries, before it reads their directory."""
-    with path.open("rb") as file:
-        total = file.seek(0, os.SEEK_END)
-        file.seek(max(0, total - _ZIP_TAIL.size))
-        tail = file.read()
-    if len(tail) < _ZIP_TAIL.size:
-        raise zipfile.BadZipFile("it is too short")
-    before, mark, disk, first_disk, _, count, size, start, comment = _ZIP_TAIL.unpack(tail)
-    if mark != b"PK\5\6" or before == b"PK\6\7" or disk or first_disk or comment:
-        raise zipfile.BadZipFile("its last bytes are not the end of a plain zip")
-    if count > _MAX_ENTRIES or size > _MAX_ENTRIES * _MAX_ENTRY_BYTES:
-        raise _too_many(path)
-    if start + size != total - _ZIP_END_BYTES:
-        raise zipfile.BadZipFile("it holds other bytes before or between its entries")
-
-
-def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
-    name = f"{path}: entry {entry.filename!a}"
-    # Stored, not deflated: an entry cannot grow beyond the file that carries it.
-    if entry.compress_type != zipfile.ZIP_STORED or entry.filename.endswith("/"):
-        raise InputError(
-            f"{name} is compressed or a folder",
-            "stored files only",
-            _PACK,
-        )
-    if entry.file_size != entry.compress_size:
-        raise InputError(
-            f"{name} claims {entry.file_size} bytes of {entry.compress_size}",
-            "stored files only",
-            _DAMAGED,
-        )
-    if entry.filename != entry.orig_filename:
-        raise InputError(f"{name} goes on after its name's end", "plain names", _DAMAGED)
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG):
-        raise InputError(f"{name} is a link or a device", "plain files only", _DAMAGED)
-
-
-def _too_many(path: Path) -> InputError:
-    return InputError(f"{path} has over {_MAX_ENTRIES} entries", "a bundle", _DAMAGED)
-
-
-def _shown(name: str | Path) -> str:
-    """Return a name from an untrusted bundle so that a terminal shows it and obeys nothing."""
-    return str(name) if str(name).isprintable() else ascii(str(name))
 
 
 def _public_key(path: Path | str) -> PublicKey:
@@ -277,14 +135,14 @@ class Bundle:
             raise InputError(
                 f"{self.path} does not exist", "a bundle", "make one with: edge-fgir export"
             )
-        self._store: _Store = _Folder(self.path) if self.path.is_dir() else _Zip(self.path)
+        self._store = store_of(self.path)
         names = self._store.names()
         if MANIFEST not in names:
             within = any(name.endswith(f"/{MANIFEST}") for name in names)
             raise InputError(
                 f"{self.path} has no {MANIFEST}" + (", but a folder in it has" if within else ""),
                 "a bundle",
-                _PACK if within else "make one with: edge-fgir export",
+                PACK if within else "make one with: edge-fgir export",
             )
         self._signed = tuple(name for name in SIGNATURES if name in names)
         self._text = self._raw(MANIFEST)
@@ -402,17 +260,17 @@ class Bundle:
         listed = {*self._entries, MANIFEST}
         if missing := sorted(listed - set(names)):
             raise InputError(
-                f"{self.path}/{missing[0]} is missing", "every file the manifest lists", _DAMAGED
+                f"{self.path}/{missing[0]} is missing", "every file the manifest lists", DAMAGED
             )
         if extra := sorted(set(names) - {*listed, *UNLISTED}):
             raise InputError(
-                f"{_shown(f'{self.path}/{extra[0]}')} is not listed in the manifest",
+                f"{shown_name(f'{self.path}/{extra[0]}')} is not listed in the manifest",
                 "only the files edge-fgir sealed",
                 "remove it, or export the bundle again",
             )
         if len(names) != len(set(names)):
             twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"{self.path} holds {twice} twice", "every file once", _DAMAGED)
+            raise InputError(f"{self.path} holds {twice} twice", "every file once", DAMAGED)
 
     def _raw(self, name: str) -> bytes:
         """Return the bytes of a file that no manifest lists."""
@@ -424,7 +282,7 @@ class Bundle:
         with self._reading(name):
             found = self._store.size(name)
         if found > most:
-            raise InputError(f"{self.path}/{name} has {found} bytes", f"at most {most}", _DAMAGED)
+            raise InputError(f"{self.path}/{name} has {found} bytes", f"at most {most}", DAMAGED)
         return found
 
     @contextmanager
@@ -436,11 +294,9 @@ class Bundle:
     def _reading(self, name: str) -> Iterator[None]:
         try:
             yield
-        except _ZIP_ERRORS as error:
+        except READ_ERRORS as error:
             reason = str(error) or "it is cut off"
-            raise InputError(
-                f"{self.path}/{name}: {reason}", "a readable file", _DAMAGED
-            ) from error
+            raise InputError(f"{self.path}/{name}: {reason}", "a readable file", DAMAGED) from error
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one listed file; that of the runtime's form where it has its own.
@@ -474,7 +330,7 @@ class Bundle:
             found = self._store.size(entry.path)
         if found != entry.size:
             raise InputError(
-                f"{self.path}/{entry.path} has {found} bytes", f"{entry.size} as sealed", _DAMAGED
+                f"{self.path}/{entry.path} has {found} bytes", f"{entry.size} as sealed", DAMAGED
             )
 
     def _check_hash(self, entry: FileEntry, found: str) -> None:
@@ -482,7 +338,7 @@ class Bundle:
             raise InputError(
                 f"{self.path}/{entry.path} was changed: its SHA-256 differs from the manifest's",
                 "the file as sealed",
-                _DAMAGED,
+                DAMAGED,
             )
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
@@ -510,13 +366,13 @@ class Bundle:
         entry = self._entry(name)
         if entry is not None and entry.size > _MAX_TEXT_BYTES:
             raise InputError(
-                f"{self.path}/{name} has {entry.size} bytes", f"at most {_MAX_TEXT_BYTES}", _DAMAGED
+                f"{self.path}/{name} has {entry.size} bytes", f"at most {_MAX_TEXT_BYTES}", DAMAGED
             )
         return self.read(name)
 
     def _read_model(self, name: str, kind: type[_Model]) -> _Model:
         text = self._read_text(name)
-        return validated(kind, text, f"{self.path}/{name}", f"a {kind.__name__}", _DAMAGED)
+        return validated(kind, text, f"{self.path}/{name}", f"a {kind.__name__}", DAMAGED)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -524,22 +380,22 @@ class Bundle:
         try:
             labels = tuple(self._read_text("labels.txt").decode("utf-8").splitlines())
         except UnicodeDecodeError as error:
-            raise InputError(f"{self.path}/labels.txt: {error}", "UTF-8 text", _DAMAGED) from error
+            raise InputError(f"{self.path}/labels.txt: {error}", "UTF-8 text", DAMAGED) from error
         if len(labels) != self.manifest.output.classes:
             raise InputError(
                 f"{self.path}/labels.txt has {len(labels)} lines",
                 f"{self.manifest.output.classes}, one a class",
-                _DAMAGED,
+                DAMAGED,
             )
         # Labels are printed, and decisions follow from them.
         for label in labels:
             if problem := label_problem(label):
                 shown = ascii(label[:_SHOWN_LABEL])
-                raise InputError(f"{self.path}/labels.txt: {shown} {problem}", "text", _DAMAGED)
+                raise InputError(f"{self.path}/labels.txt: {shown} {problem}", "text", DAMAGED)
         if len(set(labels)) < len(labels):
             twice = next(label for label, count in Counter(labels).items() if count > 1)
             raise InputError(
-                f"{self.path}/labels.txt names {twice!r} twice", "each class once", _DAMAGED
+                f"{self.path}/labels.txt names {twice!r} twice", "each class once", DAMAGED
             )
         return labels
 
@@ -552,7 +408,7 @@ class Bundle:
             raise InputError(
                 f"{self.path}/preprocess.json makes pictures of {found.size} px",
                 f"the model's input {wanted}",
-                _DAMAGED,
+                DAMAGED,
             )
         return found
 
@@ -578,7 +434,7 @@ class Bundle:
             return FeatureSpace.from_bytes(self.read(SPACE), spec.size)
         except (ValueError, EOFError) as error:
             raise InputError(
-                f"{self.path}/{SPACE}: {error}", "the space of the model's features", _DAMAGED
+                f"{self.path}/{SPACE}: {error}", "the space of the model's features", DAMAGED
             ) from error
 
     @cached_property
@@ -603,9 +459,9 @@ class Bundle:
         try:
             value = json.loads(self._read_text(file))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{self.path}/{file}: {error}", "a JSON object", _DAMAGED) from error
+            raise InputError(f"{self.path}/{file}: {error}", "a JSON object", DAMAGED) from error
         if not isinstance(value, dict):
-            raise InputError(f"{self.path}/{file} is no object", "a JSON object", _DAMAGED)
+            raise InputError(f"{self.path}/{file} is no object", "a JSON object", DAMAGED)
         return value
 
     @property
@@ -641,7 +497,7 @@ class Bundle:
                     raise InputError(
                         f"{form.title} knows other labels in {runtime}",
                         "the same ones in every variant and form",
-                        _DAMAGED,
+                        DAMAGED,
                     )
         detail = f"{len(self.labels)} labels, input {self.preprocess.size} px"
         if len(self.variants) > 1:

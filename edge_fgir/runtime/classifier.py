@@ -141,9 +141,6 @@ class Classifier:
         return f"<{info['bundle']}: {info['precision']} in {info['engine']}{why}>"
 
     def _paced(self, target_fps: float | None) -> Pace | None:
-        from edge_fgir.runtime.machine import HERE, Throttling
-        from edge_fgir.runtime.pace import Pace, PaceOptions
-
         if (target_fps is None) != (len(self._models) == 1):
             raise InputError(
                 "target_fps without smaller models, or these without it",
@@ -158,6 +155,9 @@ class Classifier:
                 )
         if target_fps is None:
             return None
+        from edge_fgir.runtime.machine import HERE, Throttling
+        from edge_fgir.runtime.pace import Pace, PaceOptions
+
         # No other program is started to tell.
         throttling = Throttling(replace(HERE, run=lambda command: None))
         return Pace(self.variants, PaceOptions(target_fps), throttling.now)

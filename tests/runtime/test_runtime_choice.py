@@ -98,11 +98,11 @@ def test_verify_replays_both(both: Path, run_cli: Callable) -> None:
 def test_bench_measures_both_and_the_fastest_is_opened_from_then_on(
     both: Path, run_cli: Callable, quick_bench: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_fgir.benchmarking import compared_runtimes
+    from edge_fgir.benchmarking import side_by_side
     from edge_fgir.benchmarking.protocol import PROBES, StoppingRule
 
     brief = PROBES.model_copy(update={"stop": StoppingRule(brief=2, most=2)})
-    monkeypatch.setattr(compared_runtimes, "PROBES", brief)
+    monkeypatch.setattr(side_by_side, "PROBES", brief)
     latency = run_cli("bench", both, "--seconds", 0.1, "--json").json
     assert set(latency["runtimes_ms"]) == {"litert", "onnxruntime"}
     fastest = min(latency["runtimes_ms"], key=latency["runtimes_ms"].get)

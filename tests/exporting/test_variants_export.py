@@ -88,11 +88,11 @@ def test_bench_compares_them_and_measures_the_first(
     quick_bench: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from edge_fgir.benchmarking import compared_variants
+    from edge_fgir.benchmarking import side_by_side
     from edge_fgir.benchmarking.protocol import PROBES, StoppingRule
 
     brief = PROBES.model_copy(update={"stop": StoppingRule(brief=2, most=2)})
-    monkeypatch.setattr(compared_variants, "PROBES", brief)
+    monkeypatch.setattr(side_by_side, "PROBES", brief)
     path, *_ = exported
     latency = run_cli("bench", path, "--seconds", 0.1, "--json").json
     assert list(latency["variants_ms"]) == ["32", "24"]

@@ -1,0 +1,179 @@
+"""Where a bundle's bytes lie: a folder, or one uncompressed zip. Neither is trusted."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+from edge_fgir._errors import InputError
+from edge_fgir.runtime.manifest import MAX_FILES
+
+_MAX_ENTRIES = 2 * MAX_FILES  # a folder's include its folders
+# Of a zip's directory: a fixed part, a name, and what some tools add to it.
+_MAX_ENTRY_BYTES = 512
+_ZIP_HEADER_BYTES, _ZIP_END_BYTES = 30, 22
+# The end of a zip without a comment, and the mark of what a zip64 puts before it.
+_ZIP_TAIL = struct.Struct("<4s16x4s4H2LH")
+# What zipfile raises on damaged archives, and on encrypted ones.
+READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
+# Caches of downloads and volumes of containers are made of links.
+_WITHOUT_LINKS = "make a copy without links: mkdir NEW.fgir && cp -rL BUNDLE/* NEW.fgir"
+DAMAGED = "copy the bundle again, or export it again"
+PACK = "make the zip of the folder with: edge-fgir pack"
+
+
+class Store(Protocol):
+    """Files by name; what reading raises is one of ``READ_ERRORS``."""
+
+    def names(self) -> list[str]:
+        """Return all names, sorted.
+
+        Raises:
+            InputError: There are links, devices, too many files, or a folder cannot be read.
+        """
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has."""
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file for reading."""
+
+
+def store_of(path: Path) -> Store:
+    """Return the files of a bundle's folder or zip.
+
+    Raises:
+        InputError: It is neither.
+    """
+    return _Folder(path) if path.is_dir() else _Zip(path)
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def names(self) -> list[str]:
+        found, folders, seen = [], [self._path], 0
+        # Not os.walk: before Python 3.12 it recurses, as deep as a bundle wants it to.
+        while folders:
+            for entry in self._listed(folders.pop()):
+                seen += 1
+                if seen > _MAX_ENTRIES:
+                    raise _too_many(self._path)
+                where = shown_name(entry.path)
+                if entry.is_symlink():
+                    raise InputError(f"{where} is a link", "plain files only", _WITHOUT_LINKS)
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
+                # Reading a named pipe would wait for ever.
+                elif not entry.is_file():
+                    raise InputError(f"{where} is no file", "plain files only", DAMAGED)
+                else:
+                    found.append(Path(entry.path).relative_to(self._path).as_posix())
+        return sorted(found)
+
+    @staticmethod
+    def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                yield from entries
+        except OSError as error:
+            raise InputError(
+                f"{shown_name(folder)}: {error.strerror}", "a readable folder", DAMAGED
+            ) from error
+
+    def size(self, name: str) -> int:
+        return (self._path / name).stat().st_size
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self._path / name).open("rb")
+
+
+class _Zip:
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise InputError(f"{path} is no file", "a bundle folder or zip")
+        try:
+            _check_end(path)
+            self._zip = zipfile.ZipFile(path)
+        except READ_ERRORS as error:
+            raise InputError(f"{path}: {error}", "a bundle folder or zip", DAMAGED) from error
+        entries = self._zip.infolist()
+        if len(entries) > _MAX_ENTRIES:
+            raise _too_many(path)
+        # What the entries claim is compared with the file that carries them: none can grow, and
+        # no two are the same bytes.
+        end = 0
+        for entry in sorted(entries, key=lambda entry: entry.header_offset):
+            _check_entry(path, entry)
+            if entry.header_offset < end:
+                raise InputError(
+                    f"{path}: entry {entry.filename!a} overlaps another",
+                    "every byte once",
+                    DAMAGED,
+                )
+            end = entry.header_offset + _ZIP_HEADER_BYTES + entry.file_size
+        if end > self._zip.start_dir:
+            raise InputError(f"{path}: an entry ends after the zip", "a whole zip", DAMAGED)
+
+    def names(self) -> list[str]:
+        return sorted(self._zip.namelist())
+
+    def size(self, name: str) -> int:
+        return self._zip.getinfo(name).file_size
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._zip.open(name)
+
+
+def _check_end(path: Path) -> None:
+    """Refuse what zipfile would accept around a zip's entries, before it reads their directory."""
+    with path.open("rb") as file:
+        total = file.seek(0, os.SEEK_END)
+        file.seek(max(0, total - _ZIP_TAIL.size))
+        tail = file.read()
+    if len(tail) < _ZIP_TAIL.size:
+        raise zipfile.BadZipFile("it is too short")
+    before, mark, disk, first_disk, _, count, size, start, comment = _ZIP_TAIL.unpack(tail)
+    if mark != b"PK\5\6" or before == b"PK\6\7" or disk or first_disk or comment:
+        raise zipfile.BadZipFile("its last bytes are not the end of a plain zip")
+    if count > _MAX_ENTRIES or size > _MAX_ENTRIES * _MAX_ENTRY_BYTES:
+        raise _too_many(path)
+    if start + size != total - _ZIP_END_BYTES:
+        raise zipfile.BadZipFile("it holds other bytes before or between its entries")
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+    name = f"{path}: entry {entry.filename!a}"
+    # Stored, not deflated: an entry cannot grow beyond the file that carries it.
+    if entry.compress_type != zipfile.ZIP_STORED or entry.filename.endswith("/"):
+        raise InputError(
+            f"{name} is compressed or a folder",
+            "stored files only",
+            PACK,
+        )
+    if entry.file_size != entry.compress_size:
+        raise InputError(
+            f"{name} claims {entry.file_size} bytes of {entry.compress_size}",
+            "stored files only",
+            DAMAGED,
+        )
+    if entry.filename != entry.orig_filename:
+        raise InputError(f"{name} goes on after its name's end", "plain names", DAMAGED)
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise InputError(f"{name} is a link or a device", "plain files only", DAMAGED)
+
+
+def _too_many(path: Path) -> InputError:
+    return InputError(f"{path} has over {_MAX_ENTRIES} entries", "a bundle", DAMAGED)
+
+
+def shown_name(name: str | Path) -> str:
+    """Return a name from an untrusted bundle so that a terminal shows it and obeys nothing."""
+    return str(name) if str(name).isprintable() else ascii(str(name))
