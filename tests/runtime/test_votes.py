@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,3 +95,41 @@ def test_old_votes_fade():
         votes.add(np.array([0.2, 0.8]), second)
     assert votes.probabilities.argmax() == 1
     assert (votes.frames, votes.moments) == (13, 13)
+
+
+def test_ctrl_c_at_any_line_leaves_votes_that_can_be_read():
+    frames = [np.array([0.7, 0.3]), np.array([0.6, 0.4])]
+
+    def interrupted(at: int) -> bool:
+        """Raise KeyboardInterrupt at line number ``at`` of those run; whether there was one."""
+        lines = 0
+
+        def trace(frame, event, _):
+            nonlocal lines
+            if not frame.f_code.co_filename.endswith("votes.py"):
+                return None
+            if event == "line":
+                lines += 1
+                if lines == at:
+                    raise KeyboardInterrupt
+            return trace
+
+        votes = Votes(options(correlation=0.5))
+        votes.add(frames[0], 0.0)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            votes.add(frames[1], 1.0)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+            counted = frames[: votes.frames]
+            assert votes.moments == len(counted)
+            assert votes.probabilities == pytest.approx(together(counted))
+        return False
+
+    at = 1
+    while interrupted(at):
+        at += 1
+    assert at > 5

@@ -16,6 +16,8 @@ number of equal ones. Any prior comes after this, once (``Judge``).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,39 +35,61 @@ def vote_of(probabilities: Floats) -> Floats:
     return logs
 
 
+class _Count(NamedTuple):
+    """What was counted; replaced as a whole: Ctrl-C between two lines leaves no half of it."""
+
+    start: float = 0.0
+    """When the moment that is counted began, seconds."""
+    weight: float = 0.0
+    squares: float = 0.0
+    earlier: Floats = np.zeros(1)
+    """The sum over the moments before it, faded."""
+    moment: Floats = np.zeros(1)
+    in_moment: int = 0
+    frames: int = 0
+    moments: int = 0
+
+
 class Votes:
     """The votes of one visit."""
 
     def __init__(self, options: EventOptions) -> None:
         self._options = options
-        self._start = self._weight = self._squares = 0.0
-        self._sum: Floats = np.zeros(1)
-        self._moment: Floats = np.zeros(1)
-        self._in_moment = 0
-        self.frames = 0
+        self._count = _Count()
+
+    @property
+    def frames(self) -> int:
         """Frames counted."""
-        self.moments = 0
+        return self._count.frames
+
+    @property
+    def moments(self) -> int:
         """Moments that they belong to."""
+        return self._count.moments
 
     def add(self, probabilities: Floats, time_s: float) -> None:
         """Count a frame: the model's (K,) probabilities at ``time_s``, seconds."""
-        if not self.moments or time_s - self._start >= self._options.moment_s:
-            self._begin(time_s)
-        self._moment = self._moment + vote_of(probabilities)
-        self._in_moment += 1
-        self.frames += 1
+        count = self._count
+        if not count.moments or time_s - count.start >= self._options.moment_s:
+            count = self._next_moment(count, time_s)
+        self._count = count._replace(
+            moment=count.moment + vote_of(probabilities),
+            in_moment=count.in_moment + 1,
+            frames=count.frames + 1,
+        )
 
-    def _begin(self, time_s: float) -> None:
-        if self.moments:
-            self._sum = self._sum + self._moment / self._in_moment
-            self._weight += 1
-            self._squares += 1
-            kept = 0.5 ** (max(0.0, time_s - self._start) / self._options.memory_s)
-            self._sum, self._weight = self._sum * kept, self._weight * kept
-            self._squares *= kept**2
-        self._moment, self._in_moment = np.zeros(1), 0
-        self._start = time_s
-        self.moments += 1
+    def _next_moment(self, count: _Count, time_s: float) -> _Count:
+        begun = count._replace(
+            start=time_s, moment=np.zeros(1), in_moment=0, moments=count.moments + 1
+        )
+        if not count.moments:
+            return begun
+        kept = 0.5 ** (max(0.0, time_s - count.start) / self._options.memory_s)
+        return begun._replace(
+            weight=(count.weight + 1) * kept,
+            squares=(count.squares + 1) * kept**2,
+            earlier=(count.earlier + count.moment / count.in_moment) * kept,
+        )
 
     @property
     def probabilities(self) -> Floats:
@@ -73,10 +97,11 @@ class Votes:
 
         Only after a frame was counted.
         """
-        weight, squares = self._weight + 1, self._squares + 1
-        mean = (self._sum + self._moment / self._in_moment) / weight
-        count = weight**2 / squares
-        worth = count / (1 + (count - 1) * self._options.correlation)
+        count = self._count
+        weight, squares = count.weight + 1, count.squares + 1
+        mean = (count.earlier + count.moment / count.in_moment) / weight
+        effective = weight**2 / squares
+        worth = effective / (1 + (effective - 1) * self._options.correlation)
         powers = np.exp(worth * (mean - mean.max()))
         shares: Floats = powers / powers.sum()
         return shares
