@@ -64,8 +64,9 @@ class FeatureSpace:
     def novelty(self, features: Features) -> Features:
         """Return (N,): the share of each vector's length that lies outside; features are (N, F)."""
         apart = features - self.center
-        # Not by ``@``: its threads would go on spinning on the cores that the next picture needs.
-        along = np.einsum("nf,df->nd", apart, self.axes, optimize=False)
+        # A product a row: the threads of a whole one would go on spinning on the cores that the
+        # next picture needs, and einsum takes twice as long.
+        along = (self.axes[:, None, :] @ apart[:, None, :, None])[..., 0, 0]
         outside = np.square(apart).sum(axis=1) - np.square(along).sum(axis=1)
         length = np.maximum(np.square(features).sum(axis=1), _LEAST)
         share: Features = np.minimum(np.sqrt(np.maximum(outside, 0) / length), _MOST)

@@ -113,29 +113,28 @@ class _Request:
     def __init__(self, compiled: Any, outputs: Outputs) -> None:
         self._request = compiled.create_infer_request()
         self._outputs = outputs
-        self._buffers: tuple[Any, Any] | None = None
-        if not (
-            compiled.input(0).partial_shape.is_dynamic
-            or compiled.output(0).partial_shape.is_dynamic
-        ):
-            tensors = (self._request.get_input_tensor(0), self._request.get_output_tensor(0))
-            self._buffers = (tensors[0].data, tensors[1].data)
+        self._source: Any = None
+        self._values: list[Any] = []
+        if not any(port.partial_shape.is_dynamic for port in (*compiled.inputs, *compiled.outputs)):
+            self._source = self._request.get_input_tensor(0).data
+            self._values = [self._request.get_tensor(name).data for name in outputs.names]
 
     def infer(self, batch: Pixels) -> Probabilities:
-        if self._buffers is None or batch.shape != self._buffers[0].shape:
+        if self._source is None or batch.shape != self._source.shape:
             outputs = self._request.infer([batch], share_inputs=True)
             return np.array(outputs[0], dtype=np.float32)
-        # Into and out of OpenVINO's own memory: 60 us less than handing arrays over.
-        source, answer = self._buffers
-        source[...] = batch
-        self._request.infer(share_outputs=True)
-        return np.array(answer, dtype=np.float32)
+        self._compute(batch)
+        return np.array(self._values[0], dtype=np.float32)
 
     def observe(self, batch: Pixels) -> Answer:
-        if self._buffers is None:
+        if self._source is None:
             self._request.infer([batch])
-        else:
-            self._buffers[0][...] = batch
-            self._request.infer(share_outputs=True)
-        names = self._outputs.names
-        return self._outputs.answer(self._request.get_tensor(name).data for name in names)
+            names = self._outputs.names
+            return self._outputs.answer(self._request.get_tensor(name).data for name in names)
+        self._compute(batch)
+        return self._outputs.answer(self._values)
+
+    def _compute(self, batch: Pixels) -> None:
+        # Into and out of OpenVINO's own memory: 60 us less than handing arrays over.
+        self._source[...] = batch
+        self._request.infer(share_outputs=True)
