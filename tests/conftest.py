@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import settings
 from jetson import cuda, pretended, rtx  # noqa: F401
-from runs import make_folder, photos, teacher_run, tiny_export, tiny_run  # noqa: F401
+from runs import make_folder, photos, teacher_run, tiny_export, tiny_run, vit_run  # noqa: F401
 from shared import Shared, remembered_exports, shared  # noqa: F401
 
 from edge_fgir._cache import cache_path

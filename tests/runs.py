@@ -77,6 +77,26 @@ def teacher_run(photos: Path, shared: Shared) -> Path:
 
 
 @pytest.fixture(scope="session")
+def vit_run(photos: Path, shared: Shared) -> Path:
+    """A finished run: a ViT of four blocks at 64 px with EViT, elastic over 32 to 64 px."""
+    return fitted(
+        shared,
+        "vit",
+        photos,
+        name="leaves",
+        epochs=2,
+        model={
+            "name": "vit_tiny_patch16_224",
+            "options": {"depth": 4, "embed_dim": 48, "dynamic_img_size": True},
+            "reduction": {"method": "evit", "blocks": [1, 2]},
+        },
+        data={"view_size": 64, "resize_ratio": 1.2, "trivial_augment": False, "workers": 0},
+        eval={"image_size": 64, "every_epochs": 2},
+        elastic={"image_sizes": [32, 48, 64]},
+    )
+
+
+@pytest.fixture(scope="session")
 def tiny_export(tiny_run: Path, photos: Path, shared: Shared) -> Callable[[str, str], Path]:
     """Return a function that returns the tiny run's bundle for a target, in a precision."""
     pytest.importorskip("onnx")

@@ -136,6 +136,39 @@ def test_only_what_is_the_same_is_held_once(tmp_path: Path) -> None:
         assert model(np.full((40, 40, 3), (250, 20, 30), np.uint8), color="rgb").label == "red"
 
 
+def test_keep_rates_in_two_runtimes(vit_run: Path, photos: Path, tmp_path: Path) -> None:
+    """A network that keeps fewer tokens: every variant is the run at its setting, in each file."""
+    pytest.importorskip("openvino")
+    ef.export(
+        vit_run,
+        loosened("arm"),
+        str(photos),
+        tmp_path / "leaves.fgir",
+        ef.ExportOptions(precision="fp32", setting=ef.Setting(64, 1.0)),
+        also=["openvino"],
+        variants=[ef.Setting(64, 0.5), ef.Setting(48, 0.5)],
+    )
+    bundle = Bundle(tmp_path / "leaves.fgir")
+    assert bundle.manifest.variant_names == ("64", "64:0.5", "48:0.5")
+    assert [check for check in verify(bundle.path) if not check.ok] == []
+    run = ef.Run.open(vit_run)
+    settings = ef.Setting(64, 1.0), ef.Setting(64, 0.5), ef.Setting(48, 0.5)
+    answers = {}
+    for name, setting in zip(bundle.manifest.variant_names, settings, strict=True):
+        in_torch = ef.evaluate(run.at(setting), str(photos), "test").top1
+        for runtime in ("onnxruntime", "openvino"):
+            device = ef.EngineOptions(runtime=runtime, variant=name)
+            on_device = ef.evaluate(bundle.path, str(photos), "test", device=device)
+            assert on_device.top1 == pytest.approx(in_torch, abs=100 / 36 + 1e-6)
+            with Classifier.open(bundle.path, device) as model:
+                assert model.image_size == setting.image_size
+                answers[name, runtime] = model(np.full((70, 70, 3), 99, np.uint8)).probabilities
+    for name in bundle.manifest.variant_names:
+        ours, theirs = (answers[name, runtime] for runtime in ("onnxruntime", "openvino"))
+        assert ours == pytest.approx(theirs, abs=2e-2)  # OpenVINO's file is in half precision
+    assert answers["64", "onnxruntime"] != pytest.approx(answers["64:0.5", "onnxruntime"], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("target", "variants", "says"),
     [
