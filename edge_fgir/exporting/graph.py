@@ -100,8 +100,9 @@ def to_onnx(
     for node in slim.graph.node:  # the simplifier drops metadata
         if module := modules.get(node.output[0]):
             node.metadata_props.add(key=MODULE, value=module)
-    _gather_by_lists(slim.graph)
+    _gather_by_lists(slim)
     _gather_by_rows(slim)
+    _turn_squares(slim)
     _share_weights(slim.graph)
     _mark(slim.graph, FLOAT, network.full_precision)
     _mark(slim.graph, UNQUANTIZED, network.unquantized)
@@ -135,23 +136,38 @@ def _program(graph: nn.Module, size: int, opset: int, outputs: list[str]) -> tor
     return program
 
 
-def _gather_by_lists(graph: onnx.GraphProto) -> None:
-    """Let a GatherND that picks along the first axis alone be the Gather that every target knows.
+def _shapes_of(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Return the shapes of what nodes give, by its name."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    return {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in inferred
+    }
 
-    torch writes ``x[:, :, places]`` that way (CSATv2).
+
+def _gather_by_lists(model: onnx.ModelProto) -> None:
+    """Let a GatherND that picks along the first axes be the Gather that every target knows.
+
+    torch writes ``x[:, :, places]`` that way, and pooling to a side that does not divide (CSATv2).
     """
+    graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type != "GatherND" or (table := constants.get(node.input[1])) is None:
-            continue
-        batch = [each.i for each in node.attribute if each.name == "batch_dims"]
-        if table.dims[-1] != 1 or any(batch):
-            continue
-        places = f"{node.output[0]} places"
-        values = numpy_helper.to_array(table)[..., 0]
-        graph.initializer.append(numpy_helper.from_array(values, places))
-        node.op_type, node.input[1] = "Gather", places
-        del node.attribute[:]
+    shapes = _shapes_of(model) if any(node.op_type == "GatherND" for node in graph.node) else {}
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        table = constants.get(node.input[1]) if node.op_type == "GatherND" else None
+        shape = shapes.get(node.input[0], [])
+        if table is not None and shape and not any(each.i for each in node.attribute):
+            name, axes = node.output[0], table.dims[-1]
+            places, flat, size = f"{name} places", f"{name} flat", f"{name} size"
+            index = np.moveaxis(numpy_helper.to_array(table), -1, 0)
+            values = np.ravel_multi_index(tuple(index), shape[:axes], mode="wrap")
+            graph.initializer.append(numpy_helper.from_array(values, places))
+            graph.initializer.append(numpy_helper.from_array(np.array([-1, *shape[axes:]]), size))
+            graph.node.append(helper.make_node("Reshape", [node.input[0], size], [flat], flat))
+            node.op_type, node.input[0], node.input[1] = "Gather", flat, places
+            del node.attribute[:]
+        graph.node.append(node)
 
 
 def _gather_by_rows(model: onnx.ModelProto) -> None:
@@ -166,20 +182,13 @@ def _gather_by_rows(model: onnx.ModelProto) -> None:
         for node in graph.node
         if node.op_type == "Gather" and len(getattr(constants.get(node.input[1]), "dims", ())) > 1
     }
-    if not tables:
-        return
-    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in inferred
-        if value.name in tables
-    }
+    shapes = _shapes_of(model) if tables else {}
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
         graph.node.append(node)
         name = node.output[0]
-        if name not in shapes:
+        if name not in tables or name not in shapes:
             continue
         rows, shape = f"{name} rows", f"{name} shape"
         places = numpy_helper.to_array(tables[name]).reshape(-1)
@@ -188,6 +197,36 @@ def _gather_by_rows(model: onnx.ModelProto) -> None:
         gathered = f"{name} gathered"
         graph.node[-1].input[1], graph.node[-1].output[0] = rows, gathered
         graph.node.append(helper.make_node("Reshape", [gathered, shape], [name], f"{name} table"))
+
+
+def _turn_squares(model: onnx.ModelProto) -> None:
+    """Let attention with as many tokens as heads turn them round in three dimensions.
+
+    In four, OpenVINO 2026.4 on CPUs turns nothing where the two are equal (GCViT at 128 px): it
+    folds the Transpose into the product before it, and what it gives is wrong.
+    """
+    graph = model.graph
+    shapes = _shapes_of(model)
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        shape = shapes.get(node.input[0], []) if node.op_type == "Transpose" else []
+        turned = [list(each.ints) for each in node.attribute] == [[0, 2, 1, 3]]
+        if not turned or shape[:1] != [1] or shape[1] != shape[2]:
+            graph.node.append(node)
+            continue
+        name, number = node.output[0], shape[1]
+        sizes = {f"{name} three": shape[1:], f"{name} four": [1, number, *shape[2:]]}
+        for size, values in sizes.items():
+            graph.initializer.append(numpy_helper.from_array(np.array(values), size))
+        three, four = sizes
+        inner, moved = f"{name} inner", f"{name} moved"
+        graph.node.append(helper.make_node("Reshape", [node.input[0], three], [inner], inner))
+        graph.node.append(
+            helper.make_node("Transpose", [inner], [moved], node.name, perm=[1, 0, 2])
+        )
+        graph.node[-1].metadata_props.extend(node.metadata_props)
+        graph.node.append(helper.make_node("Reshape", [moved, four], [name], f"{name} outer"))
 
 
 def _share_weights(graph: onnx.GraphProto) -> None:
