@@ -1,12 +1,12 @@
 """Frigate on photographs: a folder as Frigate fills it, fitted, and asked as Frigate asks.
 
-    .venv/bin/python benchmarks/frigate.py --shared ../shared/data --work runs/frigate
-    .venv/bin/python benchmarks/frigate.py --work runs/frigate --python ENVIRONMENT/bin/python
+    .venv/bin/python benchmarks/frigate.py cub_100 --shared ../shared/data --work runs/frigate
+    .venv/bin/python benchmarks/frigate.py cub_100 --work runs/frigate --python ENV/bin/python
 
 makes crops of photographs as Frigate saves them: squares of 20 to 300 pixels, several frames of
 each visit that hardly differ, named by the moment at which a user sorted them, a visit after the
 other; mostly PNG, some WebP and JPEG; a class ``none``. ``edge-fgir fit --for frigate`` learns
-from them.
+from them, by the command that :func:`fit_command` makes.
 Then other visits, of other photographs, are shown to ``model.tflite`` and to ``bird.tflite`` as
 Frigate 0.17 does, in the interpreter that is installed here and in that of every ``--python``
 (:mod:`frigate_replay`). What has been made or fitted before is found again.
@@ -44,21 +44,53 @@ from edge_fgir.exporting.frigate_graph import NO_BIRD, NONE
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "frigate.json"
-CLASSES = {
-    "avocado": ("05.Avocado",),
-    "banana": ("06.Banana",),
-    "carrots": ("62.Carrots",),
-    "granny_smith": ("01.Granny-Smith",),
-    "orange": ("16.Orange",),
-    "royal_gala": ("04.Royal-Gala",),
-    "satsumas": ("27.Satsumas",),
-    NONE: ("08.Lemon", "68.Yellow-Onion", "67.Brown-Cap-Mushroom"),
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Of which photographs a folder is made.
+
+    Attributes:
+        classes: Of the folder, ``none`` among them, with the kinds of things that are in each.
+        never_seen: Kinds that are ``none`` too, but of which the folder has no picture.
+    """
+
+    classes: dict[str, tuple[str, ...]]
+    never_seen: tuple[str, ...]
+
+
+SETS = {
+    "grocery_store": Photographs(
+        classes={
+            "avocado": ("05.Avocado",),
+            "banana": ("06.Banana",),
+            "carrots": ("62.Carrots",),
+            "granny_smith": ("01.Granny-Smith",),
+            "orange": ("16.Orange",),
+            "royal_gala": ("04.Royal-Gala",),
+            "satsumas": ("27.Satsumas",),
+            NONE: ("08.Lemon", "68.Yellow-Onion", "67.Brown-Cap-Mushroom"),
+        },
+        never_seen=("78.Regular-Tomato", "45.Oatly-Oat-Milk"),
+    ),
+    "cub_100": Photographs(
+        classes={
+            "american_goldfinch": ("American_Goldfinch",),
+            "blue_jay": ("Blue_Jay",),
+            "carolina_wren": ("Carolina_Wren",),
+            "downy_woodpecker": ("Downy_Woodpecker",),
+            "purple_finch": ("Purple_Finch",),
+            "red_bellied_woodpecker": ("Red_bellied_Woodpecker",),
+            "white_breasted_nuthatch": ("White_breasted_Nuthatch",),
+            "white_crowned_sparrow": ("White_crowned_Sparrow",),
+            NONE: ("Brown_Creeper", "Gray_Catbird", "Mallard", "Red_winged_Blackbird"),
+        },
+        never_seen=("Belted_Kingfisher", "Tree_Swallow"),
+    ),
 }
-NEVER_SEEN = ("78.Regular-Tomato", "45.Oatly-Oat-Milk")
-"""Products that are ``none`` too, but of which the folder has no picture."""
 PICTURES = 60
 """Of each class in the folder."""
-VISITS, FRAMES = 12, 6
+VISITS, FRAMES = 8, 6
 """Of each class that are asked about; fewer frames than the 16 that Frigate would ask about."""
 _SMALLEST, _LARGEST = 20, 300
 _MOST_FRAMES = 6
@@ -112,7 +144,7 @@ def photographs(folder: Path, kinds: Sequence[str]) -> list[Path]:
     return [files[at] for at in rounds for files in of_kind if at < len(files)]
 
 
-def make_dataset(photos: Path, root: Path) -> dict[str, int]:
+def make_dataset(photos: Path, classes: dict[str, tuple[str, ...]], root: Path) -> dict[str, int]:
     """Fill a folder as ``clips/NAME/dataset`` of Frigate is filled.
 
     Returns:
@@ -121,10 +153,10 @@ def make_dataset(photos: Path, root: Path) -> dict[str, int]:
     random = np.random.default_rng(0)
     visits: dict[str, int] = {}
     when, number = 1_780_000_000.0, 0
-    for label, kinds in CLASSES.items():
+    for label, kinds in classes.items():
         (root / label).mkdir(parents=True)
         left = PICTURES
-        for photograph in photographs(photos / "train", kinds):
+        for photograph in photographs(photos, kinds):
             if not left:
                 break
             count = min(left, int(random.integers(1, _MOST_FRAMES + 1)))
@@ -145,12 +177,12 @@ Group = tuple[str, Sequence[Path], bool]
 """A class, its photographs, and whether what was learned from had its kind."""
 
 
-def groceries(photos: Path) -> list[Group]:
-    """Return photographs of another day than the folder's."""
+def of_set(photos: Path, chosen: Photographs) -> list[Group]:
+    """Return photographs of the test split; those of the folder are of the training split."""
     groups: list[Group] = [
-        (label, photographs(photos / "test", kinds), True) for label, kinds in CLASSES.items()
+        (label, photographs(photos, kinds), True) for label, kinds in chosen.classes.items()
     ]
-    return [*groups, (NONE, photographs(photos / "test", NEVER_SEEN), False)]
+    return [*groups, (NONE, photographs(photos, chosen.never_seen), False)]
 
 
 def of_labels(photos: Path, labels: Sequence[str]) -> list[Group]:
@@ -177,13 +209,10 @@ def make_visits(groups: Sequence[Group], root: Path) -> list[Visit]:
     return made
 
 
-def fitted(dataset: Path, out: Path, minutes: float) -> Bundle:
-    """Return what the command of ``docs/frigate.md`` makes of the folder, as its user calls it."""
-    if not out.exists():
-        words = ["fit", dataset, "--for", "frigate", "--minutes", f"{minutes:g}", "--out", out]
-        command = [sys.executable, "-m", "edge_fgir", *map(str, words), "--resume"]
-        subprocess.run(command, check=True)
-    return Bundle(out)
+def fit_command(dataset: Path, out: Path, minutes: float) -> list[str]:
+    """Return the command of ``docs/frigate.md``."""
+    words = ["fit", dataset, "--for", "frigate", "--minutes", f"{minutes:g}", "--out", out]
+    return [sys.executable, "-m", "edge_fgir", *map(str, words), "--resume"]
 
 
 def torn(dataset: Path, visits: dict[str, int]) -> int:
@@ -196,13 +225,14 @@ def torn(dataset: Path, visits: dict[str, int]) -> int:
     return sum(len(found) > 1 for found in sides.values())
 
 
-def asked(python: str, model: Path, crops: Sequence[Path]) -> tuple[str, np.ndarray]:
-    """Return an interpreter's name, and (N, K) scores as Frigate reads them."""
+def asked(python: str, model: Path, crops: Sequence[Path]) -> tuple[dict[str, Any], np.ndarray]:
+    """Return an interpreter's name and speed, and (N, K) scores as Frigate reads them."""
     command = [python, str(Path(__file__).with_name("frigate_replay.py")), str(model)]
     lines = "\n".join(map(str, crops))
     done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True)
     answer = json.loads(done.stdout)
-    return answer["interpreter"], np.asarray(answer["scores"], np.uint8)
+    scores = np.asarray(answer.pop("scores"), np.uint8)
+    return answer, scores
 
 
 class Frigate:
@@ -295,9 +325,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("photographs", nargs="?", choices=SETS, default="grocery_store")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=Path("runs/frigate"))
-    parser.add_argument("--minutes", type=float, default=4.0, help="of the fit")
+    parser.add_argument("--minutes", type=float, default=12.0, help="of the fit")
     parser.add_argument("--python", nargs="*", default=[], help="of other interpreters")
     parser.add_argument("--out", type=Path, default=RESULT, help="result file")
     parser.add_argument("--bundle", type=Path, help="of target litert, instead of a fit")
@@ -310,23 +341,27 @@ def main() -> None:
         bundle = Bundle(arguments.bundle)
         visits = make_visits(of_labels(arguments.photos, bundle.labels), work / "later")
     else:
-        photos = arguments.shared / "grocery_store"
+        photos, chosen = arguments.shared / arguments.photographs, SETS[arguments.photographs]
         dataset, record = work / "dataset", work / "visits.json"
         if not record.exists():
             shutil.rmtree(dataset, ignore_errors=True)
             work.mkdir(parents=True, exist_ok=True)
-            record.write_text(json.dumps(make_dataset(photos, dataset)))
+            record.write_text(json.dumps(make_dataset(photos / "train", chosen.classes, dataset)))
         numbers = json.loads(record.read_text())
         facts = {
             "visits_learned": len(set(numbers.values())),
             "visits_torn": torn(dataset, numbers),
         }
-        visits = make_visits(groceries(photos), work / "later")
-        bundle = fitted(dataset, work / "groceries.fgir", arguments.minutes)
+        visits = make_visits(of_set(photos / "test", chosen), work / "later")
+        out = work / "fitted.fgir"
+        if not out.exists():
+            subprocess.run(fit_command(dataset, out, arguments.minutes), check=True)
+        bundle = Bundle(out)
     crops = [frame for visit in visits for frame in visit.frames]
     said = of_bundle(bundle, crops)
     facts |= {
-        "data": bundle.manifest.data.name,
+        "data": bundle.manifest.data.name if arguments.bundle else arguments.photographs,
+        "none_is_a_class": NONE in bundle.labels,
         "network": bundle.manifest.architecture,
         "image_size": bundle.preprocess.size,
         "precision": bundle.manifest.precision,
@@ -345,11 +380,11 @@ def main() -> None:
         frigate = Frigate(work / kind / "frigate", bird=kind == "bird")
         first = None
         for python in (sys.executable, *arguments.python):
-            name, scores = asked(python, frigate.model, crops)
+            about, scores = asked(python, frigate.model, crops)
             first = scores if first is None else first
             apart = int(np.abs(scores.astype(int) - first).max())
             row = row_of(frigate, scores, visits, said)
-            row |= {"model": kind, "interpreter": name, "largest_score_difference": apart, **facts}
+            row |= {"model": kind, "largest_score_difference": apart, **about, **facts}
             print(row, flush=True)
             keep(arguments.out, "frigate", row, ("data", "model", "interpreter"))
 

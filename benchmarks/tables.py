@@ -519,9 +519,10 @@ def frigate(body: Body) -> Rows:
     """Return what Frigate makes of each model's answers, in each interpreter."""
     lines = [
         [
+            "data",
             "model",
             "interpreter",
-            "pictures",
+            "crops",
             "top-1 %",
             "the bundle %",
             "same answer %",
@@ -530,6 +531,7 @@ def frigate(body: Body) -> Rows:
             "named wrong",
             "none that got a name",
             "of kinds never seen",
+            "fastest ms",
         ]
     ]
     for row in body["frigate"]:
@@ -537,6 +539,7 @@ def frigate(body: Body) -> Rows:
         known, wrong = objects["of_a_class"], objects["named_wrong"]
         lines.append(
             [
+                row["data"],
                 row["model"],
                 row["interpreter"],
                 str(row["pictures"]),
@@ -550,6 +553,7 @@ def frigate(body: Body) -> Rows:
                     f"{objects[f'{key}_named']} of {objects[key]}" if objects[key] else "-"
                     for key in ("none_of_kinds_seen", "none_of_kinds_never_seen")
                 ),
+                f"{row['fastest_ms']:.1f}",
             ]
         )
     return lines

@@ -50,7 +50,7 @@ def evaluate(
         logit_adjustment: For a run: tau of the post-hoc logit adjustment, or ``auto``.
         shot_bounds: Classes with more training pictures than the first number are ``many``, with
             fewer than the second ``few``.
-        visits: Which pictures show one visit, for the accuracy a visit: ``folder``,
+        visits: Which pictures show one visit, for the accuracy a visit: ``folder``, ``frigate``,
             ``name:REGEX`` or ``time:SECONDS`` (:class:`~edge_fgir.evaluation.Visits`).
         accept_data_change: For a run: evaluate it although it learned some of these pictures.
         strict: Refuse pictures that cannot be used, or would have to be converted.

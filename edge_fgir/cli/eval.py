@@ -55,8 +55,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="GROUPING",
-            help="Also accuracy a visit, whose pictures vote: folder, name:REGEX (its group finds "
-            "the visit in a file's name) or time:SECONDS (no longer pause, by EXIF).",
+            help="Also accuracy a visit, whose pictures vote: folder, frigate (its file names), "
+            "name:REGEX (its group finds the visit in a file's name) or time:SECONDS (no longer "
+            "pause, by EXIF).",
         ),
     ] = None,
     classes_csv: Annotated[
@@ -149,13 +150,7 @@ def evaluate(
         f"ECE {result.ece:.2f} %; top-1's 95 % interval {low:.2f} to {high:.2f} %"
     )
     if (by_visit := result.visits) is not None:
-        low, high = by_visit.top1_interval
-        echo(
-            f"a visit ({by_visit.grouping}): top-1 {by_visit.top1:.2f} % of {by_visit.visits} "
-            f"visits, 95 % interval {low:.2f} to {high:.2f} %; as pictures of a visit are alike, "
-            "top-1 a picture lies between "
-            "{:.2f} and {:.2f} %".format(*by_visit.picture_interval)
-        )
+        echo(f"a visit ({by_visit.grouping}): {by_visit}")
     for group in result.shots:
         if group.tested:
             echo(

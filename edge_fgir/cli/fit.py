@@ -102,16 +102,10 @@ def fit(
         print_json(_plain(result))
         return
     _say(result, out)
-    if for_ is not None:
-        _say_frigate(out)
-
-
-def _say_frigate(out: Path) -> None:
-    from edge_fgir.results import FrigateReport
-
-    for line in FrigateReport.of(edge_fgir.Bundle(out)).lines:
-        echo(line)
-    echo(f"for Frigate: {out / 'frigate'}; its config.yml says where the files go")
+    if result.frigate is not None:
+        for line in result.frigate.lines:
+            echo(line)
+        echo(f"for Frigate: {out / 'frigate'}; its config.yml says where the files go")
 
 
 def _plain(result: Fit) -> dict[str, object]:
@@ -134,6 +128,9 @@ def _say(result: Fit, out: Path) -> None:
             f"on {result.test.images} test pictures, which chose nothing: top-1 "
             f"{result.test.top1:.1f} % ({low:.1f} to {high:.1f}), macro {result.test.macro:.1f} %"
         )
+        visits = result.test.visits
+        if visits is not None and visits.visits < result.test.images:
+            echo(f"by visit, whose pictures vote: {visits}")
     if (novelty := edge_fgir.Bundle(out).novelty) is not None:
         echo(f"{novelty}")
     for each in result.points[1:]:

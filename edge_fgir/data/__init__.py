@@ -14,6 +14,7 @@ from edge_fgir.data.dataset import (
     typical_images,
 )
 from edge_fgir.data.excerpt import copy_excerpt
+from edge_fgir.data.frigate_names import frigate_visits
 from edge_fgir.data.listed import Listed, listed_data
 from edge_fgir.data.packing import pack
 from edge_fgir.data.reading import Reading, Skipped
@@ -39,6 +40,7 @@ __all__ = [
     "copy_excerpt",
     "draw_by_class",
     "files_of",
+    "frigate_visits",
     "in_file_order",
     "labels_of",
     "listed_data",

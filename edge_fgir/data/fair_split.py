@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_fgir.data.frigate_names import visits_of
+from edge_fgir.data.frigate_names import frigate_visits
 from edge_fgir.data.likeness import groups_alike
 from edge_fgir.runtime import Hashes
 
@@ -63,7 +63,7 @@ def fair_split(names: Sequence[str], labels: Sequence[int], hashes: Hashes) -> F
     """
     classes = np.asarray(labels)
     places = np.array([_place(name) for name in names])
-    visits = visits_of(names, labels)
+    visits = frigate_visits(names, labels)
     shared = _shared_by_classes(hashes, classes)
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     together = 0

@@ -21,7 +21,7 @@ _PAUSE_S = 2.0
 """A longer one between two pictures begins another visit: one click's take milliseconds each."""
 
 
-def visits_of(names: Sequence[str], labels: Sequence[int]) -> npt.NDArray[np.int64]:
+def frigate_visits(names: Sequence[str], labels: Sequence[int]) -> npt.NDArray[np.int64]:
     """Number pictures so that those of one visit share a number; others have one of their own.
 
     Args:

@@ -42,7 +42,7 @@ def _notes(data: DataSet, parts: FairSplit) -> list[str]:
         "class)"
     ]
     if parts.together:
-        notes[0] += f"; {parts.together} that look like another or are of its visit are on its side"
+        notes[0] += f"; {parts.together} that look like another, or are of its visit, go with it"
     unable: tuple[tuple[Split, str], ...] = (("val", "chosen by"), ("test", "tested on"))
     for split, what in unable:
         few = [

@@ -29,9 +29,10 @@ from edge_fgir.evaluation.evaluate import (
 from edge_fgir.evaluation.metric import Metric, SingleLabel
 from edge_fgir.evaluation.shots import GROUPS, Shots, known_counts
 from edge_fgir.evaluation.thresholds import precision_thresholds
-from edge_fgir.evaluation.visits import Visits, visit_accuracy
+from edge_fgir.evaluation.visits import FRIGATE, Visits, visit_accuracy
 
 __all__ = [
+    "FRIGATE",
     "GROUPS",
     "Answers",
     "BundlePredictor",

@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import InputError
-from edge_fgir.data import DataSet, Sample, captured_at
+from edge_fgir.data import DataSet, Sample, captured_at, frigate_visits
 from edge_fgir.evaluation.accuracy import Floats, Labels, clustered_interval, wilson_interval
 from edge_fgir.results import VisitAccuracy
 from edge_fgir.runtime.decisions import vote_of
 
-_WORDS = "folder, name:REGEX with a group, or time:SECONDS"
+_WORDS = "folder, frigate, name:REGEX with a group, or time:SECONDS"
+
+FRIGATE = "frigate"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Visits:
 
         Args:
             word: ``folder``: a visit's pictures lie in one folder, inside their class's.
+                ``frigate``: by the names that Frigate gives; what has another is on its own.
                 ``name:REGEX``: the groups of the expression find the visit in the file's name.
                 ``time:SECONDS``: by the camera's clock (EXIF), where no longer pause parts them.
 
@@ -50,7 +53,7 @@ class Visits:
             InputError: It is none of these.
         """
         kind, _, rest = word.partition(":")
-        if word == "folder":
+        if word in ("folder", FRIGATE):
             return cls(word)
         if kind == "name":
             try:
@@ -78,6 +81,9 @@ class Visits:
         Raises:
             InputError: The pictures do not tell.
         """
+        if self.word == FRIGATE:
+            names = [sample.path.name for sample in samples]
+            return frigate_visits(names, [sample.label for sample in samples])
         if self.gap_s is not None:
             keys = self._by_time(samples, self.gap_s)
         elif self.pattern is not None:

@@ -17,7 +17,7 @@ from scipy.special import softmax
 from edge_fgir._errors import GateError
 from edge_fgir._progress import progress
 from edge_fgir.data import DataSet
-from edge_fgir.evaluation import Labels, drop_interval
+from edge_fgir.evaluation import FRIGATE, Labels, Visits, drop_interval
 from edge_fgir.exporting.calibration import Validation
 from edge_fgir.exporting.frigate_graph import NONE, SIDE, Scores, frigate_model
 from edge_fgir.exporting.graph import Logits
@@ -147,7 +147,13 @@ def compare_frigate(
         agreement=_percent(ours == theirs),
         bundle_none=_percent(ours == none),
         frigate_none=_percent(theirs == none),
-        classes=_by_class(labels, data.counts("train"), validation.labels, theirs),
+        classes=_by_class(
+            labels,
+            data.counts("train"),
+            validation.labels,
+            theirs,
+            Visits.parse(FRIGATE).numbers(data, validation.samples),
+        ),
     )
     low, high = report.drop_interval
     if low > bound:
@@ -161,7 +167,11 @@ def compare_frigate(
 
 
 def _by_class(
-    labels: tuple[str, ...], train: Sequence[int], wanted: Labels, found: Labels
+    labels: tuple[str, ...],
+    train: Sequence[int],
+    wanted: Labels,
+    found: Labels,
+    visits: Labels,
 ) -> tuple[FrigateClass, ...]:
     """Return what is answered to the pictures of each class."""
     names = (*labels, NONE)
@@ -175,6 +185,7 @@ def _by_class(
                 train=train[place],
                 images=len(answers),
                 right=int((answers == place).sum()),
+                visits=len(np.unique(visits[wanted == place])),
                 taken_for=dict(others.most_common()),
             )
         )

@@ -14,7 +14,7 @@ from edge_fgir._files import sha256
 from edge_fgir.benchmarking import DeviceHandle, Protocol, WarmUp
 from edge_fgir.data import DataSet, Split
 from edge_fgir.deploying import export_with_qat
-from edge_fgir.evaluation import BundlePredictor, Floats, Labels, answers, evaluate
+from edge_fgir.evaluation import BundlePredictor, Floats, Labels, Visits, answers, evaluate
 from edge_fgir.exporting import ExportOptions, Target, export
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.judging import Judge
@@ -283,10 +283,12 @@ def opened(bundle: Path) -> Classifier:
     return Classifier(sealed, open_engine(sealed, device))
 
 
-def evaluated(bundle: Path, data: DataSet, split: Split) -> Evaluation:
+def evaluated(
+    bundle: Path, data: DataSet, split: Split, visits: Visits | None = None
+) -> Evaluation:
     """Return what a bundle answers to a split, computed on this machine."""
     with opened(bundle) as model:
-        return evaluate(BundlePredictor(model), data, split)
+        return evaluate(BundlePredictor(model), data, split, visits=visits)
 
 
 def chosen(finalists: Sequence[Finalist], budget: Budget, judge: Judge) -> Finalist:

@@ -17,6 +17,7 @@ from edge_fgir._files import new_folder, sha256, write_json
 from edge_fgir._refusal import stored
 from edge_fgir.benchmarking import environment
 from edge_fgir.data import DataSet
+from edge_fgir.evaluation import FRIGATE, Visits
 from edge_fgir.exporting import FRIGATE_SIDE, Target, check_program, check_unknown
 from edge_fgir.fitting.clock import Clock
 from edge_fgir.fitting.course import Course
@@ -39,8 +40,8 @@ from edge_fgir.fitting.trainings import RUNS, Trained, Trainings
 from edge_fgir.models import count_params
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.reporting import write_report
-from edge_fgir.results import Budget, Fit
-from edge_fgir.runtime import MANIFEST, find_runtime, is_bundle, verify
+from edge_fgir.results import Budget, Fit, FrigateReport
+from edge_fgir.runtime import MANIFEST, Bundle, find_runtime, is_bundle, verify
 
 WORK, RESULT, REPORT = ".fit", ".fit.json", ".html"
 """Behind the bundle's name without its ending: the work folder, the result and its page."""
@@ -184,7 +185,8 @@ def fit(
     best = chosen(finalists, request.budget, course.judge)
     with clock.step("verification and test"):
         _write(best, out)
-        tests = evaluated(out, data, "test") if data.splits.get("test") else None
+        visits = None if request.program is None else Visits.parse(FRIGATE)
+        tests = evaluated(out, data, "test", visits) if data.splits.get("test") else None
     result = Fit(
         bundle=str(out),
         device=request.device.name,
@@ -211,6 +213,7 @@ def fit(
         latency=best.latency.model_copy(update={"bundle": str(out)}),
         test=None if tests is None else with_pictures(tests, data, out),
         validation=with_pictures(best.validation, data, out),
+        frigate=None if request.program is None else FrigateReport.of(Bundle(out)),
         environment=environment(),
     )
     result.write(out.with_suffix(RESULT))

@@ -170,6 +170,7 @@ class FrigateClass(Record):
         train: Its training pictures.
         images: Its pictures that were asked about.
         right: Of these.
+        visits: How many visits they are of, by Frigate's file names; None: not known.
         taken_for: How many of them were answered with another class, or ``none``, by its name; the
             most frequent first.
     """
@@ -178,11 +179,19 @@ class FrigateClass(Record):
     train: int
     images: int
     right: int
+    visits: int | None = None
     taken_for: dict[str, int]
 
     def __str__(self) -> str:
         wrong = ", ".join(f"{name} {count}" for name, count in self.taken_for.items())
-        return f"{self.name}: {self.right} of {self.images}" + (f" ({wrong})" if wrong else "")
+        of = f" in {self.visits} {'visit' if self.visits == 1 else 'visits'}"
+        of = of if self.has_visits else ""
+        return f"{self.name}: {self.right} of {self.images}{of}" + (f" ({wrong})" if wrong else "")
+
+    @property
+    def has_visits(self) -> bool:
+        """Some of its pictures are of one visit, so they say less than as many others would."""
+        return self.visits is not None and self.visits < self.images
 
 
 class FrigateReport(BundleReport):
@@ -234,6 +243,12 @@ class FrigateReport(BundleReport):
         """How good it is, class by class, and what to collect next; for people."""
         found = [f"as Frigate asks, on {self.images} validation pictures: {self}"]
         found += [f"  {each}" for each in self.classes]
+        return [*found, *self.next_steps]
+
+    @property
+    def next_steps(self) -> list[str]:
+        """What to collect next, a sentence each; for people."""
+        found = []
         if weakest := self.weakest[:_NAMED]:
             named = ", ".join(f"{each.name} ({each.train} for training)" for each in weakest)
             found.append(f"collect next, of other visits and other weather: {named}")
@@ -246,8 +261,9 @@ class FrigateReport(BundleReport):
 
     def __str__(self) -> str:
         return (
-            f"top-1 {self.frigate_top1:.2f} % ({0.0 - self.top1_drop:+.2f}), "
-            f"agreement {self.agreement:.2f} %, none {self.frigate_none:.2f} %"
+            f"top-1 {self.frigate_top1:.2f} %, the bundle's own {self.bundle_top1:.2f} % (what is "
+            f"unknown counts as none), agreement {self.agreement:.2f} %, none "
+            f"{self.frigate_none:.2f} %"
         )
 
 

@@ -95,7 +95,7 @@ class VisitAccuracy(Record):
     """Accuracy where the pictures of a visit vote; percent.
 
     Attributes:
-        grouping: What makes a visit: ``folder``, ``name:REGEX`` or ``time:SECONDS``.
+        grouping: What makes a visit: ``folder``, ``frigate``, ``name:REGEX`` or ``time:SECONDS``.
         visits: How many there are.
         largest: Pictures of the largest one.
         single: How many have one picture alone.
@@ -112,6 +112,14 @@ class VisitAccuracy(Record):
     top1: FiniteFloat
     top1_interval: Interval
     picture_interval: Interval
+
+    def __str__(self) -> str:
+        low, high = self.top1_interval
+        return (
+            f"top-1 {self.top1:.2f} % of {self.visits} visits, 95 % interval {low:.2f} to "
+            f"{high:.2f} %; as pictures of a visit are alike, top-1 a picture lies between "
+            "{:.2f} and {:.2f} %".format(*self.picture_interval)
+        )
 
 
 class Metrics(Record):

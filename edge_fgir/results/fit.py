@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from edge_fgir.results.base import Record, Result
 from edge_fgir.results.budget import Budget
+from edge_fgir.results.bundle_reports import FrigateReport
 from edge_fgir.results.evaluation import Evaluation, TopOne
 from edge_fgir.results.latency import Latency, Scope
 from edge_fgir.results.profile import MeasuredLatency, PointSetting
@@ -203,6 +204,7 @@ class Fit(Result):
         test: The bundle on the test split, which chose nothing, with confused pairs and their
             pictures; None where there is none.
         validation: The same on the validation split, which chose it.
+        frigate: What Frigate reads from the bundle's files for it; None where there are none.
     """
 
     kind: ClassVar[str] = "fit"
@@ -228,6 +230,7 @@ class Fit(Result):
     latency: Latency
     test: Evaluation | None = None
     validation: Evaluation
+    frigate: FrigateReport | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Fit:

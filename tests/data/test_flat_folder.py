@@ -70,7 +70,7 @@ def test_copies_are_on_one_side(photos: Path) -> None:
     data = open_data(str(photos))
     sides = {test[0], test[0].replace(".png", "-small.jpg")}
     assert any(sides <= names(data, split) for split in SPLITS)
-    assert "1 that look like another or are of its visit are on its side" in data.reading.notes[0]
+    assert "1 that look like another, or are of its visit, go with it" in data.reading.notes[0]
 
 
 def test_a_broken_picture_costs_one_picture(photos: Path, capsys) -> None:

@@ -52,6 +52,17 @@ def test_the_folders_of_the_classes_are_no_visits():
         numbers("folder", (Path("a/x"), 0), (Path("a/y"), 0), (Path("b/x"), 1))
 
 
+def test_frigates_names():
+    names = [
+        ("wren-1780000001.10-abc123.png", 0),
+        ("wren-1780000001.25-abc124.png", 0),
+        ("wren-1780000009.30-abc125.png", 0),
+        ("jay-1780000001.20-abc126.png", 1),
+        ("photo.png", 1),
+    ]
+    assert numbers("frigate", *((Path(name), label) for name, label in names)) == [0, 0, 1, 2, 3]
+
+
 def test_a_pattern_in_the_names():
     names = [("cam1_17_a.jpg", 0), ("cam2_17_a.jpg", 0), ("cam1_17_b.jpg", 0), ("cam1_17_c.jpg", 1)]
     found = numbers(r"name:(cam\d)_(\d+)", *((Path(name), label) for name, label in names))
@@ -87,7 +98,7 @@ def test_pictures_that_tell_no_time_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("folders", "visits folders; expected folder, name:REGEX with a group, or time:SECONDS"),
+        ("folders", "visits folders; expected folder, frigate, name:REGEX with"),
         ("name:[0-9]+", "has no group; expected one that finds the visit"),
         ("name:(", "expected a regular expression"),
         ("time:soon", "visits time:soon; expected seconds"),

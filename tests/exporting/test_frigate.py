@@ -231,6 +231,7 @@ def test_what_loses_more_than_the_bound_is_refused(litert_bundle: Path, tmp_path
     assert 100 * right / 42 == pytest.approx(report.frigate_top1)
     for each in report.classes:
         assert sum(each.taken_for.values()) == each.images - each.right
+        assert each.visits == each.images  # as their names tell of none
     assert "there is no class none" in report.lines[-1]
     strict = calibration_of(bundle, 1.1)  # to which everything is unknown
     files = frigate_files(model_of(bundle), bundle.preprocess, bundle.labels, strict)

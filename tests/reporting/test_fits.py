@@ -80,3 +80,40 @@ def test_the_evaluation_and_the_bench_of_the_bundle_are_on_the_page(page) -> Non
     assert '<section id="models">' in html
     assert '<section id="latency">' in html
     assert '<section class="classes">' in html
+
+
+def test_what_frigate_reads_is_told_class_by_class_with_what_to_collect_next(page) -> None:
+    assert '<section class="frigate">' not in page().html
+    finch = {
+        "name": EVIL,
+        "train": 12,
+        "images": 9,
+        "right": 6,
+        "visits": 2,
+        "taken_for": {"none": 2, "wren": 1},
+    }
+    wren = {"name": "wren", "train": 40, "images": 9, "right": 9, "visits": 9, "taken_for": {}}
+    html = page(
+        frigate={
+            "images": 18,
+            "bound": 0.5,
+            "none_is_a_class": False,
+            "bundle_top1": 88.9,
+            "frigate_top1": 83.3,
+            "drop_interval": [-5.0, 16.0],
+            "agreement": 94.4,
+            "bundle_none": 5.6,
+            "frigate_none": 11.1,
+            "classes": [finch, wren],
+        }
+    ).html
+    section = html.split('<section class="frigate">')[1].split("</section>")[0]
+    assert "top-1 83.3 %, the bundle" in section
+    rows = section.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
+    assert "none 2, wren 1" in rows[0]
+    assert "in 2 visits" in rows[0]
+    assert "visit" not in rows[1]
+    assert "Collect next, of other visits and other weather: " in section
+    assert "wren (40 for training)" not in section
+    assert "There is no class none" in section
+    assert EVIL not in html

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge_fgir import InputError
-from edge_fgir.results import AccuracyReport, ParityReport, QuantizationReport
+from edge_fgir.results import AccuracyReport, FrigateClass, ParityReport, QuantizationReport
 
 pytestmark = pytest.mark.unit
 
@@ -45,3 +45,11 @@ def test_a_report_with_another_field_is_refused():
         match=r"^x.fgir/reports/parity.json has an unknown key colour; expected a whole p",
     ):
         ParityReport.of(bundle(colour="red"))
+
+
+def test_frigates_pictures_of_few_visits_say_so():
+    wren = {"name": "wren", "train": 9, "images": 6, "right": 4, "taken_for": {"none": 2}}
+    assert str(FrigateClass(**wren)) == "wren: 4 of 6 (none 2)"
+    assert str(FrigateClass(**wren, visits=6)) == "wren: 4 of 6 (none 2)"
+    assert str(FrigateClass(**wren, visits=2)) == "wren: 4 of 6 in 2 visits (none 2)"
+    assert str(FrigateClass(**wren, visits=1)) == "wren: 4 of 6 in 1 visit (none 2)"
