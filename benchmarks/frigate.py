@@ -199,7 +199,7 @@ def make_visits(groups: Sequence[Group], root: Path) -> list[Visit]:
     made = []
     for number, (label, files, seen) in enumerate(groups):
         for photograph in files[:VISITS]:
-            folder = root / label / f"{number}-{photograph.stem}"
+            folder = root / label / f"{number}-{photograph.parent.name}-{photograph.stem}"
             folder.mkdir(parents=True)
             frames = []
             for at, crop in enumerate(frames_of(photograph, FRAMES, random)):

@@ -25,6 +25,9 @@ from edge_fgir.cli._choices import (
 if TYPE_CHECKING:
     from edge_fgir.results import Fit
 
+_WEAKEST = 3
+"""Classes that are named where pictures can be collected at once."""
+
 
 @app.command()
 def fit(
@@ -131,6 +134,9 @@ def _say(result: Fit, out: Path) -> None:
         visits = result.test.visits
         if visits is not None and visits.visits < result.test.images:
             echo(f"by visit, whose pictures vote: {visits}")
+        if result.frigate is not None and (weakest := result.test.weakest[:_WEAKEST]):
+            named = (f"{each.name} {each.top1:.0f} % of {each.images}" for each in weakest)
+            echo(f"weakest classes there: {', '.join(named)}")
     if (novelty := edge_fgir.Bundle(out).novelty) is not None:
         echo(f"{novelty}")
     for each in result.points[1:]:

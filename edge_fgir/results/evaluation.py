@@ -206,6 +206,12 @@ class Evaluation(Metrics, EvaluatedModel, Result):
         return f"accuracy of {self.title}"
 
     @property
+    def weakest(self) -> tuple[ClassAccuracy, ...]:
+        """The classes that are not always right, the least accurate first."""
+        wrong = [each for each in self.classes if each.top1 is not None and each.top1 < 100]
+        return tuple(sorted(wrong, key=lambda each: each.top1 or 0.0))
+
+    @property
     def images_key(self) -> tuple[str, ...]:
         """Equal for evaluations that saw the same images under the same class names."""
         return (self.data.hash, self.split, *(each.name for each in self.classes))

@@ -131,7 +131,7 @@ def test_a_fit_for_frigate_tells_what_frigate_reads(
     assert result.test.visits is not None
     assert result.test.visits.grouping == "frigate"
     assert result.test.visits.visits < result.test.images
-    assert '<section class="frigate">' in (tmp_path / "leaves.html").read_text()
+    assert '<section class="profile frigate">' in (tmp_path / "leaves.html").read_text()
 
 
 def frigates_folder(photos: Path, root: Path) -> Path:

@@ -83,7 +83,7 @@ def test_the_evaluation_and_the_bench_of_the_bundle_are_on_the_page(page) -> Non
 
 
 def test_what_frigate_reads_is_told_class_by_class_with_what_to_collect_next(page) -> None:
-    assert '<section class="frigate">' not in page().html
+    assert '<section class="profile frigate">' not in page().html
     finch = {
         "name": EVIL,
         "train": 12,
@@ -107,7 +107,7 @@ def test_what_frigate_reads_is_told_class_by_class_with_what_to_collect_next(pag
             "classes": [finch, wren],
         }
     ).html
-    section = html.split('<section class="frigate">')[1].split("</section>")[0]
+    section = html.split('<section class="profile frigate">')[1].split("</section>")[0]
     assert "top-1 83.3 %, the bundle" in section
     rows = section.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
     assert "none 2, wren 1" in rows[0]

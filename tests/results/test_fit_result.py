@@ -44,3 +44,15 @@ def test_one_point_is_chosen_and_all_are_of_candidates(tmp_path):
         read(tmp_path, points=[{**each, "role": "runner-up"} for each in points])
     with pytest.raises(InputError, match="points must be of the candidates"):
         read(tmp_path, points=[{**points[0], "candidate": 3}])
+
+
+def test_the_weakest_classes_come_first(tmp_path):
+    test = fit()["test"]
+    first = test["classes"][0]
+    rates = [("robin", 100.0), ("wren", 50.0), ("jay", 20.0), ("kite", None)]
+    classes = [{**first, "name": name, "top1": top1} for name, top1 in rates]
+    evaluation = read(
+        tmp_path, test={**test, "classes": classes, "confusion": [[0] * 4 for _ in rates]}
+    ).test
+    assert evaluation is not None
+    assert [each.name for each in evaluation.weakest] == ["jay", "wren"]
