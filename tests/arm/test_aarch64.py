@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from targets import exported
 
-from edge_fgir.exporting.forms import join_bundles
 from edge_fgir.runtime import Bundle
 
 HERE = Path(__file__).parent
@@ -74,16 +73,6 @@ def bundle(request: pytest.FixtureRequest, tiny_export: Callable[..., Path]) -> 
     return tiny_export(request.param, "int8")
 
 
-@pytest.fixture(params=[exported("litert")])
-def joined(
-    request: pytest.FixtureRequest, tiny_export: Callable[..., Path], tmp_path: Path
-) -> Path:
-    """The same for both runtimes in one bundle, as ``--target arm --also litert`` writes it."""
-    parts = [Bundle(tiny_export(target, "int8")) for target in (request.param, "arm")]
-    join_bundles(parts, "arm", tmp_path / "joined.fgir")
-    return tmp_path / "joined.fgir"
-
-
 @pytest.mark.parametrize("cpu", [PI_5, PI_4])
 def test_the_bundle_verifies_on_arm(on_arm: Callable[..., Any], bundle: Path, cpu: str) -> None:
     answer = on_arm("verify", bundle, cpu=cpu)
@@ -102,33 +91,6 @@ def test_it_answers_on_arm_as_here(
     assert {picture["label"] for picture in here} == {
         folder.name for folder in (photos / "test").iterdir()
     }
-    assert [p["label"] for p in there] == [p["label"] for p in here]
-    for one, other in zip(there, here, strict=True):
-        assert dict(one["top"]) == pytest.approx(dict(other["top"]), abs=0.01)
-
-
-@pytest.mark.parametrize("cpu", [PI_5, PI_4])
-def test_a_joined_bundle_is_replayed_in_both_runtimes(
-    on_arm: Callable[..., Any], joined: Path, cpu: str
-) -> None:
-    answer = on_arm("verify", joined, cpu=cpu)
-    assert answer["ok"], answer
-    replays = [c["name"] for c in answer["checks"] if c["name"].startswith("golden images in ")]
-    assert len(replays) == 2
-    for engine in ("onnxruntime", "ai-edge-litert"):
-        assert any(name.startswith(f"golden images in {engine} ") for name in replays), replays
-
-
-@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
-def test_a_joined_bundle_answers_on_arm_as_here(
-    on_arm: Callable[..., Any],
-    run_cli: Callable[..., Any],
-    joined: Path,
-    photos: Path,
-    runtime: str,
-) -> None:
-    asked = ("predict", joined, photos / "test", "--runtime", runtime)
-    there, here = on_arm(*asked), run_cli(*asked, "--json").json
     assert [p["label"] for p in there] == [p["label"] for p in here]
     for one, other in zip(there, here, strict=True):
         assert dict(one["top"]) == pytest.approx(dict(other["top"]), abs=0.01)
