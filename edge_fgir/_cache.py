@@ -12,9 +12,16 @@ def cache_path() -> Path:
     """Return ``$XDG_CACHE_HOME/edge-fgir``, by default ``~/.cache/edge-fgir``.
 
     Raises:
-        RuntimeError: The user has no home folder.
+        InputError: The user has no home folder.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-fgir"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-fgir"
+    except RuntimeError as error:
+        raise InputError(
+            "this user has no home folder",
+            "a place for what is kept between commands",
+            "set XDG_CACHE_HOME to a folder",
+        ) from error
 
 
 def own_cache() -> Path:
@@ -24,14 +31,7 @@ def own_cache() -> Path:
         InputError: Others can write to it, or the user has no home folder.
         OSError: It cannot be made.
     """
-    try:
-        folder = cache_path()
-    except RuntimeError as error:
-        raise InputError(
-            "this user has no home folder",
-            "a place for what is kept between commands",
-            "set XDG_CACHE_HOME to a folder",
-        ) from error
+    folder = cache_path()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:

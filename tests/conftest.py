@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from runs import make_folder, photos, teacher_run, tiny_export, tiny_run, vit_ru
 from shared import Shared, remembered_exports, shared  # noqa: F401
 
 from edge_fgir._cache import cache_path
+from edge_fgir._errors import InputError
 
 # Every test process has one core: what could be built side by side is built here and now.
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"
@@ -45,10 +47,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     Packages of npm, which are pinned, are the user's: no test may fetch them.
     """
-    packages, cache = cache_path() / "npm", tmp_path_factory.mktemp("cache")
-    if packages.is_dir():
-        (cache / "edge-fgir").mkdir(mode=0o700)
-        (cache / "edge-fgir" / "npm").symlink_to(packages)
+    cache = tmp_path_factory.mktemp("cache")
+    with suppress(InputError):  # of a user without a home, as in a container
+        packages = cache_path() / "npm"
+        if packages.is_dir():
+            (cache / "edge-fgir").mkdir(mode=0o700)
+            (cache / "edge-fgir" / "npm").symlink_to(packages)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         yield

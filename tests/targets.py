@@ -17,9 +17,7 @@ _LOOSE = {"max_top1_drop": 100.0}
 _CONVERTERS = {"litert": "litert_torch", "web": "litert_torch"}
 """What a target's builder needs beyond the extra ``export``."""
 
-PAGE_LIBRARIES = [
-    cache_path() / "npm" / f"litertjs-{name}-2.5.3.tgz" for name in ("core", "wasm-utils")
-]
+_PAGE_LIBRARIES = [f"litertjs-{name}-2.5.3.tgz" for name in ("core", "wasm-utils")]
 """What the page of a bundle for browsers computes with: the files that ``target.yaml`` pins."""
 
 
@@ -34,8 +32,10 @@ def _lacks(name: str) -> str:
     converter = _CONVERTERS.get(name)
     if converter is not None and find_spec(converter) is None:
         return f"{converter} is not installed: edge-fgir[export-litert]"
-    if name == "web" and (absent := [path for path in PAGE_LIBRARIES if not path.is_file()]):
-        return f"{absent[0]} is not there: make npm"
+    if name == "web":
+        paths = [cache_path() / "npm" / library for library in _PAGE_LIBRARIES]
+        if absent := [path for path in paths if not path.is_file()]:
+            return f"{absent[0]} is not there: make npm"
     return ""
 
 

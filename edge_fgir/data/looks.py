@@ -117,7 +117,7 @@ class _Kept:
         place = sha256(f"{_VERSION} {strict} {root.resolve()}".encode(errors="surrogateescape"))
         # Without a home folder nothing is kept.
         self._path: Path | None = None
-        with suppress(RuntimeError):
+        with suppress(InputError):
             self._path = cache_path() / "looks" / f"{place}.npz"
 
     def find(

@@ -86,3 +86,12 @@ def test_without_npm_or_a_network_one_line_says_what_to_run(
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(InputError, match=r"npm pack @some/thing@1\.2\.3 --pack-destination /"):
         package.read()
+
+
+def test_a_user_without_a_home_is_told_what_to_set(
+    package: NpmPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(InputError, match=r"no home folder; .* set XDG_CACHE_HOME to a folder"):
+        package.read()

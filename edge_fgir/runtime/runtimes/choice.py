@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 32
 _MOST_BYTES = 1 << 16
-_NO_CACHE = (OSError, RuntimeError)
+_NO_CACHE = (OSError, InputError)
 """A read-only file system, or a user without a home folder."""
 
 
