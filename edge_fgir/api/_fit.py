@@ -25,6 +25,7 @@ def fit(
     weights: str = "offline",
     from_scratch_only: bool = False,
     unknown: Path | str | None = None,
+    golden: Path | str | None = None,
     program: str | None = None,
     resume: bool = False,
     strict: bool = False,
@@ -48,6 +49,8 @@ def fit(
         from_scratch_only: No weights of others in the bundle; a teacher may have them.
         unknown: Folder of pictures that the model shall not know: the bundle says how many of them
             it rejects.
+        golden: Folder of pictures that the bundle carries for ``verify``; None: some of the
+            validation split.
         program: Another program that the bundle carries files for, ``frigate`` or ``frigate-bird``.
         resume: Go on where an earlier call stopped.
         strict: Refuse pictures that are broken or no upright 8-bit RGB.
@@ -79,6 +82,7 @@ def fit(
         timm_too=weights == "timm",
         from_scratch_only=from_scratch_only,
         unknown=None if unknown is None else Path(unknown),
+        golden=None if golden is None else Path(golden),
         program=program,
     )
     return fit_photographs(request, Path(out), resume=resume, tell=tell, tell_device=tell_device)

@@ -46,6 +46,14 @@ UnknownOption = Annotated[
         help="Pictures that the model shall not know: the bundle says how many it rejects.",
     ),
 ]
+GoldenOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Pictures that the bundle carries for verify, instead of some validation pictures, "
+        "which may be private.",
+    ),
+]
 PictureStrictOption = Annotated[
     bool | None,
     typer.Option(

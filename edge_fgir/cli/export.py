@@ -13,6 +13,7 @@ from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
     LEAST_SIDE,
     AcceptDataChangeOption,
+    GoldenOption,
     KeepRateOption,
     LogitAdjustmentOption,
     ProgramOption,
@@ -63,6 +64,7 @@ def export(
     ] = False,
     logit_adjustment: LogitAdjustmentOption = None,
     unknown: UnknownOption = None,
+    golden: GoldenOption = None,
     for_: ProgramOption = None,
     also: Annotated[
         list[str] | None,
@@ -149,6 +151,7 @@ def export(
         fixed_samples=fixed_samples,
         logit_adjustment=logit_adjustment_choice(logit_adjustment),
         unknown=unknown,
+        golden=golden,
         program=for_,
         as_zip=zip_,
         signing_key=None if sign is None else SigningKey.read(sign),

@@ -11,6 +11,7 @@ import edge_fgir
 from edge_fgir.cli._app import JsonOption, app, echo, need, print_json
 from edge_fgir.cli._choices import (
     DataArgument,
+    GoldenOption,
     LatencyOption,
     MemoryOption,
     PercentileOption,
@@ -60,6 +61,7 @@ def fit(
         bool, typer.Option("--from-scratch-only", help="No weights of others in the bundle.")
     ] = False,
     unknown: UnknownOption = None,
+    golden: GoldenOption = None,
     for_: ProgramOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command stopped.")
@@ -95,6 +97,7 @@ def fit(
         weights=weights,
         from_scratch_only=from_scratch_only,
         unknown=unknown,
+        golden=golden,
         program=for_,
         resume=resume,
         strict=strict,

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge_fgir._errors import InputError
 from edge_fgir._files import to_json
 from edge_fgir.evaluation import Labels
+from edge_fgir.exporting.pictures import pictures_in
 from edge_fgir.exporting.spread import spread_evenly
 from edge_fgir.runtime import (
     NOVELTY,
@@ -26,8 +26,6 @@ from edge_fgir.runtime import (
     Novelty,
     Pixels,
     Preprocess,
-    find_pictures,
-    read_image,
 )
 
 Flags = npt.NDArray[np.bool_]
@@ -180,23 +178,6 @@ def made_up(side: int, seed: int = 0) -> dict[str, Pixels]:
         ),
         "flat frames": _as_pixels(flat),
     }
-
-
-def pictures_in(folder: Path, preprocess: Preprocess) -> Pixels:
-    """Read a folder's pictures, of whatever depth, as the device sees them; bad ones are left out.
-
-    Raises:
-        InputError: It holds none that can be read.
-    """
-    pictures, problems = [], []
-    for file in find_pictures(folder):
-        try:
-            pictures.append(preprocess.apply(read_image(file, convert=True)))
-        except InputError as error:
-            problems.append(error)
-    if not pictures:
-        raise problems[0]
-    return np.stack(pictures)
 
 
 def _as_pixels(values: np.ndarray) -> Pixels:

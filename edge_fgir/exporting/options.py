@@ -26,6 +26,8 @@ class ExportOptions:
             adjusted alike. ``auto``: the best for the macro accuracy on val. None: none.
         unknown: Folder of pictures that the model shall not know: the bundle says how many of them
             it rejects. None: that is measured on noise and flat frames alone.
+        golden: Folder of pictures that the bundle carries for ``verify``, at most 16 of them; None:
+            some of the validation split, which then leave the house with the bundle.
         program: Another program, one of :data:`PROGRAMS`, for which a LiteRT bundle carries files
             of its own, compared with the bundle on the validation split. None: no other one.
         as_zip: Write one uncompressed zip instead of a folder.
@@ -37,6 +39,7 @@ class ExportOptions:
     fixed_samples: bool = False
     logit_adjustment: float | Literal["auto"] | None = None
     unknown: Path | None = None
+    golden: Path | None = None
     program: str | None = None
     as_zip: bool = False
     signing_key: SigningKey | None = None

@@ -17,6 +17,7 @@ from edge_fgir.exporting.calibration import Validation
 from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.options import ExportOptions
+from edge_fgir.exporting.pictures import pictures_in
 from edge_fgir.exporting.target import Gates
 from edge_fgir.models import adjustment, as_wrapper, best_tau, logits_of, with_adjustment
 from edge_fgir.runs import Run, TrainedModel
@@ -38,6 +39,8 @@ class Source:
         counts: Training pictures of each class.
         tau: Of the logit adjustment; None: none.
         validation: The validation split as the device sees it.
+        golden: (N, S, S, 3), the pictures that a bundle carries: some of each class of that split,
+            or those that the options name.
         parity: Its logits on that split, and the target's bounds.
     """
 
@@ -48,6 +51,7 @@ class Source:
     counts: tuple[int, ...]
     tau: float | None
     validation: Validation
+    golden: Pixels
     parity: ParityGates
 
     @classmethod
@@ -63,28 +67,33 @@ class Source:
         _check_fixed_shapes(model, options.fixed_samples)
         _check_weights(model, folder)
         validation = Validation.of(data, trained.preprocess)
+        golden = (
+            _drawn(validation)
+            if options.golden is None
+            else pictures_in(options.golden, trained.preprocess, _GOLDEN_IMAGES)
+        )
         counts = trained.train_counts or tuple(data.counts("train"))
         tau = _adjust(model, trained, validation, counts, options.logit_adjustment)
         reference = logits_of(model, validation.images, trained.normalization, "torch")
         few_shot = np.isin(validation.labels, Shots(counts).labels_of("few"))
         parity = ParityGates(reference, validation.labels, gates, few_shot)
-        return cls(trained, run.origin, model, run.labels, counts, tau, validation, parity)
+        return cls(trained, run.origin, model, run.labels, counts, tau, validation, golden, parity)
 
     @property
     def images(self) -> Pixels:
         """The validation images, (N, S, S, 3)."""
         return self.validation.images
 
-    @property
-    def golden(self) -> Pixels:
-        """Some of them from each class: those that a bundle carries."""
-        drawn = {each.path for each in draw_by_class(self.validation.samples, _GOLDEN_IMAGES)}
-        golden: Pixels = self.images[[each.path in drawn for each in self.validation.samples]]
-        return golden
-
     def logits(self, form: nn.Module, images: Pixels, title: str) -> Logits:
         """Return the logits (N, K) of a form of the model."""
         return logits_of(form, images, self.trained.normalization, title)
+
+
+def _drawn(validation: Validation) -> Pixels:
+    """Return some pictures of each class."""
+    drawn = {each.path for each in draw_by_class(validation.samples, _GOLDEN_IMAGES)}
+    pixels: Pixels = validation.images[[each.path in drawn for each in validation.samples]]
+    return pixels
 
 
 def _adjust(

@@ -87,6 +87,7 @@ class Builder:
         device: Where bundles are measured.
         budget: The bounds.
         unknown: Folder of pictures that the model shall not know, to be measured.
+        golden: Folder of pictures that bundles carry; None: some of the validation split.
         shortlist: Says what fits.
         folder: The fit's work folder.
         clock: Quantization-aware training needs time left.
@@ -101,6 +102,7 @@ class Builder:
     device: DeviceHandle
     budget: Budget
     unknown: Path | None
+    golden: Path | None
     shortlist: Shortlist
     folder: Path
     clock: Clock
@@ -189,6 +191,7 @@ class Builder:
     def _built(self, trained: Trained, candidate: Candidate, precision: str) -> Finalist:
         facts = [Run(trained.run).weights_hash, candidate.setting, precision, self.target.name]
         facts += [] if self.unknown is None else [str(self.unknown.resolve())]
+        facts += [] if self.golden is None else ["golden", str(self.golden.resolve())]
         facts += [] if self.program is None else [self.program]
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
         out = self.folder / BUNDLES / f"{key}.fgir"
@@ -246,7 +249,11 @@ class Builder:
         as_trained = candidate == trained.candidate
         setting = None if as_trained else candidate.setting
         options = ExportOptions(
-            precision=precision, setting=setting, unknown=self.unknown, program=self.program
+            precision=precision,
+            setting=setting,
+            unknown=self.unknown,
+            golden=self.golden,
+            program=self.program,
         )
         epoch = trained.record.seconds / max(trained.record.epochs, 1)
         if trained.record.epochs and self.clock.left > 3 * epoch:

@@ -73,6 +73,7 @@ class Request:
         timm_too: Weights may be downloaded by timm.
         from_scratch_only: No weights of others in the bundle.
         unknown: Folder of pictures that the model shall not know; None: there is none.
+        golden: Folder of pictures that the bundle carries; None: some of the validation split.
         program: Another program that the bundle carries files for; None: there is none.
     """
 
@@ -84,6 +85,7 @@ class Request:
     timm_too: bool = False
     from_scratch_only: bool = False
     unknown: Path | None = None
+    golden: Path | None = None
     program: str | None = None
 
     @property
@@ -170,6 +172,7 @@ def fit(
             device=device,
             budget=request.budget,
             unknown=request.unknown,
+            golden=request.golden,
             program=request.program,
             shortlist=shortlist,
             folder=work,

@@ -8,7 +8,8 @@ from PIL import Image
 from edge_fgir import InputError
 from edge_fgir.exporting.features import FEATURES, feature_size, with_features
 from edge_fgir.exporting.graph import INPUT, LOGITS, session_of, to_onnx
-from edge_fgir.exporting.novelty import KEPT_BY_EACH, fit_novelty, fit_space, made_up, pictures_in
+from edge_fgir.exporting.novelty import KEPT_BY_EACH, fit_novelty, fit_space, made_up
+from edge_fgir.exporting.pictures import pictures_in
 from edge_fgir.models import Network
 from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import normalized
