@@ -147,7 +147,7 @@ def _shapes_of(model: onnx.ModelProto) -> dict[str, list[int]]:
 def _gather_by_lists(model: onnx.ModelProto) -> None:
     """Let a GatherND that picks along the first axes be the Gather that every target knows.
 
-    torch writes ``x[:, :, places]`` that way, and pooling to a side that does not divide (CSATv2).
+    torch writes ``x[:, :, places]`` that way, and pooling to a side that does not divide.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
