@@ -107,7 +107,7 @@ def _check_reachable(address: str) -> None:
 def _connect(ray: Any, address: str) -> None:
     local = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES}
     try:
-        with _in_folder(_PACKAGE_PARENT):
+        with _in_folder(_PACKAGE_PARENT), _without_dashboard():
             ray.init(
                 address=address or "local",
                 include_dashboard=False,
@@ -120,6 +120,24 @@ def _connect(ray: Any, address: str) -> None:
         raise InputError(
             f"{where}: {reason_of(error)}", "a Ray cluster of this version that answers"
         ) from error
+
+
+@contextmanager
+def _without_dashboard() -> Iterator[None]:
+    """Let Ray start no process of its dashboard.
+
+    ``include_dashboard=False`` alone still starts a small one for reports of usage. Even where
+    these are off, it asks the addresses at which clouds tell of a machine (169.254.169.254,
+    metadata.google.internal). Ray goes on without it, as where it could not be started.
+    """
+    from ray._private import services
+
+    start = services.start_api_server
+    services.start_api_server = lambda *args, **options: (None, None)
+    try:
+        yield
+    finally:
+        services.start_api_server = start
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,23 @@ def listening(token: str) -> set[str]:
     }
 
 
+class Proxy(Thread):
+    """Stands for the world: notes the addresses that programs ask it for, and has none of them."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.asked: list[str] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = "http://127.0.0.1:{1}".format(*self._socket.getsockname())
+
+    def run(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            with connection:
+                self.asked.append(connection.recv(4096).decode("latin-1").split("\r\n")[0])
+                connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
 class Killer(Thread):
     """Kills the worker of a cell as soon as that has trained four steps more."""
 
@@ -154,6 +172,11 @@ def test_a_killed_sweep_goes_on_and_a_killed_worker_is_replaced(
         (beside / f"{name}.py").write_text(f"open({str(beside / 'imported')!r}, 'w')")
     monkeypatch.chdir(beside)
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    world = Proxy()
+    world.start()
+    monkeypatch.setenv("http_proxy", world.address)
+    monkeypatch.setenv("https_proxy", world.address)
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
     killer = Killer(long, out)
     killer.start()
     done = run_cli("sweep", path, "--out", out, "--json")
@@ -161,6 +184,7 @@ def test_a_killed_sweep_goes_on_and_a_killed_worker_is_replaced(
     assert not (beside / "imported").exists()
     assert killer.listening
     assert killer.listening <= _LOOPBACK
+    assert world.asked == []
     assert killer.first + 4 <= killer.killed_at < 30
     assert done.code == 1
     assert before == {file: file.stat().st_mtime_ns for file in short.run(out).iterdir()}
