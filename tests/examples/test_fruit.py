@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from edge_fgir import Bundle, Classifier, verify
-from edge_fgir.results import read_result
+from edge_fgir.results import Evaluation, read_result
 from edge_fgir.runtime import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +83,7 @@ def test_the_card_says_what_its_photographs_are_told_to_be() -> None:
 @pytest.mark.unit
 def test_the_card_says_what_was_measured() -> None:
     card = CARD.read_text()
-    accuracy = read_result(FOLDER / "accuracy.json")
+    accuracy = read_result(FOLDER / "accuracy.json", Evaluation)
     assert f"**{accuracy.top1:.1f} %** of {accuracy.images} photographs" in card
     assert f"{accuracy.macro:.1f} % as the mean over the classes" in card
     for one in accuracy.classes:
