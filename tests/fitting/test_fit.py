@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from targets import loosened
+from targets import exported, loosened
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
@@ -26,7 +26,7 @@ from edge_fgir.data import open_data
 from edge_fgir.fitting import Request, finalists, fit, networks, pipeline, sizes
 from edge_fgir.fitting.judging import Answers, Judge
 from edge_fgir.profiling import DeviceRef
-from edge_fgir.results import Budget, Fit, read_result
+from edge_fgir.results import Budget, Fit, FrigateReport, read_result
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Classifier
 
@@ -114,6 +114,35 @@ def test_photographs_become_a_bundle_and_a_killed_fit_goes_on(
     # The chosen bundle answers as its result says.
     assert result.validation.top1 == result.chosen.accuracy.top1
     assert all(picture.picture for picture in result.test.pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [exported("litert")])
+def test_a_fit_for_frigate_tells_what_frigate_reads(
+    small, photos: Path, tmp_path: Path, target: str
+) -> None:
+    out = tmp_path / "leaves.fgir"
+    dataset = frigates_folder(photos, tmp_path / "dataset")
+    request = request_of(dataset, target=loosened(target, schemes=1), program="frigate")
+    result = fit(request, out)
+    assert result.frigate == FrigateReport.of(Bundle(out))
+    assert result.frigate.images == result.found.val
+    assert result.test is not None
+    assert result.test.visits is not None
+    assert result.test.visits.grouping == "frigate"
+    assert result.test.visits.visits < result.test.images
+    assert '<section class="profile frigate">' in (tmp_path / "leaves.html").read_text()
+
+
+def frigates_folder(photos: Path, root: Path) -> Path:
+    """Copy split pictures to a flat folder, named as Frigate names them, three a visit."""
+    for number, file in enumerate(sorted(photos.glob("*/*/*.*"))):
+        when = 1_780_000_000 + 60 * (number // 3) + 0.01 * (number % 3)
+        label = file.parent.name
+        (root / label).mkdir(parents=True, exist_ok=True)
+        name = f"{label}-{when:.6f}-{number:06d}{file.suffix}"
+        shutil.copyfile(file, root / label / name)
+    return root
 
 
 @pytest.mark.slow
