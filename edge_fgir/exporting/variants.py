@@ -113,6 +113,8 @@ def export_variants(
     """
     opened = Run.open(run)
     settings = check_variants(opened, target, options.setting, variants)
+    for setting in settings:
+        opened.at(setting).load()  # before any is exported, which takes minutes
     check_out(out, as_zip=options.as_zip)
     bare = replace(options, as_zip=False, signing_key=None)
     asked = [bare, *(replace(bare, setting=each, program=None) for each in settings)]

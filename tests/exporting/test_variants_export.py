@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import cast
 import numpy as np
 import pytest
 from bundles import make_bundle
+from safetensors.numpy import load_file, save_file
 from signing import Keys
 from targets import loosened
 
@@ -185,6 +187,29 @@ def test_variants_that_cannot_be_are_refused_before_anything_is_exported(
 ) -> None:
     with pytest.raises(InputError, match=says):
         check_variants(ef.Run.open(tiny_run), loosened(target), None, variants)
+
+
+def test_weights_that_do_not_serve_a_variant_are_refused_before_anything_is_exported(
+    vit_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(vit_run, tmp_path / "run")
+    weights = ef.Run.open(tmp_path / "run").weights
+    held = load_file(weights)
+    held.pop(next(iter(held)))
+    save_file(held, weights)
+    told: list[str] = []
+    with pytest.raises(InputError, match="is missing or of another shape"):
+        ef.export(
+            tmp_path / "run",
+            loosened("openvino"),
+            str(photos),
+            tmp_path / "leaves.fgir",
+            ef.ExportOptions(precision="fp32"),
+            variants=[ef.Setting(48)],
+            tell_line=told.append,
+        )
+    assert told == []
+    assert not (tmp_path / "leaves.fgir").exists()
 
 
 def test_what_a_variant_leaves_open_is_as_in_the_first() -> None:
