@@ -206,13 +206,18 @@ def _turn_squares(model: onnx.ModelProto) -> None:
     folds the Transpose into the product before it, and what it gives is wrong.
     """
     graph = model.graph
-    shapes = _shapes_of(model)
+    turning = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "Transpose"
+        and [list(each.ints) for each in node.attribute] == [[0, 2, 1, 3]]
+    }
+    shapes = _shapes_of(model) if turning else {}
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
-        shape = shapes.get(node.input[0], []) if node.op_type == "Transpose" else []
-        turned = [list(each.ints) for each in node.attribute] == [[0, 2, 1, 3]]
-        if not turned or shape[:1] != [1] or shape[1] != shape[2]:
+        shape = shapes.get(node.input[0], []) if node.output[0] in turning else []
+        if shape[:1] != [1] or shape[1] != shape[2]:
             graph.node.append(node)
             continue
         name, number = node.output[0], shape[1]
