@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_fgir.exporting.activations import Observer
+from edge_fgir.exporting.exact_sums import unclipped_steps
 from edge_fgir.exporting.graph import session_of
 from edge_fgir.runtime import Pixels
 
@@ -22,7 +23,11 @@ _Array = npt.NDArray[np.float32]
 
 
 def with_corrected_biases(
-    observer: Observer, images: Pixels, float_layers: Collection[str] = ()
+    observer: Observer,
+    images: Pixels,
+    float_layers: Collection[str] = (),
+    *,
+    unclipped: bool = False,
 ) -> onnx.ModelProto:
     """Return the observed graph with other biases, for its convolutions to be rounded afterwards.
 
@@ -30,6 +35,7 @@ def with_corrected_biases(
         observer: Of the float32 graph.
         images: (N, S, S, 3) for the means.
         float_layers: Names of nodes that are not rounded.
+        unclipped: Weights will have steps at which no sum of two products is clipped.
     """
     result = onnx.ModelProto()
     result.CopyFrom(observer.model)
@@ -41,7 +47,10 @@ def with_corrected_biases(
         if node.op_type == "Conv" and node.name not in float_layers and node.input[1] in weights
     ]
     inputs = observer.of(images, [node.input[0] for node in convs])
-    errors = [_rounding(numpy_helper.to_array(weights[node.input[1]])) for node in convs]
+    errors = [
+        _rounding(numpy_helper.to_array(weights[node.input[1]]), unclipped=unclipped)
+        for node in convs
+    ]
     means = [inputs[node.input[0]].mean for node in convs]
     for node, shift in zip(convs, _outputs(result, convs, means, errors), strict=True):
         added = shift.mean(axis=(0, *range(2, shift.ndim)))
@@ -56,10 +65,12 @@ def with_corrected_biases(
     return result
 
 
-def _rounding(weight: _Array) -> _Array:
+def _rounding(weight: _Array, *, unclipped: bool) -> _Array:
     """Return what int8 makes of a weight (O, ...), symmetric and by output channel, less it."""
     scale = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True) / 127
     scale = np.maximum(scale, np.finfo(np.float32).tiny)
+    if unclipped:
+        scale = unclipped_steps(weight, scale, axis=1)
     error: _Array = np.round(weight / scale) * scale - weight
     return error.astype(np.float32)
 

@@ -12,6 +12,7 @@ import onnx
 
 from edge_fgir._errors import EdgeFgirError
 from edge_fgir._files import scratch
+from edge_fgir.exporting.exact_sums import unclipped_steps
 from edge_fgir.exporting.graph import OUTPUT, Head, Logits, is_transformer
 from edge_fgir.exporting.quiet import errors_only
 from edge_fgir.exporting.target import NncfScheme
@@ -61,6 +62,9 @@ def quantize_ir(
             OverflowFix,
         )
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+    # What NNCF ends with; it keeps the weights in float for what must be done before.
+    from openvino._offline_transformations import compress_quantize_weights_transformation
+
     alpha = -1.0 if scheme.smooth_quant is None else scheme.smooth_quant
     ignored = [
         *float_layers,
@@ -70,7 +74,7 @@ def quantize_ir(
     ]
     # NNCF draws its bars on standard output, which is the command's answer.
     with errors_only("nncf"), redirect_stdout(io.StringIO()):
-        return nncf.quantize(
+        quantized = nncf.quantize(
             model,
             nncf.Dataset([image[None] for image in images]),
             preset=nncf.QuantizationPreset.MIXED,
@@ -78,12 +82,54 @@ def quantize_ir(
             model_type=nncf.ModelType.TRANSFORMER if scheme.transformer else None,
             ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
             advanced_parameters=AdvancedQuantizationParameters(
-                overflow_fix=OverflowFix.ENABLE if scheme.narrow_weights else None,
+                overflow_fix=OverflowFix.DISABLE,
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
                 disable_bias_correction=scheme.corrected_biases or not scheme.bias_correction,
                 smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
+                backend_params={"compress_weights": False},
             ),
         )
+    _unclip(quantized)
+    compress_quantize_weights_transformation(quantized)
+    return quantized
+
+
+def _unclip(model: Any) -> None:
+    """Give weights steps at which no processor clips a sum of two products.
+
+    Args:
+        model: Quantized, its weights still in float; it is changed.
+    """
+    from openvino import opset13 as ops
+
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul"):
+            continue
+        quantizer = operation.input_value(1).get_node()
+        constant = _constant_of(quantizer)
+        if constant is None:
+            continue
+        low, high = (quantizer.input_value(place).get_node().data for place in (1, 2))
+        steps = (high - low) / (quantizer.get_attributes()["levels"] - 1)
+        grown = unclipped_steps(constant.data, steps, _input_channels(operation)) / steps
+        for place, bound in enumerate((low, high, low, high), start=1):
+            wider = ops.constant(np.float32(bound * grown))
+            quantizer.input(place).replace_source_output(wider.output(0))
+
+
+def _constant_of(quantizer: Any) -> Any | None:
+    """Return the constant that is rounded; None: this is no FakeQuantize of one."""
+    if quantizer.get_type_name() != "FakeQuantize":
+        return None
+    source = quantizer.input_value(0).get_node()
+    return source if source.get_type_name() == "Constant" else None
+
+
+def _input_channels(operation: Any) -> int:
+    """Return the axis of the input channels of a layer's weight, its second input."""
+    if operation.get_type_name() == "MatMul":
+        return -1 if operation.get_attributes()["transpose_b"] else -2
+    return 2 if operation.get_type_name() == "GroupConvolution" else 1
 
 
 def _first_convolution(model: Any) -> list[str]:

@@ -47,10 +47,6 @@ class NncfScheme(_Section):
         True
     )
     corrected_biases: CorrectedBiases = False
-    narrow_weights: Annotated[
-        bool,
-        Field(description="7 bits: on processors without VNNI, sums of two products fit 16 bits"),
-    ] = False
     products: Products = False
     float_first_conv: FloatFirstConv = False
 

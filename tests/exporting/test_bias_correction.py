@@ -10,6 +10,7 @@ from torch import nn
 from edge_fgir.exporting import make_backend, read_target, to_onnx
 from edge_fgir.exporting.activations import Observer
 from edge_fgir.exporting.bias_correction import with_corrected_biases
+from edge_fgir.exporting.exact_sums import unclipped_steps
 from edge_fgir.exporting.graph import first_convolution, linear_convolutions, run_onnx
 from edge_fgir.exporting.qdq import quantize_onnx
 from edge_fgir.exporting.target import NncfScheme, QdqScheme
@@ -51,7 +52,7 @@ def error(form: onnx.ModelProto, wanted: np.ndarray, images: np.ndarray) -> floa
     return float(np.sqrt(np.square(run_onnx(form, images) - wanted).mean()))
 
 
-def with_rounded_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
+def with_rounded_weights(graph: onnx.ModelProto, *, unclipped: bool = False) -> onnx.ModelProto:
     """As int8 holds them, a channel at a time; activations in float."""
     result = onnx.ModelProto()
     result.CopyFrom(graph)
@@ -59,6 +60,7 @@ def with_rounded_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
         weight = numpy_helper.to_array(tensor)
         if weight.ndim == 4 and weight.dtype == np.float32:
             scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127
+            scale = unclipped_steps(weight, scale, axis=1) if unclipped else scale
             rounded = (np.round(weight / scale) * scale).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
     return result
@@ -69,17 +71,22 @@ def values_of(graph: onnx.ModelProto, names: list[str], images: np.ndarray) -> l
     return [seen[name].mean for name in names]
 
 
-def test_a_rounded_layer_gives_on_average_what_it_gave(graph: onnx.ModelProto) -> None:
+@pytest.mark.parametrize("unclipped", [False, True])
+def test_a_rounded_layer_gives_on_average_what_it_gave(
+    graph: onnx.ModelProto, unclipped: bool
+) -> None:
     """Also at the padded border, and where there was no bias."""
     images = pictures(8)
     for conv in (node for node in graph.graph.node if node.op_type == "Conv"):
         others = [n.name for n in graph.graph.node if n.op_type == "Conv" and n is not conv]
-        alone = with_corrected_biases(Observer(graph), images, others)
+        alone = with_corrected_biases(Observer(graph), images, others, unclipped=unclipped)
         weight = {conv.input[1]}
         kept = onnx.ModelProto()
         kept.CopyFrom(alone)
         for tensor, rounded in zip(
-            kept.graph.initializer, with_rounded_weights(alone).graph.initializer, strict=True
+            kept.graph.initializer,
+            with_rounded_weights(alone, unclipped=unclipped).graph.initializer,
+            strict=True,
         ):
             if tensor.name in weight:
                 tensor.CopyFrom(rounded)
@@ -131,9 +138,12 @@ def test_every_target_corrects_and_leaves_the_first_convolution(
     assert scheme.corrected_biases
     kept: list[str] = []
 
-    def watched(observer: Observer, images: np.ndarray, float_layers: list[str]) -> object:
+    def watched(
+        observer: Observer, images: np.ndarray, float_layers: list[str], **options: bool
+    ) -> object:
         kept.extend(float_layers)
-        return with_corrected_biases(observer, images, float_layers)
+        assert options.get("unclipped", False) == (target == "openvino")
+        return with_corrected_biases(observer, images, float_layers, **options)
 
     where = "backends.openvino" if target == "openvino" else "qdq"
     monkeypatch.setattr(f"edge_fgir.exporting.{where}.with_corrected_biases", watched)

@@ -54,7 +54,7 @@ class OpenVinoBackend:
             kept.update(linear_convolutions(self._source.model))
             if scheme.float_first_conv:
                 kept.update(first_convolution(self._source.model))
-            form = ir.to_ir(with_corrected_biases(self._source, images, kept))
+            form = ir.to_ir(with_corrected_biases(self._source, images, kept, unclipped=True))
         model = ir.quantize_ir(form, images, scheme, floats)
         return OpenVinoBackend(model, self._names, bfloat16=self._bfloat16)
 
