@@ -84,7 +84,8 @@ class Course:
         architectures: Sequence[Architecture],
         settle: Callable[[Trained], Candidate],
     ) -> list[Trained]:
-        """Train, and return the best training of each candidate, the best candidate first.
+        """Train, and return the trainings: first the best of each candidate, the best candidate
+        first, and then the others, in case the gates refuse those.
 
         Args:
             considered: All candidates; those that fit are trained.
@@ -114,12 +115,11 @@ class Course:
             if each not in chosen:
                 self.left_out[each] = _NOTHING
         self._halve(chosen)
-        best = [
-            self.judge.best(trained)
-            for candidate, trained in self.done.items()
-            if self.settled(candidate) == candidate
-        ]
-        return self.judge.ordered(best)
+        settled = [done for each, done in self.done.items() if self.settled(each) == each]
+        best = self.judge.ordered([self.judge.best(trained) for trained in settled])
+        taken = {id(each) for each in best}
+        others = [each for trained in settled for each in trained if id(each) not in taken]
+        return [*best, *self.judge.ordered(others)]
 
     def _probe(self, candidate: Candidate) -> None:
         """Train a head, if there is time for one that takes as long as those before."""

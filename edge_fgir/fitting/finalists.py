@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,16 @@ from edge_fgir.fitting.judging import Judge
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.fitting.shortlist import Considered, Shortlist
 from edge_fgir.fitting.trainings import Trained
-from edge_fgir.results import Budget, Cost, Evaluation, Latency, ParityReport, read_result
+from edge_fgir.results import (
+    Budget,
+    Cost,
+    Evaluation,
+    Latency,
+    ParityReport,
+    Stage,
+    Verdict,
+    read_result,
+)
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
 
@@ -34,6 +43,8 @@ _BENCHES = 3
 """How often a bundle is measured, at most, while other work disturbs it."""
 _SIZES = 3
 """How often a bundle that turns out too slow is built at a smaller size."""
+_MOST_LOST = 5.0
+"""Points that INT8 may lose where nothing else is left; what loses more is broken."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,16 @@ class Finalist:
     @property
     def agreement(self) -> float:
         """Share of the validation pictures on which it answers as torch does, percent."""
-        return ParityReport.of(Bundle(self.bundle)).stages[-1].agreement
+        return self._parity.agreement
+
+    @property
+    def loss(self) -> Verdict | None:
+        """What it loses against torch."""
+        return self._parity.verdict
+
+    @property
+    def _parity(self) -> Stage:
+        return ParityReport.of(Bundle(self.bundle)).stages[-1]
 
 
 @dataclass(frozen=True)
@@ -148,6 +168,30 @@ class Builder:
             considered = self._smaller(considered.candidate, slower)
         return made or refused or "it does not fit at any size"
 
+    def last_resort(self, trained: Trained) -> Finalist | str:
+        """Build what the gates refused: in INT8 with what that costs, else in float, however slow.
+
+        Returns:
+            The finalist, or why there is none: INT8 loses more than points, and float too.
+        """
+        candidate, refused = trained.candidate, ""
+        bound = max(_MOST_LOST, self.target.gates.max_top1_drop)
+        lenient = replace(self, target=self.target.allowing(bound))
+        forms = [(self, self.target.float_precision)]
+        if "int8" in self.target.precisions:
+            forms.insert(0, (lenient, "int8"))
+        for builder, precision in forms:
+            try:
+                made = builder._built(trained, candidate, precision)
+            except GateError as error:
+                refused = str(error)
+                self.tell(f"{candidate.name} in {precision}: {refused}")
+            else:
+                lost = f" It loses {made.loss}." if made.loss and precision == "int8" else ""
+                self.tell(f"nothing else is left: {candidate.name} in {precision} is taken.{lost}")
+                return made
+        return refused
+
     def settled(self, head: Trained) -> Candidate:
         """Return a candidate at the size at which it keeps the budget once it is really built.
 
@@ -190,6 +234,7 @@ class Builder:
 
     def _built(self, trained: Trained, candidate: Candidate, precision: str) -> Finalist:
         facts = [Run(trained.run).weights_hash, candidate.setting, precision, self.target.name]
+        facts += [f"{self.target.gates.max_top1_drop:g}"]
         facts += [] if self.unknown is None else [str(self.unknown.resolve())]
         facts += [] if self.golden is None else ["golden", str(self.golden.resolve())]
         facts += [] if self.program is None else [self.program]

@@ -53,6 +53,8 @@ _EXPORT_SECONDS = 45.0
 _RESERVE = 0.2
 """Share of the time that is kept for finalists, at most."""
 _FINALISTS = 3
+_REFUSALS = 3
+"""By the gates, after which a fit that has no time left takes what is left."""
 _ANSWER_SECONDS = 0.02
 """Of a test picture at the end, read and answered."""
 _DIGITS = 12
@@ -207,7 +209,7 @@ def fit(
         teacher=None if course.teacher is None else course.teacher.record,
         teacher_name="" if course.teacher is None else course.teacher.candidate.name,
         points=fit_points(finalists, best, considered),
-        why=why(best, finalists, request.budget),
+        why=why(best, finalists, request.budget, request.target.gates.max_top1_drop),
         advice=(
             *advice(course, considered, best, data),
             *_with_more_time([each for each in offered(math.inf) if each not in available]),
@@ -308,10 +310,15 @@ def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> li
     ordered = _in_turn(trained) if least is None else _by_speed(trained, builder, least)
     for each in ordered:
         good = [finalist for finalist in finalists if finalist.fits]
-        if good and (len(finalists) >= _FINALISTS or clock.left < took):
+        late = clock.left < took
+        if (good and (len(finalists) >= _FINALISTS or late)) or (
+            late and len(reasons) >= _REFUSALS
+        ):
             break
         if least is not None and any(finalist.validation.top1 >= least for finalist in good):
             break  # all that follow are slower, or less accurate than was asked for
+        if any(finalist.trained.candidate == each.candidate for finalist in finalists):
+            continue  # a better training of it could be built
         began = clock.spent
         made = builder.finalist(each)
         took = max(clock.spent - began, 1.0)
@@ -320,7 +327,10 @@ def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> li
         else:
             finalists.append(made)
     if not finalists:
-        raise EdgeFgirError(f"nothing that was trained passed the export's gates: {reasons[0]}")
+        made = builder.last_resort(trained[0])
+        if isinstance(made, str):
+            raise EdgeFgirError(f"nothing that was trained passed the export's gates: {reasons[0]}")
+        finalists.append(made)
     return finalists
 
 

@@ -127,8 +127,15 @@ def with_pictures(evaluation: Evaluation, data: DataSet, bundle: Path) -> Evalua
     return evaluation.model_copy(update={"pictures": small, "bundle": str(bundle)})
 
 
-def why(chosen: Finalist, finalists: Sequence[Finalist], budget: Budget) -> str:
-    """Return the choice in a sentence."""
+def why(chosen: Finalist, finalists: Sequence[Finalist], budget: Budget, most_lost: float) -> str:
+    """Return the choice in a sentence.
+
+    Args:
+        chosen: Of the finalists.
+        finalists: All of them.
+        budget: That was asked for.
+        most_lost: Points that the export may lose, if the evidence is not against it.
+    """
     frame = chosen.latency.scopes.frame_to_decision
     top1 = chosen.validation.top1
     within = f" within {budget.text}" if budget.text else ""
@@ -140,6 +147,11 @@ def why(chosen: Finalist, finalists: Sequence[Finalist], budget: Budget) -> str:
     )
     of = f" of {rivals + 1} that were built and measured" if rivals else ""
     state = "" if chosen.fits else ", but it does not keep the budget"
+    if chosen.loss is not None and chosen.loss.interval[0] > most_lost:
+        state += (
+            f", but its export loses {chosen.loss} of top-1, more than {most_lost:g}: nothing that "
+            "was trained loses less"
+        )
     return (
         f"{chosen.candidate.name} in {chosen.precision} is {what}{of}{within}: top-1 {top1:.1f} % "
         f"on the validation split, {frame.p50_ms:.2f} ms from frame to decision{state}"

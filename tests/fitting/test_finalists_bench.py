@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import samples
 
+from edge_fgir._errors import GateError
+from edge_fgir.exporting import read_target
 from edge_fgir.fitting.finalists import Builder, Finalist
 from edge_fgir.fitting.networks import PRETRAINED, TEACHER, Architecture, Candidate
 from edge_fgir.fitting.shortlist import Shortlist
@@ -76,6 +78,39 @@ def trained(candidate: Candidate, method: str) -> Any:
         record=SimpleNamespace(method=method),
         weights=Path("tuned.safetensors"),
     )
+
+
+@pytest.mark.parametrize(("costs", "taken"), [(2.5, "int8"), (40.0, "fp32")])
+def test_the_last_resort_is_what_int8_costs_and_else_float(
+    costs: float, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def built(self: Builder, of: Any, candidate: Candidate, precision: str) -> Any:
+        if precision == "int8" and costs > self.target.gates.max_top1_drop:
+            raise GateError(f"top-1 falls by {costs} points")
+        return SimpleNamespace(precision=precision, loss=costs)
+
+    monkeypatch.setattr(Builder, "_built", built)
+    nothing: Any = None
+    builder = Builder(
+        data=nothing,
+        target=read_target("openvino"),
+        device=nothing,
+        budget=Budget(latency_ms=3.0),
+        unknown=None,
+        golden=None,
+        shortlist=nothing,
+        folder=Path(),
+        clock=nothing,
+        by_macro=False,
+        probe=nothing,
+        tell=lines.append,
+    )
+    made: Any = builder.last_resort(trained(Candidate(PRETRAINED[0], 64), "probe"))
+    assert made.precision == taken
+    assert f"in {taken} is taken" in lines[-1]
+    assert ("It loses 2.5" in lines[-1]) == (taken == "int8")
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,47 @@ def test_what_is_accurate_enough_is_built_by_its_speed(
     assert [each.trained.candidate.name for each in found] == built
 
 
+@pytest.mark.parametrize(
+    ("refused", "asked", "built"),
+    [
+        ((), ["head", "other"], ["head", "other"]),
+        (("head",), ["head", "other", "tuned"], ["other", "tuned"]),
+        (("head", "other", "tuned"), ["head", "other", "tuned", "last head"], ["last head"]),
+    ],
+)
+def test_what_the_gates_refuse_leaves_other_trainings_and_then_a_last_resort(
+    refused: tuple[str, ...], asked: list[str], built: list[str]
+) -> None:
+    lite, own = (SimpleNamespace(is_pretrained=each) for each in (True, False))
+    first, second = SimpleNamespace(architecture=lite), SimpleNamespace(architecture=own)
+    trained: list[Any] = [
+        SimpleNamespace(name="head", candidate=first),
+        SimpleNamespace(name="other", candidate=second),
+        SimpleNamespace(name="tuned", candidate=first),
+    ]
+    seen: list[str] = []
+
+    def finalist(each: Any) -> Any:
+        seen.append(each.name)
+        if each.name in refused:
+            return f"{each.name} is refused"
+        return SimpleNamespace(fits=True, name=each.name, trained=each)
+
+    def last_resort(each: Any) -> Any:
+        seen.append(f"last {each.name}")
+        return SimpleNamespace(fits=True, name=f"last {each.name}", trained=each)
+
+    builder: Any = SimpleNamespace(budget=Budget(), finalist=finalist, last_resort=last_resort)
+    clock: Any = SimpleNamespace(left=1e6, spent=0.0)
+    found: list[Any] = list(pipeline._finalists(trained, builder, clock))
+    assert seen == asked
+    assert [each.name for each in found] == built
+    builder.last_resort = lambda each: "it is broken"
+    if len(refused) == len(trained):
+        with pytest.raises(EdgeFgirError, match="the export's gates: head is refused"):
+            pipeline._finalists(trained, builder, clock)
+
+
 def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
     def made(right: int, ms: float, *, fits: bool = True) -> Any:
         labels = np.arange(1000) % 4

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from edge_fgir.fitting.networks import FROM_SCRATCH, PRETRAINED, Candidate
-from edge_fgir.fitting.result import fit_points
+from edge_fgir.fitting.result import fit_points, why
+from edge_fgir.results import Budget, Verdict
 
 pytestmark = pytest.mark.unit
 
@@ -36,3 +37,14 @@ def test_a_head_that_was_trained_anew_for_a_smaller_size_belongs_to_its_network(
     (point,) = fit_points([small], small, considered)
     assert point.candidate == 1
     assert point.setting.image_size == 112
+
+
+def test_the_choice_says_what_its_export_costs_beyond_the_bound() -> None:
+    built = Candidate(PRETRAINED[0], 64)
+    made: Any = finalist(built, built)
+    for low, said in ((-0.5, False), (0.88, True)):
+        made.loss = Verdict(drop=2.51, interval=(low, 4.13), bound=5.0, images=394)
+        sentence = why(made, [made], Budget(latency_ms=3), 0.2)
+        assert (
+            "loses 2.51 points (95 %: 0.88 to 4.13) of top-1, more than 0.2" in sentence
+        ) == said
