@@ -422,6 +422,29 @@ def fine_tuning(body: Body) -> Rows:
     return lines
 
 
+def fits(body: Body) -> Rows:
+    """Return a line a data set and budget: the answer, and what a user would do instead."""
+    others = {"plain": "plain fine-tuning", "head": "head alone", "lrnet14": "LRN14"}
+    lines = [["data", "budget ms", "minutes", "answer", "ms", "%", *others.values()]]
+    for row in body["rows"].values():
+        found = row["fit"]
+        answer = f"{found['name']}, {found['precision']}"
+        beside = []
+        for name in others:
+            other = row["baselines"].get(name)
+            lead = other and f"{other['ahead']:+.1f}; {_interval(other['interval'])}"
+            beside.append(
+                f"{other['accuracy']:.1f} at {other['image_size']} px ({lead})"
+                if other
+                else "not run"
+            )
+        data = f"{row['data']}, {row['images']} test pictures, {row['judged_by']}"
+        figures = [f"{found['minutes']:.0f}", answer, f"{found['p50_ms']:.2f}"]
+        accuracy = _percent(found["accuracy"])
+        lines.append([data, f"{row['latency_ms']:g}", *figures, accuracy, *beside])
+    return lines
+
+
 def predictions(body: Body) -> Rows:
     """Return how well latencies of settings that were not probed are predicted."""
     header = ["network", "runtime and precision", "probes", "settings", "median error %"]
@@ -783,6 +806,12 @@ TABLES: dict[str, Table] = {
         "`benchmarks/fine_tuning.py`",
         fine_tuning,
         "as the column says; EfficientNet-Lite0 at 96 px, 8 epochs",
+    ),
+    "fits": Table(
+        ("fit",),
+        "`benchmarks/fit.py`",
+        fits,
+        "whole test splits; in brackets by how many points the answer is ahead, 95 % interval",
     ),
     "predictions": Table(
         ("profiler",),

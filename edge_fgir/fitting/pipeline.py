@@ -187,7 +187,9 @@ def fit(
         considered = [shortlist.at(course.settled(each.candidate)) for each in considered]
         with clock.step("exports and measurements"):
             finalists = _finalists(trained, builder, clock)
-    best = chosen(finalists, request.budget, course.judge)
+    best, taught = chosen(finalists, request.budget, course.judge), course.teacher
+    if taught is not None and taught.record.stage != "teacher":
+        taught = None  # a candidate, which has its own place
     with clock.step("verification and test"):
         _write(best, out)
         visits = None if request.program is None else Visits.parse(FRIGATE)
@@ -206,8 +208,8 @@ def fit(
         candidates=fit_candidates(
             considered, course, [each.trained.candidate for each in finalists], len(data.classes)
         ),
-        teacher=None if course.teacher is None else course.teacher.record,
-        teacher_name="" if course.teacher is None else course.teacher.candidate.name,
+        teacher=None if taught is None else taught.record,
+        teacher_name="" if taught is None else taught.candidate.name,
         points=fit_points(finalists, best, considered),
         why=why(best, finalists, request.budget, request.target.gates.max_top1_drop),
         advice=(

@@ -194,7 +194,7 @@ class Fit(Result):
         found: What was found in it.
         judged_by: The accuracy that choices were made by.
         candidates: Everything that was considered.
-        teacher: Its training; None without one.
+        teacher: Its training; None without one, or where a candidate teaches.
         teacher_name: For people.
         points: What was exported and measured, the chosen one first.
         why: The choice in a sentence.

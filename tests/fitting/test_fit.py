@@ -98,6 +98,7 @@ def test_photographs_become_a_bundle_and_a_killed_fit_goes_on(
     assert read_result(tmp_path / "leaves.fit.json", Fit) == result
     assert result.test is not None
     assert result.test.top1 > 60
+    assert result.teacher is None  # a head taught the other one, and has its own place
     assert result.chosen.fits
     assert Bundle(out).manifest.precision == result.chosen.precision
     with Classifier.open(out) as model:
