@@ -271,6 +271,7 @@ def write_rows(rows: dict[str, Any]) -> None:
             and mean >= LEAST_AHEAD
             and all(row["ok"] for row in rows.values()),
             "rows": rows,
+            "environment": environment().model_dump(mode="json"),
         },
     )
 

@@ -445,6 +445,22 @@ def fits(body: Body) -> Rows:
     return lines
 
 
+def clipped_sums(body: Body) -> Rows:
+    """Return a line a network and way of rounding it."""
+    header = ["network", "data", "weights rounded by", "error, INT8 kernels", "same label %"]
+    lines = [[*header, "error, nothing clipped", "same label %"]]
+    for row in body["rows"]:
+        training = "a head on frozen features" if row["training"] == "probe" else "fine-tuned"
+        cells = []
+        for name in ("kernels", "unclipped"):
+            found = row[name]
+            cells += [f"{found['relative_error']:.3f}", _percent(found["agreement"])]
+        data = f"{row['data']}, {row['images']} test pictures"
+        way = row["way"] if row["way"].startswith("NNCF") else "this project"
+        lines.append([f"{row['network']}, {training}", data, way, *cells])
+    return lines
+
+
 def predictions(body: Body) -> Rows:
     """Return how well latencies of settings that were not probed are predicted."""
     header = ["network", "runtime and precision", "probes", "settings", "median error %"]
@@ -812,6 +828,13 @@ TABLES: dict[str, Table] = {
         "`benchmarks/fit.py`",
         fits,
         "whole test splits; in brackets by how many points the answer is ahead, 95 % interval",
+    ),
+    "clipped-sums": Table(
+        ("clipped_sums",),
+        "`benchmarks/clipped_sums.py`",
+        clipped_sums,
+        "as the column says; errors are of logits, over their deviation",
+        "one training a line",
     ),
     "predictions": Table(
         ("profiler",),
