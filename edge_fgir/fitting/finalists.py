@@ -172,7 +172,7 @@ class Builder:
         """Build what the gates refused: in INT8 with what that costs, else in float, however slow.
 
         Returns:
-            The finalist, or why there is none: INT8 loses more than points, and float too.
+            The finalist, or why there is none: both are broken.
         """
         candidate, refused = trained.candidate, ""
         bound = max(_MOST_LOST, self.target.gates.max_top1_drop)

@@ -319,8 +319,8 @@ def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> li
             break
         if least is not None and any(finalist.validation.top1 >= least for finalist in good):
             break  # all that follow are slower, or less accurate than was asked for
-        if any(finalist.trained.candidate == each.candidate for finalist in finalists):
-            continue  # a better training of it could be built
+        if any(finalist.trained.candidate.form == each.candidate.form for finalist in finalists):
+            continue  # a better training of it could be built, maybe at a smaller size
         began = clock.spent
         made = builder.finalist(each)
         took = max(clock.spent - began, 1.0)

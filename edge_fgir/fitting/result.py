@@ -150,7 +150,7 @@ def why(chosen: Finalist, finalists: Sequence[Finalist], budget: Budget, most_lo
     if chosen.loss is not None and chosen.loss.interval[0] > most_lost:
         state += (
             f", but its export loses {chosen.loss} of top-1, more than {most_lost:g}: nothing that "
-            "was trained loses less"
+            "was trained passed"
         )
     return (
         f"{chosen.candidate.name} in {chosen.precision} is {what}{of}{within}: top-1 {top1:.1f} % "

@@ -27,23 +27,22 @@ def latency(p50: float, other_work: float, apart: float = 0.0) -> Latency:
     return Latency.model_validate({**fields, "environment": samples.ENVIRONMENT})
 
 
+def builder_of(**given: Any) -> Builder:
+    """Return a builder with a budget of 3 ms that has nothing but what a test looks at."""
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("data", "target", "device", "unknown", "golden", "shortlist", "clock", "probe")
+    )
+    rest = {"folder": Path(), "by_macro": False, "tell": lambda line: None}
+    return Builder(**{**nothing, "budget": Budget(latency_ms=3.0), **rest, **given})
+
+
 def benched(answers: list[Latency]) -> tuple[Latency, int]:
     """Return what a builder with a budget of 5 ms takes from a device's answers; how many."""
     left = iter(answers)
     lines: list[str] = []
-    nothing: Any = None
-    builder = Builder(
-        data=nothing,
-        target=nothing,
+    builder = builder_of(
         device=SimpleNamespace(bench=lambda *_, **__: next(left)),
         budget=Budget(latency_ms=5.0),
-        unknown=None,
-        golden=None,
-        shortlist=nothing,
-        folder=Path(),
-        clock=nothing,
-        by_macro=False,
-        probe=nothing,
         tell=lines.append,
     )
     taken = builder._benched(SimpleNamespace(model_size=1))
@@ -92,21 +91,7 @@ def test_the_last_resort_is_what_int8_costs_and_else_float(
         return SimpleNamespace(precision=precision, loss=costs)
 
     monkeypatch.setattr(Builder, "_built", built)
-    nothing: Any = None
-    builder = Builder(
-        data=nothing,
-        target=read_target("openvino"),
-        device=nothing,
-        budget=Budget(latency_ms=3.0),
-        unknown=None,
-        golden=None,
-        shortlist=nothing,
-        folder=Path(),
-        clock=nothing,
-        by_macro=False,
-        probe=nothing,
-        tell=lines.append,
-    )
+    builder = builder_of(target=read_target("openvino"), tell=lines.append)
     made: Any = builder.last_resort(trained(Candidate(PRETRAINED[0], 64), "probe"))
     assert made.precision == taken
     assert f"in {taken} is taken" in lines[-1]
@@ -155,21 +140,9 @@ def test_what_is_built_at_a_smaller_size_gets_a_head_for_it(
 
     monkeypatch.setattr(Builder, "_built", built)
     monkeypatch.setattr(Finalist, "precision", "int8")
-    nothing: Any = None
     budget = Budget(latency_ms=3.0)
-    builder = Builder(
-        data=nothing,
-        target=nothing,
-        device=nothing,
-        budget=budget,
-        unknown=None,
-        golden=None,
-        shortlist=Shortlist(budget, ("int8",), predict, lambda each: 1),
-        folder=Path(),
-        clock=nothing,
-        by_macro=False,
-        probe=probe,
-        tell=lambda line: None,
+    builder = builder_of(
+        budget=budget, shortlist=Shortlist(budget, ("int8",), predict, lambda each: 1), probe=probe
     )
     start = trained(Candidate(architecture, 144), method)
     made = builder.finalist(start)

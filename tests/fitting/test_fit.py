@@ -214,7 +214,7 @@ def test_what_is_accurate_enough_is_built_by_its_speed(
 
     def candidate(name: str) -> Any:
         architecture = SimpleNamespace(is_pretrained=known[name][2])
-        return SimpleNamespace(name=name, architecture=architecture)
+        return SimpleNamespace(name=name, form=name, architecture=architecture)
 
     trained: list[Any] = [
         SimpleNamespace(
@@ -248,7 +248,9 @@ def test_what_the_gates_refuse_leaves_other_trainings_and_then_a_last_resort(
     refused: tuple[str, ...], asked: list[str], built: list[str]
 ) -> None:
     lite, own = (SimpleNamespace(is_pretrained=each) for each in (True, False))
-    first, second = SimpleNamespace(architecture=lite), SimpleNamespace(architecture=own)
+    first = SimpleNamespace(architecture=lite, form="lite")
+    second = SimpleNamespace(architecture=own, form="own")
+    smaller = SimpleNamespace(architecture=lite, form="lite")
     trained: list[Any] = [
         SimpleNamespace(name="head", candidate=first),
         SimpleNamespace(name="other", candidate=second),
@@ -260,7 +262,9 @@ def test_what_the_gates_refuse_leaves_other_trainings_and_then_a_last_resort(
         seen.append(each.name)
         if each.name in refused:
             return f"{each.name} is refused"
-        return SimpleNamespace(fits=True, name=each.name, trained=each)
+        # The head was trained anew for a smaller size.
+        at = SimpleNamespace(name="head", candidate=smaller) if each.name == "head" else each
+        return SimpleNamespace(fits=True, name=each.name, trained=at)
 
     def last_resort(each: Any) -> Any:
         seen.append(f"last {each.name}")
