@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 Keep = Callable[[logging.LogRecord], bool]
+
+_STDERR = 2
 
 
 @contextmanager
@@ -49,7 +52,20 @@ def silent() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), _native_silence():
             yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def _native_silence() -> Iterator[None]:
+    """Drop what compiled code writes to the process's own standard error."""
+    kept = os.dup(_STDERR)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
