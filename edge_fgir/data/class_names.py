@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir._text import label_problem
-from edge_fgir.runtime import JUNK_FOLDERS, pictures_below
+from edge_fgir.runtime import is_junk_folder, pictures_below
 
 _TOOLS = (".thumb", ".ipynb", ".git", ".svn", ".cache", ".trash", ".@__thumb", ".appledouble")
 """How hidden folders begin that are no classes, thumbnails and copies among them."""
@@ -42,7 +42,7 @@ def visible_folders(root: Path) -> list[Path]:
     return sorted(
         path
         for path in root.iterdir()
-        if path.is_dir() and path.name[0] != "." and path.name.lower() not in JUNK_FOLDERS
+        if path.is_dir() and path.name[0] != "." and not is_junk_folder(path.name)
     )
 
 

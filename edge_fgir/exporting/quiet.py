@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 
 Keep = Callable[[logging.LogRecord], bool]
 
@@ -63,7 +64,7 @@ def _native_silence() -> Iterator[None]:
     """Drop what compiled code writes to the process's own standard error."""
     kept = os.dup(_STDERR)
     try:
-        with open(os.devnull, "wb") as nothing:
+        with Path(os.devnull).open("wb") as nothing:
             os.dup2(nothing.fileno(), _STDERR)
         yield
     finally:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         read_image,
         to_rgb,
     )
+    from edge_fgir.runtime.junk import is_junk_folder
     from edge_fgir.runtime.looks import Hashes, look_hash
     from edge_fgir.runtime.manifest import (
         MANIFEST,
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.packing import check_out, pack, unpack
     from edge_fgir.runtime.page import page_entries, page_server
     from edge_fgir.runtime.picture_files import (
-        JUNK_FOLDERS,
         SUFFIXES,
         Listing,
         find_pictures,
@@ -108,6 +108,7 @@ __getattr__ = lazy(
             "read_image",
             "to_rgb",
         ),
+        "junk": ("is_junk_folder",),
         "looks": ("Hashes", "look_hash"),
         "manifest": (
             "MANIFEST",
@@ -130,7 +131,6 @@ __getattr__ = lazy(
         "packing": ("check_out", "pack", "unpack"),
         "page": ("page_entries", "page_server"),
         "picture_files": (
-            "JUNK_FOLDERS",
             "SUFFIXES",
             "Listing",
             "find_pictures",
@@ -160,7 +160,6 @@ __getattr__ = lazy(
 
 __all__ = [
     "AUTO",
-    "JUNK_FOLDERS",
     "MANIFEST",
     "NOVELTY",
     "PIL_KERNEL",
@@ -229,6 +228,7 @@ __all__ = [
     "is_bfloat16",
     "is_bundle",
     "is_int8",
+    "is_junk_folder",
     "is_picture",
     "list_pictures",
     "look_hash",

@@ -124,7 +124,7 @@ class Bundle:
             known to be whole, not to be anyone's.
 
     Raises:
-        InputError: It is missing, is no bundle, holds unlisted or missing files, links or unsafe
+        InputError: It is missing, is no bundle, holds unlisted or missing files or unsafe
             paths, or its manifest was changed; with ``trust``, it is not signed by that key.
     """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.junk import is_junk
 from edge_fgir.runtime.manifest import MAX_FILES
 
 _MAX_ENTRIES = 2 * MAX_FILES  # a folder's include its folders
@@ -21,7 +22,6 @@ _ZIP_HEADER_BYTES, _ZIP_END_BYTES = 30, 22
 _ZIP_TAIL = struct.Struct("<4s16x4s4H2LH")
 # What zipfile raises on damaged archives, and on encrypted ones.
 READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile)
-# Caches of downloads and volumes of containers are made of links.
 _WITHOUT_LINKS = "make a copy without links: mkdir NEW.fgir && cp -rL BUNDLE/* NEW.fgir"
 DAMAGED = "copy the bundle again, or export it again"
 PACK = "make the zip of the folder with: edge-fgir pack"
@@ -31,10 +31,11 @@ class Store(Protocol):
     """Files by name; what reading raises is one of ``READ_ERRORS``."""
 
     def names(self) -> list[str]:
-        """Return all names, sorted.
+        """Return all names, sorted, without what systems leave behind.
 
         Raises:
-            InputError: There are links, devices, too many files, or a folder cannot be read.
+            InputError: There are links to other folders, devices, too many files, or a folder
+                cannot be read.
         """
 
     def size(self, name: str) -> int:
@@ -54,6 +55,12 @@ def store_of(path: Path) -> Store:
 
 
 class _Folder:
+    """A folder, whose files may be links to files: what they lead to has to have the listed hash.
+
+    Caches of downloads and volumes of containers are made of links; in the latter (Kubernetes) the
+    files lie in a hidden folder ``..data``, to which all other names are links.
+    """
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -61,21 +68,43 @@ class _Folder:
         found, folders, seen = [], [self._path], 0
         # Not os.walk: before Python 3.12 it recurses, as deep as a bundle wants it to.
         while folders:
-            for entry in self._listed(folders.pop()):
+            folder = folders.pop()
+            for entry in self._listed(folder):
                 seen += 1
                 if seen > _MAX_ENTRIES:
                     raise _too_many(self._path)
-                where = shown_name(entry.path)
-                if entry.is_symlink():
-                    raise InputError(f"{where} is a link", "plain files only", _WITHOUT_LINKS)
-                if entry.is_dir():
+                if is_junk(entry.name) or (folder == self._path and entry.name.startswith("..")):
+                    continue
+                if self._is_folder(entry):
                     folders.append(Path(entry.path))
-                # Reading a named pipe would wait for ever.
-                elif not entry.is_file():
-                    raise InputError(f"{where} is no file", "plain files only", DAMAGED)
                 else:
                     found.append(Path(entry.path).relative_to(self._path).as_posix())
         return sorted(found)
+
+    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
+        """Tell folders from files.
+
+        Raises:
+            InputError: It is neither, or a link to another place's folder.
+        """
+        where = shown_name(entry.path)
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:  # a link to itself
+            raise InputError(f"{where}: {error.strerror}", "a file", DAMAGED) from error
+        # Reading a named pipe would wait for ever.
+        if not is_folder and not is_file:
+            raise InputError(f"{where} is no file", "plain files only", DAMAGED)
+        if is_folder and entry.is_symlink() and not self._holds(Path(entry.path)):
+            raise InputError(
+                f"{where} is a link to a folder of another place",
+                "folders of its own",
+                _WITHOUT_LINKS,
+            )
+        return is_folder
+
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._path.resolve())
 
     @staticmethod
     def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -122,7 +151,8 @@ class _Zip:
             raise InputError(f"{path}: an entry ends after the zip", "a whole zip", DAMAGED)
 
     def names(self) -> list[str]:
-        return sorted(self._zip.namelist())
+        names = self._zip.namelist()
+        return sorted(name for name in names if not any(map(is_junk, name.split("/"))))
 
     def size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size

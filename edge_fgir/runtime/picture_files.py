@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.junk import is_junk_folder
 
 ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -45,21 +46,6 @@ hold no photographs.
 
 SUFFIXES = frozenset(ending for endings in ENDINGS.values() for ending in endings)
 """File name endings that folder readers take for pictures (lower case)."""
-
-JUNK_FOLDERS = frozenset(
-    {
-        "@eadir",
-        "@__thumb",
-        "__macosx",
-        "#recycle",
-        "@recycle",
-        "@recently-snapshot",
-        "$recycle.bin",
-        "system volume information",
-        "lost+found",
-    }
-)
-"""What boxes and systems leave in people's folders (lower case), thumbnails among it."""
 
 _NEVER = re.compile(
     r"\.(bak|old|orig|tmp|part|crdownload|download|txt|md|csv|tsv|jsonl?|xml|ya?ml|html|cls|db|ini"
@@ -141,8 +127,8 @@ def list_pictures(folder: Path) -> Listing:
     """Look for pictures in ``folder`` and its subfolders.
 
     Hidden files and folders are passed over, and what NAS boxes and systems put there
-    (:data:`JUNK_FOLDERS`). Links are followed, each folder is entered once. A file whose ending
-    says nothing is a picture if its first bytes say so; only regular files are.
+    (:mod:`~edge_fgir.runtime.junk`). Links are followed, each folder is entered once. A file whose
+    ending says nothing is a picture if its first bytes say so; only regular files are.
     """
     listing = Listing()
     _look(folder, listing, set())
@@ -163,7 +149,7 @@ def _look(folder: Path, listing: Listing, entered: set[tuple[int, int]]) -> None
         return
     for entry in entries:
         path = folder / entry.name
-        if entry.name.startswith(".") or entry.name.lower() in JUNK_FOLDERS:
+        if entry.name.startswith(".") or is_junk_folder(entry.name):
             continue
         try:
             if entry.is_dir():

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import edit_manifest, make_bundle, zip_bundle
+from bundles import edit_manifest, make_bundle, reseal, zip_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
@@ -71,6 +71,12 @@ def opened(path: Path) -> dict[str, bytes]:
     bundle = Bundle(path)
     list(bundle.check_files())
     return {entry.path: bundle.read(entry.path) for entry in bundle.manifest.files}
+
+
+@pytest.fixture
+def wanted(tiny_bundle) -> dict[str, bytes]:
+    """What a whole bundle hands out."""
+    return opened(tiny_bundle)
 
 
 def refusal(path: Path) -> str:
@@ -207,14 +213,33 @@ def test_a_cut_zip_is_refused(zipped, tmp_path_factory, data):
     refusal(path)
 
 
-def test_a_link_is_refused_wherever_it_leads(copy, tmp_path):
-    (tmp_path / "labels.txt").write_bytes((copy / "labels.txt").read_bytes())
-    (copy / "labels.txt").unlink()
-    (copy / "labels.txt").symlink_to(tmp_path / "labels.txt")
-    assert "labels.txt is a link; expected plain files only" in refusal(copy)
+def test_a_link_to_the_file_as_sealed_is_that_file(copy, tmp_path, wanted):
+    """As a cache of downloads has it: names that are links to blobs."""
+    for path in [path for path in copy.rglob("*") if path.is_file()]:
+        blob = tmp_path / "blobs" / path.relative_to(copy).as_posix().replace("/", "-")
+        blob.parent.mkdir(exist_ok=True)
+        path.rename(blob)
+        path.symlink_to(blob)
+    assert opened(copy) == wanted
 
 
-def test_the_remedy_for_links_mends_a_volume(copy, tmp_path):
+@pytest.mark.parametrize("name", ["labels.txt", "manifest.json"])
+@pytest.mark.parametrize("where", ["/etc/passwd", "/proc/self/environ"])
+def test_a_link_to_other_bytes_is_refused_and_they_are_not_told(name, where, copy):
+    (copy / name).unlink()
+    (copy / name).symlink_to(where)
+    assert Path(where).read_bytes()[:10].decode() not in refusal(copy)
+
+
+@pytest.mark.parametrize("where", ["/dev/zero", "/nowhere", "itself"])
+@pytest.mark.parametrize("name", ["labels.txt", "more.txt"])
+def test_a_link_to_no_file_is_refused(name, where, copy):
+    (copy / name).unlink(missing_ok=True)
+    (copy / name).symlink_to(name if where == "itself" else where)
+    assert "more.txt" in refusal(copy) or "labels.txt" in refusal(copy)
+
+
+def test_a_volume_of_links_is_a_bundle(copy, tmp_path, wanted):
     """A Kubernetes volume: links to ``..data``, which is a link to a hidden folder of today."""
     volume = tmp_path / "volume"
     volume.mkdir()
@@ -222,20 +247,43 @@ def test_the_remedy_for_links_mends_a_volume(copy, tmp_path):
     (volume / "..data").symlink_to("..2026_01")
     for path in (volume / "..2026_01").iterdir():
         (volume / path.name).symlink_to(f"..data/{path.name}")
-    remedy = refusal(volume).split("without links: ")[1]
-    subprocess.run(remedy.replace("BUNDLE", "volume"), shell=True, cwd=tmp_path, check=True)
-    assert Bundle(tmp_path / "NEW.fgir").labels
+    assert opened(volume) == wanted
 
 
-def test_a_linked_folder_is_refused(copy, tmp_path):
+def test_a_link_to_a_folder_elsewhere_is_refused_with_a_remedy_that_mends(copy, tmp_path, wanted):
     (copy / "golden").rename(tmp_path / "golden")
     (copy / "golden").symlink_to(tmp_path / "golden")
-    assert "golden is a link; expected plain files only" in refusal(copy)
+    found = refusal(copy)
+    assert "golden is a link to a folder of another place; expected folders of its own" in found
+    remedy = found.split("without links: ")[1]
+    subprocess.run(remedy.replace("BUNDLE", copy.name), shell=True, cwd=copy.parent, check=True)
+    assert opened(copy.parent / "NEW.fgir") == wanted
 
 
-def test_a_dangling_link_is_refused(copy):
-    (copy / "more.txt").symlink_to("/nowhere")
-    assert "more.txt is a link" in refusal(copy)
+def test_a_folder_that_is_linked_into_itself_ends(copy):
+    (copy / "golden" / "again").symlink_to(copy)
+    refusal(copy)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".DS_Store", "._labels.txt", "golden/Thumbs.db", "desktop.ini", "@eaDir/x", ".nfs0001"],
+)
+def test_what_a_system_leaves_in_a_folder_changes_nothing(name, copy, wanted):
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_bytes(PICKLE)
+    assert opened(copy) == wanted
+
+
+def test_what_macos_adds_to_a_zip_changes_nothing(tiny_bundle, tmp_path, wanted):
+    added = (("__MACOSX/._labels.txt", b"x"), (".DS_Store", b"x"))
+    assert opened(zip_bundle(tiny_bundle, tmp_path / "a.zip", added=added)) == wanted
+
+
+def test_a_manifest_cannot_list_what_a_system_leaves(copy):
+    """Such a file would be passed over where it lies."""
+    (copy / "desktop.ini").write_bytes(b"x")
+    assert "desktop.ini is missing" in refusal(reseal(copy))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

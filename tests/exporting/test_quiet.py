@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 
 def _speak() -> None:
-    print("printed")
+    sys.stdout.write("printed\n")
     sys.stderr.write("written\n")
     logging.getLogger("library").error("logged")
     os.write(2, b"by compiled code\n")
