@@ -293,6 +293,9 @@ def test_what_a_camera_showed_before_it_was_unplugged_is_kept(
         def get(self, _: int):
             return 0.0
 
+        def set(self, _: int, value: float):
+            return False
+
         def release(self):
             pass
 

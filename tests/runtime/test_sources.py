@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -65,6 +66,45 @@ def test_a_video_keeps_blue_green_red(tmp_path, cv2):
     with open_source(path) as source:
         (frame,) = source
     assert frame.pixels.reshape(-1, 3).mean(axis=0) == pytest.approx((20, 30, 200), abs=6)
+
+
+def turned(path: Path, clip: Path, degrees: int) -> Path:
+    """Write a clip whose header asks to show it turned clockwise, as phones do."""
+    one, less = 1 << 16, -1 << 16
+    a, b, c, d = {90: (0, one, less, 0), 180: (less, 0, 0, less), 270: (0, less, one, 0)}[degrees]
+    content = clip.read_bytes()
+    track = content.index(b"tkhd") + 4
+    assert content[track] == 0, "another version of the header has its matrix elsewhere"
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    start = track + 40
+    path.write_bytes(content[:start] + matrix + content[start + len(matrix) :])
+    return path
+
+
+@pytest.mark.parametrize("asked_for", [False, True], ids=["by default", "only when asked"])
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_video_that_was_held_upright_is_upright(degrees, asked_for, tmp_path, monkeypatch, cv2):
+    capture = cv2.VideoCapture
+
+    def as_in_opencv_4_11(*arguments):
+        video = capture(*arguments)
+        video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        return video
+
+    if asked_for:
+        monkeypatch.setattr(cv2, "VideoCapture", as_in_opencv_4_11)
+    stored = np.zeros((96, 160, 3), np.uint8)
+    stored[:48, :80] = 220
+    with VideoWriter(tmp_path / "plain.mp4", 5) as video:
+        video.write(stored)
+    path = turned(tmp_path / "phone.mp4", tmp_path / "plain.mp4", degrees)
+
+    with open_source(path) as source:
+        (frame,) = source
+
+    wanted = np.rot90(stored, -degrees // 90)
+    assert frame.pixels.shape == wanted.shape
+    assert np.abs(frame.pixels.astype(int) - wanted).mean() < 8
 
 
 def test_realtime_plays_at_the_videos_own_pace(clip):
@@ -276,6 +316,9 @@ class FakeCapture:
         import cv2
 
         return {cv2.CAP_PROP_FPS: self.fps, cv2.CAP_PROP_FRAME_COUNT: -1.0}.get(key, 0.0)
+
+    def set(self, key, value):
+        return False
 
     def release(self):
         self.released = True

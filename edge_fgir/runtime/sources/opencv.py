@@ -38,6 +38,9 @@ class Capture:
         self.closed = threading.Event()
         with quiet(self._cv2):
             self._video = self._cv2.VideoCapture(target, self._cv2.CAP_ANY, settings)
+            # A phone's portrait video says in its header which way up it is; OpenCV 4.11 turns it
+            # only when asked (opencv issue 26876).
+            self._video.set(self._cv2.CAP_PROP_ORIENTATION_AUTO, 1)
 
     @property
     def is_open(self) -> bool:
