@@ -15,6 +15,8 @@ from edge_fgir.runtime import is_junk_folder, pictures_below
 _TOOLS = (".thumb", ".ipynb", ".git", ".svn", ".cache", ".trash", ".@__thumb", ".appledouble")
 """How hidden folders begin that are no classes, thumbnails and copies among them."""
 
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -67,7 +69,8 @@ def class_folders(folders: Iterable[Path]) -> Folders:
         InputError: A name cannot be a line of ``labels.txt``.
     """
     classes = tuple((folder, class_name(folder)) for folder in sorted(folders))
-    return Folders(classes, tuple(_twins(name for _, name in classes)))
+    names = [name for _, name in classes]
+    return Folders(classes, (*_twins(names), *blank_ends(names)))
 
 
 def class_name(folder: Path) -> str:
@@ -90,6 +93,18 @@ def class_name(folder: Path) -> str:
 def composed(name: str) -> str:
     """Return a name in its composed Unicode form."""
     return unicodedata.normalize("NFC", name)
+
+
+def blank_ends(names: Iterable[str]) -> Iterator[str]:
+    """Yield what to say of names that begin or end with a blank: at most one line."""
+    odd = sorted({name for name in names if name != name.strip()})
+    if len(odd) == 1:
+        begins, ends = odd[0] != odd[0].lstrip(), odd[0] != odd[0].rstrip()
+        where = " and ".join(["begins"] * begins + ["ends"] * ends)
+        yield f"class {odd[0]!r} {where} with a blank"
+    elif odd:
+        more = f" and {len(odd) - _SHOWN} more" if len(odd) > _SHOWN else ""
+        yield f"classes {', '.join(map(repr, odd[:_SHOWN]))}{more} begin or end with a blank"
 
 
 def _twins(names: Iterable[str]) -> Iterator[str]:

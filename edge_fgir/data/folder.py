@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge_fgir._errors import InputError
@@ -47,20 +47,40 @@ def _read(root: Path, name: str, *, strict: bool) -> tuple[DataSet, bool]:
     splits = _split_folders(root, folders)
     if "train" in splits:
         return _read_split_folders(root, name, splits, folders, strict=strict), False
-    if len(folders) == 1 and visible_folders(folders[0]) and not _has_pictures(folders[0]):
+    if len(folders) == 1 and _holds_folders_alone(folders[0]):
         # What an archive leaves when it is unpacked: a folder in a folder.
-        data, looked_at = _read(folders[0], name, strict=strict)
-        note = f"read from {folders[0]}"
-        return data.read_as(Reading((note, *data.reading.notes), data.reading.skipped)), looked_at
+        return _read_inside(folders[0], name, _passed_over(root, folders[0]), strict=strict)
     listings = {folder: list_pictures(folder) for folder in folders}
+    full = [folder for folder in folders if listings[folder].pictures]
+    if len(full) == 1 and _holds_folders_alone(full[0]) and not splits:
+        beside = [folder for folder in folders if folder != full[0]]
+        # An empty folder is a class that waits for its pictures, not what is told about others'.
+        if all(listings[folder].others and not listings[folder].problems for folder in beside):
+            return _read_inside(full[0], name, _passed_over(root, full[0], beside), strict=strict)
     if splits or not any(listing.pictures for listing in listings.values()):
         raise InputError(f"{root / 'train'} does not exist", _LAYOUTS)
     return _read_class_folders(root, name, listings, strict=strict), True
 
 
-def _has_pictures(folder: Path) -> bool:
-    """Say whether pictures lie in a folder itself."""
-    return any(is_picture(path) for path in folder.iterdir())
+def _read_inside(folder: Path, name: str, note: str, *, strict: bool) -> tuple[DataSet, bool]:
+    """Read the data set ``name`` from a folder inside it, and say so."""
+    data, looked_at = _read(folder, name, strict=strict)
+    return data.read_as(Reading((note, *data.reading.notes), data.reading.skipped)), looked_at
+
+
+def _holds_folders_alone(folder: Path) -> bool:
+    """Say whether there are folders in a folder and, beside them, no pictures."""
+    return bool(visible_folders(folder)) and not any(map(is_picture, folder.iterdir()))
+
+
+def _passed_over(root: Path, inside: Path, beside: Sequence[Path] = ()) -> str:
+    """Return what to say of a data set that is read from one of its folders."""
+    note = f"read from {inside}"
+    if beside:
+        note += f"; no pictures in {shown([folder.name for folder in beside])}"
+    if lists := sorted(path.name for place in (root, *beside) for path in place.glob("*.mat")):
+        note += f"; MATLAB files, in which its split may be, are not read ({shown(lists)})"
+    return note
 
 
 def _split_folders(root: Path, folders: Iterable[Path]) -> dict[Split, Path]:

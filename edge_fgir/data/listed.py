@@ -9,10 +9,10 @@ from typing import NamedTuple
 from edge_fgir._errors import InputError
 from edge_fgir._paths import join_below, with_slashes
 from edge_fgir._text import label_problem
-from edge_fgir.data.class_names import composed
+from edge_fgir.data.class_names import blank_ends, composed
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.looks import without_broken
-from edge_fgir.data.reading import Reading
+from edge_fgir.data.reading import Reading, Skipped
 from edge_fgir.data.split import set_val_aside
 from edge_fgir.data.unsplit import split_fairly
 
@@ -51,6 +51,7 @@ def listed_data(
     strict: bool,
     classes: Iterable[str] | None = None,
     notes: Sequence[str] = (),
+    skipped: Iterable[Skipped] = (),
 ) -> tuple[DataSet, bool]:
     """Make a data set of rows.
 
@@ -64,6 +65,7 @@ def listed_data(
         strict: As :func:`~edge_fgir.data.open_data` takes it.
         classes: Names in the order of the labels; None: sorted.
         notes: What the reader settled.
+        skipped: Pictures that the reader left out.
 
     Returns:
         The data set, and whether every picture has been looked at.
@@ -88,7 +90,7 @@ def listed_data(
         sample = Sample(join_below(folder, row.path), label_of[composed(row.label)])
         samples.setdefault(row.split, []).append(sample)
     unsplit = samples.pop(None, [])
-    reading = Reading(tuple(notes))
+    reading = Reading((*notes, *blank_ends(names)), tuple(skipped))
     if not samples:
         data = DataSet(name, LICENCE_UNKNOWN, tuple(names), {}, strict, reading=reading)
         return split_fairly(data, folder, unsplit), True

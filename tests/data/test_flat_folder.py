@@ -237,6 +237,31 @@ def test_names_that_cannot_be_labels_are_refused_first(
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ([" wren"], "class ' wren' begins with a blank"),
+        (["wren\u3000"], "class 'wren\\u3000' ends with a blank"),
+        ([" wren "], "class ' wren ' begins and ends with a blank"),
+        ([" wren", "lark "], "classes ' wren', 'lark ' begin or end with a blank"),
+        (
+            [f" {number}" for number in range(8)],
+            "classes ' 0', ' 1', ' 2', ' 3', ' 4' and 3 more begin or end with a blank",
+        ),
+    ],
+)
+def test_names_with_a_blank_at_an_end_are_said(photos: Path, names: list[str], note: str) -> None:
+    for number, name in enumerate(names):
+        save(photos / name / "0.png", 700 + number)
+    assert note in open_data(str(photos)).reading.notes
+    assert note in check_data(str(photos)).data.reading.notes
+
+
+def test_names_without_such_blanks_need_no_word(photos: Path) -> None:
+    save(photos / "great tit" / "0.png", 700)
+    assert not any("blank" in note for note in open_data(str(photos)).reading.notes)
+
+
 def test_nested_folders_belong_to_their_class_and_it_is_said(photos: Path) -> None:
     save(photos / "tit" / "2024" / "may.png", 700)
     (photos / "tit" / "notes.txt").write_text("seen in May")
@@ -272,6 +297,64 @@ def test_a_folder_in_a_folder_as_archives_leave_it(photos: Path, tmp_path: Path)
     data = open_data(str(tmp_path / "download"))
     assert (data.name, sizes(data)[1]) == ("download", [3, 3])
     assert data.reading.notes[0] == f"read from {tmp_path}/download/photos"
+
+
+@pytest.fixture
+def dogs(photos: Path, tmp_path: Path) -> Path:
+    """Stanford Dogs as it is unpacked: pictures, boxes without an ending, and lists."""
+    root = tmp_path / "dogs"
+    root.mkdir()
+    photos.rename(root / "Images")
+    for name in ("robin", "tit"):
+        (root / "Annotation" / name).mkdir(parents=True)
+        (root / "Annotation" / name / f"{name}_10074").write_text("<annotation></annotation>")
+    (root / "train_list.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    return root
+
+
+def test_the_one_folder_of_class_folders_is_read(dogs: Path) -> None:
+    data = open_data(str(dogs))
+    assert (data.name, data.classes, sizes(data)[1]) == ("dogs", ("robin", "tit"), [3, 3])
+    assert data.reading.notes[0] == (
+        f"read from {dogs / 'Images'}; no pictures in Annotation; MATLAB files, in which its split "
+        "may be, are not read (train_list.mat)"
+    )
+    (dogs / "train_list.mat").unlink()
+    note = open_data(str(dogs)).reading.notes[0]
+    assert note == f"read from {dogs / 'Images'}; no pictures in Annotation"
+
+
+def test_the_one_folder_of_split_folders_is_read(dogs: Path) -> None:
+    for split in ("train", "val"):
+        for label, name in enumerate(("robin", "tit")):
+            save(dogs / "split" / split / name / "0.png", 900 + label)
+            save(dogs / "split" / split / name / "1.png", 910 + label)
+    for name in ("robin", "tit"):
+        for path in (dogs / "Images" / name).iterdir():
+            path.unlink()
+        (dogs / "Images" / name / "notes.txt").write_text("none")
+    assert sizes(open_data(str(dogs)))[:2] == [[2, 2], [2, 2]]
+
+
+def test_of_two_folders_with_pictures_both_are_classes(dogs: Path) -> None:
+    save(dogs / "Annotation" / "robin" / "mask.png", 900)
+    (dogs / "Images" / "tit" / "notes.txt").write_text("seen in May")
+    assert open_data(str(dogs)).classes == ("Annotation", "Images")
+
+
+def test_an_empty_folder_is_a_class_that_waits(photos: Path) -> None:
+    for number in range(2):
+        save(photos / "robin" / str(number) / "a.png", 900 + number)
+    for path in [*photos.glob("tit/*"), *photos.glob("robin/*.png")]:
+        path.unlink()
+    with pytest.raises(InputError, match="photos holds 1 class folders; expected at least 2"):
+        open_data(str(photos))
+
+
+def test_what_cannot_be_looked_at_may_hold_pictures(dogs: Path) -> None:
+    (dogs / "Annotation" / "x.jpg").symlink_to(dogs / "gone.jpg")
+    with pytest.raises(InputError, match="dogs holds 1 class folders; expected at least 2"):
+        open_data(str(dogs))
 
 
 def test_a_link_to_nothing_costs_one_picture(photos: Path) -> None:

@@ -78,6 +78,60 @@ def cars(root: Path) -> Path:
     return root
 
 
+def flowers(root: Path) -> Path:
+    savemat = pytest.importorskip("scipy.io").savemat
+    for image in range(1, 31):
+        save(root / "jpg" / f"image_{image:05d}.jpg", image)
+    numbers = np.arange(1, 31)
+    savemat(root / "imagelabels.mat", {"labels": numbers % 3 + 9})
+    parts = {"trnid": numbers[:15], "valid": numbers[15:21], "tstid": numbers[21:]}
+    savemat(root / "setid.mat", parts)
+    return root
+
+
+def pets(root: Path) -> Path:
+    for name, count in (("trainval", 10), ("test", 3)):
+        lines = []
+        for label, breed in enumerate(("Abyssinian", "american_bulldog"), 1):
+            for number in range(count):
+                image = f"{breed}_{100 * count + number}"
+                save(root / "images" / f"{image}.jpg", 1000 * label + 10 * count + number)
+                lines.append(f"{image} {label} {label} 1")
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / "annotations" / f"{name}.txt").write_bytes("\r\n".join(lines).encode())
+    (root / "annotations" / "list.txt").write_text("#Image CLASS-ID SPECIES BREED ID")
+    return root
+
+
+def food(root: Path) -> Path:
+    for name, numbers in (("train", range(10)), ("test", range(10, 13))):
+        lines = []
+        for label, dish in enumerate(("apple_pie", "baby_back_ribs")):
+            for number in numbers:
+                save(root / "images" / dish / f"{label}{number:03d}.jpg", 100 * label + number)
+                lines.append(f"{dish}/{label}{number:03d}")
+        (root / "meta").mkdir(exist_ok=True)
+        (root / "meta" / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    (root / "meta" / "classes.txt").write_text("apple_pie\nbaby_back_ribs\n")
+    return root
+
+
+def textures(root: Path) -> Path:
+    for place, split in enumerate(SPLITS):
+        lines = []
+        for label, texture in enumerate(("banded", "polka-dotted", "zigzagged")):
+            for number in range(2):
+                name = f"{texture}/{texture}_{place}{number}.jpg"
+                save(root / "images" / name, 100 * place + 10 * label + number)
+                lines.append(name)
+        (root / "labels").mkdir(exist_ok=True)
+        (root / "labels" / f"{split}1.txt").write_text("\n".join(lines))
+        (root / "labels" / f"{split}2.txt").write_text("".join(lines[:1]))
+    (root / "imdb").mkdir()
+    (root / "imdb" / "imdb.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    return root
+
+
 def imagefolder(root: Path, ending: str = "jsonl") -> Path:
     for split, count in (("train", 7), ("validation", 2), ("test", 2)):
         rows = []
@@ -141,6 +195,10 @@ FORMS: dict[Callable[[Path], Path], tuple[int, list[list[int]]]] = {
     cub: (3, [[5, 5, 5], [1, 1, 1], [2, 2, 2]]),
     aircraft: (3, [[5, 5, 5], [1, 1, 1], [2, 2, 2]]),
     cars: (2, [[9, 9], [1, 1], [3, 3]]),
+    flowers: (3, [[5, 5, 5], [2, 2, 2], [3, 3, 3]]),
+    pets: (2, [[9, 9], [1, 1], [3, 3]]),
+    food: (2, [[9, 9], [1, 1], [3, 3]]),
+    textures: (3, [[2, 2, 2], [2, 2, 2], [2, 2, 2]]),
     imagefolder: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     coco: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     coco_instances: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
@@ -242,28 +300,33 @@ def test_what_a_list_of_cocos_lacks_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["../secret.png", "..\\\\secret.png", "/etc/passwd", "a//b.png", "."]
 )
-@pytest.mark.parametrize("make", [imagefolder, coco, cub])
+@pytest.mark.parametrize("make", [imagefolder, coco, cub, food])
 def test_paths_that_lead_elsewhere(tmp_path: Path, make, path: str) -> None:
     root = make(tmp_path / "set")
     file = {
         imagefolder: root / "train" / "metadata.jsonl",
         coco: root / "train" / "_annotations.coco.json",
         cub: root / "images.txt",
+        food: root / "meta" / "train.txt",
     }[make]
     name = {
         imagefolder: "Laysan_Albatross_0.png",
         coco: "0_0.jpg",
         cub: "001.Laysan_Albatross/Laysan_Albatross_0.png",
+        food: "apple_pie/0000",
     }[make]
     file.write_bytes(file.read_bytes().replace(name.encode(), path.encode(), 1))
-    with pytest.raises(InputError, match="expected one that stays below"):
+    with pytest.raises(InputError, match=r"expected (one that stays below|<class>/<image>$)"):
         open_data(str(root))
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b"nonsense", b"\xff\xfe{", b"[" * 100_000, b"\xe4\n"]
 )
-@pytest.mark.parametrize("make", [imagefolder, coco, coco_instances, cub, aircraft, cars])
+@pytest.mark.parametrize(
+    "make",
+    [*(imagefolder, coco, coco_instances, cub, aircraft, cars), *(flowers, pets, food, textures)],
+)
 def test_damaged_lists_are_one_line(tmp_path: Path, make, content: bytes) -> None:
     root = make(tmp_path / "set")
     file = {
@@ -273,8 +336,73 @@ def test_damaged_lists_are_one_line(tmp_path: Path, make, content: bytes) -> Non
         cub: root / "images.txt",
         aircraft: root / "data" / "images_variant_train.txt",
         cars: root / "devkit" / "cars_train_annos.mat",
+        flowers: root / "setid.mat",
+        pets: root / "annotations" / "trainval.txt",
+        food: root / "meta" / "train.txt",
+        textures: root / "labels" / "train1.txt",
     }[make]
     file.write_bytes(content)
     with pytest.raises(InputError) as caught:
         open_data(str(root))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_flowers_are_called_by_their_numbers(tmp_path: Path) -> None:
+    data = open_data(str(flowers(tmp_path / "set")))
+    assert data.classes == ("9", "10", "11")
+    assert data.reading.notes == (
+        "the data set names no classes: they are called by their numbers",
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *(np.zeros(30), np.full(30, 10_001), np.full(30, -1), np.full(30, np.nan)),
+        *(np.full(30, np.inf), np.full(30, 1.5), np.full(30, 99999999999), np.ones((6, 5))),
+        *(np.full(30, "a"), np.full(30, 1 + 2j), np.zeros(0)),
+    ],
+)
+def test_numbers_of_a_matlab_file_that_are_no_classes(tmp_path: Path, labels) -> None:
+    savemat = pytest.importorskip("scipy.io").savemat
+    savemat(flowers(tmp_path / "set") / "imagelabels.mat", {"labels": labels})
+    with pytest.raises(InputError, match="; expected whole numbers from 1 to "):
+        open_data(str(tmp_path / "set"))
+
+
+@pytest.mark.parametrize("label", [0, 3, 99999999999, float("nan"), "one", [1, 2], []])
+def test_classes_that_stanford_cars_do_not_have(tmp_path: Path, label) -> None:
+    savemat = pytest.importorskip("scipy.io").savemat
+    root = cars(tmp_path / "set")
+    rows = np.empty(2, np.dtype([("class", object), ("fname", object)]))
+    rows[0], rows[1] = (1, "00000.jpg"), (label, "00001.jpg")
+    savemat(root / "devkit" / "cars_train_annos.mat", {"annotations": rows})
+    with pytest.raises(InputError, match="; expected whole numbers from 1 to 2"):
+        open_data(str(root))
+
+
+def test_lists_beside_class_folders_are_named(tmp_path: Path) -> None:
+    assert open_data(str(food(tmp_path / "food"))).reading.notes == (
+        "split as train.txt and test.txt of meta say",
+    )
+    assert open_data(str(textures(tmp_path / "dtd"))).reading.notes == (
+        "split as train1.txt and val1.txt and test1.txt of labels say",
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["Abyssinian_100", "Abyssinian 1 1 1", "Abyssinian_1 1 1", "Abyssinian_1 nan 1 1"]
+)
+def test_lines_that_no_list_of_pets_has(tmp_path: Path, line: str) -> None:
+    root = pets(tmp_path / "set")
+    (root / "annotations" / "test.txt").write_text(f"{line}\n")
+    with pytest.raises(InputError, match=r"test\.txt .*; expected "):
+        open_data(str(root))
+
+
+@pytest.mark.parametrize("name", [" lead", "trail "])
+def test_a_listed_class_with_a_blank_at_an_end(tmp_path: Path, name: str) -> None:
+    root = imagefolder(tmp_path / "set")
+    file = root / "train" / "metadata.jsonl"
+    file.write_text(file.read_text("utf-8").replace('"Crested Auklet"', f'"{name}"'), "utf-8")
+    assert any(f"class {name!r} " in note for note in open_data(str(root)).reading.notes)

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_fgir.data.dataset import DataSet
-from edge_fgir.data.published import aircraft, cars, coco, cub, imagefolder, table
+from edge_fgir.data.published import (
+    aircraft,
+    cars,
+    class_lists,
+    coco,
+    cub,
+    flowers,
+    imagefolder,
+    pets,
+    table,
+)
 
 Reader = Callable[[Path, bool], tuple[DataSet, bool] | None]
 """Reads a folder or a file, strictly or not; None if it has another form.
@@ -19,6 +29,9 @@ READERS: tuple[Reader, ...] = (
     cub.read,
     aircraft.read,
     cars.read,
+    flowers.read,
+    pets.read,
+    class_lists.read,
     imagefolder.read,
     coco.read,
     table.read,
