@@ -47,7 +47,13 @@ from edge_fgir.training.optimizer import make_optimizer, make_scheduler
 from edge_fgir.training.pictures import save_views
 from edge_fgir.training.precision import autocast, resolve_precision
 from edge_fgir.training.processes import Processes, Step
-from edge_fgir.training.setup import check_batch, describe, make_method, make_schedule
+from edge_fgir.training.setup import (
+    check_batch,
+    check_compile,
+    describe,
+    make_method,
+    make_schedule,
+)
 from edge_fgir.training.soft_targets import SoftTargetSource
 from edge_fgir.training.teacher_cache import CachedTeacher
 from edge_fgir.training.teachers import Teacher, train_fingerprint
@@ -173,6 +179,8 @@ class Training:
                 f"its eval.image_size {sides[1]}",
             )
         check_batch(recipe, self.trained)
+        if recipe.compile:
+            check_compile(self.device)
         model = recipe.model.build(len(data.classes), recipe.eval.image_size)
         if recipe.normalized_classifier:
             wish = f"normalized_classifier for {recipe.model.name}"

@@ -70,6 +70,24 @@ def check_batch(recipe: Recipe, trained: TrainedModel) -> None:
         ) from error
 
 
+def check_compile(device: torch.device) -> None:
+    """Compile a sum, as torch misses what it needs only when it compiles first.
+
+    Raises:
+        InputError: It cannot compile here.
+    """
+    compiled = torch.compile(torch.add, options={"fx_graph_cache": False})
+    try:
+        compiled(*torch.ones(2, 1, device=device))
+    except Exception as error:  # those of torch's compiler have no base of their own
+        reason = next((line for line in str(error).splitlines() if line), repr(error))
+        raise InputError(
+            f"compile is true, and torch cannot compile here: {reason}",
+            "a C++ compiler, such as g++",
+            "install one, or leave compile out",
+        ) from error
+
+
 def describe(recipe: Recipe, data: DataSet, teacher: Teacher | None) -> TrainedModel:
     """Return the description of the model that the training leaves behind."""
     normalization = Normalization(mean=recipe.data.mean, std=recipe.data.std)

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,27 @@ def test_a_run_folder_is_complete_and_learns(tiny_run: Path) -> None:
     trained, model = opened.description, opened.load()
     assert trained.num_classes == 3
     assert not model.training
+
+
+def test_compile_without_a_compiler_is_refused_before_anything_is_written(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path / "r.yaml", compile=True)
+    out = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "edge_fgir", "train", recipe, "--data", photos, "--out", out],
+        env={**os.environ, "PATH": str(tmp_path), "CXX": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "torch cannot compile here: " in line
+    assert "No working C++ compiler" in line
+    assert line.endswith("expected a C++ compiler, such as g++; install one, or leave compile out")
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
 
 
 def distilled(teacher_run: Path) -> dict[str, Any]:
