@@ -19,6 +19,8 @@ from edge_fgir.results import Budget, Latency
 
 pytestmark = pytest.mark.unit
 
+QUICK, SLOW = 2.0, 8.0  # two more milliseconds are the frame's
+
 
 def latency(p50: float, other_work: float, apart: float = 0.0, least: float = 100.0) -> Latency:
     fields = samples.latency("openvino", p50)
@@ -49,7 +51,51 @@ def benched(answers: list[Latency]) -> tuple[Latency, int]:
     return taken, len(lines) + 1
 
 
-QUICK, SLOW = 2.0, 8.0  # two more milliseconds are the frame's
+def bundle_of(path: Path, scheme: str) -> Any:
+    """Return what a builder looks at of a bundle in INT8."""
+    return SimpleNamespace(
+        path=path,
+        model_size=1,
+        manifest=SimpleNamespace(precision="int8"),
+        report=lambda _: {
+            "chosen": scheme,
+            "precision": "int8",
+            "why": "",
+            "trials": [],
+            "failed": [],
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size", "taken"),
+    [
+        ("min-max", 96, QUICK),  # the same with other weights
+        ("percentile", 96, SLOW),
+        ("min-max", 112, SLOW),
+    ],
+)
+def test_a_measurement_counts_for_other_weights_of_the_same_network(
+    scheme: str, size: int, taken: float, tmp_path: Path
+) -> None:
+    left = iter([latency(QUICK, 0.0), latency(SLOW, 0.0)])
+    builder = builder_of(
+        target=read_target("openvino"),
+        device=SimpleNamespace(bench=lambda *_, **__: next(left)),
+        budget=Budget(latency_ms=5.0),
+        folder=tmp_path,
+    )
+    (tmp_path / "bundles").mkdir()
+    head, tuned = (
+        bundle_of(tmp_path / f"bundles/{n}.fgir", s) for n, s in enumerate(("min-max", scheme))
+    )
+    first = builder._timed(head, Candidate(PRETRAINED[0], 96))
+    second = builder._timed(tuned, Candidate(PRETRAINED[0], size))
+    assert first.scopes.network.p50_ms == QUICK
+    assert second.scopes.network.p50_ms == taken
+    assert (
+        builder._timed(tuned, Candidate(PRETRAINED[0], size)) == second
+    )  # kept, not measured anew
 
 
 @pytest.mark.parametrize(
