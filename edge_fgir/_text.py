@@ -35,6 +35,8 @@ def printable_json(text: str) -> str:
 
 def label_problem(name: str) -> str | None:
     """Say why a name cannot be a label; None if it can."""
+    if not name:
+        return "is blank"
     if name.encode(errors="ignore").decode() != name:
         return "is not UTF-8"
     if name.splitlines() != [name]:

@@ -80,12 +80,20 @@ _Loader.yaml_implicit_resolvers = {
 """Dates and merges are texts: no key here takes one."""
 
 
-def parse_yaml(text: str, source: str) -> Any:
+class _Texts(_Loader):
+    """Builds every scalar as the text that stands there: ``no`` may be a name, and 0 a key."""
+
+
+_Texts.yaml_implicit_resolvers = {}
+
+
+def parse_yaml(text: str, source: str, *, texts: bool = False) -> Any:
     """Return the value of a YAML text.
 
     Args:
         text: The text.
         source: What it is, for the error.
+        texts: Numbers, truth values and null are taken as they are written, keys among them.
 
     Raises:
         InputError: It is no YAML, or has aliases, tags, two documents, a key twice, more than 32
@@ -96,18 +104,18 @@ def parse_yaml(text: str, source: str) -> Any:
         raise InputError(f"{source} has {len(text)} characters", "at most a million")
     try:
         _check(text, source)
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _Texts if texts else _Loader)
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source} is not YAML: {error}", expected) from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file that holds one YAML mapping.
+def read_yaml(path: Path, *, texts: bool = False) -> dict[str, Any]:
+    """Read a file that holds one YAML mapping, with ``texts`` as :func:`parse_yaml` takes it.
 
     Raises:
         InputError: It is missing or no regular file, or as :func:`parse_yaml`.
     """
-    value = parse_yaml(read_utf8(path, "a YAML file", _LARGEST_BYTES), str(path))
+    value = parse_yaml(read_utf8(path, "a YAML file", _LARGEST_BYTES), str(path), texts=texts)
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}", "a YAML mapping")
     return value

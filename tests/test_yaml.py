@@ -76,6 +76,23 @@ def test_plain_yaml_is_read(text: str, value: Any) -> None:
     assert text.startswith("[") or read == value
 
 
+NUMBERS = ("5,000 digits", "5,000 hexadecimal digits", "base sixty", "infinite", "not a number")
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(ATTACKS) - {*NUMBERS, "a huge exponent", "a number for a key"})
+)
+def test_an_attack_is_one_where_all_values_are_texts(name: str) -> None:
+    with pytest.raises(InputError):
+        parse_yaml(ATTACKS[name], "data.yaml", texts=True)
+
+
+def test_values_may_be_taken_as_they_are_written() -> None:
+    text = "names: {0: no, 1: 0x1f, '2': ~, 1.5: .nan}\nnc: 1:59\nempty:"
+    names = {"0": "no", "1": "0x1f", "2": "~", "1.5": ".nan"}
+    assert parse_yaml(text, "it", texts=True) == {"names": names, "nc": "1:59", "empty": ""}
+
+
 def test_marks_and_line_ends_of_other_systems_are_read(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n")

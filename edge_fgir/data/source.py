@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edge_fgir._errors import InputError
 from edge_fgir._progress import say
+from edge_fgir.data.class_names import visible_folders
 from edge_fgir.data.csv_source import CsvSource
 from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.elpv import read_elpv
@@ -13,11 +16,15 @@ from edge_fgir.data.folder import read_folder
 from edge_fgir.data.looks import without_broken
 from edge_fgir.data.other_forms import refused_file, refused_folder
 from edge_fgir.data.published import READERS
-from edge_fgir.data.reading import refuse
+from edge_fgir.data.reading import Reading, refuse
 from edge_fgir.data.shards import holds_shards, read_shards, shards_in
+from edge_fgir.runtime import is_picture
 
 BUILT_IN = {"elpv": read_elpv}
 """Data sets known by name."""
+
+_DEEPEST = 3
+"""Folders in folders, as ``download/VOCdevkit/VOC2012``."""
 
 
 def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
@@ -35,9 +42,10 @@ def read_source(source: str, *, strict: bool = False) -> tuple[DataSet, bool]:
     if holds_shards(path):
         return read_shards(path, strict=strict), True
     if path.exists():
-        for read in READERS:
-            if (data := read(path, strict)) is not None:
-                return data
+        for place in (path, *_wrapped(path)):
+            for read in READERS:
+                if (data := read(place, strict)) is not None:
+                    return data if place == path else _called(path, place, *data)
     if lists := CsvSource.find(source):
         return lists.read(strict=strict), False
     if path.is_file():
@@ -73,6 +81,22 @@ def open_data(source: str, *, strict: bool = False) -> DataSet:
     _check_learnable(data)
     say(data.reading.lines(data.name))
     return data
+
+
+def _wrapped(path: Path) -> Iterator[Path]:
+    """Yield the only folder in a folder, as archives leave it, and the only one in that."""
+    for _ in range(_DEEPEST):
+        folders = visible_folders(path) if path.is_dir() else []
+        if len(folders) != 1 or any(map(is_picture, path.iterdir())):
+            return
+        path = folders[0]
+        yield path
+
+
+def _called(path: Path, place: Path, data: DataSet, all_looked_at: bool) -> tuple[DataSet, bool]:
+    """Return what was read from a folder in ``path`` as the data set of that name."""
+    reading = Reading((f"read from {place}", *data.reading.notes), data.reading.skipped)
+    return replace(data, name=path.name, reading=reading), all_looked_at
 
 
 def _check_learnable(data: DataSet) -> None:

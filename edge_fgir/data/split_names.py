@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from edge_fgir.data.dataset import Split
 
@@ -17,3 +18,12 @@ SPLIT_NAMES: Mapping[str, Split] = {
 def split_of(name: str) -> Split | None:
     """Return the split that a folder's name means; None if it means none."""
     return SPLIT_NAMES.get(name.lower())
+
+
+def split_folders(root: Path) -> Iterator[tuple[Path, Split]]:
+    """Yield the folders in ``root`` whose names mean a split, such as ``train2017``."""
+    if root.is_dir():
+        meant = ((path, split_of(path.name.rstrip("0123456789"))) for path in root.iterdir())
+        for path, split in sorted((path, split) for path, split in meant if split is not None):
+            if path.is_dir():
+                yield path, split

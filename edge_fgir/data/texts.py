@@ -14,13 +14,13 @@ _LARGEST_BYTES = 1 << 30
 SAVE_AGAIN = "save it as UTF-8 text"
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = _LARGEST_BYTES) -> str:
     """Return a file's text without its byte order mark.
 
     Raises:
-        InputError: It is missing, no regular file, larger than 1 GiB, or not UTF-8.
+        InputError: It is missing, no regular file, larger than ``most`` bytes, or not UTF-8.
     """
-    content = read_file(path, "a text file", _LARGEST_BYTES)
+    content = read_file(path, "a text file", most)
     for mark, name in _OTHER.items():
         if content.startswith(mark):
             raise InputError(f"{path} is {name} text", "UTF-8", SAVE_AGAIN)

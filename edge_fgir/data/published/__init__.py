@@ -16,6 +16,8 @@ from edge_fgir.data.published import (
     imagefolder,
     pets,
     table,
+    voc,
+    yolo,
 )
 
 Reader = Callable[[Path, bool], tuple[DataSet, bool] | None]
@@ -34,6 +36,8 @@ READERS: tuple[Reader, ...] = (
     class_lists.read,
     imagefolder.read,
     coco.read,
+    yolo.read,
+    voc.read,
     table.read,
 )
 

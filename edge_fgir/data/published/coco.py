@@ -15,8 +15,9 @@ from typing import Any
 
 from edge_fgir._errors import InputError
 from edge_fgir.data.dataset import DataSet, Split
-from edge_fgir.data.listed import Listed, below, listed_data
-from edge_fgir.data.split_names import split_of
+from edge_fgir.data.listed import below, listed_data
+from edge_fgir.data.published.boxes import Boxed, of_one_class
+from edge_fgir.data.split_names import split_folders, split_of
 from edge_fgir.data.texts import read_json
 
 _EXPECTED = "images, annotations and categories, as COCO's lists have them"
@@ -27,29 +28,23 @@ def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
     """Read COCO's lists; None if ``root`` is laid out otherwise."""
     if not root.is_dir():
         return None
-    rows: list[Listed] = []
-    several = 0
     lists = list(_lists(root))
-    for file, folder, split in lists:
-        for path, labels in _labels(file):
-            if len(labels) == 1:
-                rows.append(Listed(below(root, folder, path), labels.pop(), split))
-            else:
-                several += 1
     if not lists:
         return None
-    if not rows:
-        raise InputError(f"{lists[0][0]} labels no picture with one class", "one class a picture")
-    notes = [f"{several} pictures show no class or several: not read"] if several else []
+    pictures = (
+        Boxed(below(root, folder, path), labels, split)
+        for file, folder, split in lists
+        for path, labels in _labels(file)
+    )
+    rows, notes = of_one_class(root, "a COCO detection data set", pictures)
     return listed_data(root.name, root, rows, strict=strict, notes=notes)
 
 
 def _lists(root: Path) -> Iterator[tuple[Path, Path, Split]]:
     """Yield each list, the folder of its pictures, and their split."""
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        split = split_of(folder.name)
-        if split is not None and (file := folder / "_annotations.coco.json").is_file():
-            yield file, folder, split
+    for folder, named in split_folders(root):
+        if (file := folder / "_annotations.coco.json").is_file():
+            yield file, folder, named
     for file in sorted((root / "annotations").glob("instances_*.json")):
         match = _INSTANCES.fullmatch(file.name)
         split = split_of(match[1].rstrip("0123456789")) if match else None
