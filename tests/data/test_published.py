@@ -582,7 +582,7 @@ def listed_yolo(root: Path) -> Path:
     lists: dict[str, list[str]] = {"train": [], "valid": []}
     for number in range(12):
         write_yolo(save(root / "images" / f"{number}.rf.jpg", number), [number % 2])
-        lists["train" if number < 8 else "valid"].append(f"data\\obj/{number}.rf.jpg")
+        lists["train" if number < 8 else "valid"].append(f"data\\obj\\{number}.rf.jpg")
     (root / "classes.txt").write_text("\n".join(BIRDS), "utf-8")
     for name, lines in lists.items():
         (root / f"{name}.txt").write_bytes("\r\n".join(lines).encode())
