@@ -26,6 +26,8 @@ _TEACHER_MINUTES = 8.0
 """With less time for all trainings no teacher is trained beside the candidates."""
 _PROBING = 0.5
 """Share of the time within which heads are trained, but for the first."""
+_LEARNING = 0.3
+"""Share of the time that is kept for trainings while more candidates' sizes are looked for."""
 _ASKING = 1 / 3
 """Share of a training's time that asking the teacher may take."""
 _LEAST_SECONDS = 20.0
@@ -34,6 +36,10 @@ _ENOUGH = 40
 """Epochs after which a pretrained network has learned what there is to learn."""
 _ENOUGH_FROM_SCRATCH = 400
 _NOTHING = "more accurate ones took the time"
+
+Settle = Callable[[Trained, bool], Candidate | None]
+"""Builds a head and returns its candidate at the size that keeps the budget, where it may be a
+smaller one, with a head of its own; None: only a smaller one may, and that was not asked for."""
 
 
 @dataclass
@@ -82,16 +88,15 @@ class Course:
         self,
         considered: Sequence[Considered],
         architectures: Sequence[Architecture],
-        settle: Callable[[Trained], Candidate],
+        settle: Settle,
     ) -> list[Trained]:
         """Train, and return the trainings: first the best of each candidate, the best candidate
-        first, and then the others, in case the gates refuse those.
+        first, then the others, in case the gates refuse those, and last what turned out too slow.
 
         Args:
             considered: All candidates; those that fit are trained.
             architectures: All architectures, of which the teacher is one.
-            settle: Builds a head, and returns its candidate at the size that keeps the budget; the
-                head at that size has been trained then.
+            settle: Finds the size at which a candidate keeps the budget.
         """
         fitting = [each.candidate for each in considered if each.fits]
         headed = [each for each in fitting if each.architecture.has_head]
@@ -100,26 +105,28 @@ class Course:
         with self.clock.step("heads on frozen features"):
             for candidate in headed:
                 self._probe(candidate)
-        arms = self._ordered([each for each in headed if each in self.done])
+        probed = self._ordered([each for each in headed if each in self.done])
         room = _MOST_ARMS - len(cal)
-        most = room - min(len(own), 1 if arms else room)
-        for each in arms[most:]:
+        most = room - min(len(own), 1 if probed else room)
+        for each in probed[most:]:
             self.left_out[each] = "less accurate with a head on frozen features"
         with self.clock.step("sizes, by heads that are built"):
-            for candidate in arms[:most]:
-                self._settle(candidate, settle)
-        arms = self._ordered([self.settled(each) for each in arms[:most]])
+            usable = self._settle_all(probed[:most], settle)
+        arms = self._ordered([self.settled(each) for each in usable])
         self._teach([each for each in architectures if each.has_head], arms)
         chosen = [*arms, *cal, *own[: room - len(arms)]]
         for each in own:
             if each not in chosen:
                 self.left_out[each] = _NOTHING
         self._halve(chosen)
-        settled = [done for each, done in self.done.items() if self.settled(each) == each]
-        best = self.judge.ordered([self.judge.best(trained) for trained in settled])
+        too_slow = [each for each in probed[:most] if each not in usable]
+        settled = [each for each in self.done if self.settled(each) == each]
+        kept = [self.done[each] for each in settled if each not in too_slow]
+        best = self.judge.ordered([self.judge.best(trained) for trained in kept])
         taken = {id(each) for each in best}
-        others = [each for trained in settled for each in trained if id(each) not in taken]
-        return [*best, *self.judge.ordered(others)]
+        others = [each for trained in kept for each in trained if id(each) not in taken]
+        last = [each for name in too_slow for each in self.done[name]]
+        return [*best, *self.judge.ordered(others), *self.judge.ordered(last)]
 
     def _probe(self, candidate: Candidate) -> None:
         """Train a head, if there is time for one that takes as long as those before."""
@@ -130,16 +137,49 @@ class Course:
             return
         self.probe(candidate)
 
-    def _settle(self, candidate: Candidate, settle: Callable[[Trained], Candidate]) -> None:
-        """Find the size at which a candidate is trained, if there is time for a training at all."""
-        late = partial(float, not self.left)
-        if self.journal.number(f"no size of {candidate.name}", late):
-            return
-        settled = settle(self.judge.best(self.done[candidate]))
+    def _settle_all(self, arms: Sequence[Candidate], settle: Settle) -> list[Candidate]:
+        """Find the sizes at which candidates are trained, and return those that have one.
+
+        Smaller sizes of a candidate that turns out too slow, each with a head of its own, come
+        after what is not too slow, and only while there is time.
+        """
+        usable: list[Candidate] = []
+        slow: list[Candidate] = []
+        longest = 0.0
+
+        def has_time(what: str, seconds: float) -> bool:
+            left = self.left - seconds
+            # Something has to be built, if there is time for a training at all.
+            late = left < _LEARNING * self.clock.seconds if usable else not self.left
+            return not self.journal.number(f"no {what}", partial(float, late))
+
+        for candidate in arms:
+            if not has_time(f"size of {candidate.name}", longest):
+                usable.append(candidate)  # as large as it was predicted
+                continue
+            began = self.clock.spent
+            fits = self._settle(candidate, settle, smaller=len(arms) == 1)
+            longest = max(longest, self.clock.spent - began)
+            (usable if fits else slow).append(candidate)
+        for candidate in slow:
+            seconds = longest + self.done[candidate][0].record.seconds
+            if has_time(f"smaller size of {candidate.name}", seconds):
+                self._settle(candidate, settle, smaller=True)
+                usable.append(candidate)
+            else:
+                self.left_out[candidate] = "too slow once it was built"
+        return usable
+
+    def _settle(self, candidate: Candidate, settle: Settle, *, smaller: bool) -> bool:
+        """Find a candidate's size; say whether there is one."""
+        settled = settle(self.judge.best(self.done[candidate]), smaller)
+        if settled is None:
+            return False
         # On the way there may have been heads of sizes in between.
         tried = [each for each in self.done if each.form == candidate.form]
         larger = [each for each in tried if each.image_size >= settled.image_size]
         self.sizes |= dict.fromkeys(larger, settled)
+        return True
 
     def probe(self, candidate: Candidate, start: Path | None = None) -> Trained:
         """Train a head on a candidate's frozen features.

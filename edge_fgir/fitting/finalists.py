@@ -134,15 +134,19 @@ class Builder:
     tell: Callable[[str], None]
     program: str | None = None
 
-    def finalist(self, trained: Trained) -> Finalist | str:
+    def finalist(self, trained: Trained, sizes: int = _SIZES) -> Finalist | str:
         """Export and measure what was trained; at a smaller size where it turns out too slow.
+
+        Args:
+            trained: It.
+            sizes: How many are built, at most.
 
         Returns:
             The finalist, within the budget or not, or why there is none.
         """
         considered: Considered | None = self.shortlist.at(trained.candidate)
         slower, made, refused, of = 1.0, None, "", trained
-        for _ in range(_SIZES):
+        for _ in range(sizes):
             if considered is None:
                 break
             precision = self._precision(considered)
@@ -195,16 +199,26 @@ class Builder:
                 return made
         return refused
 
-    def settled(self, head: Trained) -> Candidate:
+    def settled(self, head: Trained, smaller: bool) -> Candidate | None:
         """Return a candidate at the size at which it keeps the budget once it is really built.
 
         Gates may refuse the fastest form of its own weights, and random weights tell nothing of
         that. The head is built, and at a smaller size another one, before minutes are spent.
+
+        Args:
+            head: Of the candidate.
+            smaller: Look for a smaller size where it does not keep the budget at its own; where
+                none does, it stays as it is.
+
+        Returns:
+            The candidate; None: it does not keep the budget at its own size.
         """
         if not self.budget.model_copy(update={"min_accuracy": None}).text:
             return head.candidate
-        made = self.finalist(head)
-        return made.candidate if isinstance(made, Finalist) and made.fits else head.candidate
+        made = self.finalist(head, _SIZES if smaller else 1)
+        if isinstance(made, Finalist) and made.fits:
+            return made.candidate
+        return head.candidate if smaller else None
 
     def _precision(self, considered: Considered) -> str:
         """Return what to export in: the choice is the export's where INT8 and float both fit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,7 +110,7 @@ def made(tmp_path: Path, minutes: float, monkeypatch, **start: float) -> tuple[C
     return Course(trainings, recipes, journal, clock, 60.0, lambda line: None), trainings
 
 
-def as_it_is(head: Trained) -> Candidate:
+def as_it_is(head: Trained, smaller: bool) -> Candidate:
     return head.candidate
 
 
@@ -164,9 +165,11 @@ def test_minutes_are_spent_at_the_size_that_could_be_built(tmp_path, monkeypatch
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
     smaller = Candidate(SMALL, 112)
 
-    def settle(head: Trained) -> Candidate:
+    def settle(head: Trained, may_be_smaller: bool) -> Candidate | None:
         if head.candidate != Candidate(SMALL, 160):
             return head.candidate
+        if not may_be_smaller:
+            return None
         course.probe(Candidate(SMALL, 144))  # which is too slow as well
         return course.probe(smaller).candidate
 
@@ -179,6 +182,37 @@ def test_minutes_are_spent_at_the_size_that_could_be_built(tmp_path, monkeypatch
     # What cannot be built is no finalist.
     assert {each.candidate for each in best if each.candidate.architecture == SMALL} == {smaller}
     assert trainings.time.now <= 60 * 60 - course.reserve
+
+
+@pytest.mark.parametrize(
+    ("too_slow", "minutes"),
+    [*product([(), (LARGE,)], [8, 12, 40]), *product([(SMALL, LARGE)], [12, 40])],
+)
+def test_time_for_learning_is_kept_while_sizes_are_looked_for(
+    too_slow: tuple[Architecture, ...],
+    minutes: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each bundle takes 75 s, and what is too slow would be built a second time."""
+    course, trainings = made(tmp_path, minutes, monkeypatch, **LITES)
+
+    def settle(head: Trained, smaller: bool) -> Candidate | None:
+        trainings.time.now += 75
+        if head.candidate.architecture not in too_slow:
+            return head.candidate
+        if not smaller:
+            return None
+        trainings.time.now += 75
+        return course.probe(Candidate(head.candidate.architecture, 64)).candidate
+
+    best, *_ = course.run(BOTH, [], settle)
+    learned = sum(cost for key, cost in trainings.cost.items() if '"method":"probe"' not in key)
+    assert learned + 100 >= 0.3 * 60 * minutes  # but for a part of an epoch
+    assert best.record.stage == "final"
+    if too_slow == (LARGE,) and minutes < 10:
+        assert best.candidate == BOTH[0].candidate
+        assert course.left_out[BOTH[1].candidate] == "too slow once it was built"
 
 
 @pytest.mark.parametrize("minutes", [4.2, 5, 6, 8, 12])
@@ -205,7 +239,7 @@ def test_a_teacher_whose_head_takes_its_time_is_not_trained(
 def test_without_time_for_trainings_nothing_is_built_before_them(tmp_path, monkeypatch) -> None:
     course, _ = made(tmp_path, 1.5, monkeypatch, **LITES)  # of which exports get a minute
     monkeypatch.setattr(course_module, "step_seconds", lambda *_: pytest.fail("steps were timed"))
-    (best, *_) = course.run(BOTH, [SMALL, LARGE], lambda head: pytest.fail("it was built"))
+    (best, *_) = course.run(BOTH, [SMALL, LARGE], lambda *_: pytest.fail("it was built"))
     assert course.sizes == {}
     assert best.record.method == "probe"
     assert course.left_out[best.candidate] == "no time was left to train it"

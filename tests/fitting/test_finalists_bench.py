@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -198,4 +199,5 @@ def test_what_is_built_at_a_smaller_size_gets_a_head_for_it(
     assert made.candidate.image_size == 112
     assert asked == heads
     assert made.trained is start or made.trained.candidate == made.candidate
-    assert builder.settled(start).image_size == 112
+    assert builder.settled(start, smaller=True) == replace(start.candidate, image_size=112)
+    assert builder.settled(start, smaller=False) is None
