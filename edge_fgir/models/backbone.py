@@ -13,6 +13,7 @@ from timm.models import build_model_with_cfg
 from torch import nn
 
 from edge_fgir._errors import InputError
+from edge_fgir.models.timm_hub import check_hub
 
 _BUILDER_OPTIONS = frozenset(
     {
@@ -84,6 +85,8 @@ def build_backbone(
     level = hub.level
     hub.setLevel(logging.ERROR)  # it reports each retry
     try:
+        if download:
+            check_hub(name)
         model: nn.Module = timm.create_model(
             name, pretrained=download, num_classes=num_classes, **options
         )

@@ -474,6 +474,7 @@ def test_a_base_that_timm_downloads_is_told_by_its_tensors_too(
     name = "vit_tiny_patch16_224.augreg_in21k"
     torch.manual_seed(0)
     source = timm.create_model(name.split(".")[0], num_classes=21843)
+    monkeypatch.setattr("edge_fgir.models.backbone.check_hub", lambda name: None)
     monkeypatch.setattr(
         "timm.models._builder.load_state_dict_from_hf", lambda *_, **__: source.state_dict()
     )

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from pydantic import ValidationError
+from safetensors.torch import save_file
 
 from edge_fgir import InputError
 from edge_fgir.models import OWN_MODELS, LRNet, Network, ViTFS
@@ -59,8 +60,35 @@ def test_no_network_is_one_line_that_names_the_other_way(monkeypatch: pytest.Mon
     assert "\n" not in str(caught.value)
 
 
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked_again(*_: object, **__: object) -> None:
+        pytest.fail("timm asks for each file, six times")
+
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(timm, "create_model", asked_again)
+    with pytest.raises(InputError, match=r"could not fetch the weights of test_resnet .*Connect"):
+        Network(name="test_resnet", weights="timm").build(5)
+
+
+def test_weights_that_were_fetched_before_need_no_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = timm.get_pretrained_cfg("resnet18.tv_in1k").hf_hub_id
+    source = timm.create_model("resnet18.tv_in1k")
+    kept = tmp_path / f"models--{repository.replace('/', '--')}"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("0" * 40)
+    (kept / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    save_file(source.state_dict(), kept / "snapshots" / ("0" * 40) / "model.safetensors")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    model = Network(name="resnet18.tv_in1k", weights="timm").build(5)
+    assert torch.equal(model.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
+
+
 def test_weights_that_timm_downloads_fill_the_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain and in a teacher, with a fresh classifier: the download itself is timm's."""
+    monkeypatch.setattr("edge_fgir.models.backbone.check_hub", lambda name: None)
     source = timm.create_model("resnet18.tv_in1k")
     monkeypatch.setattr(
         "timm.models._builder.load_state_dict_from_hf", lambda *_, **__: source.state_dict()
