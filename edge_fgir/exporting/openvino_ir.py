@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,6 @@ def quantize_ir(
         scheme: How.
         float_layers: Names of operations that stay in float.
     """
-    openvino_core()  # before NNCF makes cores of its own, which come and go
     # Importing NNCF makes torch look for a CUDA compiler and complain that there is no GPU.
     with errors_only("torch.utils.cpp_extension"):
         import nncf
@@ -73,7 +72,7 @@ def quantize_ir(
         *(() if scheme.products else _products(model)),
     ]
     # NNCF draws its bars on standard output, which is the command's answer.
-    with errors_only("nncf"), redirect_stdout(io.StringIO()):
+    with errors_only("nncf"), redirect_stdout(io.StringIO()), _on_our_core():
         quantized = nncf.quantize(
             model,
             nncf.Dataset([image[None] for image in images]),
@@ -92,6 +91,23 @@ def quantize_ir(
     _unclip(quantized)
     compress_quantize_weights_transformation(quantized)
     return quantized
+
+
+@contextmanager
+def _on_our_core() -> Iterator[None]:
+    """Let NNCF run models on the process's core, not on one of its own for each of them.
+
+    Those end in no certain order, and may leave the thread with a signal stack that is gone
+    (:func:`openvino_core`): the end of a child process killed exports now and then.
+    """
+    import openvino
+
+    made_anew = openvino.Core
+    openvino.Core = openvino_core
+    try:
+        yield
+    finally:
+        openvino.Core = made_anew
 
 
 def _unclip(model: Any) -> None:

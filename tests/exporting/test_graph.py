@@ -36,7 +36,7 @@ from edge_fgir.models.folding import folded
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runs import Run
 from edge_fgir.runtime.manifest import Normalization
-from edge_fgir.runtime.runtimes.openvino import compile_model
+from edge_fgir.runtime.runtimes.openvino import compile_model, openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -228,6 +228,20 @@ def test_openvino_finds_the_layers_of_a_transformer(products: bool) -> None:
     ranked = sensitive_operations(ir, images, run_onnx(graph, images))
     # Of a block's two products NNCF leaves that with the probabilities in float anyhow.
     assert sum(kinds[name] == "MatMul" for name in ranked) == 2 * (4 + products) + 1
+
+
+@pytest.mark.parametrize("name", ["lrnet14", VIT])
+def test_quantizing_leaves_the_threads_signal_stack_alone(
+    name: str, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cores of OpenVINO take it away when they end; without one any child's end is a crash."""
+    openvino = pytest.importorskip("openvino")
+    openvino_core()
+    monkeypatch.setattr(openvino, "Core", lambda: pytest.fail("NNCF made a core of its own"))
+    quantization = read_target("openvino").quantization
+    schemes = quantization.transformer if name == VIT else quantization.cnn
+    graph = to_ir(to_onnx(folded(randomised(name)), NORMALIZATION, 64, 18))
+    quantize_ir(graph, pictures, next(iter(schemes.values())))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("lrnet14", "Convolution"), (VIT, "MatMul")])
