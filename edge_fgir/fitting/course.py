@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +58,7 @@ class Course:
         left_out: Why a candidate went no further.
         teacher: The teacher; None without one.
         sizes: What a candidate became when its head was built: itself, or a smaller one.
+        closing: Seconds of the reserve that one finalist takes.
     """
 
     trainings: Trainings
@@ -69,6 +71,7 @@ class Course:
     left_out: dict[Candidate, str] = field(default_factory=dict)
     teacher: Trained | None = None
     sizes: dict[Candidate, Candidate] = field(default_factory=dict)
+    closing: float = math.inf
 
     @property
     def judge(self) -> Judge:
@@ -221,6 +224,9 @@ class Course:
         self._say(f"teacher {candidate.name}: {_accuracy(self.teacher)}")
 
     def _halve(self, arms: Sequence[Candidate]) -> None:
+        has_spare = self.closing < min(self.reserve, self.clock.left)
+        if arms and has_spare and self.left < self._epoch_seconds(arms[0]):
+            self.reserve = self.closing  # an epoch is worth more than a second finalist
         total = self.journal.number("seconds to train", lambda: self.left)
         if not total:
             self.left_out |= dict.fromkeys(arms, "no time was left to train it")
@@ -252,8 +258,12 @@ class Course:
         least = min(_LEAST_SECONDS, total / 8)
         if not arms:
             return least
-        pace = self._pace(arms[0], self._method(arms[0], None))
-        return max(least, min(pace * self.recipes.steps_per_epoch, total))
+        return max(least, min(self._epoch_seconds(arms[0]), total))
+
+    def _epoch_seconds(self, candidate: Candidate) -> float:
+        """Return what an epoch of a candidate takes, under labels alone."""
+        pace = self._pace(candidate, self._method(candidate, None))
+        return pace * self.recipes.steps_per_epoch
 
     def _ordered(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return candidates by their best training, the best first."""

@@ -55,7 +55,7 @@ _RESERVE = 0.2
 _FINALISTS = 3
 _REFUSALS = 3
 """By the gates, after which a fit that has no time left takes what is left."""
-_ANSWER_SECONDS = 0.02
+_ANSWER_SECONDS = 0.006
 """Of a test picture at the end, read and answered."""
 _DIGITS = 12
 
@@ -156,14 +156,15 @@ def fit(
             tell(f"{architecture.title} is left out: {reason}")
         shortlist.check(considered)
         tell(_fitting(considered))
-        closing = _FINALISTS * _EXPORT_SECONDS + _ANSWER_SECONDS * len(data.splits.get("test", ()))
+        testing = _ANSWER_SECONDS * len(data.splits.get("test", ()))
         course = Course(
             trainings=Trainings(data, work, clock, by_macro),
             recipes=recipes,
             journal=Journal(work / f"journal-{request.key}.json"),
             clock=clock,
-            reserve=min(_RESERVE * clock.seconds, closing),
+            reserve=min(_RESERVE * clock.seconds, _FINALISTS * _EXPORT_SECONDS + testing),
             tell=tell,
+            closing=_EXPORT_SECONDS + testing,
         )
         teachers = architectures(
             request.minutes, timm_too=request.timm_too, from_scratch_only=False

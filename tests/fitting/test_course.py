@@ -226,6 +226,19 @@ def test_however_many_candidates_the_best_is_trained_where_an_epoch_fits(
     assert trainings.time.now <= 60 * minutes
 
 
+@pytest.mark.parametrize(("closing", "epochs"), [(60.0, 0), (20.0, 1), (45.0, 0)])
+def test_what_is_kept_for_more_finalists_goes_to_an_epoch_that_would_not_fit(
+    closing: float, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head takes 40 s and an epoch 50 s; a minute is kept."""
+    course, trainings = made(tmp_path, 2.0, monkeypatch, **LITES)
+    course.closing = closing
+    course.run([BOTH[0]], [], as_it_is)
+    asked = [each for each in trainings.asked if each[1] == "final"]
+    assert asked == [(SMALL.name, "final", 1)] * epochs
+    assert trainings.time.now <= 120 - closing
+
+
 @pytest.mark.parametrize(("minutes", "trained"), [(25, False), (30, True)])
 def test_a_teacher_whose_head_takes_its_time_is_not_trained(
     minutes: float, trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
