@@ -102,8 +102,8 @@ def _on_our_core() -> Iterator[None]:
     """
     import openvino
 
-    made_anew = openvino.Core
-    openvino.Core = openvino_core
+    core, made_anew = openvino_core(), openvino.Core
+    openvino.Core = lambda: core
     try:
         yield
     finally:

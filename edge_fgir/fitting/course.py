@@ -128,7 +128,7 @@ class Course:
         best = self.judge.ordered([self.judge.best(trained) for trained in kept])
         taken = {id(each) for each in best}
         others = [each for trained in kept for each in trained if id(each) not in taken]
-        last = [each for name in too_slow for each in self.done[name]]
+        last = [trained for each in too_slow for trained in self.done[each]]
         return [*best, *self.judge.ordered(others), *self.judge.ordered(last)]
 
     def _probe(self, candidate: Candidate) -> None:
@@ -224,9 +224,8 @@ class Course:
         self._say(f"teacher {candidate.name}: {_accuracy(self.teacher)}")
 
     def _halve(self, arms: Sequence[Candidate]) -> None:
-        has_spare = self.closing < min(self.reserve, self.clock.left)
-        if arms and has_spare and self.left < self._epoch_seconds(arms[0]):
-            self.reserve = self.closing  # an epoch is worth more than a second finalist
+        if self.journal.number("no second finalist", lambda: float(self._needs_reserve(arms))):
+            self.reserve = self.closing
         total = self.journal.number("seconds to train", lambda: self.left)
         if not total:
             self.left_out |= dict.fromkeys(arms, "no time was left to train it")
@@ -252,6 +251,12 @@ class Course:
         for each in arms:
             if each not in alive:
                 self.left_out.setdefault(each, _NOTHING)
+
+    def _needs_reserve(self, arms: Sequence[Candidate]) -> bool:
+        """Say whether an epoch of the most promising candidate fits only into what is kept for
+        further finalists, which it is worth more than."""
+        has_spare = self.closing < min(self.reserve, self.clock.left)
+        return bool(arms) and has_spare and self.left < self._epoch_seconds(arms[0])
 
     def _least_seconds(self, arms: Sequence[Candidate], total: float) -> float:
         """Return what a training must have time for: an epoch of the most promising candidate."""
