@@ -38,9 +38,8 @@ _ENOUGH = 40
 _ENOUGH_FROM_SCRATCH = 400
 _NOTHING = "more accurate ones took the time"
 
-Settle = Callable[[Trained, bool], Candidate | None]
-"""Builds a head and returns its candidate at the size that keeps the budget, where it may be a
-smaller one, with a head of its own; None: only a smaller one may, and that was not asked for."""
+Settle = Callable[[Trained], Candidate]
+"""Builds a head and returns its candidate at the size that will keep the budget."""
 
 
 @dataclass
@@ -114,22 +113,28 @@ class Course:
         for each in probed[most:]:
             self.left_out[each] = "less accurate with a head on frozen features"
         with self.clock.step("sizes, by heads that are built"):
-            usable = self._settle_all(probed[:most], settle)
-        arms = self._ordered([self.settled(each) for each in usable])
+            self._settle_all(probed[:most], settle)
+        arms = self._ordered([self.settled(each) for each in probed[:most]])
         self._teach([each for each in architectures if each.has_head], arms)
         chosen = [*arms, *cal, *own[: room - len(arms)]]
         for each in own:
             if each not in chosen:
                 self.left_out[each] = _NOTHING
         self._halve(chosen)
-        too_slow = [each for each in probed[:most] if each not in usable]
-        settled = [each for each in self.done if self.settled(each) == each]
-        kept = [self.done[each] for each in settled if each not in too_slow]
+        settled = dict.fromkeys(self.settled(each) for each in self.done)
+        kept = [self._trained(each) for each in settled]
         best = self.judge.ordered([self.judge.best(trained) for trained in kept])
         taken = {id(each) for each in best}
         others = [each for trained in kept for each in trained if id(each) not in taken]
-        last = [trained for each in too_slow for trained in self.done[each]]
-        return [*best, *self.judge.ordered(others), *self.judge.ordered(last)]
+        return [*best, *self.judge.ordered(others)]
+
+    def _trained(self, candidate: Candidate) -> list[Trained]:
+        """Return the trainings of a candidate; while there are none, those of what became it."""
+        own = self.done.get(candidate)
+        if own:
+            return own
+        larger = [each for each, settled in self.sizes.items() if settled == candidate]
+        return [trained for each in larger for trained in self.done.get(each, [])]
 
     def _probe(self, candidate: Candidate) -> None:
         """Train a head, if there is time for one that takes as long as those before."""
@@ -140,49 +145,33 @@ class Course:
             return
         self.probe(candidate)
 
-    def _settle_all(self, arms: Sequence[Candidate], settle: Settle) -> list[Candidate]:
-        """Find the sizes at which candidates are trained, and return those that have one.
+    def _settle_all(self, arms: Sequence[Candidate], settle: Settle) -> None:
+        """Find the sizes at which candidates are trained, while there is time.
 
-        Smaller sizes of a candidate that turns out too slow, each with a head of its own, come
-        after what is not too slow, and only while there is time.
+        A smaller size gets a head of its own where that tells which candidate is the best; else
+        its training begins with the larger one's.
         """
-        usable: list[Candidate] = []
-        slow: list[Candidate] = []
         longest = 0.0
 
-        def has_time(what: str, seconds: float) -> bool:
+        def has_time(what: str, seconds: float, *, needed: bool = False) -> bool:
             left = self.left - seconds
-            # Something has to be built, if there is time for a training at all.
-            late = left < _LEARNING * self.clock.seconds if usable else not self.left
+            late = not self.left if needed else left < _LEARNING * self.clock.seconds
             return not self.journal.number(f"no {what}", partial(float, late))
 
-        for candidate in arms:
-            if not has_time(f"size of {candidate.name}", longest):
-                usable.append(candidate)  # as large as it was predicted
-                continue
+        for number, candidate in enumerate(arms):
+            # Something has to be built, if there is time for a training at all.
+            if not has_time(f"size of {candidate.name}", longest, needed=not number):
+                continue  # as large as it was predicted
             began = self.clock.spent
-            fits = self._settle(candidate, settle, smaller=len(arms) == 1)
+            head = self.judge.best(self.done[candidate])
+            self.sizes[candidate] = settle(head)
             longest = max(longest, self.clock.spent - began)
-            (usable if fits else slow).append(candidate)
-        for candidate in slow:
-            seconds = longest + self.done[candidate][0].record.seconds
-            if has_time(f"smaller size of {candidate.name}", seconds):
-                self._settle(candidate, settle, smaller=True)
-                usable.append(candidate)
-            else:
-                self.left_out[candidate] = "too slow once it was built"
-        return usable
-
-    def _settle(self, candidate: Candidate, settle: Settle, *, smaller: bool) -> bool:
-        """Find a candidate's size; say whether there is one."""
-        settled = settle(self.judge.best(self.done[candidate]), smaller)
-        if settled is None:
-            return False
-        # On the way there may have been heads of sizes in between.
-        tried = [each for each in self.done if each.form == candidate.form]
-        larger = [each for each in tried if each.image_size >= settled.image_size]
-        self.sizes |= dict.fromkeys(larger, settled)
-        return True
+        for candidate in arms:
+            settled = self.settled(candidate)
+            if settled == candidate or len(arms) == 1:
+                continue
+            if has_time(f"head of {settled.name}", self.done[candidate][0].record.seconds):
+                self.probe(settled)
 
     def probe(self, candidate: Candidate, start: Path | None = None) -> Trained:
         """Train a head on a candidate's frozen features.
@@ -202,7 +191,7 @@ class Course:
 
         Else the best candidate with frozen features is the teacher of those from scratch.
         """
-        probed = [trained for each in arms for trained in self.done.get(each, [])]
+        probed = [trained for each in arms for trained in self._trained(each)]
         self.teacher = self.judge.best(probed) if probed else None
         time = self.journal.number("time to teach", lambda: self.left)
         candidate = largest(architectures)
@@ -247,7 +236,7 @@ class Course:
                 seconds = self.journal.number(f"{key}: seconds", partial(float, share))
                 ahead -= rung.seconds
                 self._train(key, candidate, seconds, "final" if last else "halving")
-            alive = self._ordered([each for each in alive if each in self.done])
+            alive = self._ordered([each for each in alive if self._trained(each)])
         for each in arms:
             if each not in alive:
                 self.left_out.setdefault(each, _NOTHING)
@@ -272,11 +261,12 @@ class Course:
 
     def _ordered(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return candidates by their best training, the best first."""
-        best = [self.judge.best(self.done[each]) for each in candidates]
-        return [each.candidate for each in self.judge.ordered(best)]
+        best = [(each, self.judge.best(self._trained(each))) for each in candidates]
+        owners = {id(trained): each for each, trained in best}
+        return [owners[id(each)] for each in self.judge.ordered([trained for _, trained in best])]
 
     def _train(self, key: str, candidate: Candidate, seconds: float, stage: FitStage) -> None:
-        before = self.done.get(candidate, [])
+        before = self._trained(candidate)
         start = before[-1].weights if before else None
         guide = self._guide(key, candidate, stage, seconds)
         method = self._method(candidate, guide)
@@ -313,7 +303,7 @@ class Course:
         if teacher is None or short or candidate.architecture.attention_maps:
             return None
         # A network learns nothing from one that is no better than itself.
-        own = self.done.get(candidate, [])
+        own = self._trained(candidate)
         if own and self.judge.lead(self.judge.best(own), teacher) >= 0:
             return None
         guide = Guide(teacher.run, max(teacher.candidate.image_size, candidate.image_size))

@@ -145,7 +145,7 @@ class Builder:
             The finalist, within the budget or not, or why there is none.
         """
         considered: Considered | None = self.shortlist.at(trained.candidate)
-        slower, made, refused, of = 1.0, None, "", trained
+        made, refused, of = None, "", trained
         for _ in range(sizes):
             if considered is None:
                 break
@@ -170,9 +170,7 @@ class Builder:
             )
             if made.fits:
                 return made
-            predicted = self._predicted(considered, made)
-            slower = max(made.cost.latency_ms / predicted, 1.0)
-            considered = self._smaller(considered.candidate, slower)
+            considered = self._smaller(considered, made)
         return made or refused or "it does not fit at any size"
 
     def last_resort(self, trained: Trained) -> Finalist | str:
@@ -199,26 +197,29 @@ class Builder:
                 return made
         return refused
 
-    def settled(self, head: Trained, smaller: bool) -> Candidate | None:
-        """Return a candidate at the size at which it keeps the budget once it is really built.
+    def settled(self, head: Trained) -> Candidate:
+        """Return a candidate at the size at which it will keep the budget once it is built.
 
         Gates may refuse the fastest form of its own weights, and random weights tell nothing of
-        that. The head is built, and at a smaller size another one, before minutes are spent.
+        that. So the head is built before minutes are spent; what it takes tells of smaller sizes.
 
         Args:
             head: Of the candidate.
-            smaller: Look for a smaller size where it does not keep the budget at its own; where
-                none does, it stays as it is.
 
         Returns:
-            The candidate; None: it does not keep the budget at its own size.
+            It, at its own size or a smaller one; where none is known to be small enough, as it is.
         """
         if not self.budget.model_copy(update={"min_accuracy": None}).text:
             return head.candidate
-        made = self.finalist(head, _SIZES if smaller else 1)
-        if isinstance(made, Finalist) and made.fits:
+        made = self.finalist(head, sizes=1)
+        considered = self.shortlist.at(head.candidate)
+        if isinstance(made, str):
+            smaller = self._in_float(considered)
+        elif made.fits:
             return made.candidate
-        return head.candidate if smaller else None
+        else:
+            smaller = self._smaller(considered, made)
+        return head.candidate if smaller is None else smaller.candidate
 
     def _precision(self, considered: Considered) -> str:
         """Return what to export in: the choice is the export's where INT8 and float both fit."""
@@ -237,17 +238,18 @@ class Builder:
             smaller = self.shortlist.smaller(smaller.candidate)
         return None
 
-    def _smaller(self, candidate: Candidate, slower: float) -> Considered | None:
-        """Return the next size that fits when everything is slower than was predicted."""
+    def _smaller(self, larger: Considered, made: Finalist) -> Considered | None:
+        """Return the largest size that fits if it takes as much more as a larger one took."""
+        if not list(self.budget.excess(made.cost.model_copy(update={"size_mb": None}))):
+            return None  # weights take as many bytes at any size
+        known = {each.precision: each.ms for each in larger.latencies}
+        predicted = known.get(made.precision, larger.ms)
+        slower = max(made.cost.latency_ms / predicted, 1.0)
         bound = self.budget.latency_ms
-        considered = self.shortlist.smaller(candidate)
+        considered = self.shortlist.smaller(larger.candidate)
         while considered is not None and bound is not None and considered.ms * slower > bound:
             considered = self.shortlist.smaller(considered.candidate)
         return considered
-
-    def _predicted(self, considered: Considered, made: Finalist) -> float:
-        known = {each.precision: each.ms for each in considered.latencies}
-        return known.get(made.precision, considered.ms)
 
     def _built(self, trained: Trained, candidate: Candidate, precision: str) -> Finalist:
         facts = [Run(trained.run).weights_hash, candidate.setting, precision, self.target.name]

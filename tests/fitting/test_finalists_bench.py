@@ -16,7 +16,7 @@ from edge_fgir.exporting import read_target
 from edge_fgir.fitting.finalists import Builder, Finalist
 from edge_fgir.fitting.networks import PRETRAINED, TEACHER, Architecture, Candidate
 from edge_fgir.fitting.shortlist import Shortlist
-from edge_fgir.results import Budget, Latency
+from edge_fgir.results import Budget, Cost, Latency
 
 pytestmark = pytest.mark.unit
 
@@ -179,7 +179,7 @@ def test_what_is_built_at_a_smaller_size_gets_a_head_for_it(
             validation=SimpleNamespace(top1=50.0),
             logits=np.zeros((1, 2)),
             labels=np.zeros(1, int),
-            cost=SimpleNamespace(latency_ms=ms),
+            cost=Cost(latency_ms=ms, size_mb=4.0),
             fits=ms <= 3,
             judged=50.0,
         )
@@ -190,14 +190,34 @@ def test_what_is_built_at_a_smaller_size_gets_a_head_for_it(
     monkeypatch.setattr(Builder, "_built", built)
     monkeypatch.setattr(Finalist, "precision", "int8")
     budget = Budget(latency_ms=3.0)
-    builder = builder_of(
-        budget=budget, shortlist=Shortlist(budget, ("int8",), predict, lambda each: 1), probe=probe
-    )
+    shortlist = Shortlist(budget, ("int8",), predict, lambda each: 1)
+    builder = builder_of(budget=budget, shortlist=shortlist, probe=probe)
     start = trained(Candidate(architecture, 144), method)
     made = builder.finalist(start)
     assert isinstance(made, Finalist)
     assert made.candidate.image_size == 112
     assert asked == heads
     assert made.trained is start or made.trained.candidate == made.candidate
-    assert builder.settled(start, smaller=True) == replace(start.candidate, image_size=112)
-    assert builder.settled(start, smaller=False) is None
+    asked.clear()
+    assert builder.settled(start) == replace(start.candidate, image_size=112)
+    assert not asked  # what the larger one takes tells enough
+    too_large = replace(builder, budget=Budget(latency_ms=6.0, size_mb=3.0))
+    assert too_large.settled(start) == start.candidate  # which no smaller size would mend
+
+
+def test_where_the_gates_refuse_int8_a_size_is_settled_at_which_float_keeps_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def built(self: Builder, of: Any, candidate: Candidate, precision: str) -> Any:
+        raise GateError("top-1 falls by 3 points")
+
+    def predict(candidate: Candidate, precision: str) -> Any:
+        ms = candidate.image_size / (50 if precision == "int8" else 40)
+        return SimpleNamespace(ms=ms, tail=1.0, measured=True)
+
+    monkeypatch.setattr(Builder, "_built", built)
+    budget = Budget(latency_ms=3.0)
+    shortlist = Shortlist(budget, ("int8", "fp32"), predict, lambda each: 1)
+    builder = builder_of(budget=budget, shortlist=shortlist)
+    head = trained(Candidate(PRETRAINED[0], 144), "probe")
+    assert builder.settled(head) == Candidate(PRETRAINED[0], 112)
