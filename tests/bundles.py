@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 
-from edge_fgir.runtime import Calibration, Golden, GoldenImage, Manifest, Preprocess
+from edge_fgir.runtime import Calibration, Golden, GoldenImage, Manifest, Preprocess, find_runtime
 
 LABELS = ("red", "green", "blue")
 UNKNOWN_THRESHOLD = 0.5
@@ -103,6 +104,12 @@ def make_bundle(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
     return path
+
+
+def needs_runtime(target: str) -> None:
+    """Skip the test where what opens such a bundle on a CPU is not installed."""
+    spec = find_runtime(RUNTIMES[target])
+    pytest.importorskip(spec.library_for(spec.gate_device))
 
 
 def two_runtimes(path: Path, size: int = 32) -> Path:
@@ -202,8 +209,8 @@ def _weights(classes: int) -> npt.NDArray[np.float32]:
 
 
 def _openvino_files(classes: int, size: int, looks_twice: bool) -> dict[str, bytes]:
-    import openvino as ov
-    from openvino import opset13 as ops
+    ov = pytest.importorskip("openvino", reason="OpenVINO writes these bundles")
+    ops = ov.opset13
 
     image = ops.parameter([1, size, size, 3], np.uint8, name="image")
     image.output(0).set_names({"image"})

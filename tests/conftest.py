@@ -154,7 +154,6 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_bundle(shared: Shared) -> Path:  # noqa: F811
     """A sealed OpenVINO bundle that tells red, green and blue apart; copy it to change it."""
-    pytest.importorskip("openvino")
     return _bundle(shared, "openvino")
 
 
@@ -168,7 +167,6 @@ def arm_bundle(shared: Shared) -> Path:  # noqa: F811
 @pytest.fixture(scope="session")
 def litert_bundle(shared: Shared) -> Path:  # noqa: F811
     """The same for LiteRT."""
-    pytest.importorskip("ai_edge_litert")
     return _bundle(shared, "litert")
 
 
@@ -180,8 +178,9 @@ def jetson_bundle(shared: Shared) -> Path:  # noqa: F811
 
 
 def _bundle(shared: Shared, target: str) -> Path:  # noqa: F811
-    from bundles import make_bundle
+    from bundles import make_bundle, needs_runtime
 
+    needs_runtime(target)
     return shared.folder(f"{target}.fgir", lambda path: make_bundle(path, target=target))
 
 

@@ -80,7 +80,7 @@ def _command(path: tuple[str, ...], command: Any) -> Iterator[str]:
     name = " ".join(path)
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option"]
-    words = " ".join(_argument(one) for one in arguments)
+    words = " ".join(_argument(one) if one.required else f"[{_argument(one)}]" for one in arguments)
     yield from [f"## {name}", "", "```", f"edge-fgir {name} {words} [OPTIONS]".replace("  ", " ")]
     yield from ["```", ""]
     for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(command.help or "")):
@@ -225,7 +225,13 @@ _FILES = {
     "calibration.json": "temperature, threshold of unknown, what they were fitted to",
     "golden/": "pictures, and in `expected.json` the answers that `verify` replays",
     "reports/": "what was compared and chosen while it was made",
-    "openvino/, onnx/, litert/, tensorrt/": "the model's files, as the runtime wants them",
+    "novelty.json, novelty.npy": "what counts as new, where the model tells features",
+    "openvino/": "the model as OpenVINO's IR, in a bundle for `openvino`",
+    "model.onnx": "the model, in a bundle for `arm` or `jetson`",
+    "model.tflite": "the model, in a bundle for `litert` or `web`",
+    "tensorrt/": "for `jetson`: how its engine is built",
+    "onnxruntime/, litert/, openvino/": "files of a second runtime, where the bundle has one",
+    "index.html, sw.js, page/, litert/": "for `web`: the page and the runtime that it loads",
     "variants/": "the same for each other variant, in a folder: what is not there is the bundle's",
     "deepstream/, frigate/": "the model's files, as another program wants them",
 }
@@ -266,6 +272,7 @@ def _signature(thing: Any) -> str:
     if isinstance(thing, property):
         return ""
     text = re.sub(r"\bedge_fgir[\w.]*\.", "", str(inspect.signature(thing)))
+    text = re.sub(r"ForwardRef\('([^']+)'[^)]*\)", r"\1", text)
     return re.sub(r"<.*? at 0x[0-9a-f]+>", "...", text).replace("'", "")
 
 

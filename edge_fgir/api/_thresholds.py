@@ -23,6 +23,7 @@ def fit_thresholds(
     *,
     site: Site | None = None,
     device: Device = AUTO,
+    trust: Path | None = None,
 ) -> Site:
     """Return a site with each class's least score for a precision (``edge-fgir thresholds``).
 
@@ -41,13 +42,15 @@ def fit_thresholds(
         split: The pictures that decide; not those that an accuracy is reported on.
         site: What else is known, and kept.
         device: Where the bundle answers.
+        trust: Public key (PEM) that has to have signed the bundle.
 
     Raises:
-        InputError: The bundle knows other classes, or ``precision`` is no such share.
+        InputError: The bundle is not so signed or knows other classes, or ``precision`` is no such
+            share.
     """
     if not 0 < precision < 1:
         raise InputError(f"precision {precision:g}", "a share above 0 and below 1, such as 0.95")
-    with Classifier.open(bundle, device) as model:
+    with Classifier.open(bundle, device, trust) as model:
         given = answers(BundlePredictor(model), data_set(data), split)
     known = site or Site()
     labels = dict(known.labels)

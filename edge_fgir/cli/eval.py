@@ -20,6 +20,7 @@ from edge_fgir.cli._choices import (
     LogitAdjustmentOption,
     ShotsOption,
     StrictOption,
+    TrustOption,
     VariantOption,
     choose,
     engine_choice,
@@ -38,6 +39,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: DeviceOption = "auto",
     variant: VariantOption = None,
+    trust: TrustOption = None,
     accept_data_change: AcceptDataChangeOption = False,
     strict: StrictOption = False,
     image_size: Annotated[
@@ -76,7 +78,7 @@ def evaluate(
     """
     from edge_fgir.data import SPLITS, open_data
     from edge_fgir.reporting import classes_table, thumbnails
-    from edge_fgir.runtime import is_bundle
+    from edge_fgir.runtime import Classifier, is_bundle
 
     part = choose("--split", split, SPLITS)
     if not model.exists():
@@ -95,15 +97,12 @@ def evaluate(
                     "a run folder",
                     f"export another bundle with {option}, or leave it out",
                 )
-        pictures = open_data(data, strict=strict)
-        result = edge_fgir.evaluate(
-            model,
-            pictures,
-            part,
-            device=engine_choice(device, None, None, variant=variant),
-            shot_bounds=bounds,
-            visits=visits,
-        )
+        options = engine_choice(device, None, None, variant=variant)
+        with Classifier.open(model, options, trust) as classifier:
+            pictures = open_data(data, strict=strict)
+            result = edge_fgir.evaluate(
+                classifier, pictures, part, shot_bounds=bounds, visits=visits
+            )
     else:
         if variant is not None:
             raise InputError(
@@ -111,6 +110,8 @@ def evaluate(
                 "a bundle with variants",
                 "use --image-size and --keep-rate",
             )
+        if trust is not None:
+            raise InputError(f"--trust {trust}: {model} is a run folder", "a signed bundle")
         need("torch", "train", "evaluating a run folder")
         run = edge_fgir.Run.open(model)
         pictures = open_data(data, strict=strict)

@@ -49,7 +49,9 @@ def list_models(
 def show(
     name: Annotated[str, typer.Argument(help="timm name, ours included.")],
     num_classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 1000,
-    image_size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, help="Input side, pixels; default: the network's own.")
+    ] = None,
     attention_maps: Annotated[
         int, typer.Option(min=0, max=512, help="Above 0: a CAL teacher with that many maps.")
     ] = 0,
@@ -80,7 +82,7 @@ def show(
     Example: `edge-fgir models show vit_base_patch16_224 --adapters ila++ --image-size 448`
     """
     need("timm", "train", "models")
-    from edge_fgir.models import CONVENTION, Network, summarize
+    from edge_fgir.models import CONVENTION, Network, own_side, summarize
     from edge_fgir.models.glsim import GLSimOptions
     from edge_fgir.models.ila import Adapters
 
@@ -91,13 +93,14 @@ def show(
         glsim=GLSimOptions() if glsim else None,
         adapters=Adapters.checked(variant=adapters) if adapters is not None else None,
     )
-    model = network.build(num_classes, image_size, meta=True)
-    summary = summarize(model, name, image_size, num_classes)
+    side = image_size or own_side(name)
+    model = network.build(num_classes, side, meta=True)
+    summary = summarize(model, name, side, num_classes)
     if json:
         print_json(asdict(summary))
         return
     echo(
-        f"{name}: {summary.params:,} parameters, {summary.gmacs:.3f} GMACs at {image_size} px, "
+        f"{name}: {summary.params:,} parameters, {summary.gmacs:.3f} GMACs at {side} px, "
         f"{num_classes} classes"
     )
     if summary.trainable_params < summary.params:

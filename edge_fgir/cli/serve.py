@@ -45,7 +45,7 @@ def serve(
 ) -> None:
     """Answer pictures over HTTP: POST /v1/predict with a picture file as the body. Ctrl-C ends it.
 
-    Nobody is asked who he is, and nothing is encrypted: for other machines, put a server in front
+    There is no login, and nothing is encrypted: for other machines, put a server in front
     that does both. `/docs` describes the addresses, `/health` and `/metrics` are for machines.
 
     Example: `edge-fgir serve birds.fgir --port 8000`

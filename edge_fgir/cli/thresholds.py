@@ -9,7 +9,7 @@ import typer
 
 import edge_fgir
 from edge_fgir.cli._app import JsonOption, app, echo, print_json
-from edge_fgir.cli._choices import DeviceOption, choose, device_choice
+from edge_fgir.cli._choices import DeviceOption, TrustOption, choose, device_choice
 
 
 @app.command()
@@ -27,6 +27,7 @@ def thresholds(
         Path | None, typer.Option(help="Site file whose other settings are kept.")
     ] = None,
     device: DeviceOption = "auto",
+    trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a site file with each class's least score for a stated precision.
@@ -39,7 +40,7 @@ def thresholds(
     part = choose("--split", split, SPLITS)
     known = None if site is None else Site.read(site)
     found = edge_fgir.fit_thresholds(
-        bundle, data, precision, part, site=known, device=device_choice(device)
+        bundle, data, precision, part, site=known, device=device_choice(device), trust=trust
     )
     found.write(out)
     if json:

@@ -28,11 +28,15 @@ _KNOWLEDGE = 0.25
 deviation as a share): rounding knows nothing, another network does."""
 _STRANGE = 0.1
 """How much harder or easier views may be than pictures, as a share of what they cost."""
+_MOST_VIEWS = 4
+"""As many views of a picture, itself included, may show what it alone does not: they are alike."""
 _LEAST = 1e-30
 """A probability below it says no more."""
 _Z95 = 1.96
 _FIELDS = ("reference", "candidate", "of")
 _STEPS, _LONGEST, _CLOSE, _LEAST_SCALE = 20, 0.3, 1e-3, 0.01
+_RIDGE = 1e-9
+"""Of the scale: where all answers are sure at first, nothing else says which way it goes."""
 _BOTH = (0, 1)
 
 
@@ -100,7 +104,8 @@ def compare_models(
     weight = misfit / (misfit + counted_variance) if misfit else 0.0
     drop += weight * counted
     # What no picture has shown yet: half a picture lost and half a one won (Agresti and Min 2005).
-    half = _Z95 * np.sqrt(variance + weight * counted_variance + 1 / pictures**2)
+    unseen = 1 / min(pictures, _MOST_VIEWS * images) ** 2
+    half = _Z95 * np.sqrt(variance + weight * counted_variance + unseen)
     return Verdict(
         drop=float(100 * drop),
         interval=(float(100 * (drop - half)), float(100 * (drop + half))),
@@ -178,14 +183,12 @@ def _calibrated(
     apart = np.array([-knowledge, 1.0])
     for _ in range(_STEPS):
         probabilities = _softmax(scales[0] * features[0] + scales[1] * features[1])
-        weighted = [probabilities * each for each in features]
-        means = [each.sum(axis=1) for each in weighted]
+        means = [(probabilities * each).sum(axis=1) for each in features]
+        apart_by = [each - mean[:, None] for each, mean in zip(features, means, strict=True)]
         spread = np.array(
-            [
-                [np.vdot(weighted[i], features[j]) - means[i] @ means[j] for j in _BOTH]
-                for i in _BOTH
-            ]
+            [[np.vdot(probabilities * apart_by[i], apart_by[j]) for j in _BOTH] for i in _BOTH]
         )
+        spread[0, 0] += _RIDGE
         slope = np.array([truth[i] - means[i].sum() for i in _BOTH])
         precision = np.outer(apart, apart) / (scales[0] * _KNOWLEDGE) ** 2
         curvature = spread + precision

@@ -24,7 +24,7 @@ from edge_fgir.exporting.gates import ParityGates
 from edge_fgir.exporting.graph import Logits
 from edge_fgir.exporting.target import Quantization, Scheme
 from edge_fgir.exporting.views import view_of
-from edge_fgir.results import QuantizationReport, SchemeFailure, SchemeTrial, Stage
+from edge_fgir.results import IN_FLOAT, QuantizationReport, SchemeFailure, SchemeTrial, Stage
 from edge_fgir.runtime import Pixels, Precision
 
 _SENSITIVITY_IMAGES = 32
@@ -285,7 +285,7 @@ class Search:
             ranked = trial.backend.sensitive_layers(self.calibration.few[few], self.wanted[few])
         count = 1
         while count <= min(most, len(ranked)):
-            name = f"{trial.name}, {count} in float"
+            name = f"{trial.name}, {count}{IN_FLOAT}"
             yield from self._int8(name, scheme, tuple(ranked[:count]))
             count *= 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from edge_fgir.results import (
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Classifier, find_runtime, is_int8, open_engine
 
-BUNDLES, _LATENCY = "bundles", ".latency.json"
+BUNDLES, _LATENCY, _DRAFTS = "bundles", ".latency.json", "drafts"
 _BENCH = Protocol(runs=400, seconds=4.0, warm_up=WarmUp(most_s=5.0))
 _DIGITS = 12
 _LEAST = 1e-30
@@ -224,7 +225,7 @@ class Builder:
     def _precision(self, considered: Considered) -> str:
         """Return what to export in: the choice is the export's where INT8 and float both fit."""
         fitting = [each.precision for each in considered.latencies if each.fits]
-        if len(fitting) == len(considered.latencies) and fitting:
+        if len(fitting) == len(considered.latencies) > 1:
             return "auto"
         return fitting[0] if fitting else considered.latencies[0].precision
 
@@ -234,7 +235,7 @@ class Builder:
         while smaller is not None:
             if any(each.fits and each.precision != "int8" for each in smaller.latencies):
                 only = tuple(each for each in smaller.latencies if each.precision != "int8")
-                return Considered(smaller.candidate, only, smaller.params)
+                return Considered(smaller.candidate, only)
             smaller = self.shortlist.smaller(smaller.candidate)
         return None
 
@@ -242,12 +243,15 @@ class Builder:
         """Return the largest size that fits if it takes as much more as a larger one took."""
         if not list(self.budget.excess(made.cost.model_copy(update={"size_mb": None}))):
             return None  # weights take as many bytes at any size
-        known = {each.precision: each.ms for each in larger.latencies}
-        predicted = known.get(made.precision, larger.ms)
-        slower = max(made.cost.latency_ms / predicted, 1.0)
-        bound = self.budget.latency_ms
+
+        def predicted(each: Considered) -> float:
+            known = {latency.precision: latency.ms for latency in each.latencies}
+            return known.get(made.precision, each.ms)
+
+        slower = max(made.cost.latency_ms / predicted(larger), 1.0)
+        bound = self.budget.latency_ms or math.inf
         considered = self.shortlist.smaller(larger.candidate)
-        while considered is not None and bound is not None and considered.ms * slower > bound:
+        while considered is not None and predicted(considered) * slower > bound:
             considered = self.shortlist.smaller(considered.candidate)
         return considered
 
@@ -260,7 +264,10 @@ class Builder:
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
         out = self.folder / BUNDLES / f"{key}.fgir"
         if not out.exists():
-            self._export(trained, candidate, precision, out)
+            # Until it is whole, a bundle lies where no resumed fit takes it for one that is.
+            draft = out.parent / _DRAFTS / out.name
+            self._export(trained, candidate, precision, draft)
+            draft.replace(out)
         latency = self._timed(Bundle(out), candidate)
         with opened(out) as model:
             validation = evaluate(BundlePredictor(model), self.data, "val")
@@ -283,11 +290,13 @@ class Builder:
         """Return what a bundle takes; where it was measured already, what it took then.
 
         Weights take no time, so a measurement of a bundle that computes the same with others counts
-        as well: a shared machine may be slower now than it was a while ago.
+        as well: a shared machine may be slower now than it was a while ago. Which layers of a
+        scheme stay in float depends on the weights.
         """
         facts = [candidate.name, self.target.name, bundle.manifest.precision]
         if is_int8(bundle.manifest.precision):
-            facts.append(QuantizationReport.of(bundle).chosen)
+            report = QuantizationReport.of(bundle)
+            facts += [report.chosen, bundle.path.name] if report.is_mixed else [report.chosen]
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
         same = self.folder / BUNDLES / f"same-{key}{_LATENCY}"
         kept = bundle.path.with_suffix(_LATENCY)
@@ -295,9 +304,9 @@ class Builder:
         if not kept.exists():
             earlier.append(self._benched(bundle, earlier))
             earlier[-1].write(kept)
-        fastest = min(earlier, key=lambda each: self._cost(each, bundle).latency_ms)
-        fastest.write(same)
-        return fastest
+        best = self._best(earlier, bundle)
+        best.write(same)
+        return best
 
     def _benched(self, bundle: Bundle, earlier: Sequence[Latency] = ()) -> Latency:
         """Measure a bundle, and again where the machine may be why the budget is not kept.
@@ -321,13 +330,20 @@ class Builder:
                 most = _CLOSE
             if len(own) < most:
                 self.tell(f"{reason}: measured again")
-        return min(own, key=lambda each: self._cost(each, bundle).latency_ms)
+        return self._best(own, bundle)
+
+    def _best(self, latencies: Sequence[Latency], bundle: Bundle) -> Latency:
+        """Return the fastest measurement, of those that keep the whole budget if there are any."""
+        keeping = [each for each in latencies if self._keeps(each, bundle)]
+        return min(keeping or latencies, key=lambda each: self._cost(each, bundle).latency_ms)
 
     def _keeps(self, latency: Latency, bundle: Bundle) -> bool:
         return not list(self.budget.excess(self._cost(latency, bundle)))
 
     def _is_close(self, latency: Latency) -> bool:
-        """Say whether one of a measurement's repeats keeps the budget."""
+        """Say whether the median of one of a measurement's repeats keeps the budget."""
+        if self.budget.percentile == "p99":
+            return False  # repeats have no tail of their own
         repeats, bound = latency.repeats_p50_ms.get("frame_to_decision"), self.budget.latency_ms
         return repeats is not None and bound is not None and min(repeats) <= bound
 
@@ -351,7 +367,8 @@ class Builder:
             program=self.program,
         )
         epoch = trained.record.seconds / max(trained.record.epochs, 1)
-        if trained.record.epochs and self.clock.left > 3 * epoch:
+        may_be_int8 = precision == "auto" or is_int8(precision)
+        if may_be_int8 and trained.record.epochs and self.clock.left > 3 * epoch:
             export_with_qat(
                 trained.run,
                 self.target,

@@ -33,11 +33,13 @@ class Timed(BaseModel):
     Attributes:
         frame_ms: From a decoded frame to the label, median.
         tail: The 99th percentile over the median.
+        size_mb: Of the model's files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     frame_ms: float
     tail: float
+    size_mb: float
 
 
 class Latency(BaseModel):
@@ -46,12 +48,14 @@ class Latency(BaseModel):
     Attributes:
         ms: From a decoded frame to the label, median.
         tail: The 99th percentile over the median.
+        size_mb: Of the model's files.
         measured: At this input size; else interpolated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     ms: float
     tail: float
+    size_mb: float
     measured: bool
 
 
@@ -119,8 +123,9 @@ class LatencyTable:
             if not built:
                 return
             timings = self._device.time(list(built.values()), _PROTOCOL)
-        for key, timing in zip(built, timings, strict=True):
-            self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail)
+            for (key, bundle), timing in zip(built.items(), timings, strict=True):
+                size = bundle.model_size / 1e6
+                self._timed[key] = Timed(frame_ms=timing.frame_ms, tail=timing.tail, size_mb=size)
         write_json(self._file, {k: v.model_dump() for k, v in self._timed.items()})
         precision = self.precisions[0]
         for each in new:
@@ -138,7 +143,9 @@ class LatencyTable:
             return None
         ms = interpolated(candidate.image_size, list(known), [t.frame_ms for t in known.values()])
         tail = float(np.median([t.tail for t in known.values()]))
-        return Latency(ms=ms, tail=tail, measured=candidate.image_size in known)
+        nearest = known[min(known, key=lambda size: abs(size - candidate.image_size))]
+        measured = candidate.image_size in known
+        return Latency(ms=ms, tail=tail, size_mb=nearest.size_mb, measured=measured)
 
     def _known(self, candidate: Candidate, precision: Precision) -> dict[int, Timed]:
         """Return what was timed of a candidate, by input size."""
@@ -189,19 +196,23 @@ class LatencyTable:
 def interpolated(size: int, sizes: Sequence[int], ms: Sequence[float]) -> float:
     """Return the latency at a side, linear in the pixels between sides that were timed.
 
-    Beyond them the nearest two go on; it never falls below a share of the nearest.
+    Beyond them the nearest two go on; it never falls below a share of the nearest. A side that took
+    longer than a larger one was disturbed, as other work only ever adds time: it says nothing.
     """
     pixels = np.square(np.asarray(sizes, float))
     order = np.argsort(pixels)
     pixels, times = pixels[order], np.asarray(ms, float)[order]
+    undisturbed = times <= np.minimum.accumulate(times[::-1])[::-1]
+    pixels, times = pixels[undisturbed], times[undisturbed]
     wanted = float(size) ** 2
     if len(pixels) == 1:
         return float(times[0] * wanted / pixels[0])
     place = int(np.clip(np.searchsorted(pixels, wanted), 1, len(pixels) - 1))
     (left, right), (low, high) = pixels[place - 1 : place + 1], times[place - 1 : place + 1]
     value = low + (high - low) * (wanted - left) / (right - left)
-    nearest = low if wanted < left else high
-    return float(max(value, nearest * min(wanted / (left if wanted < left else right), 1.0)))
+    if wanted < left:
+        value = max(value, low * wanted / left)
+    return float(max(value, high)) if wanted > right else float(value)
 
 
 def probes(architecture: Architecture) -> list[Candidate]:

@@ -6,7 +6,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from edge_fgir.fitting.course import Course
 from edge_fgir.fitting.finalists import Builder, Finalist, chosen, evaluated
 from edge_fgir.fitting.journal import Journal
 from edge_fgir.fitting.latencies import LatencyTable
-from edge_fgir.fitting.networks import Architecture, Candidate, architectures
+from edge_fgir.fitting.networks import Architecture, architectures
 from edge_fgir.fitting.recipes import Recipes
 from edge_fgir.fitting.result import (
     advice,
@@ -37,11 +37,10 @@ from edge_fgir.fitting.result import (
 from edge_fgir.fitting.shortlist import Considered, Shortlist
 from edge_fgir.fitting.sizes import timed_sizes
 from edge_fgir.fitting.trainings import RUNS, Trained, Trainings
-from edge_fgir.models import count_params
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.reporting import write_report
 from edge_fgir.results import Budget, Fit, FrigateReport
-from edge_fgir.runtime import MANIFEST, Bundle, find_runtime, is_bundle, verify
+from edge_fgir.runtime import MANIFEST, Bundle, check_out, find_runtime, verify
 
 WORK, RESULT, REPORT = ".fit", ".fit.json", ".html"
 """Behind the bundle's name without its ending: the work folder, the result and its page."""
@@ -132,7 +131,10 @@ def fit(
     """
     work = out.with_suffix(WORK)
     _check(request, out, work, resume=resume)
-    clock = Clock(60 * request.minutes, work / "clock.json")
+    spent = work / "clock.json"
+    if not resume:
+        spent.unlink(missing_ok=True)  # of a fit that was refused before anything was trained
+    clock = Clock(60 * request.minutes, spent)
     data, by_macro = request.data, _is_imbalanced(request.data)
     runtime = find_runtime(request.target.runtime)
     tell(_found(data, by_macro=by_macro))
@@ -149,7 +151,7 @@ def fit(
         available = offered(request.minutes)
         recipes = Recipes(len(data.split("train")), by_macro)
         table = LatencyTable(device, request.target, data, recipes, work / "latencies.json")
-        shortlist = Shortlist(request.budget, table.precisions, table.of, _params(data))
+        shortlist = Shortlist(request.budget, table.precisions, table.of)
         with clock.step("latencies of random weights"):
             considered = timed_sizes(available, table, shortlist, clock, tell)
         for architecture, reason in table.refused.items():
@@ -187,7 +189,7 @@ def fit(
         trained = course.run(considered, teachers, builder.settled)
         considered = [shortlist.at(course.settled(each.candidate)) for each in considered]
         with clock.step("exports and measurements"):
-            finalists = _finalists(trained, builder, clock)
+            finalists = _finalists(trained, builder, course.journal)
     best, taught = chosen(finalists, request.budget, course.judge), course.teacher
     if taught is not None and taught.record.stage != "teacher":
         taught = None  # a candidate, which has its own place
@@ -240,8 +242,7 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
         )
     if out.suffix in ("", WORK, REPORT, ".json"):
         raise InputError(f"--out {out}", "a bundle's name such as birds.fgir")
-    if out.exists() and not is_bundle(out):
-        raise InputError(f"{out} exists and is not a bundle", "a new path, or an earlier bundle")
+    check_out(out, as_zip=False)
     request.data.split("train")
     request.data.split("val")
     check_program(request.target, request.program)
@@ -292,16 +293,7 @@ def _fitting(considered: Sequence[Considered]) -> str:
     return f"within the budget: {', '.join(fitting)}{beside}"
 
 
-def _params(data: DataSet) -> Callable[[Candidate], int]:
-    @cache
-    def params(candidate: Candidate) -> int:
-        network = candidate.network().build(len(data.classes), candidate.image_size, meta=True)
-        return count_params(network)
-
-    return params
-
-
-def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> list[Finalist]:
+def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -> list[Finalist]:
     """Build some of what was trained, the most promising first, while there is time."""
     if not trained:
         raise EdgeFgirError(
@@ -311,9 +303,11 @@ def _finalists(trained: Sequence[Trained], builder: Builder, clock: Clock) -> li
     reasons: list[str] = []
     took, least = _EXPORT_SECONDS, builder.budget.min_accuracy
     ordered = _in_turn(trained) if least is None else _by_speed(trained, builder, least)
-    for each in ordered:
+    clock = builder.clock
+    for number, each in enumerate(ordered):
         good = [finalist for finalist in finalists if finalist.fits]
-        late = clock.left < took
+        lacking = float(clock.left < took)
+        late = bool(journal.number(f"no time for finalist {number}", partial(float, lacking)))
         if (good and (len(finalists) >= _FINALISTS or late)) or (
             late and len(reasons) >= _REFUSALS
         ):

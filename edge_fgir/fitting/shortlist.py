@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edge_fgir._errors import InputError
 from edge_fgir.fitting.networks import Architecture, Candidate
-from edge_fgir.profiling import WEIGHT_BYTES
 from edge_fgir.results import Budget, Cost, ProbedLatency
 from edge_fgir.runtime import Precision
 
@@ -28,6 +28,10 @@ class Prediction(Protocol):
         """The 99th percentile over the median."""
 
     @property
+    def size_mb(self) -> float:
+        """Of the model's files."""
+
+    @property
     def measured(self) -> bool:
         """At this input size; else interpolated."""
 
@@ -42,12 +46,10 @@ class Considered:
     Attributes:
         candidate: At the largest size that fits; at the smallest of all where none does.
         latencies: By precision.
-        params: Parameters of the network.
     """
 
     candidate: Candidate
     latencies: tuple[ProbedLatency, ...]
-    params: int
 
     @property
     def fits(self) -> bool:
@@ -68,13 +70,11 @@ class Shortlist:
         budget: The bounds.
         precisions: In the order in which they are preferred.
         predict: What a candidate takes.
-        params: Parameters of a candidate's network.
     """
 
     budget: Budget
     precisions: Sequence[Precision]
     predict: Predict
-    params: Callable[[Candidate], int]
 
     def of(self, architectures: Sequence[Architecture]) -> list[Considered]:
         """Return one candidate for each architecture and keep rate, in their order."""
@@ -103,13 +103,11 @@ class Shortlist:
     def at(self, candidate: Candidate) -> Considered:
         """Return a candidate with what it takes."""
         latencies = []
-        params = self.params(candidate)
         for precision in self.precisions:
             found = self.predict(candidate, precision)
             if found is None:
                 continue
-            ms = found.ms * (found.tail if self.budget.percentile == "p99" else 1.0)
-            cost = Cost(latency_ms=ms / _ROOM, size_mb=params * WEIGHT_BYTES[precision] / 1e6)
+            cost = Cost(latency_ms=self._bounded(found) / _ROOM, size_mb=found.size_mb)
             latencies.append(
                 ProbedLatency(
                     precision=precision,
@@ -118,7 +116,11 @@ class Shortlist:
                     fits=not list(self.budget.excess(cost)),
                 )
             )
-        return Considered(candidate, tuple(latencies), params)
+        return Considered(candidate, tuple(latencies))
+
+    def _bounded(self, found: Prediction) -> float:
+        """Return the latency that the budget is about, ms."""
+        return found.ms * (found.tail if self.budget.percentile == "p99" else 1.0)
 
     def smaller(self, candidate: Candidate) -> Considered | None:
         """Return the candidate at the next smaller size; None where there is none."""
@@ -144,16 +146,27 @@ class Shortlist:
             return InputError(
                 "no network can be run on this target", "one that it can", "see the lines above"
             )
-        nearest = min(possible, key=lambda each: each.ms)
-        fastest = min(nearest.latencies, key=lambda each: each.ms)
-        remedy = f"the nearest budget that one keeps is --latency-ms {fastest.ms / _ROOM:.2g}"
-        if self.budget.latency_ms is None or fastest.ms / _ROOM <= self.budget.latency_ms:
-            smallest = min(WEIGHT_BYTES[each] for each in self.precisions)
-            lightest = min(each.params for each in possible) * smallest / 1e6
-            remedy = f"the nearest budget that one keeps is --size-mb {lightest:.2g}"
+        known = [
+            (found, each, precision)
+            for each in possible
+            for precision in self.precisions
+            if (found := self.predict(each.candidate, precision)) is not None
+        ]
+        fastest, nearest, precision = min(known, key=lambda each: self._bounded(each[0]))
+        ms, bound = self._bounded(fastest), self.budget.latency_ms
+        remedy = f"the nearest budget that one keeps is --latency-ms {_up(ms / _ROOM):g}"
+        if bound is None or ms / _ROOM <= bound:
+            lightest = min(found.size_mb for found, _, _ in known)
+            remedy = f"the nearest budget that one keeps is --size-mb {_up(lightest):g}"
         return InputError(
             f"no network keeps {self.budget.text}: the fastest, {nearest.candidate.name} in "
-            f"{fastest.precision}, takes {fastest.ms:.2f} ms",
+            f"{precision}, takes {ms:.2f} ms{' (p99)' * (self.budget.percentile == 'p99')}",
             "a wider budget",
             remedy,
         )
+
+
+def _up(value: float) -> float:
+    """Return the next larger number of two digits."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step * (1 - 1e-9)) * step

@@ -61,14 +61,18 @@ class Trained:
 
 
 class _Deadline(Hook):
-    """Ends a training early where another epoch would pass its time."""
+    """Ends a training early where another epoch would pass its time, earlier calls included."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock, self._ends = clock, clock.spent + seconds
         self._began = clock.spent
+        self._resumed = False
 
     def on_batch(self, training: Loop, pictures: object) -> None:
         self._clock.tick()
+        if not self._resumed:
+            self._resumed = True
+            self._ends -= training.position.seconds
 
     def on_epoch(self, training: Loop, epoch: int) -> None:
         now = self._clock.spent

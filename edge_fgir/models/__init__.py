@@ -10,6 +10,7 @@ from edge_fgir.models.arithmetic import (
     count_params,
     summarize,
 )
+from edge_fgir.models.backbone import own_side
 from edge_fgir.models.batch_norm import freeze_norms, reestimate
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
@@ -70,6 +71,7 @@ __all__ = [
     "normalized",
     "normalized_batches",
     "on_gpu",
+    "own_side",
     "reestimate",
     "summarize",
     "with_adjustment",

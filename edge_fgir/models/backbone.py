@@ -120,6 +120,16 @@ def usual_side(backbone: object) -> int | None:
     return int(described["input_size"][-1]) if "input_size" in described else None
 
 
+def own_side(name: str) -> int:
+    """Return the input side that a network is made for, pixels; 224 where timm names none.
+
+    Args:
+        name: As timm registers it, ours included; with or without a tag.
+    """
+    described = weights_tag(name)
+    return 224 if described is None else int(described.input_size[-1])
+
+
 def _check_patches(model: Any, name: str) -> None:
     """Raise InputError if patches do not fill the picture: timm would leave out its edge."""
     embed = getattr(model, "patch_embed", None)

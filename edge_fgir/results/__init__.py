@@ -8,6 +8,7 @@ one place alone: here.
 from edge_fgir.results.base import Environment, Record, Result, Subject
 from edge_fgir.results.budget import Budget, Cost
 from edge_fgir.results.bundle_reports import (
+    IN_FLOAT,
     AccuracyReport,
     BlockRange,
     BundleReport,
@@ -102,6 +103,7 @@ from edge_fgir.results.training import (
 )
 
 __all__ = [
+    "IN_FLOAT",
     "KINDS",
     "AccuracyReport",
     "Baseline",

@@ -267,6 +267,10 @@ class FrigateReport(BundleReport):
         )
 
 
+IN_FLOAT = " in float"
+"""How the name of a scheme ends, behind a number, that leaves its most sensitive layers alone."""
+
+
 class SchemeTrial(StageFigures):
     """A quantization scheme, or the float form, that was tried.
 
@@ -311,6 +315,12 @@ class QuantizationReport(BundleReport):
     why: str
     trials: tuple[SchemeTrial, ...]
     failed: tuple[SchemeFailure, ...] = ()
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the layers that are the most sensitive stay in float; which, follows from the
+        weights."""
+        return self.chosen.endswith(IN_FLOAT)
 
 
 class BlockRange(Record):

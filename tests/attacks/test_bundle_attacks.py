@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import edit_manifest, make_bundle, reseal, zip_bundle
+from bundles import edit_manifest, make_bundle, needs_runtime, reseal, zip_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
@@ -764,6 +764,7 @@ def test_a_sealed_pickle_is_never_loaded(name, tmp_path):
 )
 @pytest.mark.parametrize("data", [b"", b"<?xml version='1.0'?><net/>", PICKLE])
 def test_a_sealed_model_that_is_none_is_refused(target, name, library, data, tmp_path):
+    needs_runtime(target)
     path = make_bundle(tmp_path / "a.fgir", target=target, replaced={name: data})
     with pytest.raises(InputError, match=f"{library} cannot load it|{REFUSED}") as caught:
         Classifier.open(path)

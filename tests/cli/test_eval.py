@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bundles import make_bundle
 from PIL import Image
+from signing import Keys
 
 from edge_fgir.evaluation import wilson_interval
 from edge_fgir.results import Evaluation, read_result
@@ -33,6 +34,22 @@ def mixed(tmp_path):
                 image = Image.new("RGB", (400, 300), COLORS[color])
                 image.save(tmp_path / "data" / split / name / f"{number}.png")
     return bundle, tmp_path / "data"
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("command", ["eval", "thresholds"])
+def test_only_what_the_trusted_key_signed_is_asked(run_cli, mixed, tmp_path, command):
+    pytest.importorskip("cryptography", reason="signing needs the extra 'sign'")
+    bundle, data = mixed
+    ours, theirs = (Keys(tmp_path / name) for name in ("ours", "theirs"))
+    ours.sign(bundle)
+    out = tmp_path / "out"
+    given = (command, bundle, "--data", data, "--out", out, "--trust")
+    refused = run_cli(*given, theirs.public)
+    assert refused.code == 2
+    assert "is signed by key" in refused.err
+    assert not out.exists()
+    assert run_cli(*given, ours.public).code == 0
 
 
 @pytest.mark.export

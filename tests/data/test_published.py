@@ -544,6 +544,29 @@ def test_pictures_that_voc_does_not_list_are_counted(tmp_path: Path) -> None:
     assert sizes(open_data(str(root)))[0] == [7, 7, 7]  # of trainval.txt
 
 
+def test_frames_of_two_cameras_may_have_one_name(tmp_path: Path) -> None:
+    """Lists of YOLO name pictures by their paths, on the machine where they were written."""
+    root = tmp_path / "set"
+    lists: dict[str, list[str]] = {"train": [], "val": []}
+    for camera, split in (("cam1", "train"), ("cam2", "val")):
+        for number in range(6):
+            picture = root / "images" / camera / f"frame_{number:04}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (40 * number, 80, number % 2 * 200)).save(picture)
+            write_yolo(picture, [number % 2])
+            lists[split].append(f"/home/me/birds/images/{camera}/{picture.name}")
+    (root / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [robin, wren]\n")
+    for split, paths in lists.items():
+        (root / f"{split}.txt").write_text("\n".join(paths))
+    data = open_data(root)
+    for split, camera in (("train", "cam1"), ("val", "cam2")):
+        assert {each.path.parent.name for each in data.split(split)} == {camera}
+    # A name alone does not say which.
+    (root / "val.txt").write_text("frame_0000.png\n" + "\n".join(lists["val"][1:]))
+    skipped = open_data(root).reading.skipped
+    assert ["which 2 pictures are" in each.reason for each in skipped] == [True]
+
+
 def test_names_of_voc_that_are_not_there_cost_a_picture_each(tmp_path: Path) -> None:
     root = voc(tmp_path / "set")
     with (root / "ImageSets" / "Main" / "val.txt").open("a") as file:

@@ -123,7 +123,28 @@ def test_equal_models_are_certified_by_enough_pictures_and_no_fewer(world: World
     few = world.verdict(world.logits, np.arange(400), 0, 0.2)
     assert (few.drop, few.state) == (0.0, "undecided")
     assert few.interval == pytest.approx((-0.49, 0.49))
-    assert world.verdict(world.logits, np.arange(1000), 4, 0.2).state == "certified"
+    assert world.verdict(world.logits, np.arange(2000), 4, 0.2).state == "certified"
+
+
+@pytest.mark.parametrize("pictures", [1, 20, 100])
+def test_views_of_few_pictures_certify_nothing(world: World, pictures: int) -> None:
+    verdict = world.verdict(world.logits, np.arange(pictures * 61), 60, 0.2)
+    assert verdict.views == 60 * pictures
+    assert verdict.state == "undecided"
+    assert verdict.interval[1] >= 196 / (4 * pictures) - 1e-9
+
+
+@pytest.mark.parametrize("pictures", [1, 5, 50])
+@pytest.mark.parametrize("scale", [0.0, 30.0, 300.0])
+def test_answers_may_be_as_sure_as_floats_allow(pictures: int, scale: float) -> None:
+    labels = np.arange(pictures) % 5
+    logits = scale * np.eye(5)[labels]
+    verdict = compare_models(logits, logits, labels, 0.2)
+    assert verdict.drop == 0
+    spoiled = compare_models(logits, np.roll(logits, 1, axis=1), labels, 0.2)
+    assert np.isfinite(spoiled.interval).all()
+    if scale and pictures == 50:
+        assert spoiled.state == "refused"
 
 
 def test_flips_between_classes_that_were_a_draw_cost_nothing(world: World) -> None:

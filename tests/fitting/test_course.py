@@ -97,7 +97,7 @@ class MadeUpTrained(Trained):
 
 def considered(architecture: Architecture, size: int, *, fits: bool = True) -> Considered:
     latency = ProbedLatency(precision="int8", ms=2.0, fits=fits)
-    return Considered(Candidate(architecture, size), (latency,), 4_000_000)
+    return Considered(Candidate(architecture, size), (latency,))
 
 
 def made(tmp_path: Path, minutes: float, monkeypatch, **start: float) -> tuple[Course, MadeUp]:

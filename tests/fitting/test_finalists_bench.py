@@ -13,6 +13,7 @@ import samples
 
 from edge_fgir._errors import GateError
 from edge_fgir.exporting import read_target
+from edge_fgir.fitting import finalists
 from edge_fgir.fitting.finalists import Builder, Finalist
 from edge_fgir.fitting.networks import PRETRAINED, TEACHER, Architecture, Candidate
 from edge_fgir.fitting.shortlist import Shortlist
@@ -72,6 +73,7 @@ def bundle_of(path: Path, scheme: str) -> Any:
     ("scheme", "size", "taken"),
     [
         ("min-max", 96, QUICK),  # the same with other weights
+        ("min-max, 2 in float", 96, SLOW),  # which two follows from the weights
         ("percentile", 96, SLOW),
         ("min-max", 112, SLOW),
     ],
@@ -87,9 +89,8 @@ def test_a_measurement_counts_for_other_weights_of_the_same_network(
         folder=tmp_path,
     )
     (tmp_path / "bundles").mkdir()
-    head, tuned = (
-        bundle_of(tmp_path / f"bundles/{n}.fgir", s) for n, s in enumerate(("min-max", scheme))
-    )
+    schemes = (scheme if "in float" in scheme else "min-max", scheme)
+    head, tuned = (bundle_of(tmp_path / f"bundles/{n}.fgir", s) for n, s in enumerate(schemes))
     first = builder._timed(head, Candidate(PRETRAINED[0], 96))
     second = builder._timed(tuned, Candidate(PRETRAINED[0], size))
     assert first.scopes.network.p50_ms == QUICK
@@ -118,6 +119,73 @@ def test_only_a_disturbed_bench_beyond_the_budget_is_repeated(
     taken, count = benched(latencies)
     assert taken is latencies[index]
     assert count == len(answers)
+
+
+def test_with_a_bound_on_the_tail_repeats_of_the_median_say_nothing() -> None:
+    slow = latency(QUICK, 0.5, 0.4, 0.1)
+    builder = builder_of(budget=Budget(latency_ms=0.2, percentile="p99"))
+    assert not builder._is_close(slow)
+    assert builder_of(budget=Budget(latency_ms=0.2))._is_close(slow)
+
+
+def test_a_measurement_that_keeps_the_whole_budget_is_taken_before_a_faster_one() -> None:
+    fast, small = (
+        latency(p50, 0.5).model_copy(update={"peak_memory_mb": memory})
+        for p50, memory in ((QUICK, 151.0), (QUICK + 0.1, 149.0))
+    )
+    left = iter([fast, small])
+    device = SimpleNamespace(bench=lambda *_, **__: next(left))
+    builder = builder_of(device=device, budget=Budget(latency_ms=5.0, memory_mb=150.0))
+    bundle: Any = SimpleNamespace(model_size=1)
+    assert builder._benched(bundle) is small
+
+
+@pytest.mark.parametrize(
+    ("precision", "epochs", "by"),
+    [("int8", 3, "qat"), ("auto", 3, "qat"), ("fp32", 3, "plain"), ("int8", 0, "plain")],
+)
+def test_what_is_wanted_in_float_is_not_trained_on_as_int8_computes(
+    precision: str, epochs: int, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(finalists, "export", lambda *_: calls.append("plain"))
+    monkeypatch.setattr(finalists, "export_with_qat", lambda *_: calls.append("qat"))
+    builder = builder_of(clock=SimpleNamespace(left=1e6))
+    candidate = Candidate(PRETRAINED[0], 96)
+    record = SimpleNamespace(seconds=10.0, epochs=epochs)
+    of: Any = SimpleNamespace(candidate=candidate, run=Path(), record=record)
+    builder._export(of, candidate, precision, Path("x.fgir"))
+    assert calls == [by]
+
+
+def test_a_bundle_that_is_not_whole_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An export with training first writes a float bundle, and may be killed before the other."""
+    made: list[str] = []
+
+    def export(self: Builder, of: Any, candidate: Candidate, precision: str, out: Path) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        made.append("whole" if made else "killed")
+        if made == ["killed"]:
+            raise KeyboardInterrupt
+
+    def timed(self: Builder, bundle: Any, candidate: Candidate) -> None:
+        raise RuntimeError("was timed")
+
+    monkeypatch.setattr(Builder, "_export", export)
+    monkeypatch.setattr(Builder, "_timed", timed)
+    monkeypatch.setattr(finalists, "Run", lambda path: SimpleNamespace(weights_hash="0"))
+    monkeypatch.setattr(finalists, "Bundle", lambda path: path)
+    builder = builder_of(target=read_target("openvino"), folder=tmp_path)
+    candidate = Candidate(PRETRAINED[0], 96)
+    of: Any = SimpleNamespace(run=Path())
+    with pytest.raises(KeyboardInterrupt):
+        builder._built(of, candidate, "auto")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="was timed"):
+            builder._built(of, candidate, "auto")
+    assert made == ["killed", "whole"]
 
 
 def trained(candidate: Candidate, method: str) -> Any:
@@ -185,12 +253,12 @@ def test_what_is_built_at_a_smaller_size_gets_a_head_for_it(
         )
 
     def predict(candidate: Candidate, precision: str) -> Any:
-        return SimpleNamespace(ms=candidate.image_size / 50, tail=1.0, measured=True)
+        return SimpleNamespace(ms=candidate.image_size / 50, tail=1.0, size_mb=1.0, measured=True)
 
     monkeypatch.setattr(Builder, "_built", built)
     monkeypatch.setattr(Finalist, "precision", "int8")
     budget = Budget(latency_ms=3.0)
-    shortlist = Shortlist(budget, ("int8",), predict, lambda each: 1)
+    shortlist = Shortlist(budget, ("int8",), predict)
     builder = builder_of(budget=budget, shortlist=shortlist, probe=probe)
     start = trained(Candidate(architecture, 144), method)
     made = builder.finalist(start)
@@ -205,6 +273,38 @@ def test_what_is_built_at_a_smaller_size_gets_a_head_for_it(
     assert too_large.settled(start) == start.candidate  # which no smaller size would mend
 
 
+def test_the_size_to_train_at_follows_from_the_precision_that_was_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Float takes 35 % longer than was predicted, as INT8 was refused."""
+
+    def predict(candidate: Candidate, precision: str) -> Any:
+        ms = (candidate.image_size / 160) ** 2 * (1.8 if precision == "int8" else 2.85)
+        return SimpleNamespace(ms=ms, tail=1.0, size_mb=1.0, measured=True)
+
+    def built(self: Builder, of: Any, candidate: Candidate, precision: str) -> Any:
+        ms = 1.35 * predict(candidate, "fp32").ms
+        scope = SimpleNamespace(p50_ms=ms)
+        latency = SimpleNamespace(scopes=SimpleNamespace(frame_to_decision=scope))
+        validation = SimpleNamespace(top1=50.0)
+        cost, precision = Cost(latency_ms=ms, size_mb=1.0), "fp32"
+        return SimpleNamespace(
+            candidate=candidate,
+            precision=precision,
+            latency=latency,
+            validation=validation,
+            cost=cost,
+            fits=ms <= 3,
+        )
+
+    monkeypatch.setattr(Builder, "_built", built)
+    budget = Budget(latency_ms=3.0)
+    shortlist = Shortlist(budget, ("int8", "fp32"), predict)
+    builder = builder_of(budget=budget, shortlist=shortlist)
+    head = trained(Candidate(PRETRAINED[0], 160), "probe")
+    assert builder.settled(head) == Candidate(PRETRAINED[0], 128)
+
+
 def test_where_the_gates_refuse_int8_a_size_is_settled_at_which_float_keeps_the_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -213,11 +313,11 @@ def test_where_the_gates_refuse_int8_a_size_is_settled_at_which_float_keeps_the_
 
     def predict(candidate: Candidate, precision: str) -> Any:
         ms = candidate.image_size / (50 if precision == "int8" else 40)
-        return SimpleNamespace(ms=ms, tail=1.0, measured=True)
+        return SimpleNamespace(ms=ms, tail=1.0, size_mb=1.0, measured=True)
 
     monkeypatch.setattr(Builder, "_built", built)
     budget = Budget(latency_ms=3.0)
-    shortlist = Shortlist(budget, ("int8", "fp32"), predict, lambda each: 1)
+    shortlist = Shortlist(budget, ("int8", "fp32"), predict)
     builder = builder_of(budget=budget, shortlist=shortlist)
     head = trained(Candidate(PRETRAINED[0], 144), "probe")
     assert builder.settled(head) == Candidate(PRETRAINED[0], 112)

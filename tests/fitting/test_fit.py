@@ -24,6 +24,7 @@ from edge_fgir import EdgeFgirError, InputError
 from edge_fgir.benchmarking import DeviceHandle, LocalDevice, Protocol, Timing, WarmUp
 from edge_fgir.data import open_data
 from edge_fgir.fitting import Request, finalists, fit, networks, pipeline, sizes
+from edge_fgir.fitting.journal import Journal
 from edge_fgir.fitting.judging import Answers, Judge
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.results import Budget, Fit, FrigateReport, read_result
@@ -153,6 +154,12 @@ def test_a_budget_that_nothing_keeps_is_named_before_anything_is_trained(
     with pytest.raises(InputError, match=r"lrnet14 at 32 px in int8, takes 2\.02 ms.*--latency-ms"):
         fit(request_of(photos, budget=Budget(latency_ms=0.5)), tmp_path / "x.fgir")
     assert not (tmp_path / "x.fit" / "runs").exists()
+    # The next one has all of its time.
+    clock = tmp_path / "x.fit" / "clock.json"
+    clock.write_text(json.dumps({"seconds": 1e4, "steps": []}))
+    with pytest.raises(InputError, match=r"takes 2\.02 ms"):
+        fit(request_of(photos, budget=Budget(latency_ms=0.5)), tmp_path / "x.fgir")
+    assert json.loads(clock.read_text())["seconds"] < 1e4
 
 
 def test_bad_input_is_refused_before_anything_long_begins(photos: Path, tmp_path: Path) -> None:
@@ -163,6 +170,9 @@ def test_bad_input_is_refused_before_anything_long_begins(photos: Path, tmp_path
     (tmp_path / "photos.fgir").mkdir()
     with pytest.raises(InputError, match="is not a bundle"):
         fit(request, tmp_path / "photos.fgir")
+    (tmp_path / "zip.fgir").write_bytes(b"PK")  # which would not be replaced at the end
+    with pytest.raises(InputError, match="is not a bundle folder"):
+        fit(request, tmp_path / "zip.fgir")
     sheet = replace(request.device, name="jetson-nano", is_at_hand=False)
     with pytest.raises(InputError, match="edge-fgir profile"):
         fit(replace(request, device=sheet), tmp_path / "x.fgir")
@@ -204,7 +214,7 @@ def test_a_device_that_vanishes_is_one_line_and_nothing_is_lost(
     ],
 )
 def test_what_is_accurate_enough_is_built_by_its_speed(
-    least: float | None, built: list[str]
+    least: float | None, built: list[str], tmp_path: Path
 ) -> None:
     """Name: top-1, milliseconds, whether it starts from weights of others."""
     known = {"best": (95, 4, True), "good": (90, 3, True), "own": (80, 2, False)}
@@ -230,9 +240,9 @@ def test_what_is_accurate_enough_is_built_by_its_speed(
             trained=each,
             validation=SimpleNamespace(top1=each.record.accuracy.top1),
         ),
+        clock=SimpleNamespace(left=1e6, spent=0.0),
     )
-    clock: Any = SimpleNamespace(left=1e6, spent=0.0)
-    found = pipeline._finalists(trained, builder, clock)
+    found = pipeline._finalists(trained, builder, Journal(tmp_path / "journal.json"))
     assert [each.trained.candidate.name for each in found] == built
 
 
@@ -245,7 +255,7 @@ def test_what_is_accurate_enough_is_built_by_its_speed(
     ],
 )
 def test_what_the_gates_refuse_leaves_other_trainings_and_then_a_last_resort(
-    refused: tuple[str, ...], asked: list[str], built: list[str]
+    refused: tuple[str, ...], asked: list[str], built: list[str], tmp_path: Path
 ) -> None:
     lite, own = (SimpleNamespace(is_pretrained=each) for each in (True, False))
     first = SimpleNamespace(architecture=lite, form="lite")
@@ -270,15 +280,42 @@ def test_what_the_gates_refuse_leaves_other_trainings_and_then_a_last_resort(
         seen.append(f"last {each.name}")
         return SimpleNamespace(fits=True, name=f"last {each.name}", trained=each)
 
-    builder: Any = SimpleNamespace(budget=Budget(), finalist=finalist, last_resort=last_resort)
-    clock: Any = SimpleNamespace(left=1e6, spent=0.0)
-    found: list[Any] = list(pipeline._finalists(trained, builder, clock))
+    clock = SimpleNamespace(left=1e6, spent=0.0)
+    builder: Any = SimpleNamespace(
+        budget=Budget(), finalist=finalist, last_resort=last_resort, clock=clock
+    )
+    journal = Journal(tmp_path / "journal.json")
+    found: list[Any] = list(pipeline._finalists(trained, builder, journal))
     assert seen == asked
     assert [each.name for each in found] == built
     builder.last_resort = lambda each: "it is broken"
     if len(refused) == len(trained):
         with pytest.raises(EdgeFgirError, match="the export's gates: head is refused"):
-            pipeline._finalists(trained, builder, clock)
+            pipeline._finalists(trained, builder, journal)
+
+
+def test_a_resumed_fit_looks_at_all_that_it_had_built_however_late_it_is(tmp_path: Path) -> None:
+    known = {"best": True, "own": False}
+    trained: list[Any] = [
+        SimpleNamespace(
+            candidate=SimpleNamespace(
+                form=name, architecture=SimpleNamespace(is_pretrained=pretrained)
+            )
+        )
+        for name, pretrained in known.items()
+    ]
+    clock = SimpleNamespace(left=1e6, spent=0.0)
+    builder: Any = SimpleNamespace(
+        budget=Budget(),
+        finalist=lambda each: SimpleNamespace(fits=True, trained=each),
+        clock=clock,
+    )
+    found = pipeline._finalists(trained, builder, Journal(tmp_path / "journal.json"))
+    clock.left = 0.0
+    again = pipeline._finalists(trained, builder, Journal(tmp_path / "journal.json"))
+    assert [each.trained for each in again] == [each.trained for each in found] == trained
+    late = pipeline._finalists(trained, builder, Journal(tmp_path / "another.json"))
+    assert [each.trained for each in late] == trained[:1]
 
 
 def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:

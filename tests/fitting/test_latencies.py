@@ -54,20 +54,24 @@ class Fit:
         if described[0].name == self.refused:
             raise GateError(f"{self.refused} has an operator of its own")
         self.built += [(each.name, each.preprocess.size) for each in described]
-        return [(each.preprocess.size, precision) for each in described]
+        return [
+            SimpleNamespace(size=each.preprocess.size, precision=precision, model_size=3_400_000)
+            for each in described
+        ]
 
     def _time(self, bundles, protocol) -> list[Any]:
         return [
             SimpleNamespace(
-                frame_ms=(size / 128) ** 2 * (1 if precision == "int8" else 2) + (size > 150),
+                frame_ms=(each.size / 128) ** 2 * (1 if each.precision == "int8" else 2)
+                + (each.size > 150),
                 tail=1.2,
             )
-            for size, precision in bundles
+            for each in bundles
         ]
 
     def considered(self, *architectures: Architecture, ms: float) -> list[Considered]:
         table = self.table
-        shortlist = Shortlist(Budget(latency_ms=ms), table.precisions, table.of, lambda each: 1)
+        shortlist = Shortlist(Budget(latency_ms=ms), table.precisions, table.of)
         return timed_sizes(architectures, table, shortlist, self.clock, self.lines.append)
 
 

@@ -30,6 +30,7 @@ VIT = Architecture("vitfs_tiny", 224, keep_rates=(1.0, 0.5))
 class Made(NamedTuple):
     ms: float
     tail: float = 1.5
+    size_mb: float = 4.0
     measured: bool = True
 
 
@@ -38,11 +39,12 @@ def predict(candidate, precision):
     factor = {"int8": 1.0, "fp32": 2.0}[precision]
     factor *= 5 if candidate.architecture is HEAVY else 1
     factor *= candidate.keep_rate or 1.0
-    return Made(factor * (candidate.image_size / 128) ** 2)
+    size = 4.0 if precision == "int8" else 16.0
+    return Made(factor * (candidate.image_size / 128) ** 2, size_mb=size)
 
 
 def shortlist(**budget) -> Shortlist:
-    return Shortlist(Budget(**budget), ("int8", "fp32"), predict, lambda each: 4_000_000)
+    return Shortlist(Budget(**budget), ("int8", "fp32"), predict)
 
 
 def sizes(found):
@@ -105,6 +107,34 @@ def test_a_size_budget_that_nothing_keeps_names_the_nearest() -> None:
         narrow.check(narrow.of([CNN]))
 
 
+@pytest.mark.parametrize(
+    ("budget", "named"),
+    [
+        ({"latency_ms": 0.1}, 0.26),
+        # The 99th percentile is half above the median, 0.25 ms.
+        ({"latency_ms": 0.3, "percentile": "p99"}, 0.39),
+        ({"latency_ms": 0.3, "percentile": "p99", "size_mb": 9.0}, 0.39),
+    ],
+)
+def test_the_budget_that_is_named_is_kept(budget, named) -> None:
+    narrow = shortlist(**budget)
+    with pytest.raises(InputError, match=f"--latency-ms {named}$"):
+        narrow.check(narrow.of([CNN]))
+    wide = shortlist(**{**budget, "latency_ms": named})
+    wide.check(wide.of([CNN]))
+
+
+@given(bound=st.floats(0.001, 0.2), percentile=st.sampled_from(["p50", "p99"]))
+def test_no_budget_that_is_named_is_refused(bound, percentile) -> None:
+    narrow = shortlist(latency_ms=bound, percentile=percentile)
+    with pytest.raises(InputError) as refusal:
+        narrow.check(narrow.of([HEAVY]))
+    named = float(str(refusal.value).rpartition(" ")[2])
+    wide = shortlist(latency_ms=named, percentile=percentile)
+    wide.check(wide.of([HEAVY]))
+    assert named <= 1.1 * (1.5 if percentile == "p99" else 1) * 1.25 / 0.97
+
+
 def test_what_must_be_known_exactly_is_the_choice_and_the_next_larger_size() -> None:
     (found,) = shortlist(latency_ms=3).of([CNN])
     assert [each.image_size for each in shortlist().near(found)] == [208, 224]
@@ -119,6 +149,12 @@ def test_what_is_chosen_fits_and_the_next_size_would_not(bound) -> None:
     assert found.ms <= bound
     if place + 1 < len(CNN.sizes):
         assert (CNN.sizes[place + 1] / 128) ** 2 > 0.97 * bound
+
+
+def test_a_size_that_took_longer_than_a_larger_one_says_nothing() -> None:
+    sizes, ms = (96, 112, 128, 208), (5.04, 4.35, 6.71, 13.26)
+    assert interpolated(112, sizes, ms) == 4.35
+    assert interpolated(96, sizes, ms) == interpolated(96, sizes[1:], ms[1:]) < 4.35
 
 
 @given(size=st.integers(32, 400), slope=st.floats(1e-6, 1e-3), fixed=st.floats(0, 5))

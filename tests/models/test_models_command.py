@@ -89,3 +89,13 @@ def test_an_mlp_without_attention_before_it_is_no_block(name: str) -> None:
     summary = summarize(Network(name=name).build(5, meta=True), name, 224, 5)
     assert summary.blocks == []
     assert summary.gmacs > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("lrnet14", 128), ("vitfs_tiny", 224), ("crossvit_tiny_240", 240), ("resnet18.a1_in1k", 224)],
+)
+def test_a_network_is_shown_at_its_own_size(
+    capsys: pytest.CaptureFixture[str], name: str, side: int
+) -> None:
+    assert f"GMACs at {side} px" in run(capsys, "show", name)

@@ -10,6 +10,8 @@ import pytest
 from bfloat16 import take_bfloat16_away
 from bundles import make_bundle
 
+pytest.importorskip("openvino")
+
 from edge_fgir import Classifier
 from edge_fgir.runtime import Precision, is_bfloat16, is_int8, verify
 from edge_fgir.runtime.runtimes.openvino import has_bfloat16

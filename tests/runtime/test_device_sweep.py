@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bundles import make_bundle, two_runtimes
+from bundles import make_bundle, needs_runtime, two_runtimes
 
 from edge_fgir.runtime import Bundle, Classifier, device_sweep, sweep_devices
 from edge_fgir.runtime.evidence import DeviceEvidence, Evidence, Setting, best_device
@@ -171,6 +171,7 @@ def test_a_device_that_is_gone_is_replaced_by_the_first(bundle, caplog):
 @pytest.mark.export
 @pytest.mark.parametrize("target", ["openvino", "arm"])
 def test_the_command(run_cli, tmp_path, target):
+    needs_runtime(target)
     path = make_bundle(tmp_path / f"{target}.fgir", target=target)
     done = run_cli("verify", path, "--all-devices", "--json")
     assert done.code == 0

@@ -10,7 +10,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bundles import GRID, LABELS, LOOK, edit_manifest, expected_probabilities, make_bundle
+from bundles import (
+    GRID,
+    LABELS,
+    LOOK,
+    edit_manifest,
+    expected_probabilities,
+    make_bundle,
+    needs_runtime,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from jetson import FakeCuda
@@ -31,6 +39,7 @@ def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twice")
 
     def make(target: str) -> Path:
+        needs_runtime(target)
         path = folder / f"{target}.fgir"
         return path if path.exists() else make_bundle(path, target=target, looks_twice=True)
 
@@ -149,6 +158,7 @@ def test_a_manifest_that_lies_is_one_line(change, words, tmp_path):
 
 @pytest.mark.parametrize("target", ["openvino", "arm"])
 def test_an_output_that_is_not_there_is_one_line(target, tmp_path):
+    needs_runtime(target)
     path = make_bundle(tmp_path / "a.fgir", target=target, looks_twice=True)
     edit_manifest(path, lambda values: values["explanation"].update(region="nowhere"))
     with pytest.raises(InputError, match=r"has no output 'nowhere'") as caught:

@@ -11,6 +11,7 @@ The folders' names and the files' ending are those of the kind of labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,18 +155,37 @@ def _listed(
 ) -> tuple[Sequence[Labelled], list[Skipped], list[str]]:
     """Return the pictures that lists name, what they name that is not there, and a note."""
     # Names of lists are looked up among the pictures, so that none leads elsewhere.
-    by_name = {name: each for each in pictures for name in (each.picture.stem, each.picture.name)}
+    by_name: dict[str, list[Labelled]] = {}
+    for each in pictures:
+        for name in {each.picture.stem, each.picture.name}:
+            by_name.setdefault(name, []).append(each)
     listed: list[Labelled] = []
     missing: list[Skipped] = []
     for split, file in lists.items():
         for number, line in enumerate(read_text(file).splitlines(), 1):
             if path := line.strip():
-                picture = by_name.get(with_slashes(path).rpartition("/")[2])
-                if picture is not None:
-                    listed.append(picture._replace(split=split))
+                parts = with_slashes(path).split("/")
+                found = _of_the_longest_end(by_name.get(parts[-1], []), parts)
+                if len(found) == 1:
+                    listed.append(found[0]._replace(split=split))
                 else:
-                    reason = f"line {number} of {file} names {path[:80]!r}, which is not there"
+                    what = f"which {len(found)} pictures are" if found else "which is not there"
+                    reason = f"line {number} of {file} names {path[:80]!r}, {what}"
                     missing.append(Skipped(path, reason, "path"))
     count = len({each.picture for each in pictures} - {each.picture for each in listed})
     names = " and ".join(file.name for file in lists.values())
     return listed, missing, [f"{count} pictures are in none of {names}: not read"] * (count > 0)
+
+
+def _of_the_longest_end(pictures: Sequence[Labelled], parts: Sequence[str]) -> list[Labelled]:
+    """Return those of some pictures of one name whose folders agree with a path's the furthest.
+
+    Cameras name their frames alike, and a list may be of another machine's folders.
+    """
+
+    def agreeing(each: Labelled) -> int:
+        pairs = zip(reversed(each.picture.parts[:-1]), reversed(parts[:-1]), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    most = max(map(agreeing, pictures), default=0)
+    return [each for each in pictures if agreeing(each) == most]
