@@ -175,7 +175,7 @@ def of_run(run: Run, data: DataSet) -> Answered:
 BASELINES: dict[str, tuple[str, Callable[[DataSet, int, Path], Answered]]] = {
     "plain": (LITE0, plain),
     "head": (LITE0, head),
-    "lrnet14": ("lrnet14", lrnet14),
+    "lrnet14": ("lrnet14d", lrnet14),
 }
 
 

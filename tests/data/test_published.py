@@ -169,6 +169,48 @@ def coco(root: Path) -> Path:
     return root
 
 
+def coco_by_name(root: Path) -> Path:
+    """As iNaturalist's: lists beside the folder of the pictures."""
+    coco(root)
+    for split in ("train", "valid", "test"):
+        file = root / split / "_annotations.coco.json"
+        content = json.loads(file.read_text())
+        for image in content["images"]:
+            image["file_name"] = f"pictures/{split}/{image['file_name']}"
+        (root / f"{split}2019.json").write_text(json.dumps(content))
+        file.unlink()
+    (root / "pictures").mkdir()
+    for split in ("train", "valid", "test"):
+        (root / split).rename(root / "pictures" / split)
+    (root / "package.json").write_text("{}")
+    return root
+
+
+def createml(root: Path) -> Path:
+    for split, count in (("train", 7), ("valid", 2), ("test", 2)):
+        found = []
+        shown = [[label] for label in range(len(BIRDS)) for _ in range(count)]
+        for number, labels in enumerate([*shown, [1, 2], []]):
+            save(root / split / f"{number}.jpg", 1000 * count + number)
+            boxes = [{"label": BIRDS[label], "coordinates": {"x": 9}} for label in labels]
+            found.append({"image": f"{number}.jpg", "annotations": boxes})
+        file = root / split / "_annotations.createml.json"
+        file.write_text(json.dumps(found), "utf-8")
+    return root
+
+
+def one_hot(root: Path) -> Path:
+    for split, count in (("train", 7), ("valid", 2), ("test", 2)):
+        lines = [f"filename, {', '.join(BIRDS)}"]
+        shown = [{label} for label in range(len(BIRDS)) for _ in range(count)]
+        for number, labels in enumerate([*shown, {1, 2}, set()]):
+            save(root / split / f"{number}.jpg", 1000 * count + number)
+            flags = [str(int(label in labels)) for label in range(len(BIRDS))]
+            lines.append(f"{number}.jpg, {', '.join(flags)}")
+        (root / split / "_classes.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8")
+    return root
+
+
 def coco_instances(root: Path) -> Path:
     coco(root)
     (root / "annotations").mkdir()
@@ -306,6 +348,9 @@ FORMS: dict[Callable[[Path], Path], tuple[int, list[list[int]]]] = {
     imagefolder: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     coco: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     coco_instances: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
+    coco_by_name: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
+    createml: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
+    one_hot: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     yolo: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     yolo_roboflow: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
     yolo_segments: (3, [[7, 7, 7], [2, 2, 2], [2, 2, 2]]),
@@ -448,7 +493,7 @@ def test_paths_that_lead_elsewhere(tmp_path: Path, make, path: str) -> None:
     "make",
     [
         *(imagefolder, coco, coco_instances, cub, aircraft, cars),
-        *(flowers, pets, food, textures, yolo, voc),
+        *(flowers, pets, food, textures, yolo, voc, createml, one_hot),
     ],
 )
 def test_damaged_lists_are_one_line(tmp_path: Path, make, content: bytes) -> None:
@@ -457,6 +502,8 @@ def test_damaged_lists_are_one_line(tmp_path: Path, make, content: bytes) -> Non
         imagefolder: root / "train" / "metadata.jsonl",
         coco: root / "train" / "_annotations.coco.json",
         coco_instances: root / "annotations" / "instances_train2017.json",
+        createml: root / "train" / "_annotations.createml.json",
+        one_hot: root / "train" / "_classes.csv",
         cub: root / "images.txt",
         aircraft: root / "data" / "images_variant_train.txt",
         cars: root / "devkit" / "cars_train_annos.mat",
@@ -542,6 +589,43 @@ def test_pictures_that_voc_does_not_list_are_counted(tmp_path: Path) -> None:
     )
     (root / "ImageSets" / "Main" / "train.txt").unlink()
     assert sizes(open_data(str(root)))[0] == [7, 7, 7]  # of trainval.txt
+
+
+def test_a_list_of_cvat_is_split_as_it_splits_nothing(tmp_path: Path) -> None:
+    root = coco(tmp_path / "set")
+    (root / "annotations").mkdir()
+    (root / "train" / "_annotations.coco.json").rename(
+        root / "annotations" / "instances_default.json"
+    )
+    (root / "train").rename(root / "images")
+    for split in ("valid", "test"):
+        for file in (root / split).iterdir():
+            file.unlink()
+        (root / split).rmdir()
+    data = open_data(str(root))
+    assert data.classes == tuple(sorted(BIRDS))
+    assert sum(map(sum, sizes(data))) == 21
+    assert all(map(all, sizes(data)))
+
+
+def test_groups_of_nabirds_are_no_classes(tmp_path: Path) -> None:
+    root = cub(tmp_path / "set")
+    names = (root / "classes.txt").read_text("utf-8-sig")
+    (root / "classes.txt").write_text(f"0 Birds\n{names}999 Ducks, Geese, and Swans\n", "utf-8")
+    data = open_data(str(root))
+    assert (len(data.classes), sizes(data)) == FORMS[cub]
+    assert data.reading.notes == ("names of classes.txt without pictures: 2, left out",)
+
+
+def test_a_contest_may_call_its_table_labels(tmp_path: Path) -> None:
+    """And leave the pictures to be judged without a class beside it."""
+    root = table(tmp_path / "set", "id,breed")
+    (root / "train.csv").rename(root / "labels.csv")
+    (root / "train_images").rename(root / "train")
+    save(root / "test" / "unknown.jpg", 1)
+    data = open_data(str(root))
+    assert data.classes == tuple(sorted(BIRDS))
+    assert sum(map(sum, sizes(data))) == 30
 
 
 def test_frames_of_two_cameras_may_have_one_name(tmp_path: Path) -> None:

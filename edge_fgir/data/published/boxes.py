@@ -11,6 +11,9 @@ from edge_fgir.data.dataset import Split
 from edge_fgir.data.listed import Listed
 from edge_fgir.data.unsplit import shown
 
+CUT_OUT = "cut out what is in each box and save it as <class>/<image>"
+"""The way from boxes to pictures of one class."""
+
 
 class Boxed(NamedTuple):
     """A picture of a data set for object detection.
@@ -27,7 +30,7 @@ class Boxed(NamedTuple):
 
 
 def of_one_class(
-    root: Path, kind: str, pictures: Iterable[Boxed]
+    root: Path, kind: str, pictures: Iterable[Boxed], remedy: str = CUT_OUT
 ) -> tuple[list[Listed], list[str]]:
     """Return the pictures that show one class, and what to say of the others.
 
@@ -35,6 +38,7 @@ def of_one_class(
         root: The data set.
         kind: What it is called.
         pictures: All of its pictures.
+        remedy: What to do where they cannot be read.
 
     Raises:
         InputError: They show fewer than two classes.
@@ -53,17 +57,17 @@ def of_one_class(
         why = f"none of its {others} pictures is of one class"
         if alone:
             why = f"its {len(rows)} pictures of one class all show {min(alone)!r}"
-        raise not_readable(root, kind, why)
+        raise not_readable(root, kind, why, remedy)
     notes = [f"{others} pictures show no class or several: not read"] if others else []
     if lost := sorted(known - alone):
         notes.append(f"no picture shows one of {len(lost)} classes alone: {shown(lost)}")
     return rows, notes
 
 
-def not_readable(root: Path, kind: str, why: str) -> InputError:
+def not_readable(root: Path, kind: str, why: str, remedy: str = CUT_OUT) -> InputError:
     """Return what to tell of a data set for object detection that gives no pictures of a class."""
     return InputError(
         f"{root} is {kind}, and {why}",
         "pictures of one class each, of two classes or more",
-        "cut out what is in each box and save it as <class>/<image>",
+        remedy,
     )

@@ -5,7 +5,9 @@
     classes.txt               class id, class name
     train_test_split.txt      image id, 1 for train or 0 for test
 
-Source: the README of Caltech-UCSD Birds-200-2011 (Wah et al. 2011).
+NABirds is laid out so too; its ``classes.txt`` also names groups, which have no pictures.
+Sources: the READMEs of Caltech-UCSD Birds-200-2011 (Wah et al. 2011) and of NABirds (Van Horn et
+al. 2015).
 """
 
 from __future__ import annotations
@@ -34,4 +36,9 @@ def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
             missing = "image_class_labels.txt" if label is None else "train_test_split.txt"
             raise InputError(f"image {image} of {root} has no line in {missing}", "one each")
         rows.append(Listed(path, label, split))
-    return listed_data(root.name, root / "images", rows, strict=strict, classes=classes.values())
+    shown = {row.label for row in rows}
+    used = [name for name in classes.values() if name in shown]
+    lost = len(classes) - len(used)
+    notes = [f"names of classes.txt without pictures: {lost}, left out"] if lost else []
+    folder = root / "images"
+    return listed_data(root.name, folder, rows, strict=strict, classes=used, notes=notes)

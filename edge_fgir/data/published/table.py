@@ -1,6 +1,6 @@
 """A table of pictures with a header, as contests hand them out: ``train.csv`` and a folder.
 
-    train.csv               a column that names the picture, one that names its class
+    train.csv, labels.csv   a column that names the picture, one that names its class
     train_images/<name>     or train/, images/ or beside the table; an ending may be left out
 
 Lists of DAF:re, whose columns are ``class_id`` and ``dir``, are another form (``csv_source.py``).
@@ -19,6 +19,7 @@ from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.listed import Listed, listed_data, plain_path
 from edge_fgir.data.texts import read_text
 
+_NAMES = ("train.csv", "labels.csv")
 _PICTURES = ("image_id", "image", "image_name", "image_path", "file_name", "filename", "file", "id")
 _LABELS = ("label", "class", "class_name", "species", "category", "breed", "individual_id")
 _FOLDERS = ("train_images", "train", "images", "img", "data", ".")
@@ -26,8 +27,12 @@ _ENDINGS = ("", ".jpg", ".jpeg", ".png", ".JPG", ".webp")
 
 
 def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
-    """Read a table, or the ``train.csv`` of a folder; None if it has no such header."""
-    file = root / "train.csv" if root.is_dir() else root
+    """Read a table, or that of a folder; None if there is none with such a header."""
+    files = [root / name for name in _NAMES] if root.is_dir() else [root]
+    return next(filter(None, (_read(file, strict) for file in files)), None)
+
+
+def _read(file: Path, strict: bool) -> tuple[DataSet, bool] | None:
     if not file.is_file() or file.suffix.lower() != ".csv":
         return None
     reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
