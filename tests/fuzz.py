@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import random
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from edge_fgir._files import to_json
 from edge_fgir._resources import folder
 from edge_fgir.benchmarking.messages import Identified, read_answer
 from edge_fgir.data.csv_list import read_class_names, read_list
+from edge_fgir.data.source import read_source
 from edge_fgir.results import read_result
 from edge_fgir.runs import read_recipe
 from edge_fgir.runs.data_record import DataRecord
@@ -38,6 +40,8 @@ from edge_fgir.runtime.targets import operators_of
 from edge_fgir.sweeping import read_sweep
 
 SLOW_S = 5.0
+_PICTURES = range(8)
+"""Of each split of a data set."""
 _SHOWN = 5
 _WORDS = (
     b"null", b"true", b"-1", b"1e999", b"NaN", b"9" * 400, b"[" * 200, b"{", b"}", b'"', b"\\u0000",
@@ -117,6 +121,66 @@ def as_model(check: Callable[[bytes], object]) -> Parser:
     return run
 
 
+def in_data_set(name: str, labels: str = "") -> Parser:
+    """Return a parser of a data set that a file of that name describes, beside its pictures.
+
+    Args:
+        name: Of the file.
+        labels: What the file of labels of each picture holds, ``{label}`` for its class; ``name``
+            tells its ending where it is one of them. Empty: there are none.
+    """
+
+    def run(content: bytes, scratch: Path) -> object:
+        root = scratch / "sets" / name.replace("/", "-").replace(".", "-")
+        if not root.exists():
+            ending = ".xml" if name.endswith(".xml") else ".txt"
+            for split, shade in (("train", 0), ("valid", 120), ("test", 240)):
+                (root / split).mkdir(parents=True)
+                for number in _PICTURES:
+                    place = root / split / f"{number}.png"
+                    Image.new("RGB", (16, 16), (shade, 25 * number, 9)).save(place)
+                    if labels:
+                        place.with_suffix(ending).write_text(labels.format(label=number % 2))
+        (root / name).write_bytes(content)
+        return read_source(str(root))
+
+    return run
+
+
+def published() -> dict[str, tuple[list[bytes], Parser]]:
+    """Return descriptions of published data sets, and what reads them, by name."""
+    names = {number: f"{number}.png" for number in _PICTURES}
+    coco = {
+        "images": [{"id": number, "file_name": name} for number, name in names.items()],
+        "annotations": [{"image_id": number, "category_id": number % 2} for number in names],
+        "categories": [{"id": 0, "name": "wren"}, {"id": 1, "name": "robin"}],
+    }
+    boxes = [
+        {"image": name, "annotations": [{"label": "ab"[number % 2]}]}
+        for number, name in names.items()
+    ]
+    rows = "".join(f"{name},{number % 2},{1 - number % 2}\n" for number, name in names.items())
+    lines = "".join(
+        f'{{"file_name": "{name}", "label": "{number % 2}"}}\n' for number, name in names.items()
+    )
+    table = "".join(f"{number},{'ab'[number % 2]}\n" for number in names)
+    box = "{label} .5 .5 .2 .2\n"
+    annotation = "<annotation><object><name>bird {label}</name></object></annotation>"
+    wholes = {
+        "train/_annotations.coco.json": (json.dumps(coco), ""),
+        "train/_annotations.createml.json": (json.dumps(boxes), ""),
+        "train/_classes.csv": (f"filename, wren, robin\n{rows}", ""),
+        "train/metadata.jsonl": (lines, ""),
+        "labels.csv": (f"id,breed\n{table}", ""),
+        "data.yaml": ("names: [wren, robin]\n", box),
+        "train/0.xml": (annotation.format(label=0), annotation),
+    }
+    return {
+        name: ([whole.encode()], in_data_set(name, labels))
+        for name, (whole, labels) in wholes.items()
+    }
+
+
 def parsers(scratch: Path) -> dict[str, tuple[list[bytes], Parser]]:
     """Return whole inputs, and what reads them, by name."""
     onnx, ir = make_bundle(scratch / "a.fgir", target="arm"), make_bundle(scratch / "b.fgir")
@@ -166,6 +230,7 @@ def parsers(scratch: Path) -> dict[str, tuple[list[bytes], Parser]]:
         ),
         "class names": ([b"class_id,class_name\n0,a\n1,b\n"], in_file("c.csv", read_class_names)),
         "pictures": (pictures, in_file("p.png", partial(read_image, convert=True))),
+        **published(),
     }
 
 
