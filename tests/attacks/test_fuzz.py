@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("openvino")
 pytest.importorskip("onnx")
 
-from fuzz import fuzz, parsers
+from fuzz import fuzz, parsers, published
 
 pytestmark = [
     pytest.mark.export,
@@ -22,10 +22,14 @@ pytestmark = [
 def test_what_is_refused_is_one_line() -> None:
     for title, tally in fuzz(650, seed=1).items():
         assert tally.faults == [], title
-        assert tally.refused, title
+        # A picture's own file of labels costs that picture at most.
+        assert tally.refused or title == "train/0.xml", title
 
 
-@pytest.mark.parametrize("title", ["recipes", "sweep files", "IR", "ONNX", "model.json", "results"])
+@pytest.mark.parametrize(
+    "title",
+    [*("recipes", "sweep files", "IR", "ONNX", "model.json", "results"), *published()],
+)
 def test_whole_inputs_are_accepted(tmp_path: Path, title: str) -> None:
     inputs, parse = parsers(tmp_path)[title]
     for content in inputs:
