@@ -36,6 +36,9 @@ _LEAST_SECONDS = 20.0
 _ENOUGH = 40
 """Epochs after which a pretrained network has learned what there is to learn."""
 _ENOUGH_FROM_SCRATCH = 400
+_FAR = 5.0
+"""Points by which one training is beyond another, so that INT8, which may cost a few, changes
+nothing."""
 _NOTHING = "more accurate ones took the time"
 
 Settle = Callable[[Trained], Candidate]
@@ -230,6 +233,8 @@ class Course:
                     "less accurate after equally much time" if number else _NOTHING
                 )
             alive = alive[: rung.arms]
+            if last and self._has_no_rival(alive[0]):
+                self.reserve = min(self.reserve, self.closing)
             for candidate in alive:
                 key = f"rung {number}, {candidate.name}"
                 share = self.left * rung.seconds / max(ahead, 1e-9)
@@ -246,6 +251,24 @@ class Course:
         further finalists, which it is worth more than."""
         has_spare = self.closing < min(self.reserve, self.clock.left)
         return bool(arms) and has_spare and self.left < self._epoch_seconds(arms[0])
+
+    def _has_no_rival(self, candidate: Candidate) -> bool:
+        """Say whether nothing else that was trained need be built beside a candidate.
+
+        The others are so far behind that no export makes one the best, and start as it does: what
+        starts otherwise has a place of its own on the page.
+        """
+        others = {self.settled(each) for each in self.done} - {candidate}
+        own = self._trained(candidate)
+        return not others or (
+            bool(own)
+            and all(
+                each.architecture.is_pretrained == candidate.architecture.is_pretrained
+                and self.judge.lead(self.judge.best(own), self.judge.best(self._trained(each)))
+                > _FAR
+                for each in others
+            )
+        )
 
     def _least_seconds(self, arms: Sequence[Candidate], total: float) -> float:
         """Return what a training must have time for: an epoch of the most promising candidate."""

@@ -255,6 +255,32 @@ def test_what_is_kept_for_more_finalists_goes_to_an_epoch_that_would_not_fit(
     assert trainings.time.now <= 120 - closing
 
 
+@pytest.mark.parametrize(
+    ("others", "behind", "spared"),
+    [
+        ([], 0.0, True),  # nothing else is trained
+        ([LARGE], 20.0, True),
+        ([LARGE], 3.0, False),  # which INT8 may turn round
+        ([OWN], 50.0, False),  # it starts otherwise
+    ],
+)
+def test_what_has_no_rival_learns_while_others_would_be_built(
+    others: list[Architecture],
+    behind: float,
+    spared: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five minutes are kept for three finalists, one of which takes a minute."""
+    start = {SMALL.title: 70.0, **{each.title: 70.0 - behind for each in others}}
+    course, trainings = made(tmp_path, 30, monkeypatch, **start)
+    course.reserve, course.closing = 300.0, 60.0
+    course.run([considered(each, 96) for each in (SMALL, *others)], [], as_it_is)
+    left = 30 * 60 - trainings.time.now
+    assert (left < 300 - 50) == spared
+    assert left >= 60
+
+
 @pytest.mark.parametrize(("minutes", "trained"), [(25, False), (30, True)])
 def test_a_teacher_whose_head_takes_its_time_is_not_trained(
     minutes: float, trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
