@@ -23,9 +23,11 @@ from edge_fgir.data.dataset import DataSet, Sample
 from edge_fgir.data.sampling import Sampler as DrawBy
 from edge_fgir.data.sampling import draw
 from edge_fgir.data.shards import shard_order
-from edge_fgir.runtime import PIL_KERNEL, Kernel, Pixels
+from edge_fgir.runtime import PIL_KERNEL, Kernel, Pixels, Preprocess
 
 _CACHE_BYTES = 1 << 30
+_SAMPLED_SIDE = 224
+"""Pixels: what most programs hand to a model, Frigate among them."""
 _AGAIN = 1 << 20
 """Between the draws of the augmentation for repeats of a picture: more epochs than a run has."""
 
@@ -50,7 +52,7 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
 
     Resize to a square of ``resize`` pixels (antialiased), random crop of ``size``, horizontal flip,
     optional TrivialAugmentWide (arXiv 2507.12157, docs/science/tgda.md#pictures) or colour jitter
-    (arXiv 2101.08674, docs/science/dafre.md#recipe).
+    (arXiv 2101.08674, docs/science/dafre.md#recipe). Some may be sampled without antialias first.
     Resized pictures are kept in memory while they fit one GiB.
 
     Args:
@@ -62,6 +64,8 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
         seed: Seed of the augmentation.
         kernel: Of the resize.
         color_jitter: Largest change of brightness, contrast, saturation and hue; 0: none.
+        resample_jitter: Share of the pictures that are sampled without antialias first, at 224
+            pixels or at ``resize``, as other programs resize before a model sees a picture.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
         seed: int,
         kernel: Kernel = "bicubic",
         color_jitter: float = 0.0,
+        resample_jitter: float = 0.0,
     ) -> None:
         self._data, self._samples, self._seed = data, samples, seed
+        self._resample_jitter = resample_jitter
         self._resize, self._kernel = resize, PIL_KERNEL[kernel]
         steps: list[torch.nn.Module] = [v2.RandomCrop(size), v2.RandomHorizontalFlip()]
         if trivial_augment:
@@ -101,6 +107,13 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
         side = (self._resize, self._resize)
         return np.asarray(image.resize(side, self._kernel))
 
+    def _sampled(self, sample: Sample) -> Pixels:
+        """Return a picture whose first resize has no antialias, which keeps aliases and blocks."""
+        side = _SAMPLED_SIDE if torch.rand(()) < 0.5 else self._resize
+        rough = Preprocess(size=side, antialias=False).apply(self._data.read(sample))
+        again = (self._resize, self._resize)
+        return np.asarray(Image.fromarray(rough).resize(again, self._kernel))
+
     def __len__(self) -> int:
         return len(self._samples)
 
@@ -110,6 +123,8 @@ class TrainImages(Dataset[tuple[Tensor, int, int]]):
         pixels = self._cache[index] if self._cache is not None else self._resized(sample)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mixed_seed(self._seed, variant, index))
+            if self._resample_jitter and torch.rand(()) < self._resample_jitter:
+                pixels = self._sampled(sample)
             return self._augment(Image.fromarray(pixels)), sample.label, index
 
 

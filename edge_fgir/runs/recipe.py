@@ -57,6 +57,15 @@ class DataSection(_Section):
     color_jitter: Annotated[
         float, Field(ge=0, le=0.5, description="of brightness, contrast, saturation, hue; 0: none")
     ] = 0.0
+    resample_jitter: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of pictures that are first sampled without antialias, at 224 pixels "
+            "or view_size times resize_ratio, as programs do that hand over crops; 0: none",
+        ),
+    ] = 0.0
     sampler: Annotated[
         Sampler,
         Field(
@@ -95,6 +104,7 @@ class DataSection(_Section):
             trivial_augment=self.trivial_augment,
             kernel=self.kernel,
             color_jitter=self.color_jitter,
+            resample_jitter=self.resample_jitter,
             seed=seed,
         )
 
