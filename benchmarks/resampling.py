@@ -76,7 +76,7 @@ def row_of(data: DataSet, size: int, epochs: int, share: float, seed: int, work:
     labels, samples = labels_of(data.split("test")), data.split("test")
     found = {}
     for name, way in ways_of(described.preprocess).items():
-        images = [way(data.read(sample)) for sample in samples]
+        images = np.stack([way(data.read(sample)) for sample in samples])
         logits = logits_of(model, images, described.normalization, name)
         found[name] = round(float(100 * np.mean(logits.argmax(axis=1) == labels)), 2)
     return {

@@ -2,10 +2,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from edge_fgir import InputError
 from edge_fgir.data import open_data
@@ -50,6 +52,41 @@ def test_pixels_depend_on_seed_epoch_and_picture_alone(photos: Path) -> None:
     torch.set_rng_state(state)
     batches(source, 0, 2)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_share_of_the_pictures_is_sampled_without_antialias(tmp_path: Path) -> None:
+    """Lines that alternate become grey under antialias, and keep some contrast without it."""
+    for split in ("train", "test"):
+        for label in ("lines", "turned"):
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            for number in range(60 if split == "train" else 1):
+                pixels = np.zeros((200, 200, 3), np.uint8)
+                pixels[::2] = 255
+                pixels[0, 0] = number
+                turned = pixels if label == "lines" else pixels.swapaxes(0, 1)
+                Image.fromarray(turned).save(folder / f"{number}.png")
+    data = open_data(str(tmp_path))
+
+    def contrasts(share: float) -> np.ndarray:
+        shown = TrainImages(
+            data,
+            data.split("train"),
+            size=32,
+            resize=40,
+            trivial_augment=False,
+            seed=0,
+            resample_jitter=share,
+        )
+        pixels = [shown[Key(0, place)][0] for place in range(len(shown))]
+        assert all(torch.equal(one, shown[Key(0, place)][0]) for place, one in enumerate(pixels))
+        return np.array([each.float().std().item() for each in pixels])
+
+    plain = contrasts(0.0)
+    assert plain.max() < 10
+    sampled = contrasts(0.5) > 10
+    assert 0.15 < sampled.mean() < 0.55  # at the side itself; at 224 pixels lines stay lines
+    assert (contrasts(1.0) > 10).mean() > sampled.mean()
 
 
 def test_an_epoch_drops_the_incomplete_batch_and_shuffles_anew() -> None:
