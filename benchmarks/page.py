@@ -22,7 +22,9 @@ from edge_fgir._files import write_atomic
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
-REGION = re.compile(r"(?<=<!-- table: )(\S+)( -->\n\n)(.*?)(?=\n\n<!-- end -->)", re.DOTALL)
+REGION = re.compile(
+    r"(?<=<!-- table: )(\S+)( -->\n\n)((?:(?!<!-- ).)+?)(?=\n\n<!-- end -->)", re.DOTALL
+)
 
 
 def draw(table: Table) -> str:

@@ -724,6 +724,15 @@ TABLES: dict[str, Table] = {
         _FEW,
         _CHOSEN,
     ),
+    "from-scratch-groceries": Table(
+        ("from_scratch-grocery_store-20",),
+        "`benchmarks/from_scratch.py`",
+        from_scratch,
+        "grocery_store, first 20 classes, 749 pictures to learn from, 185 set aside for choices, "
+        "835 to test",
+        _FEW,
+        _CHOSEN,
+    ),
     "pixels": Table(
         ("from_scratch",),
         "`benchmarks/from_scratch.py`",
