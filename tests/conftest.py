@@ -17,6 +17,7 @@ from hypothesis import settings
 from jetson import cuda, pretended, rtx  # noqa: F401
 from runs import make_folder, photos, teacher_run, tiny_export, tiny_run, vit_run  # noqa: F401
 from shared import Shared, remembered_exports, shared  # noqa: F401
+from signal_stack import signal_stack  # noqa: F401
 
 from edge_fgir._cache import cache_path
 from edge_fgir._errors import InputError

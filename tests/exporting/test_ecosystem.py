@@ -11,6 +11,7 @@ import pytest
 from bundles import LABELS, make_bundle
 from PIL import Image
 from runs import CLASSES
+from signal_stack import is_whole, kept_signal_stack
 
 from edge_fgir import Classifier
 from edge_fgir.exporting.model_api import model_api_metadata
@@ -51,6 +52,7 @@ def test_plain_onnx_runtime(tiny_export: Callable) -> None:
     assert info["model_info labels"].split(" ") == list(CLASSES)
 
 
+@pytest.mark.usefixtures("signal_stack")
 def test_openvinos_model_api(tiny_export: Callable) -> None:
     """Its ClassificationModel reads labels, colours and resize from the IR's own ``rt_info``."""
     models = pytest.importorskip("model_api.models", reason="needs openvino-model-api")
@@ -62,6 +64,7 @@ def test_openvinos_model_api(tiny_export: Callable) -> None:
     assert [label.name for label in found] == [CLASSES[index] for index in expected]
 
 
+@pytest.mark.usefixtures("signal_stack")
 @pytest.mark.parametrize("size", [(300, 200), (48, 120)])
 def test_model_api_sees_the_pixels_of_a_photo_of_any_size(size, tmp_path: Path) -> None:
     """Shrunk and enlarged, not only pictures of the model's own size."""
@@ -76,6 +79,7 @@ def test_model_api_sees_the_pixels_of_a_photo_of_any_size(size, tmp_path: Path) 
     assert answer.confidence == pytest.approx(expected.score, abs=2e-3)
 
 
+@pytest.mark.usefixtures("signal_stack")
 def test_model_api_opens_nothing_that_it_would_show_other_pixels(tmp_path: Path) -> None:
     bundle = described(tmp_path, crop_fraction=0.875)
     models = pytest.importorskip("model_api.models", reason="needs openvino-model-api")
@@ -91,6 +95,18 @@ def test_model_api_opens_nothing_that_it_would_show_other_pixels(tmp_path: Path)
         )
     with pytest.raises(Exception, match="There is no model with name"):
         models.ClassificationModel.create_model(path)
+
+
+def test_cores_that_others_make_leave_the_signal_stack_alone() -> None:
+    """Two that end in the order they began, as the model API's may."""
+    openvino = pytest.importorskip("openvino")
+    with kept_signal_stack():
+        first, second = openvino.Core(), openvino.Core()
+        assert first.available_devices == second.available_devices
+        del first
+        del second
+        assert not is_whole()
+    assert is_whole()
 
 
 def photo_of(size: tuple[int, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from edge_fgir.exporting import ExportOptions, export, read_target, target_names
 from edge_fgir.models.inference import logits_of
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle, Device, check_out, is_bfloat16, verify
-from edge_fgir.runtime.runtimes.openvino import has_bfloat16
+from edge_fgir.runtime.runtimes.openvino import has_bfloat16, openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -184,10 +184,8 @@ def test_reports_and_calibration_are_inside(tiny_export: Callable) -> None:
 
 
 def test_model_api_finds_its_metadata(tiny_export: Callable) -> None:
-    import openvino as ov
-
     bundle = Bundle(tiny_export("openvino", "int8"))
-    model = ov.Core().read_model(
+    model = openvino_core().read_model(
         bundle.read("openvino/model.xml"), bundle.read("openvino/model.bin")
     )
     assert model.get_rt_info(["model_info", "model_type"]).value == "Classification"

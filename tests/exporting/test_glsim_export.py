@@ -107,6 +107,7 @@ def test_a_camera_sees_it(run_cli: Callable, bundles: Callable, photos: Path) ->
     assert done.code == 0, done.err
 
 
+@pytest.mark.usefixtures("signal_stack")
 def test_openvinos_model_api_reads_it(bundles: Callable, photos: Path) -> None:
     models = pytest.importorskip("model_api.models", reason="needs openvino-model-api")
     path = bundles("openvino", "fp32")
