@@ -146,9 +146,11 @@ def test_the_same_in_another_place_is_taken(
     monkeypatch.setattr(search, "_SECONDS", 600.0)  # however busy the machine is
     choice = network.search()
     assert choice.trial.precision == "int8"
-    assert choice.trial.stage.certified
-    assert choice.trial.stage.verdict is not None
-    assert choice.trial.stage.verdict.views >= 900  # 36 images alone prove nothing
+    verdict = choice.trial.stage.verdict
+    assert verdict is not None
+    assert verdict.views >= 900
+    # 36 images prove nothing, however many views of them are shown: it ships with its interval.
+    assert (verdict.drop, verdict.state) == (0.0, "undecided")
 
 
 @pytest.mark.parametrize(
