@@ -318,7 +318,7 @@ def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -
             continue  # a better training of it could be built, maybe at a smaller size
         began = clock.spent
         made = builder.finalist(each)
-        took = max(clock.spent - began, 1.0)
+        took = max(clock.spent - began, took)  # one that was built for its size took no time
         if isinstance(made, str):
             reasons.append(made)
         else:

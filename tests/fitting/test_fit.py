@@ -316,6 +316,10 @@ def test_a_resumed_fit_looks_at_all_that_it_had_built_however_late_it_is(tmp_pat
     assert [each.trained for each in again] == [each.trained for each in found] == trained
     late = pipeline._finalists(trained, builder, Journal(tmp_path / "another.json"))
     assert [each.trained for each in late] == trained[:1]
+    # The first was built before, which says nothing of what the next would take.
+    clock.left = 10.0
+    late = pipeline._finalists(trained, builder, Journal(tmp_path / "third.json"))
+    assert [each.trained for each in late] == trained[:1]
 
 
 def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
