@@ -27,3 +27,9 @@ def split_folders(root: Path) -> Iterator[tuple[Path, Split]]:
         for path, split in sorted((path, split) for path, split in meant if split is not None):
             if path.is_dir():
                 yield path, split
+
+
+def files_of_splits(root: Path, name: str) -> list[tuple[Path, Split]]:
+    """Return the files of a name in such folders, with their splits."""
+    found = ((folder / name, split) for folder, split in split_folders(root))
+    return [(file, split) for file, split in found if file.is_file()]

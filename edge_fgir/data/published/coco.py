@@ -19,7 +19,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.data.dataset import DataSet, Split
 from edge_fgir.data.listed import below, listed_data, plain_path
 from edge_fgir.data.published.boxes import Boxed, of_one_class
-from edge_fgir.data.split_names import split_folders, split_of
+from edge_fgir.data.split_names import files_of_splits, split_folders, split_of
 from edge_fgir.data.texts import read_json, read_text
 
 _Picture = tuple[str, set[str]]
@@ -48,9 +48,8 @@ def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
 
 def _lists(root: Path) -> Iterator[tuple[list[_Picture], Path, Split | None]]:
     """Yield what each list says, the folder of its pictures, and their split."""
-    for folder, named in split_folders(root):
-        if (file := folder / "_annotations.coco.json").is_file():
-            yield _pictures(file), folder, named
+    for file, named in files_of_splits(root, "_annotations.coco.json"):
+        yield _pictures(file), file.parent, named
     found = [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]
     instances = [(file, match) for file in found if (match := _INSTANCES.fullmatch(file.name))]
     for file, match in instances:

@@ -15,7 +15,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.listed import below, listed_data
 from edge_fgir.data.published.boxes import Boxed, of_one_class
-from edge_fgir.data.split_names import split_folders
+from edge_fgir.data.split_names import files_of_splits
 from edge_fgir.data.texts import read_json
 
 _NAME = "_annotations.createml.json"
@@ -24,8 +24,7 @@ _EXPECTED = "image and annotations with a label each, as Create ML's lists have 
 
 def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
     """Read Create ML's lists; None if ``root`` is laid out otherwise."""
-    files = [(folder / _NAME, split) for folder, split in split_folders(root)]
-    files = [(file, split) for file, split in files if file.is_file()]
+    files = files_of_splits(root, _NAME)
     if not files:
         return None
     pictures = (

@@ -16,7 +16,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.listed import below, listed_data
 from edge_fgir.data.published.boxes import Boxed, of_one_class
-from edge_fgir.data.split_names import split_folders
+from edge_fgir.data.split_names import files_of_splits
 from edge_fgir.data.texts import read_text
 
 _NAME, _PICTURE = "_classes.csv", "filename"
@@ -25,8 +25,7 @@ _EXPECTED = f"{_PICTURE} and two classes or more, 1 where a picture shows one an
 
 def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
     """Read such lists; None if ``root`` is laid out otherwise."""
-    files = [(folder / _NAME, split) for folder, split in split_folders(root)]
-    files = [(file, split) for file, split in files if file.is_file()]
+    files = files_of_splits(root, _NAME)
     if not files:
         return None
     pictures = (
