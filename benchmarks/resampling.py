@@ -60,10 +60,8 @@ def ways_of(own: Preprocess) -> dict[str, Way]:
 
 def row_of(data: DataSet, size: int, epochs: int, share: float, seed: int, work: Path) -> Any:
     """Return one row: a training, tested in every way."""
-    recipes, candidate = (
-        Recipes(len(data.split("train")), balanced=False),
-        Candidate(PRETRAINED[0], size),
-    )
+    recipes = Recipes(len(data.split("train")), balanced=False)
+    candidate = Candidate(PRETRAINED[0], size)
     head = work / f"head-{size}"
     train(recipes.probe(candidate), data, head, resume=True)
     recipe = recipes.training(candidate, epochs, start=Run.open(head).weights, guide=None)

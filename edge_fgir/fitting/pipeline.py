@@ -306,8 +306,8 @@ def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -
     clock = builder.clock
     for number, each in enumerate(ordered):
         good = [finalist for finalist in finalists if finalist.fits]
-        lacking = float(clock.left < took)
-        late = bool(journal.number(f"no time for finalist {number}", partial(float, lacking)))
+        lacking = partial(float, clock.left < took)
+        late = bool(journal.number(f"no time for finalist {number}", lacking))
         if (good and (len(finalists) >= _FINALISTS or late)) or (
             late and len(reasons) >= _REFUSALS
         ):
