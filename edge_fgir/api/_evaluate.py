@@ -91,6 +91,12 @@ def evaluate(
         return evaluate_predictor(
             predictor, pictures, split, shot_bounds=shot_bounds, visits=grouping
         )
+    if split == "val" and model.learned_val and not accept_data_change:
+        raise InputError(
+            f"run {model.path} was trained on val as well (data.with_val)",
+            "pictures that it has not seen",
+            "evaluate it on test, or add --accept-data-change",
+        )
     change = model.data_change(pictures)
     learned = change.learned(split)
     if learned and not accept_data_change:

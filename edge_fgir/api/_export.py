@@ -108,6 +108,12 @@ def export(
     check_variants(Run.open(path), bounded, options.setting, variants)
     pictures = data_set(data, strict=strict)
     Run.open(path).check_data(pictures, accept_change=accept_data_change)
+    if Run.open(path).learned_val:
+        tell_line(
+            "the run was trained on val as well (data.with_val): the bundle's temperature and its "
+            "thresholds of unknown pictures follow from answers that are surer than those to new "
+            "ones, and only the gates' comparisons with PyTorch stand"
+        )
     if variants:
         return export_variants(
             path, bounded, also, variants, pictures, Path(out), options, tell, tell_line

@@ -79,7 +79,7 @@ def _print(teachers: Sequence[RankedTeacher]) -> None:
             teacher.method,
             _NONE if teacher.r12 is None else f"{teacher.r12:.3f}",
             f"{teacher.skipped:.1f}",
-            f"{teacher.tac:.1f}",
+            _NONE if teacher.tac is None else f"{teacher.tac:.1f}",
             _NONE if teacher.ssp is None else f"{teacher.ssp:.4f}",
             f"{teacher.images}",
         )

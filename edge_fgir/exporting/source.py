@@ -63,6 +63,12 @@ class Source:
         """
         run = Run.open(folder).at(options.setting)
         run.check_classes(data)
+        if run.learned_val and options.logit_adjustment == "auto":
+            raise InputError(
+                f"--logit-adjustment auto for run {folder}, which was trained on val as well",
+                "val that it has not seen",
+                "give tau itself, or train without data.with_val",
+            )
         trained, model = run.description, run.load(partial(typical_images, data))
         _check_fixed_shapes(model, options.fixed_samples)
         _check_weights(model, folder)

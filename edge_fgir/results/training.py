@@ -126,7 +126,8 @@ class RankedTeacher(Record):
         method: How it was trained.
         r12: Ratio 1-2; None where every sample was skipped.
         skipped: Share of training pictures without a ratio, percent.
-        tac: Teacher accuracy: top-1 on the validation split, percent.
+        tac: Teacher accuracy: top-1 on the validation split, percent; None where it was trained on
+            that as well.
         ssp: Spread of the 2nd to 4th largest probability; None below four classes.
         images: Training pictures that were looked at.
     """
@@ -138,7 +139,7 @@ class RankedTeacher(Record):
     method: str
     r12: FiniteFloat | None
     skipped: FiniteFloat
-    tac: FiniteFloat
+    tac: FiniteFloat | None
     ssp: FiniteFloat | None
     images: int
 

@@ -4,6 +4,7 @@ from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import ImportedFrom, TrainedModel
 from edge_fgir.runs.predictor import RunPredictor
 from edge_fgir.runs.recipe import (
+    FREE,
     RESUMABLE,
     Classification,
     DataSection,
@@ -19,6 +20,7 @@ from edge_fgir.runs.recipe import (
 from edge_fgir.runs.run import ReadPictures, Run
 
 __all__ = [
+    "FREE",
     "RESUMABLE",
     "Classification",
     "DataChange",

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -29,8 +29,10 @@ Classification = Literal[
 ]
 
 
-RESUMABLE = frozenset({"optimizer.lr", "optimizer.clip_norm", "precision"})
-"""Keys that may change when an unfinished run goes on: what lost numbers ask for."""
+FREE = frozenset({"data.workers"})
+"""Keys that change nothing of what is learned: another machine may want others."""
+RESUMABLE = FREE | {"optimizer.lr", "optimizer.clip_norm", "precision"}
+"""Keys that may change when an unfinished run goes on: also what lost numbers ask for."""
 
 
 _NO_PIXELS = {"sampler", "mean", "std", "with_val", "workers"}
@@ -40,6 +42,9 @@ _OLDEST = {"view_size", "resize_ratio", "trivial_augment", "convert"}
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_S = TypeVar("_S", bound=_Section)
 
 
 class DataSection(_Section):
@@ -186,6 +191,14 @@ class OptimizerSection(_Section):
     clip_norm: Annotated[float, Field(ge=0, description="gradient norm bound; 0: none")] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1, description="weight averaging; 0: none")] = 0.0
 
+    def check(self, epochs: int) -> None:
+        """Raise ValueError if warm-up and cool-down leave none of so many epochs."""
+        if epochs <= self.warmup_epochs + self.cooldown_epochs:
+            raise ValueError(
+                f"{self.warmup_epochs} epochs of warm-up and {self.cooldown_epochs} of cool-down "
+                f"leave none of {epochs}"
+            )
+
 
 class LossSection(_Section):
     """Classification and distillation losses.
@@ -223,7 +236,7 @@ class LossSection(_Section):
             "that classification names",
         ),
     ] = 0.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, description="not of method cal")] = 0.1
     temperature: Annotated[float, Field(gt=0, description="softmax temperature T of KD")] = 0.7
     kd_weight: Annotated[float, Field(ge=0, description="weight of all KD terms")] = 1.0
     kd_t2_scaling: Annotated[bool, Field(description="multiply KD terms by T squared")] = True
@@ -317,7 +330,9 @@ class ElasticSection(_Section):
 class LengthSection(_Section):
     """How long to train where a recipe is for anybody's pictures: steps, within bounds of epochs.
 
-    A GPU takes larger batches and has the patience for more steps.
+    A GPU takes larger batches and has the patience for more steps. From the epochs follow
+    ``optimizer.warmup_steps`` and ``eval.every_epochs``, a quarter of them, where those are not
+    set, and a GPU's ``data.workers`` from the cores.
     """
 
     steps: Annotated[int, Field(ge=1, description="of batch_size pictures, on a CPU")] = 1500
@@ -424,17 +439,22 @@ class Recipe(_Section):
             raise ValueError("frozen_norms needs a trained network: set model.weights")
         if self.normalized_classifier and self.method in ("cal", "probe"):
             raise ValueError(f"normalized_classifier is not for method {self.method}")
+        chooses = self.method == "probe" or self.interpolation or self.normalized_classifier
+        if self.data.with_val and chooses:
+            raise ValueError(
+                "data.with_val leaves no pictures to choose by, which method probe, interpolation "
+                "and normalized_classifier do"
+            )
+        if self.normalized_classifier and self.elastic is not None:
+            raise ValueError("normalized_classifier is not for elastic, which has many settings")
         if self.interpolation and not self.frozen_norms:
             raise ValueError(
                 "interpolation needs frozen_norms: BatchNorm statistics have nothing in between"
             )
         if self.method == "probe" and self.model.weights == "random":
             raise ValueError("method probe needs a trained network: set model.weights")
-        if 0 < self.epochs <= self.optimizer.warmup_epochs + self.optimizer.cooldown_epochs:
-            raise ValueError(
-                f"{self.optimizer.warmup_epochs} epochs of warm-up and "
-                f"{self.optimizer.cooldown_epochs} of cool-down leave none of {self.epochs}"
-            )
+        if self.epochs:
+            self.optimizer.check(self.epochs)
         if self.model.adapters is not None:
             if self.model.weights == "random":
                 raise ValueError("model.adapters need a trained backbone: set model.weights")
@@ -472,6 +492,9 @@ class Recipe(_Section):
             images: Training pictures.
             gpu: Training runs on one.
             cpus: Cores, of which a GPU's loader takes some.
+
+        Raises:
+            InputError: Warm-up and cool-down leave no epoch.
         """
         length = self.length
         if length is None:
@@ -480,14 +503,41 @@ class Recipe(_Section):
         epochs = length.epochs(images, batch, gpu=gpu)
         warm_up = round(length.warmup * epochs * (images // batch))
         workers = max(self.data.workers, min(cpus - 1, 8)) if gpu else self.data.workers
+        try:
+            self.optimizer.check(epochs)
+        except ValueError as error:
+            raise InputError(f"recipe {self.name}: {error}", "fewer of them") from error
         return self.model_copy(
             update={
                 "length": None,
                 "epochs": epochs,
                 "batch_size": batch,
-                "data": self.data.model_copy(update={"workers": workers}),
-                "eval": self.eval.model_copy(update={"every_epochs": max(epochs // 4, 1)}),
-                "optimizer": self.optimizer.model_copy(update={"warmup_steps": warm_up}),
+                "data": _filled(self.data, workers=workers),
+                "eval": _filled(self.eval, every_epochs=max(epochs // 4, 1)),
+                "optimizer": _filled(self.optimizer, warmup_steps=warm_up),
+            }
+        )
+
+    def resolved_as(self, dumped: str) -> Recipe:
+        """Return it with the numbers of a dumped one where ``length`` lets them follow.
+
+        So a run goes on as it began, whatever pictures or processor it goes on with.
+
+        Raises:
+            InputError: The dump is no recipe.
+        """
+        if self.length is None:
+            return self
+        values = parse_yaml(dumped, "the recipe of an earlier training")
+        begun = validated(Recipe, values, "the recipe of an earlier training", "a recipe")
+        return self.model_copy(
+            update={
+                "length": None,
+                "epochs": begun.epochs,
+                "batch_size": begun.batch_size,
+                "data": _filled(self.data, workers=begun.data.workers),
+                "eval": _filled(self.eval, every_epochs=begun.eval.every_epochs),
+                "optimizer": _filled(self.optimizer, warmup_steps=begun.optimizer.warmup_steps),
             }
         )
 
@@ -504,6 +554,12 @@ class Recipe(_Section):
             values = Recipe.model_validate(values).model_dump(mode="json")
         before, own = dict(dotted(values)), dict(dotted(self.model_dump(mode="json")))
         return [key for key in sorted({*before, *own}) if before.get(key) != own.get(key)]
+
+
+def _filled(section: _S, **values: int) -> _S:
+    """Return a section with values for those keys that nobody has set."""
+    update = {key: value for key, value in values.items() if key not in section.model_fields_set}
+    return section.model_copy(update=update)
 
 
 def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -122,6 +123,13 @@ class Run(RunFiles):
                 "a run folder as edge-fgir train leaves it",
             )
         return read_recipe(str(self.config), tuple(overrides))
+
+    @property
+    def learned_val(self) -> bool:
+        """Whether it learned from val too, which then says nothing of it (``data.with_val``)."""
+        with suppress(InputError):  # of an earlier version, or imported: that is not known
+            return self.recipe.data.with_val
+        return False
 
     @property
     def weights_hash(self) -> str:

@@ -6,6 +6,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from edge_fgir._errors import EdgeFgirError, InputError
 from edge_fgir._files import alone, write_atomic, write_json
 from edge_fgir.data import DataSet, open_data
@@ -43,8 +45,8 @@ def finished(cell: Cell, out: Path) -> CellFile | None:
     """Return the result of a cell that has been trained and evaluated on its split, or None."""
     try:
         result = CellFile.model_validate_json((cell.run(out) / RESULT).read_bytes())
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, ValidationError):
+        return None  # evaluated again, as the run itself is there
     return result if result.split == cell.split else None
 
 

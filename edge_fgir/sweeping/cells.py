@@ -82,6 +82,11 @@ def make_cells(sweep: Sweep, folder: Path) -> tuple[Cell, ...]:
                     data = inputs.data(source)
                     for split in ("train", "val", sweep.split):
                         data.split(split)
+                    if recipe.data.with_val and sweep.split == "val":
+                        raise InputError(
+                            "a choice by val, which data.with_val learns from",
+                            "data.with_val false, or split test",
+                        )
                     inputs.check_network(recipe, len(data.classes))
                     key = inputs.key(source, recipe)
                 except InputError as error:

@@ -38,6 +38,7 @@ class Position:
         seconds: Time spent so far.
         best: Best validation top-1 so far, percent.
         epoch_loss: Sum of the losses of this epoch's steps so far.
+        waited: Of the seconds, those that pictures were waited for.
     """
 
     step: _Count
@@ -47,6 +48,7 @@ class Position:
     seconds: FiniteFloat
     best: FiniteFloat
     epoch_loss: FiniteFloat = 0.0
+    waited: FiniteFloat = 0.0
 
 
 _POSITION = TypeAdapter(Position)

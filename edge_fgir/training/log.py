@@ -47,6 +47,12 @@ class Log:
         lines = read_utf8(self._path, "the log of the run").splitlines()
         return tuple(HistoryLine.model_validate_json(line) for line in lines)
 
+    def has_validation(self, step: int) -> bool:
+        """Say whether the network was validated after so many steps."""
+        if not self._path.exists():
+            return False
+        return any(each.step == step and each.val_top1 is not None for each in self.lines())
+
     def close(self) -> None:
         """Write out what TensorBoard has not got yet."""
         if self._writer is not None:

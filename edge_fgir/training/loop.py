@@ -27,7 +27,7 @@ from edge_fgir.data.loaders import Pictures, mixed_seed, train_batches
 from edge_fgir.models import as_wrapper, freeze_norms, normalized
 from edge_fgir.models.ila import check_base, learned_state, load_learned
 from edge_fgir.results import read_result
-from edge_fgir.runs import DataRecord, Recipe, Run
+from edge_fgir.runs import FREE, DataRecord, Recipe, Run
 from edge_fgir.training.checkpoint import (
     Position,
     check_recipe,
@@ -100,11 +100,13 @@ def train(
         _check_data(folder, data, accept_data_change)
     if recipe.data.with_val:
         data = data.with_val_in_train()
+    if resume and (folder.summary.exists() or folder.state.exists()):
+        recipe = recipe.resolved_as(read_utf8(folder.config, "the recipe of the run"))
     recipe = recipe.resolved(
         len(data.split("train")), gpu=torch.cuda.is_available(), cpus=os.cpu_count() or 1
     )
     if folder.summary.exists() and resume:
-        check_recipe(folder, recipe, read_utf8(folder.config, "the recipe of the run"))
+        check_recipe(folder, recipe, read_utf8(folder.config, "the recipe of the run"), FREE)
         return read_result(folder.summary, results.Training)
     if out.exists() and not resume and any(each != folder.lock for each in out.iterdir()):
         raise InputError(
@@ -237,18 +239,25 @@ class Training:
             workers=recipe.data.workers,
         )
         with suppress(Finish):
+            if self.position.epoch and not self.position.step_in_epoch:
+                # The run may have been killed before this, right after the epoch.
+                self._end_epoch(validator, validated=self.log.has_validation(self.position.step))
             while self.position.epoch < recipe.epochs:
-                epoch = self.position.epoch + 1
                 self.run_epoch(batches)
-                for hook in self.hooks:
-                    hook.on_epoch(self, epoch)
-                if epoch % recipe.eval.every_epochs == 0 and epoch < recipe.epochs:
-                    self._validate(validator, epoch)
+                self._end_epoch(validator)
         if self.interpolation is not None:
             self._interpolate(self.interpolation, validator)
         if recipe.normalized_classifier:
             self._normalize_classifier(validator)
         return self._finish(self._validate(validator, self.position.epoch))
+
+    def _end_epoch(self, validator: Validator, *, validated: bool = False) -> None:
+        """Call the hooks, and validate where that is due and has not been done."""
+        epoch, every = self.position.epoch, self.recipe.eval.every_epochs
+        for hook in self.hooks:
+            hook.on_epoch(self, epoch)
+        if epoch % every == 0 and epoch < self.recipe.epochs and not validated:
+            self._validate(validator, epoch)
 
     def run_epoch(self, batches: Iterator[Pictures]) -> None:
         """Learn the rest of the current epoch from ``batches`` and save the state."""
@@ -276,17 +285,18 @@ class Training:
                     epoch=start.epoch + whole,
                     step_in_epoch=0 if whole else place,
                     seconds=start.seconds + time.monotonic() - began,
+                    waited=self.waited,
                 )
                 due = whole or self.position.step % recipe.checkpoint_steps == 0
                 if due or self.device.type == "cpu" or len(pending) == _LOOK_EVERY:
                     loss_sum += self._look_at(pending)
                     meter.advance(len(pending), f"loss {loss_sum / place:.3f}{self._time_left()}")
                     pending.clear()
+                if whole:
+                    self._log({"epoch": start.epoch + 1, "loss": loss_sum / length})
                 if due:
                     self.position = replace(self.position, epoch_loss=0.0 if whole else loss_sum)
                     self._save()
-        loss = loss_sum / length
-        self._log({"epoch": start.epoch + 1, "loss": loss})
 
     def _timed(self, batches: Iterator[Pictures]) -> Iterator[Pictures]:
         """Pass batches on and count the seconds that they were waited for."""
@@ -429,6 +439,7 @@ class Training:
 
     def _resume(self) -> None:
         self.position, parts = load_state(self.folder, self._parts(), self.optimizer, self.recipe)
+        self.waited = self.position.waited
         before = Run.open(self.folder.path).description
         if before.base is not None:
             check_base(self.trained.base, before.base, before.name)

@@ -47,6 +47,7 @@ def make_scheduler(
 
     Source: arXiv 2507.12157, docs/science/tgda.md#schedule.
 
+    It never rises: where ``lr`` is below ``min_lr`` the rate is ``lr`` throughout.
     The cool-down follows it, at the lowest rate
     (arXiv 2501.00243, docs/science/clca.md#recipe). Or the rate is divided every
     so many epochs (arXiv 2101.08674, docs/science/dafre.md#recipe).
@@ -65,7 +66,7 @@ def make_scheduler(
     return CosineLRScheduler(
         optimizer,
         t_initial=(epochs - section.cooldown_epochs) * steps_per_epoch,
-        lr_min=section.min_lr,
+        lr_min=min(section.min_lr, section.lr),
         warmup_t=warm_up,
         warmup_lr_init=section.warmup_lr,
         t_in_epochs=False,

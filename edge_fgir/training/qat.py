@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,15 +73,17 @@ def train_quantization_aware(
 
 def _recipe(run: Run, epochs: int, setting: Setting | None) -> Recipe:
     changes = [
-        f"model.weights={run.weights}",
+        f"model.weights={json.dumps(str(run.weights.resolve()))}",
         f"epochs={epochs}",
         f"eval.every_epochs={epochs}",
         f"optimizer.lr={_SLOWER * run.recipe.optimizer.lr}",
+        f"optimizer.min_lr={_SLOWER * run.recipe.optimizer.min_lr}",
         "optimizer.warmup_steps=0",
         "optimizer.warmup_epochs=0",
         "optimizer.cooldown_epochs=0",
         "compile=false",
         "interpolation=false",
+        "loss.deferred=0",
         "quantization_aware=true",
     ]
     if run.recipe.method == "probe":

@@ -122,7 +122,7 @@ def _measure(run: Run, data: DataSet, samples: Sequence[Sample]) -> RankedTeache
         method=run.recipe.method,
         r12=r12,
         skipped=skipped,
-        tac=top1(predictor, data, "val"),
+        tac=None if run.learned_val else top1(predictor, data, "val"),
         ssp=secondary_soft_probability_spread(logits),
         images=len(samples),
     )

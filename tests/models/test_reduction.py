@@ -24,7 +24,7 @@ from edge_fgir.models.reduction.methods.dpcknn import cluster
 from edge_fgir.models.reduction.methods.dynamicvit import DynamicViT
 from edge_fgir.models.reduction.methods.evit import EViT
 from edge_fgir.models.reduction.stage import ReductionStage
-from edge_fgir.models.reduction.tokens import Tokens, attend
+from edge_fgir.models.reduction.tokens import Tokens, attend, attend_openly
 from edge_fgir.models.transformer import Layout
 from edge_fgir.runs import LossSection
 from edge_fgir.runtime import Preprocess
@@ -418,6 +418,27 @@ def test_a_masked_token_is_seen_by_itself_alone() -> None:
         masked = attend(block, replace(tokens, kept=kept))[0].x
         short = attend(block, Tokens(tokens.x[:, :20]))[0].x
     torch.testing.assert_close(masked[:, :20], short, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", REDUCING)
+@pytest.mark.parametrize("which", ["attn_drop", "proj_drop"])
+def test_dropouts_of_the_attention_are_kept(method: str, which: str) -> None:
+    """With all of it dropped, attention adds its bias alone, or nothing."""
+    model, block, stage, tokens = first_reduction(method)
+    getattr(block.attn, which).p = 1.0
+    block.train()
+    masked = replace(tokens, kept=torch.ones(2, 37, 1))
+    added = block.attn.proj.bias if which == "attn_drop" else torch.zeros(192)
+    with torch.no_grad():
+        for given in (tokens, masked):
+            torch.testing.assert_close(
+                attend(block, given)[0].x - tokens.x, added.expand(2, 37, -1)
+            )
+        found = attend_openly(block, tokens)[0].x - tokens.x
+        torch.testing.assert_close(found, added.expand(2, 37, -1))
+        if method == "ats":
+            after = model.reducers["3"](block, tokens, stage).x[:, 0] - tokens.x[:, 0]
+            torch.testing.assert_close(after, added.expand(2, -1))
 
 
 def test_the_cache_follows_the_paper() -> None:

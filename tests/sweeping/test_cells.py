@@ -111,6 +111,10 @@ def test_a_wrong_file_is_one_line(photos, tmp_path, values, message):
             {"list": [{"method": "kd", "teacher": {"run": "gone"}}]},
             "gone has no weights.safetensors; expected a finished training",
         ),
+        (
+            {"set": {"data.with_val": True}, "split": "val"},
+            "a choice by val, which data.with_val learns from; expected data.with_val false, or",
+        ),
         ({"seeds": [1, 1]}, "seed 1 is the same training as .*seed 1; expected it once"),
         ({"grid": {"optimizer.lr": [0.001, "1e-3"]}}, "is the same training as"),
     ],

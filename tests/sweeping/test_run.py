@@ -29,6 +29,7 @@ from edge_fgir.benchmarking import Protocol, WarmUp
 from edge_fgir.data import open_data
 from edge_fgir.runs import Run
 from edge_fgir.sweeping import latency, read_sweep
+from edge_fgir.sweeping.cell_run import finished
 from edge_fgir.sweeping.cells import Cell, make_cells
 from edge_fgir.training import train
 
@@ -216,3 +217,12 @@ def test_a_killed_sweep_goes_on_and_a_killed_worker_is_replaced(
     assert done.code == 0
     assert done.out.splitlines()[-2:] == ["2 of 2 cells finished", f"report: {out}/report.html"]
     assert "epochs=10" in done.out
+
+
+def test_a_damaged_result_is_none(photos: Path, tmp_path: Path) -> None:
+    (cell,) = cells_of(write_sweep(tmp_path, photos, set={"epochs": 1}))
+    result = cell.run(tmp_path) / "result.json"
+    result.parent.mkdir(parents=True)
+    for content in ('{"split": "te', "{}"):
+        result.write_text(content)
+        assert finished(cell, tmp_path) is None

@@ -18,7 +18,7 @@ from runs import write_recipe
 from edge_fgir import InputError, evaluate
 from edge_fgir.data import open_data
 from edge_fgir.runs import Run
-from edge_fgir.training import Hook, read_recipe, train
+from edge_fgir.training import Hook, rank_teachers, read_recipe, train
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +93,23 @@ def test_other_pictures_are_refused_and_can_be_accepted(
     assert not Run.open(begun / "run").data_change(open_data(str(begun / "data")))
 
 
+def test_a_recipe_whose_length_follows_from_the_pictures_goes_on_with_other_ones(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    length = {"steps": 8, "least_epochs": 1}
+    recipe = read_recipe(str(write_recipe(tmp_path / "r.yaml", epochs=0, length=length)))
+    folder, run = make_folder(tmp_path / "data", CLASSES), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, open_data(str(folder)), run, hooks=[StopBefore(4)])
+    grow(folder)
+    data = open_data(str(folder))
+    begun, now = (each.epochs for each in (Run(run).recipe, recipe.resolved(24, gpu=False, cpus=2)))
+    assert now < begun  # with so many pictures it would be shorter
+    elsewhere = recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": 1})})
+    assert train(elsewhere, data, run, resume=True, accept_data_change=True).epochs == begun
+    assert train(recipe, data, run, resume=True).epochs == begun
+
+
 @pytest.mark.parametrize("accept", [False, True])
 @pytest.mark.parametrize(
     ("act", "said"),
@@ -124,6 +141,32 @@ def test_pictures_that_were_learned_are_no_test(finished: Path) -> None:
     with pytest.raises(InputError, match="was trained on 1 of the 6 pictures that lie in test"):
         evaluate(finished / "run", data)
     assert evaluate(finished / "run", data, accept_data_change=True).images == 6
+
+
+def test_val_that_was_learned_is_no_test(finished: Path) -> None:
+    run, data = Run(finished / "run"), finished / "data"
+    evaluate(run.path, data, "val")
+    run.config.write_text(run.changed_recipe(["data.with_val=true"]).dump())
+    with pytest.raises(InputError, match="was trained on val as well"):
+        evaluate(run.path, data, "val")
+    assert evaluate(run.path, data, "val", accept_data_change=True).images
+    assert evaluate(run.path, data).images
+    (found,) = rank_teachers([run.path], open_data(str(data))).teachers
+    assert found.tac is None
+    assert found.images == 16
+
+
+def test_export_says_that_val_was_learned(run_cli: Any, finished: Path) -> None:
+    run = Run(finished / "run")
+    run.config.write_text(run.changed_recipe(["data.with_val=true"]).dump())
+    command = ["export", run.path, "--target", "arm", "--data", finished / "data"]
+    command += ["--precision", "fp32", "--out", finished / "b.fgir"]
+    refused = run_cli(*command, "--logit-adjustment", "auto")
+    assert refused.code == 2
+    assert "which was trained on val as well; expected val that it has not seen" in refused.err
+    made = run_cli(*command)
+    assert made.code == 0
+    assert "the run was trained on val as well (data.with_val)" in made.err
 
 
 def test_export_asks_before_it_judges_by_other_pictures(run_cli: Any, finished: Path) -> None:

@@ -282,6 +282,15 @@ def test_warm_up_and_cool_down_in_epochs() -> None:
     assert [rate(epoch) for epoch in (45, 46, 49.8)] == pytest.approx([1e-5] * 3)
 
 
+def test_a_rate_below_the_last_one_does_not_rise() -> None:
+    section = OptimizerSection(lr=1e-6, min_lr=1e-5, warmup_steps=0)
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), section)
+    scheduler = make_scheduler(optimizer, section, 10, 10)
+    for step in range(100):
+        scheduler.step_update(step)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-6)
+
+
 def test_what_a_model_names_is_not_decayed() -> None:
     model = Network(name="vit_tiny_patch16_224").build(3, 32)
     weights, others = make_optimizer(model, OptimizerSection()).param_groups

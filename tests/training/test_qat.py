@@ -107,6 +107,23 @@ def test_a_run_is_trained_on_beside_the_old_one(
     assert (found.run / "weights.safetensors").stat().st_mtime_ns == stamp
 
 
+def test_a_run_is_found_by_any_name_and_learns_by_its_whole_loss(
+    tiny_run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "birds #2: small"))
+    plan = read_recipe(
+        str(run / "config.yaml"), ["loss.classification=class_balanced", "loss.deferred=0.5"]
+    )
+    (run / "config.yaml").write_text(plan.dump())
+    data = open_data(str(photos))
+    first = train_quantization_aware(run, data, 1)
+    assert Run(first.run).recipe.loss.deferred == 0
+    assert Run(first.run).recipe.optimizer.min_lr < plan.optimizer.min_lr
+    monkeypatch.chdir(tmp_path)
+    again = train_quantization_aware(Path(run.name), data, 1)
+    assert again.run.resolve() == first.run
+
+
 def test_other_weights_are_trained_on_anew(tiny_run: Path, photos: Path, tmp_path: Path) -> None:
     """A run trained again under the same name is not answered with the old one."""
     run, data = Path(shutil.copytree(tiny_run, tmp_path / "run")), open_data(str(photos))

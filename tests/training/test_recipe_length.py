@@ -86,3 +86,29 @@ def test_a_run_of_before_a_key_existed_goes_on() -> None:
     )
     assert recipe.changes(older) == []
     assert recipe.model_copy(update={"frozen_norms": True}).changes(older) == ["frozen_norms"]
+
+
+def test_what_is_set_does_not_follow_from_the_length() -> None:
+    changes = ["eval.every_epochs=1", "optimizer.warmup_steps=7", "data.workers=3"]
+    recipe = read_recipe("student-lrnet14d", changes).resolved(2000, gpu=True, cpus=8)
+    assert (recipe.eval.every_epochs, recipe.optimizer.warmup_steps) == (1, 7)
+    assert recipe.data.workers == 3
+
+
+def test_a_run_goes_on_with_the_numbers_that_it_began_with() -> None:
+    recipe = read_recipe("student-lrnet14d")
+    begun = recipe.resolved(2000, gpu=False, cpus=2)
+    grown = recipe.resolved(3000, gpu=True, cpus=16)
+    assert len(grown.changes(begun.dump())) > 2
+    assert recipe.resolved_as(begun.dump()).changes(begun.dump()) == []
+    assert read_recipe("student-lrnet14d", ["seed=2"]).resolved_as(begun.dump()).changes(
+        begun.dump()
+    ) == ["seed"]
+    fixed = read_recipe("elpv-demo-student")
+    assert fixed.resolved_as(begun.dump()) is fixed
+
+
+def test_a_length_that_leaves_no_epoch_between_warm_up_and_cool_down_is_refused() -> None:
+    recipe = read_recipe("teacher", ["optimizer.cooldown_epochs=40"])
+    with pytest.raises(InputError, match="40 of cool-down leave none of"):
+        recipe.resolved(5000, gpu=False, cpus=2)

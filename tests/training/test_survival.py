@@ -264,6 +264,20 @@ def test_a_run_stopped_before_its_last_validation_still_reports_it(
     assert summary.history[-1].val_top1 is not None
 
 
+def test_a_run_stopped_before_a_validation_in_between_makes_up_for_it(
+    photos: Path, tmp_path: Path, whole: Callable[[int], Path]
+) -> None:
+    recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 2}), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, photos, run, StopBeforeValidation())
+    waited = json.loads(Run(run).position.read_text())["waited"]
+    assert waited > 0
+    summary = fit(recipe, photos, run, resume=True)
+    before = [(line.step, line.loss, line.val_top1) for line in summary.history]
+    known = json.loads((whole(2) / "summary.json").read_text())["history"]
+    assert before == [(each["step"], each.get("loss"), each.get("val_top1")) for each in known]
+
+
 def test_a_half_written_line_of_metrics_is_no_obstacle(photos: Path, tmp_path: Path) -> None:
     recipe, run = write_recipe(tmp_path / "r.yaml", **{**PLAN, "epochs": 2}), tmp_path / "run"
     stop_at(5, recipe, photos, run)

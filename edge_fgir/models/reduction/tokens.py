@@ -100,7 +100,7 @@ def project(attention: Attention, x: Tensor) -> Projected:
 
 def residual(block: Block, x: Tensor, heads: Tensor) -> Tensor:
     """Add attended values ``heads`` (B, H, N, d) to the residual stream ``x`` (B, N, D)."""
-    y = block.attn.proj(heads.transpose(1, 2).flatten(2))
+    y = block.attn.proj_drop(block.attn.proj(heads.transpose(1, 2).flatten(2)))
     added: Tensor = x + block.drop_path1(block.ls1(y))
     return added
 
@@ -118,10 +118,15 @@ def attend(block: Block, tokens: Tokens, queries: int | None = None) -> tuple[To
     """
     projected = project(block.attn, block.norm1(tokens.x))
     if tokens.kept is not None and block.training:
-        heads = _masked_attention(projected, tokens.kept) @ projected.v
+        shares = _masked_attention(projected, tokens.kept)
+        heads = block.attn.attn_drop(shares) @ projected.v
     else:
         heads = functional.scaled_dot_product_attention(
-            projected.q[:, :, :queries], projected.k, projected.v, attn_mask=tokens.key_bias()
+            projected.q[:, :, :queries],
+            projected.k,
+            projected.v,
+            attn_mask=tokens.key_bias(),
+            dropout_p=block.attn.attn_drop.p if block.training else 0.0,
         )
     x = residual(block, tokens.x[:, :queries], heads)
     return replace(tokens, x=x), projected
@@ -136,7 +141,7 @@ def attend_openly(block: Block, tokens: Tokens) -> tuple[Tokens, Tensor]:
     """
     projected = project(block.attn, block.norm1(tokens.x))
     shares = projected.attention(projected.q, tokens.key_bias())
-    x = residual(block, tokens.x, shares @ projected.v)
+    x = residual(block, tokens.x, block.attn.attn_drop(shares) @ projected.v)
     return replace(tokens, x=x), shares.mean(dim=(1, 2))
 
 

@@ -35,7 +35,7 @@ class ATS(Reducer):
         rows = attention.gather(
             2, index[:, None, :, None].expand(-1, attention.shape[1], -1, attention.shape[3])
         )
-        x = residual(block, take(tokens.x, index), rows @ projected.v)
+        x = residual(block, take(tokens.x, index), block.attn.attn_drop(rows) @ projected.v)
         again = torch.cat(
             (chosen.new_zeros(len(chosen), 1), chosen[:, 1:] == chosen[:, :-1]), dim=1
         )
