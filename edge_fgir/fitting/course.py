@@ -59,7 +59,7 @@ class Course:
         done: Every training by candidate, in order.
         left_out: Why a candidate went no further.
         teacher: The teacher; None without one.
-        sizes: What a candidate became when its head was built: itself, or a smaller one.
+        sizes: What a candidate became when its head was built: itself, or another size.
         closing: Seconds of the reserve that one finalist takes.
     """
 
@@ -151,8 +151,8 @@ class Course:
     def _settle_all(self, arms: Sequence[Candidate], settle: Settle) -> None:
         """Find the sizes at which candidates are trained, while there is time.
 
-        A smaller size gets a head of its own where that tells which candidate is the best; else
-        its training begins with the larger one's.
+        Another size gets a head of its own where that tells which candidate is the best; else its
+        training begins with the one of the size that was predicted.
         """
         longest = 0.0
 
@@ -167,11 +167,20 @@ class Course:
                 continue  # as large as it was predicted
             began = self.clock.spent
             head = self.judge.best(self.done[candidate])
-            self.sizes[candidate] = settle(head)
+            settled = settle(head)
             longest = max(longest, self.clock.spent - began)
+            if settled.image_size > candidate.image_size:
+                # Whether it keeps the budget is known when it is built as well.
+                again = longest + head.record.seconds
+                if has_time(f"larger size of {candidate.name}", again):
+                    larger = settle(self.probe(settled))
+                    settled = min(settled, larger, key=lambda each: each.image_size)
+                else:
+                    settled = candidate
+            self.sizes[candidate] = settled
         for candidate in arms:
             settled = self.settled(candidate)
-            if settled == candidate or len(arms) == 1:
+            if settled == candidate or settled in self.done or len(arms) == 1:
                 continue
             if has_time(f"head of {settled.name}", self.done[candidate][0].record.seconds):
                 self.probe(settled)

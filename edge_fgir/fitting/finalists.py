@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ from edge_fgir.results import (
     read_result,
 )
 from edge_fgir.runs import Run
-from edge_fgir.runtime import Bundle, Classifier, find_runtime, is_int8, open_engine
+from edge_fgir.runtime import Bundle, Classifier, Precision, find_runtime, is_int8, open_engine
 
 BUNDLES, _LATENCY, _DRAFTS = "bundles", ".latency.json", "drafts"
 _BENCH = Protocol(runs=400, seconds=4.0, warm_up=WarmUp(most_s=5.0))
@@ -82,7 +82,7 @@ class Finalist:
     crossed: None = None
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """What it computes in."""
         return Bundle(self.bundle).manifest.precision
 
@@ -119,6 +119,7 @@ class Builder:
         probe: Trains a head for a candidate, on its own weights or on those of a training.
         tell: Gets a line for the user.
         program: Another program that bundles carry files for.
+        kept: Candidates of which a bundle kept the budget.
     """
 
     data: DataSet
@@ -134,20 +135,21 @@ class Builder:
     probe: Callable[[Candidate, Path | None], Trained]
     tell: Callable[[str], None]
     program: str | None = None
+    kept: set[Candidate] = field(default_factory=set)
 
-    def finalist(self, trained: Trained, sizes: int = _SIZES) -> Finalist | str:
+    def finalist(self, trained: Trained, sizes: float = math.inf) -> Finalist | str:
         """Export and measure what was trained; at a smaller size where it turns out too slow.
 
         Args:
             trained: It.
-            sizes: How many are built, at most.
+            sizes: How many there is time to build; one is built.
 
         Returns:
             The finalist, within the budget or not, or why there is none.
         """
         considered: Considered | None = self.shortlist.at(trained.candidate)
         made, refused, of = None, "", trained
-        for _ in range(sizes):
+        for _ in range(int(min(max(sizes, 1), _SIZES))):
             if considered is None:
                 break
             precision = self._precision(considered)
@@ -170,6 +172,7 @@ class Builder:
                 f"top-1 {made.validation.top1:.1f} % of the validation pictures"
             )
             if made.fits:
+                self.kept.add(made.candidate)
                 return made
             considered = self._smaller(considered, made)
         return made or refused or "it does not fit at any size"
@@ -202,22 +205,28 @@ class Builder:
         """Return a candidate at the size at which it will keep the budget once it is built.
 
         Gates may refuse the fastest form of its own weights, and random weights tell nothing of
-        that. So the head is built before minutes are spent; what it takes tells of smaller sizes.
+        that. So the head is built before minutes are spent; what it takes tells of smaller sizes,
+        and of larger ones where it is less than was predicted.
 
         Args:
             head: Of the candidate.
 
         Returns:
-            It, at its own size or a smaller one; where none is known to be small enough, as it is.
+            It, at its own size or another one; where none is known to be small enough, as it is.
         """
         if not self.budget.model_copy(update={"min_accuracy": None}).text:
             return head.candidate
         made = self.finalist(head, sizes=1)
         considered = self.shortlist.at(head.candidate)
         if isinstance(made, str):
+            kept = [each for each in self.kept if each.form == head.candidate.form]
+            if kept:
+                return max(kept, key=lambda each: each.image_size)
             smaller = self._in_float(considered)
         elif made.fits:
-            return made.candidate
+            taken = made.latency.scopes.frame_to_decision.p50_ms
+            self.shortlist.learn(made.candidate, made.precision, taken)
+            return self.shortlist.larger(made.candidate, made.precision)
         else:
             smaller = self._smaller(considered, made)
         return head.candidate if smaller is None else smaller.candidate
@@ -251,7 +260,9 @@ class Builder:
         slower = max(made.cost.latency_ms / predicted(larger), 1.0)
         bound = self.budget.latency_ms or math.inf
         considered = self.shortlist.smaller(larger.candidate)
-        while considered is not None and predicted(considered) * slower > bound:
+        while considered is not None:
+            if considered.candidate in self.kept or predicted(considered) * slower <= bound:
+                break
             considered = self.shortlist.smaller(considered.candidate)
         return considered
 

@@ -306,8 +306,9 @@ def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -
     clock = builder.clock
     for number, each in enumerate(ordered):
         good = [finalist for finalist in finalists if finalist.fits]
-        lacking = partial(float, clock.left < took)
-        late = bool(journal.number(f"no time for finalist {number}", lacking))
+        has_time = partial(float, clock.left // took)
+        sizes = journal.number(f"sizes of finalist {number}", has_time)
+        late = sizes < 1
         if (good and (len(finalists) >= _FINALISTS or late)) or (
             late and len(reasons) >= _REFUSALS
         ):
@@ -317,7 +318,8 @@ def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -
         if any(finalist.trained.candidate.form == each.candidate.form for finalist in finalists):
             continue  # a better training of it could be built, maybe at a smaller size
         began = clock.spent
-        made = builder.finalist(each)
+        # What has nothing beside it is built at every size that it may need.
+        made = builder.finalist(each, sizes if good else math.inf)
         took = max(clock.spent - began, took)  # one that was built for its size took no time
         if isinstance(made, str):
             reasons.append(made)

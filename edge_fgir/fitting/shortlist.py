@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from edge_fgir._errors import InputError
@@ -70,11 +70,15 @@ class Shortlist:
         budget: The bounds.
         precisions: In the order in which they are preferred.
         predict: What a candidate takes.
+        quicker: By form and precision, the share of its prediction that a bundle took.
     """
 
     budget: Budget
     precisions: Sequence[Precision]
     predict: Predict
+    quicker: dict[tuple[tuple[Architecture, float | None], Precision], float] = field(
+        default_factory=dict
+    )
 
     def of(self, architectures: Sequence[Architecture]) -> list[Considered]:
         """Return one candidate for each architecture and keep rate, in their order."""
@@ -107,12 +111,13 @@ class Shortlist:
             found = self.predict(candidate, precision)
             if found is None:
                 continue
-            cost = Cost(latency_ms=self._bounded(found) / _ROOM, size_mb=found.size_mb)
+            share = self.quicker.get((candidate.form, precision), 1.0)
+            cost = Cost(latency_ms=share * self._bounded(found) / _ROOM, size_mb=found.size_mb)
             latencies.append(
                 ProbedLatency(
                     precision=precision,
-                    ms=found.ms,
-                    measured=found.measured,
+                    ms=share * found.ms,
+                    measured=found.measured and share == 1,
                     fits=not list(self.budget.excess(cost)),
                 )
             )
@@ -121,6 +126,30 @@ class Shortlist:
     def _bounded(self, found: Prediction) -> float:
         """Return the latency that the budget is about, ms."""
         return found.ms * (found.tail if self.budget.percentile == "p99" else 1.0)
+
+    def learn(self, candidate: Candidate, precision: Precision, ms: float) -> None:
+        """Take over what a bundle took, if that is less than was predicted.
+
+        Other work only adds time, so what was timed while there was some is too much at all sizes.
+
+        Args:
+            candidate: What was built.
+            precision: That it computes in.
+            ms: Its median from a decoded frame to the label.
+        """
+        if (found := self.predict(candidate, precision)) is not None:
+            known = self.quicker.get((candidate.form, precision), 1.0)
+            self.quicker[candidate.form, precision] = min(known, ms / found.ms)
+
+    def larger(self, candidate: Candidate, precision: Precision) -> Candidate:
+        """Return the candidate at the largest size that fits in a precision, or as it is."""
+        for size in reversed(candidate.architecture.sizes):
+            each = self.at(replace(candidate, image_size=size))
+            if size > candidate.image_size and any(
+                found.fits and found.precision == precision for found in each.latencies
+            ):
+                return each.candidate
+        return candidate
 
     def smaller(self, candidate: Candidate) -> Considered | None:
         """Return the candidate at the next smaller size; None where there is none."""

@@ -193,6 +193,30 @@ def test_a_smaller_size_begins_with_the_head_of_the_larger_one(tmp_path, monkeyp
     assert trainings.starts[-1] == "weights.safetensors"
 
 
+@pytest.mark.parametrize(
+    ("minutes", "keeps", "size", "heads"),
+    [(60, True, 176, 2), (60, False, 160, 2), (8, True, 176, 2), (5, True, 160, 1)],
+)
+def test_a_size_that_takes_less_than_was_predicted_may_be_a_larger_one(
+    minutes: float, keeps: bool, size: int, heads: int, tmp_path: Path, monkeypatch
+) -> None:
+    """A head takes 40 s and its bundle 45; 160 px were predicted, 176 px may keep the budget."""
+    course, trainings = made(tmp_path, minutes, monkeypatch, **LITES)
+    candidate, larger = (Candidate(SMALL, size) for size in (160, 176))
+    built: list[Candidate] = []
+
+    def settle(head: Trained) -> Candidate:
+        trainings.time.now += 45
+        built.append(head.candidate)
+        return larger if keeps or head.candidate == candidate else candidate
+
+    best, *_ = course.run([considered(SMALL, 160)], [], settle)
+    assert course.settled(candidate).image_size == size
+    assert best.candidate.image_size == size
+    assert built == [candidate, larger][:heads]
+    assert trainings.time.now <= 60 * minutes - course.reserve
+
+
 def test_a_head_that_was_too_slow_is_what_a_finalist_is_made_of_without_time(
     tmp_path, monkeypatch
 ) -> None:

@@ -321,3 +321,48 @@ def test_where_the_gates_refuse_int8_a_size_is_settled_at_which_float_keeps_the_
     builder = builder_of(budget=budget, shortlist=shortlist)
     head = trained(Candidate(PRETRAINED[0], 144), "probe")
     assert builder.settled(head) == Candidate(PRETRAINED[0], 112)
+
+
+@pytest.mark.parametrize(
+    ("share", "refused", "slower", "sides"),
+    [
+        (1.0, (), 1.0, [144]),
+        (0.8, (), 1.0, [176, 176]),  # 176 px take 2.82 ms of 3
+        (0.8, (176,), 1.0, [176, 144]),  # INT8 is refused there
+        (0.8, (), 1.4, [176, 144]),  # it was built while the machine did other work
+        (1.1, (), 1.0, [128]),
+    ],
+)
+def test_what_takes_less_than_was_predicted_is_settled_at_a_larger_size(
+    share: float,
+    refused: tuple[int, ...],
+    slower: float,
+    sides: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def predict(candidate: Candidate, precision: str) -> Any:
+        return SimpleNamespace(ms=candidate.image_size / 50, tail=1.0, size_mb=1.0, measured=True)
+
+    def built(self: Builder, of: Any, candidate: Candidate, precision: str) -> Any:
+        if candidate.image_size in refused:
+            raise GateError("top-1 falls by 3 points")
+        ms = share * predict(candidate, precision).ms * (slower if built_sides else 1)
+        built_sides.append(candidate.image_size)
+        scope = SimpleNamespace(p50_ms=ms)
+        return SimpleNamespace(
+            candidate=candidate,
+            precision="int8",
+            latency=SimpleNamespace(scopes=SimpleNamespace(frame_to_decision=scope)),
+            validation=SimpleNamespace(top1=50.0),
+            cost=Cost(latency_ms=ms, size_mb=1.0),
+            fits=ms <= 3,
+        )
+
+    built_sides: list[int] = []
+    monkeypatch.setattr(Builder, "_built", built)
+    budget = Budget(latency_ms=3.0)
+    builder = builder_of(budget=budget, shortlist=Shortlist(budget, ("int8",), predict))
+    candidate = Candidate(PRETRAINED[0], 144)
+    for side in sides:
+        candidate = builder.settled(trained(candidate, "probe"))
+        assert candidate.image_size == side

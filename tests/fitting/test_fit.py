@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -235,7 +236,7 @@ def test_what_is_accurate_enough_is_built_by_its_speed(
     builder: Any = SimpleNamespace(
         budget=Budget(min_accuracy=least),
         shortlist=SimpleNamespace(at=lambda each: SimpleNamespace(ms=known[each.name][1])),
-        finalist=lambda each: SimpleNamespace(
+        finalist=lambda each, sizes: SimpleNamespace(
             fits=True,
             trained=each,
             validation=SimpleNamespace(top1=each.record.accuracy.top1),
@@ -268,7 +269,7 @@ def test_what_the_gates_refuse_leaves_other_trainings_and_then_a_last_resort(
     ]
     seen: list[str] = []
 
-    def finalist(each: Any) -> Any:
+    def finalist(each: Any, sizes: float) -> Any:
         seen.append(each.name)
         if each.name in refused:
             return f"{each.name} is refused"
@@ -305,9 +306,12 @@ def test_a_resumed_fit_looks_at_all_that_it_had_built_however_late_it_is(tmp_pat
         for name, pretrained in known.items()
     ]
     clock = SimpleNamespace(left=1e6, spent=0.0)
+    asked: list[float] = []
     builder: Any = SimpleNamespace(
         budget=Budget(),
-        finalist=lambda each: SimpleNamespace(fits=True, trained=each),
+        finalist=lambda each, sizes: (
+            asked.append(sizes) or SimpleNamespace(fits=True, trained=each)
+        ),
         clock=clock,
     )
     found = pipeline._finalists(trained, builder, Journal(tmp_path / "journal.json"))
@@ -320,6 +324,11 @@ def test_a_resumed_fit_looks_at_all_that_it_had_built_however_late_it_is(tmp_pat
     clock.left = 10.0
     late = pipeline._finalists(trained, builder, Journal(tmp_path / "third.json"))
     assert [each.trained for each in late] == trained[:1]
+    # The first is built until it keeps the budget, the next as often as there is time.
+    asked.clear()
+    clock.left = 100.0
+    pipeline._finalists(trained, builder, Journal(tmp_path / "fourth.json"))
+    assert asked == [math.inf, 2]
 
 
 def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:

@@ -34,12 +34,14 @@ class Fit:
     """A fit before its first training, with a clock and a device that are made up.
 
     A picture takes a millisecond more above 150 px, where preprocessing reads all of its pixels;
-    INT8 takes half of what the network takes in float.
+    INT8 takes half of what the network takes in float. ``slower`` holds what the next timings are
+    disturbed by.
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, minutes: float = 60) -> None:
         self.now, self.built, self.lines = 0.0, list[tuple[str, int]](), list[str]()
         self.refused = ""
+        self.slower = list[float]()
         monkeypatch.setattr(latencies, "build_probes", self._build)
         identity = SimpleNamespace(model_dump=lambda mode: {"name": "made up"})
         device: Any = SimpleNamespace(identity=identity, versions={}, time=self._time)
@@ -60,9 +62,11 @@ class Fit:
         ]
 
     def _time(self, bundles, protocol) -> list[Any]:
+        self.now += 5
+        slower = self.slower.pop(0) if self.slower else 1.0
         return [
             SimpleNamespace(
-                frame_ms=(each.size / 128) ** 2 * (1 if each.precision == "int8" else 2)
+                frame_ms=(each.size / 128) ** 2 * (1 if each.precision == "int8" else 2) * slower
                 + (each.size > 150),
                 tail=1.2,
             )
@@ -89,6 +93,29 @@ def test_what_is_chosen_was_timed_at_its_own_size_and_so_was_the_next(
     fit.built.clear()
     assert fit.considered(LITE, ms=ms) == [found]
     assert fit.built == []
+
+
+@pytest.mark.parametrize(
+    ("slower", "minutes", "side"),
+    [
+        ([1, 1.6], 60, 128),
+        ([1, 1.7, 1.6], 60, 128),
+        ([1, 1.6], 3, 96),
+        ([1, 1.6, 1.6, 1.6], 60, 96),
+    ],
+)
+def test_a_size_that_takes_longer_than_its_neighbours_say_is_timed_again(
+    slower: list[float],
+    minutes: float,
+    side: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """128 px keep the budget in truth; 112 and 128 are timed after the first two sizes."""
+    fit = Fit(tmp_path, monkeypatch, minutes)
+    fit.slower = list(slower)
+    (found,) = fit.considered(LITE, ms=1.1)
+    assert found.candidate.image_size == side
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from edge_fgir.fitting.networks import (
     PRETRAINED,
     TEACHER,
     Architecture,
+    Candidate,
     architectures,
     from_timm,
 )
@@ -149,6 +150,24 @@ def test_what_is_chosen_fits_and_the_next_size_would_not(bound) -> None:
     assert found.ms <= bound
     if place + 1 < len(CNN.sizes):
         assert (CNN.sizes[place + 1] / 128) ** 2 > 0.97 * bound
+
+
+@given(share=st.floats(0.3, 2), size=st.sampled_from(CNN.sizes))
+def test_a_bundle_that_takes_less_than_was_predicted_allows_larger_ones(share, size) -> None:
+    bounds = shortlist(latency_ms=3)
+    (first,) = bounds.of([CNN])
+    built = Candidate(CNN, size)
+    bounds.learn(built, "int8", share * predict(built, "int8").ms)
+    bounds.learn(built, "int8", 3 * predict(built, "int8").ms)  # which other work may be why of
+    largest = bounds.larger(first.candidate, "int8")
+    fitting = [s for s in CNN.sizes if min(share, 1) * (s / 128) ** 2 <= 0.97 * 3]
+    assert largest.image_size == max(fitting)
+    (latency, _) = bounds.at(largest).latencies
+    assert latency.fits
+    assert latency.measured == (share >= 1)
+    # Nothing was learned of its float, nor of another network.
+    assert bounds.at(built).latencies[1].ms == predict(built, "fp32").ms
+    assert bounds.of([HEAVY]) == shortlist(latency_ms=3).of([HEAVY])
 
 
 def test_a_size_that_took_longer_than_a_larger_one_says_nothing() -> None:
