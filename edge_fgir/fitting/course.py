@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -167,13 +167,13 @@ class Course:
                 continue  # as large as it was predicted
             began = self.clock.spent
             head = self.judge.best(self.done[candidate])
-            settled = settle(head)
+            settled = self._settled(head, settle)
             longest = max(longest, self.clock.spent - began)
             if settled.image_size > candidate.image_size:
                 # Whether it keeps the budget is known when it is built as well.
                 again = longest + head.record.seconds
                 if has_time(f"larger size of {candidate.name}", again):
-                    larger = settle(self.probe(settled))
+                    larger = self._settled(self.probe(settled), settle)
                     settled = min(settled, larger, key=lambda each: each.image_size)
                 else:
                     settled = candidate
@@ -184,6 +184,13 @@ class Course:
                 continue
             if has_time(f"head of {settled.name}", self.done[candidate][0].record.seconds):
                 self.probe(settled)
+
+    def _settled(self, head: Trained, settle: Settle) -> Candidate:
+        """Return the size that a head points to; in a resumed fit the one that it pointed to."""
+        found = settle(head)
+        pointed = partial(float, found.image_size)
+        size = self.journal.number(f"size by the head of {head.candidate.name}", pointed)
+        return replace(found, image_size=int(size))
 
     def probe(self, candidate: Candidate, start: Path | None = None) -> Trained:
         """Train a head on a candidate's frozen features.

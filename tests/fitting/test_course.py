@@ -217,6 +217,17 @@ def test_a_size_that_takes_less_than_was_predicted_may_be_a_larger_one(
     assert trainings.time.now <= 60 * minutes - course.reserve
 
 
+def test_a_resumed_course_keeps_its_sizes(tmp_path, monkeypatch) -> None:
+    """A bundle that is measured again, or another one of its network, may be quicker then."""
+    course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
+    course.run(BOTH, [SMALL, LARGE], settle_smaller)
+    asked = list(trainings.asked)
+    again = replace(made(tmp_path, 60, monkeypatch, **LITES)[0], trainings=trainings)
+    again.run(BOTH, [SMALL, LARGE], lambda head: replace(head.candidate, image_size=208))
+    assert trainings.asked == asked
+    assert again.sizes == course.sizes
+
+
 def test_a_head_that_was_too_slow_is_what_a_finalist_is_made_of_without_time(
     tmp_path, monkeypatch
 ) -> None:
