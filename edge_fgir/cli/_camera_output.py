@@ -49,26 +49,19 @@ class Desk:
         self._sinks, self._counters, self._prints = sinks, counters, prints
 
     def take(self, events: Sequence[Event]) -> None:
-        """Print and send events, and renew the counters' file when it is time."""
+        """Print, count and send events."""
         for event in events:
             self._counters.count_event(event)
             if self._prints:
                 print_lines(event.to_dict())
             for sink in self._sinks:
                 sink.send(event)
-        self._count()
-        self._counters.write()
 
     def close(self) -> None:
         """Write the last counters, and say what was lost; the sinks are closed by now."""
-        self._count()
         self._counters.write(now=True)
-        if self._counters.lost:
-            echo(f"{self._counters.lost} events were lost", err=True)
-
-    def _count(self) -> None:
-        self._counters.lost = sum(sink.lost for sink in self._sinks)
-        self._counters.waiting = sum(sink.waiting for sink in self._sinks)
+        if lost := sum(sink.lost for sink in self._sinks):
+            echo(f"{lost} events were lost", err=True)
 
 
 class Tally:

@@ -153,7 +153,8 @@ def camera(
     ):
         policy = policy or ("oldest" if opened.live else "none")
         sinks = [stack.enter_context(open_sink(word, spool)) for word in sink or ()]
-        counters = Counters(metrics)
+        counters = stack.enter_context(Counters(metrics))
+        counters.follow(opened, sinks)
         desk = Desk(Tracker(model.judge), sinks, counters, prints=events)
         tally = Tally()
         failure = None
@@ -168,7 +169,6 @@ def camera(
                     if not events:
                         print_lines(result_line(result, top))
                     counters.count(result)
-                    counters.outages = opened.outages
                     desk.take(desk.tracker.update(result))
         except EdgeFgirError as error:
             # What a camera showed before its cable was pulled is worth keeping.

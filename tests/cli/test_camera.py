@@ -229,6 +229,20 @@ def test_one_bad_picture_costs_one_picture(camera, photos, tmp_path):
     assert "1.png is not a picture Pillow can read" in lines[1]["error"]
 
 
+def test_a_picture_out_of_reach_is_told_in_its_place(camera, photos, tmp_path):
+    for i in (0, 2):
+        Image.fromarray(photos[i][..., ::-1]).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").symlink_to(tmp_path / "gone.png")
+    code, lines, _ = camera("--source", tmp_path)
+    assert code == 1
+    assert [(line["frame"], line.get("label")) for line in lines] == [
+        (0, "red"),
+        (1, None),
+        (2, "blue"),
+    ]
+    assert "gone.png, which is not there" in lines[1]["error"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -300,8 +314,10 @@ def test_what_a_camera_showed_before_it_was_unplugged_is_kept(
             pass
 
     monkeypatch.setattr(cv2, "VideoCapture", Unplugged)
+    metrics = tmp_path / "camera.prom"
     code, lines, err = camera(
-        "--source", "0", "--save", tmp_path / "out.mp4", "--drop", "none", "--patience-s", 0
+        *("--source", "0", "--save", tmp_path / "out.mp4", "--drop", "none", "--patience-s", 0),
+        *("--metrics", metrics),
     )
     monkeypatch.setattr(cv2, "VideoCapture", real)
     assert code == 1
@@ -309,6 +325,7 @@ def test_what_a_camera_showed_before_it_was_unplugged_is_kept(
     summary, error = err.splitlines()
     assert summary.startswith("3 frames")
     assert error.startswith("error: camera 0 stopped delivering frames after 3")
+    assert "edge_fgir_source_outages_total 1\n" in metrics.read_text()
     assert reread(tmp_path / "out.mp4")[1]
 
 

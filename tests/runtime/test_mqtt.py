@@ -16,6 +16,8 @@ from visits import event
 from edge_fgir import InputError
 from edge_fgir.runtime import open_sink
 from edge_fgir.runtime.sinks import spool
+from edge_fgir.runtime.sinks.mqtt import MqttBroker
+from edge_fgir.runtime.sinks.spool import Spool
 
 pytestmark = pytest.mark.export
 
@@ -121,6 +123,19 @@ def test_a_broker_that_was_down_gets_every_event(broker, heard, monkeypatch):
         broker.start()
         until(lambda: not sink.waiting)
         assert sink.lost == 0
+
+
+def test_after_an_outage_without_events_we_are_online_again(broker, heard):
+    outlet = MqttBroker(f"mqtt://127.0.0.1:{broker.port}/garden")
+    with Spool(outlet) as sink:
+        sink.send(event(1))
+        until(lambda: not sink.waiting)
+        outlet._client.socket().shutdown(socket.SHUT_RDWR)  # the broker publishes our will
+        until(lambda: of(heard, "garden/status") == ["online", "offline", "online"])
+        assert len(of(heard, "homeassistant/sensor/edge_fgir_garden/config")) == 2
+        sink.send(event(2))
+        until(lambda: not sink.waiting)
+    assert [json.loads(content)["visit"] for content in of(heard, "garden")] == [1, 2]
 
 
 def test_a_broker_that_refuses_us_is_down(broker, caplog, tmp_path):

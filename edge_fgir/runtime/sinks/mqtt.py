@@ -53,10 +53,9 @@ class MqttBroker:
 
     def deliver(self, values: dict[str, Any]) -> None:
         """Publish an event, and wait until the broker has it."""
-        if self._client is None:
-            self._client = self._connected()
+        client = self._client or self._connected()
         try:
-            self._publish(self._topic, values)
+            self._publish(client, self._topic, json.dumps(values, ensure_ascii=False))
         except OSError:
             # A client that stays would publish it later by itself, and the spool does so too.
             self._drop()
@@ -72,7 +71,10 @@ class MqttBroker:
         answered = threading.Event()
         answers: list[Any] = []
 
-        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+        def on_connect(client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+            # Also where paho connected again by itself: the broker has published our will by then.
+            if not reason.is_failure:
+                self._announce(client)
             answers.append(reason)
             answered.set()
 
@@ -83,14 +85,13 @@ class MqttBroker:
         if not answered.wait(_ANSWER_S) or answers[0].is_failure:
             self._drop()
             raise OSError(f"the broker refuses: {answers[0]}" if answers else "no answer")
-        try:
-            self._announce()
-        except OSError:
-            self._drop()
-            raise
         return client
 
-    def _announce(self) -> None:
+    def _announce(self, client: Any) -> None:
+        """Publish who we are, and that we are there.
+
+        Nobody waits for it: this is paho's own thread, and what it sends stays in order.
+        """
         name = re.sub(r"\W+", "_", self._topic)
         config = {
             "name": None,
@@ -106,13 +107,16 @@ class MqttBroker:
                 "manufacturer": "edge-fgir",
             },
         }
-        self._publish(f"homeassistant/sensor/edge_fgir_{name}/config", config, retain=True)
-        self._publish(f"{self._topic}/status", "online", retain=True)
+        announced = {
+            f"homeassistant/sensor/edge_fgir_{name}/config": json.dumps(config, ensure_ascii=False),
+            f"{self._topic}/status": "online",
+        }
+        for topic, text in announced.items():
+            client.publish(topic, text, _AT_LEAST_ONCE, retain=True)
 
-    def _publish(self, topic: str, content: dict[str, Any] | str, *, retain: bool = False) -> None:
-        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    def _publish(self, client: Any, topic: str, text: str, *, retain: bool = False) -> None:
         try:
-            message = self._client.publish(topic, text, _AT_LEAST_ONCE, retain=retain)
+            message = client.publish(topic, text, _AT_LEAST_ONCE, retain=retain)
             message.wait_for_publish(_ANSWER_S)
         except (RuntimeError, ValueError) as error:
             raise OSError(str(error)) from error
@@ -121,14 +125,15 @@ class MqttBroker:
 
     def _drop(self) -> None:
         client, self._client = self._client, None
-        client.disconnect()
-        client.loop_stop()
+        if client is not None:  # who closes does not wait for who delivers
+            client.disconnect()
+            client.loop_stop()
 
     def close(self) -> None:
         """Say goodbye."""
         if self._client is not None:
             with suppress(OSError):  # the broker says it by itself
-                self._publish(f"{self._topic}/status", "offline", retain=True)
+                self._publish(self._client, f"{self._topic}/status", "offline", retain=True)
             self._drop()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from edge_fgir._addresses import HIDDEN, shown_address
@@ -41,7 +42,7 @@ def open_sink(word: str, spool: Path | None = None) -> Sink:
         spool: A folder that keeps undelivered events over a restart.
 
     Raises:
-        InputError: There is no such kind, or it cannot be written.
+        InputError: There is no such kind, it cannot be written, or another process has its spool.
         MissingExtraError: MQTT needs paho-mqtt, and that is not installed.
     """
     kind, colon, rest = word.partition(":")
@@ -55,14 +56,21 @@ def open_sink(word: str, spool: Path | None = None) -> Sink:
     if spool is None:
         return Spool(outlet)
     spool.mkdir(parents=True, exist_ok=True)
-    return Spool(outlet, spool / f"{_file_name(word, outlet.name)}.jsonl")
+    return Spool(outlet, _spool_file(spool, word, outlet.name))
 
 
-def _file_name(word: str, name: str) -> str:
-    """Return a name for what waits for a sink, which holds no secret of its address."""
+def _spool_file(folder: Path, word: str, name: str) -> Path:
+    """Return the file for what waits for a sink; its name holds no secret of the address."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name)
-    if HIDDEN not in name.rpartition("@")[2]:
-        return plain
-    # Two webhooks of a server differ in what is hidden alone. So few digits tell them apart, and
-    # are no test of a guess; user and password have no part in them.
-    return f"{plain}{hashlib.sha256(word.rpartition('@')[2].encode()).hexdigest()[:4]}"
+    # Sinks may differ in signs that a file's name has not, or in what is hidden alone. So few
+    # digits tell them apart, and are no test of a guess; user and password have no part in them.
+    identity = word.rpartition("@")[2] if HIDDEN in name else word
+    digits = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:4]
+    file = folder / f"{plain.rstrip('_')}_{digits}.jsonl"
+    # Earlier versions had the digits only where something behind the host is hidden.
+    is_hidden = HIDDEN in name.rpartition("@")[2]
+    earlier = folder / f"{plain}{digits if is_hidden else ''}.jsonl"
+    if earlier.exists() and not file.exists():
+        with suppress(FileNotFoundError):  # another sink was first
+            earlier.rename(file)
+    return file

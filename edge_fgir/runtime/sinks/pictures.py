@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir.runtime.decisions import Event
+from edge_fgir.runtime.images import read_image
 from edge_fgir.runtime.looks import Hashes, look_hash
 from edge_fgir.runtime.preprocess import Pixels
 from edge_fgir.runtime.sinks.sink import Sink
@@ -29,8 +31,8 @@ _ALIKE = 10
 class UncertainPictures(Sink):
     """A folder with the best frame of each visit that ended unknown or below a score.
 
-    A picture that looks like one of the folder is left out, and so is everything once the folder is
-    full. Names say when, what was answered, and how sure that was.
+    A picture that looks like one of the folder is left out, and so is everything while the folder
+    is full. Names say when, what was answered, and how sure that was.
 
     Args:
         folder: Made where it is missing.
@@ -43,35 +45,53 @@ class UncertainPictures(Sink):
         self.name = str(folder)
         self.lost = self.waiting = 0
         self._folder, self._below, self._most = folder, below, most
-        files = sorted(folder.glob("*.jpg"))
-        self._looks: list[Hashes] = [_look(file) for file in files]
+        # By file name; none: the file cannot be read.
+        self._looks: dict[str, Hashes | None] = {}
+        self._list()
 
     def send(self, event: Event) -> None:
         """Keep the picture of a visit that has ended."""
         uncertain = event.is_unknown or event.score < self._below
-        if event.state != "ended" or not uncertain or len(self._looks) >= self._most:
+        if event.state != "ended" or not uncertain:
             return
         if event.best is None or event.best.frame is None:
             return
-        rgb = event.best.frame.pixels[..., ::-1]
-        look = look_hash(np.ascontiguousarray(rgb))
-        if any(np.unpackbits(look ^ other).sum() <= _ALIKE for other in self._looks):
-            return
         try:
-            write_atomic(self._folder / _name(event), _jpeg(rgb))
+            self._keep(_name(event), event.best.frame.pixels[..., ::-1])
         except OSError as error:
             self.lost += 1
             _LOG.error("%s: a picture is lost: %s", self.name, error)
-        else:
-            self._looks.append(look)
+
+    def _keep(self, name: str, rgb: Pixels) -> None:
+        if len(self._looks) >= self._most:
+            self._list()
+        if len(self._looks) >= self._most:
+            return
+        look = look_hash(np.ascontiguousarray(rgb))
+        known = [other for other in self._looks.values() if other is not None]
+        if any(np.unpackbits(look ^ other).sum() <= _ALIKE for other in known):
+            return
+        write_atomic(self._folder / name, _jpeg(rgb))
+        self._looks[name] = look
+
+    def _list(self) -> None:
+        """Learn what the folder holds now: what was moved away makes room."""
+        files = [file for file in self._folder.glob("*.jpg") if not file.name.startswith(".")]
+        self._looks = {
+            file.name: self._looks[file.name] if file.name in self._looks else _look(file)
+            for file in sorted(files)
+        }
 
     def close(self) -> None:
         """Nothing stays open."""
 
 
-def _look(file: Path) -> Hashes:
-    with Image.open(file) as picture:
-        return look_hash(np.asarray(picture.convert("RGB")))
+def _look(file: Path) -> Hashes | None:
+    try:
+        return look_hash(read_image(file, convert=True))
+    except InputError as error:
+        _LOG.warning("%s", error)
+        return None
 
 
 def _name(event: Event) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edge_fgir._addresses import without_secrets
-from edge_fgir._errors import InputError
-from edge_fgir._files import write_atomic
 from edge_fgir.runtime.decisions import Event
 from edge_fgir.runtime.sinks.sink import Outlet, RefusedError, Sink
+from edge_fgir.runtime.sinks.spool_file import SpoolFile
 
 _LOG = logging.getLogger("edge_fgir.sinks")
 
@@ -35,16 +32,22 @@ class Spool(Sink):
         outlet: Where they go.
         file: Keeps them over a restart.
         limit: How many wait at most.
+
+    Raises:
+        InputError: The file cannot be read, or another sink or process has it.
     """
 
     def __init__(self, outlet: Outlet, file: Path | None = None, limit: int = LIMIT) -> None:
         self.name = outlet.name
-        self.lost = 0
-        self._outlet, self._file = outlet, file
-        self._waiting: deque[dict[str, Any]] = deque(_kept(file))
-        self._limit = limit
+        self.lost = self._losses = 0
+        self._outlet, self._limit = outlet, limit
+        self._file = None if file is None else SpoolFile(file)
+        self._waiting: deque[dict[str, Any]] = deque()
+        if self._file is not None:
+            self.lost, self._waiting = self._file.damaged, self._file.kept
+            self._lose_too_many()
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._closed = False
         self._is_down = False
         self._thread = threading.Thread(target=self._run, name="edge-fgir-sink", daemon=True)
         self._thread.start()
@@ -57,13 +60,10 @@ class Spool(Sink):
     def send(self, event: Event) -> None:
         """Let an event wait for its turn."""
         with self._changed:
-            values = event.to_dict()
-            self._waiting.append(values)
+            self._waiting.append(event.to_dict())
+            self._lose_too_many()
             if self._is_down:
-                self._keep([values], "a")
-            while len(self._waiting) > self._limit:
-                self._waiting.popleft()
-                self._lose(1, f"more than {self._limit} events wait")
+                self._keep(only_last=True)
             self._changed.notify()
 
     def _run(self) -> None:
@@ -71,18 +71,20 @@ class Spool(Sink):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
-                if not self._waiting:
+                if not self._waiting or self._closed:
                     return
                 values = self._waiting[0]
+                is_last_try = self._closing
             try:
                 self._outlet.deliver(values)
             except RefusedError as error:
                 self._lose(1, without_secrets(str(error)))
             except OSError as error:
                 self._went_down(error)
+                if is_last_try:
+                    return
                 with self._changed:
-                    if self._closing or self._changed.wait_for(lambda: self._closing, retry_s):
-                        return
+                    self._changed.wait_for(lambda: self._closing, retry_s)
                 retry_s = min(2 * retry_s, _RETRY_S)
                 continue
             retry_s = _FIRST_RETRY_S
@@ -92,7 +94,7 @@ class Spool(Sink):
                 if self._waiting and self._waiting[0] is values:
                     self._waiting.popleft()
                 if not self._waiting:
-                    self._keep([])
+                    self._keep()
 
     def _went_down(self, error: OSError) -> None:
         if self._is_down:
@@ -101,16 +103,22 @@ class Spool(Sink):
         _LOG.warning("%s is down (%s); events wait", self.name, reason)
         with self._changed:
             self._is_down = True
-            self._keep(self._waiting)
+            self._keep()
 
     def _came_back(self) -> None:
         if self._is_down:
             _LOG.warning("%s is back; %d events wait", self.name, self.waiting)
         self._is_down = False
 
+    def _lose_too_many(self) -> None:
+        while len(self._waiting) > self._limit:
+            self._waiting.popleft()
+            self._lose(1, f"more than {self._limit} events wait")
+
     def _lose(self, count: int, reason: str) -> None:
-        if not self.lost or self.lost % 1000 == 0:
+        if self._losses % 1000 == 0:
             _LOG.error("%s lost an event: %s", self.name, reason)
+        self._losses += 1
         self.lost += count
 
     def close(self) -> None:
@@ -120,34 +128,30 @@ class Spool(Sink):
             self._changed.notify()
         self._thread.join(_LAST_TRY_S)
         with self._changed:
-            self._keep(self._waiting)
-            if self._waiting and self._file is None:
-                self._lose(len(self._waiting), "the app ended while events waited")
+            if not self._closed:
+                self._end()
         self._outlet.close()
 
-    def _keep(self, events: Iterable[dict[str, Any]], mode: Literal["w", "a"] = "w") -> None:
-        """Write events into the file, or behind those in it; no events need no file."""
+    def _end(self) -> None:
+        """Give up what waits; an outlet that still hangs gets no further event afterwards."""
+        self._closed = True
+        if self._file is not None:
+            self._keep()
+            self._file.close()
+            self._file = None
+        elif self._waiting:
+            self._lose(len(self._waiting), "the app ended while events waited")
+
+    def _keep(self, *, only_last: bool = False) -> None:
+        """Write what waits into the file, where there is one; ``only_last``: the rest is there."""
         if self._file is None:
             return
-        text = "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in events)
         try:
-            if not text:
-                self._file.unlink(missing_ok=True)
-            elif mode == "w":
-                write_atomic(self._file, text)
+            # The oldest ones, which are lost, stay until there are as many: a memory card would
+            # not bear that all are written for each event.
+            if only_last and self._file.lines < 2 * self._limit:
+                self._file.append(self._waiting[-1])
             else:
-                with self._file.open("a", encoding="utf-8") as file:
-                    file.write(text)
+                self._file.write(self._waiting)
         except OSError as error:
             _LOG.warning("%s: events wait in memory alone: %s", self.name, error)
-
-
-def _kept(file: Path | None) -> list[dict[str, Any]]:
-    if file is None or not file.exists():
-        return []
-    try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise InputError(
-            f"{file}: {error}", "events that waited, a JSON line each", "move the file away"
-        ) from error
