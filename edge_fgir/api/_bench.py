@@ -10,6 +10,7 @@ from edge_fgir.benchmarking import (
     Baseline,
     BenchMode,
     RemoteDevice,
+    check_bench,
     compare_runtimes,
     compare_variants,
     with_fastest,
@@ -34,8 +35,9 @@ def bench(
     """Measure how fast a bundle answers, as ``edge-fgir bench`` does.
 
     Of a bundle with files for several runtimes, those that are installed are compared first; the
-    fastest is measured, and opened on that machine from then on. Of one with variants, all are
-    compared from frame to decision, and the first is measured.
+    fastest is measured, and opened on that machine from then on, if no device, threads or precision
+    is asked for. Of one with variants, all are compared from frame to decision, and the first is
+    measured.
 
     Example::
 
@@ -57,8 +59,10 @@ def bench(
         tell: Gets lines about the connection to ``host``.
 
     Raises:
-        InputError: The bundle cannot run there, or the machine cannot be reached.
+        InputError: The bundle cannot run there, or the machine cannot be reached; or there is no
+            such mode, rate or time.
     """
+    check_bench(mode, fps, seconds)
     options = EngineOptions(device) if isinstance(device, str) else device
     if host is None:
         compared = compare_runtimes(bundle, options, trust)

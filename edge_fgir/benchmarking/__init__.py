@@ -1,6 +1,6 @@
 """Measuring: protocol, benches, devices here and behind ssh, environment; never torch."""
 
-from edge_fgir.benchmarking.bundle_bench import FRAME, Baseline, BenchMode, bench
+from edge_fgir.benchmarking.bundle_bench import FRAME, Baseline, BenchMode, bench, check_bench
 from edge_fgir.benchmarking.compared_runtimes import compare_runtimes, with_fastest
 from edge_fgir.benchmarking.compared_variants import compare_variants
 from edge_fgir.benchmarking.device_handle import DeviceHandle, LocalDevice
@@ -37,6 +37,7 @@ __all__ = [
     "Timing",
     "WarmUp",
     "bench",
+    "check_bench",
     "compare_runtimes",
     "compare_variants",
     "device_names",

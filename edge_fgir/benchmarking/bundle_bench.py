@@ -14,7 +14,7 @@ from edge_fgir._errors import InputError
 from edge_fgir.benchmarking.certificate import BOUNDS, objections
 from edge_fgir.benchmarking.conditions import Conditions
 from edge_fgir.benchmarking.environment import environment
-from edge_fgir.benchmarking.fixed_rate import FixedRateRun, run_at_fixed_rate
+from edge_fgir.benchmarking.fixed_rate import FixedRateRun, check_rate, run_at_fixed_rate
 from edge_fgir.benchmarking.power import energy, find_meter, idle, metered
 from edge_fgir.benchmarking.preconditions import preconditions
 from edge_fgir.benchmarking.protocol import (
@@ -44,10 +44,11 @@ FIXED_RATE: Final = "fixed_rate"
 PROTOCOLS: dict[BenchMode, Protocol] = {
     "burst": BENCH,
     "sustained": BENCH,
-    "quick": Protocol(runs=80, seconds=2.0, warm_up=WarmUp(most_s=1.0)),
+    "quick": Protocol(runs=80, seconds=2.0, warm_up=WarmUp(least_s=0.3, most_s=1.0)),
 }
 """How the two scopes are measured, both repeats together."""
 
+_MOST_SECONDS = 1_000_000
 _REPEATS = 2
 _NO_ENERGY = "in burst mode two scopes take turns: --mode sustained and --fps measure energy"
 
@@ -95,12 +96,9 @@ def bench(
         time, or from each frame's arrival; and those of both scopes.
 
     Raises:
-        InputError: There is no such mode, or it does not go with ``fps``.
+        InputError: As :func:`check_bench`.
     """
-    if mode not in get_args(BenchMode):
-        raise InputError(f"mode {mode}", f"one of {', '.join(get_args(BenchMode))}")
-    if fps is not None and mode != "burst":
-        raise InputError(f"frames a second in mode {mode}", "one of the two", "leave one out")
+    check_bench(mode, fps, seconds)
     seconds = SECONDS[mode] if seconds is None else seconds
     protocol = PROTOCOLS[mode] if protocol is None else protocol
     calls = scope_calls(model)
@@ -121,7 +119,8 @@ def bench(
         answered, busy = metered(meter, frames or _nothing)
     # The largest resident set of this process so far, before the summary takes some.
     peak = kilobytes_to_mb(system.field("proc/self/status", "VmHWM"))
-    memory = peak if baseline is None else None
+    others = _others(baseline, runtimes_ms, variants_ms)
+    memory = None if others else peak
 
     runs = {name: [each[name] for each in repeats] for name in calls}
     latencies = {name: _together(both) for name, both in runs.items()}
@@ -152,11 +151,27 @@ def bench(
         ),
         energy=energy(meter, resting, busy, answered.answered if answered is not None else 0),
         peak_memory_mb=memory,
-        peak_memory_note=_memory_note(memory, baseline),
+        peak_memory_note=others or ("" if memory else "the system does not tell"),
         preconditions=before,
         watch=conditions.watch(watcher.died),
         environment=environment(system),
     )
+
+
+def check_bench(mode: BenchMode, fps: float | None, seconds: float | None) -> None:
+    """Refuse a bench that cannot be, before anything is measured; see :func:`bench`.
+
+    Raises:
+        InputError: There is no such mode, rate or time, or the mode does not go with ``fps``.
+    """
+    if mode not in get_args(BenchMode):
+        raise InputError(f"mode {mode}", f"one of {', '.join(get_args(BenchMode))}")
+    if fps is not None and mode != "burst":
+        raise InputError(f"frames a second in mode {mode}", "one of the two", "leave one out")
+    if fps is not None:
+        check_rate(fps)
+    if seconds is not None and not 0 < seconds <= _MOST_SECONDS:
+        raise InputError(f"{seconds:g} seconds", f"a number above 0, at most {_MOST_SECONDS}")
 
 
 def scope_calls(model: Classifier) -> dict[str, Call]:
@@ -189,7 +204,16 @@ def _medians(repeats: Sequence[Runs]) -> tuple[float, float] | None:
     return first, second
 
 
-def _memory_note(memory: float | None, baseline: Baseline | None) -> str:
+def _others(
+    baseline: Baseline | None,
+    runtimes_ms: Mapping[str, float] | None,
+    variants_ms: Mapping[str, float] | None,
+) -> str:
+    """Return what else took memory of this process, in words; '' where nothing did."""
     if baseline is not None:
         return f"{baseline.name} is in the same process"
-    return "" if memory else "the system does not tell"
+    if runtimes_ms:
+        return "its runtimes were compared in the same process; choose one with --runtime"
+    if variants_ms:
+        return "its variants were compared in the same process; choose one with --variant"
+    return ""

@@ -17,7 +17,7 @@ def compare_runtimes(
     """Time a bundle's network in each of its runtimes that is installed here.
 
     What is found is kept, so that whoever opens the bundle on this machine gets the fastest; not
-    where threads or a precision were asked for, as another one may be fastest without.
+    where a device, threads or a precision were asked for, as another one may be fastest without.
 
     Args:
         path: The bundle's folder or zip.
@@ -33,7 +33,7 @@ def compare_runtimes(
         return {}
     ways = {name: replace(options, runtime=name) for name in names}
     found = time_side_by_side(path, ways, NETWORK, trust)
-    if options == EngineOptions(options.device):
+    if options == EngineOptions():
         remember_runtimes(bundle, found)
     return found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
 from edge_fgir.benchmarking.protocol import Call, percentiles
 from edge_fgir.results import FixedRate, Lateness, Percentiles
@@ -18,6 +19,7 @@ RULE = (
 )
 """When a frame misses its deadline."""
 
+_MOST_FPS = 1_000_000
 # Of a period: a decision at the very moment of the next arrival is in time.
 _ROUNDING = 1e-6
 
@@ -77,6 +79,16 @@ class FixedRateRun:
             duty=self.duty,
             rule=RULE,
         )
+
+
+def check_rate(fps: float) -> None:
+    """Refuse a rate at which no frames can arrive.
+
+    Raises:
+        InputError: It is no number above 0, or larger than makes sense.
+    """
+    if not 0 < fps <= _MOST_FPS:
+        raise InputError(f"{fps:g} frames a second", f"a number above 0, at most {_MOST_FPS}")
 
 
 def run_at_fixed_rate(call: Call, fps: float, seconds: float) -> FixedRateRun:

@@ -72,12 +72,13 @@ def bench(
         raise InputError(
             f"--against {against} with --host", "one of the two: that run is here, not there"
         )
+    place = engine_choice(device, threads, precision, runtime, variant)
     latency = edge_fgir.bench(
         bundle,
         seconds=seconds,
         mode=_mode(mode),
         fps=fps,
-        device=engine_choice(device, threads, precision, runtime, variant),
+        device=place,
         trust=trust,
         host=host,
         baseline=None if against is None else _torch_baseline(against),
@@ -90,7 +91,8 @@ def bench(
         return
     if latency.runtimes_ms is not None:
         told = ", ".join(f"{name} {ms:.3f} ms" for name, ms in latency.runtimes_ms.items())
-        echo(f"runtimes side by side, network alone: {told}; the fastest is opened here")
+        opened = "; the fastest is opened here" if place == edge_fgir.EngineOptions() else ""
+        echo(f"runtimes side by side, network alone: {told}{opened}")
     if latency.variants_ms is not None:
         told = ", ".join(f"{name} {ms:.3f} ms" for name, ms in latency.variants_ms.items())
         echo(f"variants side by side, frame to decision: {told}; the rest is about the first")

@@ -49,9 +49,9 @@ def predict(
     """
     from edge_fgir.benchmarking import environment
     from edge_fgir.results import Failure, Prediction, Predictions
-    from edge_fgir.runtime import Classifier, find_pictures, read_image
+    from edge_fgir.runtime import Classifier, look_for_pictures, read_image
 
-    files = [file for path in images for file in find_pictures(path)]
+    found = [one for path in images for one in look_for_pictures(path)]
     predictions: list[Prediction] = []
     failures: dict[int, Failure] = {}
     options = engine_choice(device, threads, precision, runtime, variant)
@@ -60,8 +60,10 @@ def predict(
             model.check_explains()
             explain.mkdir(parents=True, exist_ok=True)
         convert = model.converts(strict)
-        answers = model.answers(files, convert=convert)
-        for number, (file, answer) in enumerate(zip(files, answers, strict=True)):
+        readable = (one.path for one in found if one.problem is None)
+        answers = model.answers(readable, convert=convert)
+        for number, (file, problem) in enumerate(found):
+            answer = problem or next(answers)
             if isinstance(answer, InputError):
                 if strict:
                     raise answer
@@ -87,7 +89,7 @@ def predict(
         result.write(out)
     if json:
         answered = iter(predictions)
-        told = (failures.get(i) or next(answered) for i in range(len(files)))
+        told = (failures.get(i) or next(answered) for i in range(len(found)))
         print_json([one.model_dump(mode="json", exclude_none=True) for one in told])
     if failures:
         raise typer.Exit(1)

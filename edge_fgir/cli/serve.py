@@ -53,10 +53,13 @@ def serve(
     need("fastapi", "serve", "serving a bundle over HTTP")
     need("uvicorn", "serve", "serving a bundle over HTTP")
     from edge_fgir.runtime import Classifier
-    from edge_fgir.serving import make_app, run_server
+    from edge_fgir.serving import listening, make_app, run_server
 
     place = engine_choice(device, threads, precision)
     options = ServeOptions(max_megabytes, seconds, waiting)
-    with Classifier.open(bundle, place, trust, site=site) as model:
+    with (
+        Classifier.open(bundle, place, trust, site=site) as model,
+        listening(host, port) as sockets,
+    ):
         echo(f"{bundle} answers at http://{host}:{port}/ in {model.info['engine']}", err=True)
-        run_server(make_app(model, options), host, port, options.waiting)
+        run_server(make_app(model, options), sockets, options.waiting)

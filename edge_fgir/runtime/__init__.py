@@ -56,11 +56,15 @@ if TYPE_CHECKING:
     from edge_fgir.runtime.packing import check_out, pack, unpack
     from edge_fgir.runtime.page import page_entries, page_server
     from edge_fgir.runtime.picture_files import (
+        ENDINGS,
         SUFFIXES,
+        FoundPicture,
         Listing,
         find_pictures,
+        format_of,
         is_picture,
         list_pictures,
+        look_for_pictures,
         other_files,
         pictures_below,
     )
@@ -131,11 +135,15 @@ __getattr__ = lazy(
         "packing": ("check_out", "pack", "unpack"),
         "page": ("page_entries", "page_server"),
         "picture_files": (
+            "ENDINGS",
             "SUFFIXES",
+            "FoundPicture",
             "Listing",
             "find_pictures",
+            "format_of",
             "is_picture",
             "list_pictures",
+            "look_for_pictures",
             "other_files",
             "pictures_below",
         ),
@@ -160,6 +168,7 @@ __getattr__ = lazy(
 
 __all__ = [
     "AUTO",
+    "ENDINGS",
     "MANIFEST",
     "NOVELTY",
     "PIL_KERNEL",
@@ -189,6 +198,7 @@ __all__ = [
     "Features",
     "FloatPrecision",
     "FormSpec",
+    "FoundPicture",
     "Frame",
     "Golden",
     "GoldenImage",
@@ -225,12 +235,14 @@ __all__ = [
     "draw_result",
     "find_pictures",
     "find_runtime",
+    "format_of",
     "is_bfloat16",
     "is_bundle",
     "is_int8",
     "is_junk_folder",
     "is_picture",
     "list_pictures",
+    "look_for_pictures",
     "look_hash",
     "open_engine",
     "open_sink",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from edge_fgir._errors import InputError
+from edge_fgir.runtime.forks import tell_forked
 from edge_fgir.runtime.junk import is_junk
 from edge_fgir.runtime.manifest import MAX_FILES
 
@@ -124,41 +125,70 @@ class _Folder:
 
 
 class _Zip:
+    """One uncompressed zip.
+
+    A forked process shares the place in its parent's open file: where one of them reads, the other
+    one reads on. So there the zip is opened anew when it is first used.
+    """
+
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise InputError(f"{path} is no file", "a bundle folder or zip")
-        try:
-            _check_end(path)
-            self._zip = zipfile.ZipFile(path)
-        except READ_ERRORS as error:
-            raise InputError(f"{path}: {error}", "a bundle folder or zip", DAMAGED) from error
-        entries = self._zip.infolist()
-        if len(entries) > _MAX_ENTRIES:
-            raise _too_many(path)
-        # What the entries claim is compared with the file that carries them: none can grow, and
-        # no two are the same bytes.
-        end = 0
-        for entry in sorted(entries, key=lambda entry: entry.header_offset):
-            _check_entry(path, entry)
-            if entry.header_offset < end:
-                raise InputError(
-                    f"{path}: entry {entry.filename!a} overlaps another",
-                    "every byte once",
-                    DAMAGED,
-                )
-            end = entry.header_offset + _ZIP_HEADER_BYTES + entry.file_size
-        if end > self._zip.start_dir:
-            raise InputError(f"{path}: an entry ends after the zip", "a whole zip", DAMAGED)
+        self._path = path.absolute()  # a forked process may work in another folder
+        self._zip: zipfile.ZipFile | None = _opened_zip(path)
+        self._parents: zipfile.ZipFile | None = None
+        tell_forked(self)
+
+    def forked(self) -> None:
+        """Leave the parent's zip alone, in the child."""
+        # Closing it would wait for ever if another thread of the parent was reading from it.
+        self._parents, self._zip = self._zip or self._parents, None
+
+    def _own(self) -> zipfile.ZipFile:
+        if self._zip is None:
+            self._zip = _opened_zip(self._path)
+        return self._zip
 
     def names(self) -> list[str]:
-        names = self._zip.namelist()
+        names = self._own().namelist()
         return sorted(name for name in names if not any(map(is_junk, name.split("/"))))
 
     def size(self, name: str) -> int:
-        return self._zip.getinfo(name).file_size
+        return self._own().getinfo(name).file_size
 
     def open(self, name: str) -> IO[bytes]:
-        return self._zip.open(name)
+        return self._own().open(name)
+
+
+def _opened_zip(path: Path) -> zipfile.ZipFile:
+    """Return a zip whose entries can be believed.
+
+    Raises:
+        InputError: It is none, or claims what cannot be.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is no file", "a bundle folder or zip")
+    try:
+        _check_end(path)
+        opened = zipfile.ZipFile(path)
+    except READ_ERRORS as error:
+        raise InputError(f"{path}: {error}", "a bundle folder or zip", DAMAGED) from error
+    entries = opened.infolist()
+    if len(entries) > _MAX_ENTRIES:
+        raise _too_many(path)
+    # What the entries claim is compared with the file that carries them: none can grow, and
+    # no two are the same bytes.
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        _check_entry(path, entry)
+        if entry.header_offset < end:
+            raise InputError(
+                f"{path}: entry {entry.filename!a} overlaps another",
+                "every byte once",
+                DAMAGED,
+            )
+        end = entry.header_offset + _ZIP_HEADER_BYTES + entry.file_size
+    if end > opened.start_dir:
+        raise InputError(f"{path}: an entry ends after the zip", "a whole zip", DAMAGED)
+    return opened
 
 
 def _check_end(path: Path) -> None:

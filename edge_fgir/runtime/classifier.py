@@ -505,7 +505,8 @@ class Classifier:
         Args:
             source: What :func:`~edge_fgir.runtime.open_source` opens or opened; an iterable of
                 frames, BGR arrays, Pillow images or paths of pictures; or a ``cv2.VideoCapture``,
-                which stays yours to release.
+                which stays yours to release. Odd picture files are converted or refused as by a
+                call.
             drop: ``oldest``: a thread reads the source and the newest frame wins, so the answer is
                 never about a stale picture. ``none``: every frame is classified, in order. By
                 default ``oldest`` for a source that says it is live: a camera, a network stream,
@@ -519,7 +520,10 @@ class Classifier:
         """
         from edge_fgir.runtime.stream import classify_stream
 
-        return classify_stream(lambda frame: replace(self(frame.pixels), frame=frame), source, drop)
+        def classify(frame: Frame) -> Result:
+            return replace(self(frame.pixels), frame=frame)
+
+        return classify_stream(classify, source, drop, convert=self.converts())
 
     def events(
         self,

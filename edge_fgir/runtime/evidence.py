@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from edge_fgir._cache import own_cache, own_cache_if_any
+from edge_fgir._errors import InputError
 from edge_fgir._files import read_file, sha256, to_json, write_atomic
 from edge_fgir.runtime.machine import HERE, gpus, instructions, npus, processor
 
@@ -108,12 +109,9 @@ def known_evidence(bundle: Bundle, runtime: RuntimeSpec) -> tuple[DeviceEvidence
     if cache is None:
         return ()
     setting = Setting.here(bundle, runtime)
-    path = setting.file(cache)
-    if not path.exists():
-        return ()
     try:
-        found = Evidence.model_validate_json(read_file(path, most=_MOST_BYTES))
-    except (ValidationError, OSError):  # it can be made again
+        found = Evidence.model_validate_json(read_file(setting.file(cache), most=_MOST_BYTES))
+    except (ValidationError, InputError):  # there is none, or it can be made again
         return ()
     return found.devices if found.setting == setting else ()
 

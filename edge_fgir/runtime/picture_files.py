@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -192,24 +193,42 @@ def pictures_below(folder: Path) -> list[Path]:
     return list_pictures(folder).pictures
 
 
-def find_pictures(path: Path) -> list[Path]:
-    """Return ``path`` itself, or the pictures below it (sorted) where it is a folder.
+class FoundPicture(NamedTuple):
+    """A picture file, or what cannot be looked at and so may be one, or a folder of them."""
+
+    path: Path
+    problem: InputError | None = None
+    """Why it cannot be looked at; None: it can."""
+
+
+def look_for_pictures(path: Path) -> list[FoundPicture]:
+    """Return ``path`` itself, or what is below it (sorted) where it is a folder.
 
     Raises:
-        InputError: It does not exist, or is a folder without pictures.
+        InputError: It does not exist, or is a folder without a picture that can be looked at.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist", "a picture file or a folder of pictures")
     if not path.is_dir():
-        return [path]
+        return [FoundPicture(path)]
     listing = list_pictures(path)
     if listing.pictures:
-        return listing.pictures
+        found = [*map(FoundPicture, listing.pictures), *map(FoundPicture._make, listing.problems)]
+        return sorted(found, key=lambda one: one.path)
     if listing.problems:
         raise listing.problems[0][1]
     raise InputError(
         f"{path} holds no pictures", "files such as .jpg, .png or .webp, or folders of them"
     )
+
+
+def find_pictures(path: Path) -> list[Path]:
+    """Return ``path`` itself, or the pictures below it (sorted) that can be looked at.
+
+    Raises:
+        InputError: As :func:`look_for_pictures`.
+    """
+    return [one.path for one in look_for_pictures(path) if one.problem is None]
 
 
 def other_files(others: Counter[str]) -> Iterator[str]:

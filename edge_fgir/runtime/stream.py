@@ -19,9 +19,11 @@ _READER_EXIT_S = 1.0
 
 
 def classify_stream(
-    classify: Callable[[Frame], Answer], given: object, drop: Drop | None
+    classify: Callable[[Frame], Answer], given: object, drop: Drop | None, *, convert: bool
 ) -> Generator[Answer, None, None]:
     """Yield the answers to the frames that ``given`` gives; see :meth:`Classifier.stream`.
+
+    With ``convert``, odd picture files among them are converted, and refused without.
 
     Closing the generator stops the reading thread. The source is closed at the end, and by the
     thread that reads it: few camera drivers allow anything else.
@@ -31,7 +33,7 @@ def classify_stream(
     """
     if drop is not None and drop not in get_args(Drop):
         raise InputError(f"drop={drop!r}", f"one of {', '.join(get_args(Drop))}")
-    source = given_source(given)
+    source = given_source(given, convert)
     newest = source.live if drop is None else drop == "oldest"
     return _classify(classify, _newest(source) if newest else _every(source))
 

@@ -80,12 +80,16 @@ class Service:
                 503, f"{self._pending} pictures wait already", headers={"Retry-After": "1"}
             )
         self._pending += 1
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, body)
-        work.add_done_callback(self._done)
+        file = io.BytesIO(body)
+        work = self._threads.submit(self._answer, file)
+        answer = asyncio.wrap_future(work)
+        answer.add_done_callback(self._done)
         try:
-            # Work that has begun cannot be ended: it keeps its place until it is done.
-            return await asyncio.wait_for(asyncio.shield(work), max(seconds, 0))
+            return await asyncio.wait_for(asyncio.shield(answer), max(seconds, 0))
         except (asyncio.TimeoutError, TimeoutError):
+            # Work that has begun cannot be ended: it keeps its place until it is done.
+            if work.cancel():
+                file.close()  # no thread has come to it yet: its bytes need not wait for one
             limit = f"{self._options.seconds:g} s"
             raise HTTPException(504, f"the answer was not ready within {limit}") from None
         except InputError as error:
@@ -93,15 +97,14 @@ class Service:
         except EdgeFgirError as error:
             raise HTTPException(503, str(error)) from error
 
-    def _answer(self, body: bytes) -> Result:
-        name = Path("the picture")
-        pixels = read_image(name, convert=self._converts, file=io.BytesIO(body))
+    def _answer(self, file: io.BytesIO) -> Result:
+        pixels = read_image(Path("the picture"), convert=self._converts, file=file)
         return self._model(pixels, color="rgb")
 
-    def _done(self, work: asyncio.Future[Result]) -> None:
+    def _done(self, answer: asyncio.Future[Result]) -> None:
         self._pending -= 1
-        if not work.cancelled():
-            work.exception()  # of one that nobody waits for any more
+        if not answer.cancelled():
+            answer.exception()  # of one that nobody waits for any more
 
     async def describe(self) -> ModelInfo:
         """Say which bundle answers, and on what."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 
 
 async def read_upload(request: Request, most_bytes: int, seconds: float) -> bytes:
@@ -13,12 +14,14 @@ async def read_upload(request: Request, most_bytes: int, seconds: float) -> byte
 
     Raises:
         HTTPException: 413, it has more than ``most_bytes``; 408, it did not arrive within
-            ``seconds``; 400, there is none.
+            ``seconds``; 400, there is none, or the client left before it was whole.
     """
     try:
         body = await asyncio.wait_for(_read(request, most_bytes), seconds)
     except (asyncio.TimeoutError, TimeoutError):
         raise HTTPException(408, f"the picture did not arrive within {seconds:g} s") from None
+    except ClientDisconnect:  # nobody reads the answer, but it is counted
+        raise HTTPException(400, "the client left before the picture was whole") from None
     if not body:
         raise HTTPException(400, "no picture; expected the bytes of a picture file as the body")
     return body

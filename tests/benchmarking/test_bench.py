@@ -165,6 +165,13 @@ def test_a_quick_measurement_is_never_certified(machine, model):
     assert body["uncertified_because"] == ["a quick measurement has few runs"]
 
 
+def test_a_quick_measurement_can_settle(machine, model):
+    latency = bundle_bench.bench(model, mode="quick", system=machine.system)
+    assert latency.steady
+    assert latency.scopes.network.steady
+    assert latency.scopes.frame_to_decision.steady
+
+
 def test_a_throttled_run_says_so(machine, model):
     call = model.infer
     model.infer = lambda batch: (setattr(model, "events", 6), call(batch))
@@ -186,6 +193,21 @@ def test_a_baseline_is_measured_beside_and_hides_the_memory(machine, model):
     assert (alone["peak_memory_mb"], alone["peak_memory_note"]) == (1.0, "")
 
 
+@pytest.mark.parametrize(
+    ("compared", "note"),
+    [
+        ("runtimes", "its runtimes were compared in the same process; choose one with --runtime"),
+        ("variants", "its variants were compared in the same process; choose one with --variant"),
+    ],
+)
+def test_what_was_compared_in_the_same_process_hides_the_memory(machine, model, compared, note):
+    machine.write({"proc/self/status": "VmHWM: 1024 kB"})
+    for others, memory, why in (({"a": 1.0, "b": 2.0}, None, note), ({}, 1.0, "")):
+        options = {f"{compared}_ms": others, "system": machine.system}
+        body = bench(model, seconds=0.2, **options)
+        assert (body["peak_memory_mb"], body["peak_memory_note"]) == (memory, why)
+
+
 @pytest.mark.parametrize("options", [{}, {"mode": "sustained", "seconds": 6}, {"fps": 10.0}])
 def test_the_result_is_plain_json(machine, model, options):
     body = bench(model, **{"seconds": 0.2, **options}, system=machine.system)
@@ -197,8 +219,22 @@ def test_the_result_is_plain_json(machine, model, options):
     [
         ({"mode": "endless"}, "mode endless; expected one of burst, sustained"),
         ({"mode": "sustained", "fps": 30.0}, "frames a second in mode sustained; expected one of"),
+        ({"fps": float("nan")}, "nan frames a second; expected a number above 0, at most 1000000"),
+        ({"fps": float("inf")}, "inf frames a second; expected a number above 0"),
+        ({"fps": 0.0}, "0 frames a second; expected a number above 0"),
+        ({"seconds": float("nan")}, "nan seconds; expected a number above 0, at most 1000000"),
+        ({"seconds": float("inf"), "fps": 30.0}, "inf seconds; expected a number above 0"),
     ],
 )
-def test_modes_that_do_not_exist(model, options, message):
+def test_what_cannot_be_is_refused_before_anything_is_measured(model, options, message):
     with pytest.raises(InputError, match=f"^{message}"):
         bench(model, **options)
+    assert not model.shapes
+
+
+@pytest.mark.parametrize("option", [("--fps", "inf"), ("--seconds", "inf")])
+def test_the_command_refuses_it_before_a_bundle_is_opened(run_cli, tmp_path, option):
+    done = run_cli("bench", tmp_path / "no.fgir", *option)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {option[1]} ")
+    assert done.err.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,33 @@ def test_json_carries_the_error_in_its_place(run_cli, bundle: Path, night: Path)
     written = json.loads((night / "p.json").read_text())
     assert [answer["label"] for answer in written["predictions"]] == ["red", "green", "blue"]
     assert [answer["image"] for answer in written["failures"]] == [f"{night}/1.jpg"]
+
+
+def test_what_is_out_of_reach_is_an_error_in_its_place(
+    run_cli, bundle: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (night / "1.jpg").unlink()
+    (night / "1.jpg").symlink_to(night / "gone.jpg")
+    locked = night / "locked"
+    locked.mkdir()
+    scandir = os.scandir
+
+    def refuse(folder):  # root may read everything
+        if folder == locked:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    done = run_cli("predict", bundle, night, "--json")
+    assert done.code == 1
+    found = json.loads(done.out)
+    names = [Path(answer["image"]).name for answer in found]
+    assert names == ["0.png", "1.jpg", "2.png", "3.png", "locked"]
+    assert [answer.get("label") for answer in found] == ["red", None, "green", "blue", None]
+    assert "which is not there" in found[1]["error"]
+    assert "may not be read (Permission denied)" in found[4]["error"]
+    assert done.err.count("error: ") == 2
+    assert run_cli("predict", bundle, night, "--strict").code == 2
 
 
 def test_strict_ends_with_the_first(run_cli, bundle: Path, night: Path) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from bundles import LABELS, edit_manifest, make_bundle, zip_bundle
 
 from edge_fgir import InputError
-from edge_fgir.runtime import Bundle, Manifest
+from edge_fgir.runtime import Bundle, Manifest, bundle_store
 
 pytestmark = pytest.mark.unit
 
@@ -98,6 +101,53 @@ def test_what_is_not_there(tmp_path):
 def test_a_folder_that_is_no_bundle(tmp_path):
     (tmp_path / "photo.png").touch()
     assert "has no manifest.json; expected a bundle; make one with" in refusal(tmp_path)
+
+
+_FORK = """
+import os, sys
+from edge_fgir.runtime import Bundle
+
+bundle = Bundle(sys.argv[1])
+names = [entry.path for entry in bundle.manifest.files]
+wanted = [bundle.read(name) for name in names]
+children = []
+for _ in range(2):
+    child = os.fork()
+    if not child:
+        os.chdir("/")
+        for _ in range(300):
+            assert [bundle.read(name) for name in names] == wanted
+        sys.exit()
+    children.append(child)
+assert [bundle.read(name) for name in names] == wanted
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forked_processes_read_together(tiny_bundle, tmp_path):
+    zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    done = subprocess.run(
+        [sys.executable, "-c", _FORK, "a.zip"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_zip_that_was_replaced_is_looked_through_again_in_a_forked_process(tiny_bundle, tmp_path):
+    path = zip_bundle(tiny_bundle, tmp_path / "a.zip")
+    bundle = Bundle(path)
+    zip_bundle(tiny_bundle, tmp_path / "b.zip", compression=zipfile.ZIP_DEFLATED).replace(path)
+    assert bundle.read("labels.txt")  # this process has the one that it opened
+    assert isinstance(bundle._store, bundle_store._Zip)
+    bundle._store.forked()
+    with pytest.raises(InputError, match="is compressed or a folder"):
+        bundle.read("labels.txt")
 
 
 @pytest.mark.parametrize("data", [b"", b"this is no zip\n" * 20, b"PK\x03\x04" + b"\0" * 100])

@@ -128,7 +128,9 @@ def test_the_best_is_right_and_fast(bundle, devices, best):
     assert best_device(opened, find_runtime("openvino")) == best
 
 
-@pytest.mark.parametrize("change", ["bundle", "library", "kernel", "damage", "folder", "other"])
+@pytest.mark.parametrize(
+    "change", ["bundle", "library", "kernel", "damage", "size", "kind", "folder", "other"]
+)
 def test_evidence_of_something_else_does_not_count(bundle, tmp_path, monkeypatch, cache, change):
     opened, path = kept(bundle, CPU, GPU)
     runtime = find_runtime("openvino")
@@ -141,6 +143,11 @@ def test_evidence_of_something_else_does_not_count(bundle, tmp_path, monkeypatch
         monkeypatch.setattr(platform, "release", lambda: "9.9")
     elif change == "damage":
         path.write_bytes(path.read_bytes()[:-40])
+    elif change == "size":
+        path.write_bytes(path.read_bytes() + b" " * (1 << 20))
+    elif change == "kind":
+        path.unlink()
+        path.mkdir()
     elif change == "folder":
         cache.parent.chmod(0o777)
     elif change == "other":

@@ -83,3 +83,17 @@ def test_the_commands(run_cli, tiny_bundle, tmp_path):
     done = run_cli("unpack", tmp_path / "birds.zip", "--out", tmp_path / "new.fgir", "--json")
     assert done.json["path"] == str(tmp_path / "new.fgir")
     assert files_of(tmp_path / "new.fgir") == files_of(copy)
+
+
+def test_a_bundle_that_is_called_by_a_dot_is_packed_beside_itself(
+    run_cli, tiny_bundle, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(tiny_bundle, tmp_path / "birds.fgir")
+    before = files_of(copy)
+    monkeypatch.chdir(copy)
+    done = run_cli("pack", ".")
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{tmp_path / 'birds.zip'}: ")
+    monkeypatch.chdir(copy / "openvino")
+    assert run_cli("pack", "..", "--json").json["path"] == str(tmp_path / "birds.zip")
+    assert files_of(copy) == before

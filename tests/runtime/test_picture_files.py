@@ -16,6 +16,8 @@ from edge_fgir.runtime import (
     find_pictures,
     is_picture,
     list_pictures,
+    look_for_pictures,
+    open_source,
     picture_files,
     read_image,
 )
@@ -113,6 +115,22 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert path == birds / "lost.jpg"
     assert "is a link to" in str(error)
     assert "gone.jpg, which is not there" in str(error)
+
+
+def test_what_is_out_of_reach_is_told_in_its_place(tmp_path: Path) -> None:
+    for name in ("a.jpg", "c.jpg"):
+        save(tmp_path / name)
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "gone.jpg")
+    found = look_for_pictures(tmp_path)
+    assert [one.path.name for one in found] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [one.problem is None for one in found] == [True, False, True]
+    assert find_pictures(tmp_path) == [tmp_path / "a.jpg", tmp_path / "c.jpg"]
+    source = open_source(tmp_path)
+    assert [frame.index for frame in source] == [0, 2]
+    ((index, error),) = source.problems
+    assert (index, "which is not there" in str(error)) == (1, True)
+    with pytest.raises(InputError, match="which is not there"):
+        list(open_source(tmp_path, strict=True))
 
 
 def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:

@@ -66,6 +66,28 @@ def test_what_was_measured_here_decides(both: Path) -> None:
         assert model.info["engine"].startswith("onnxruntime")
 
 
+def test_what_was_measured_here_does_not_decide_for_another_device(both: Path) -> None:
+    bundle = Bundle(both)
+    remember_runtimes(bundle, {"litert": 3.0, "onnxruntime": 2.0})
+    choice = choose_runtime(bundle, EngineOptions("cpu"))
+    assert (choice.runtime, "bench" in choice.why) == ("litert", False)
+
+
+@pytest.mark.parametrize("options", [EngineOptions("cpu"), EngineOptions(threads=1)])
+def test_what_was_measured_with_options_is_not_kept(
+    both: Path, options: EngineOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from edge_fgir.benchmarking import compare_runtimes, compared_runtimes
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = {"litert": 3.0, "onnxruntime": 2.0}
+    monkeypatch.setattr(compared_runtimes, "time_side_by_side", lambda *_: found)
+    assert compare_runtimes(both, options) == found
+    assert choose_runtime(Bundle(both), NOTHING).runtime == "litert"
+    assert compare_runtimes(both, NOTHING) == found
+    assert choose_runtime(Bundle(both), NOTHING).runtime == "onnxruntime"
+
+
 @pytest.mark.parametrize("changed", ["machine", "versions"])
 def test_what_was_measured_elsewhere_does_not(
     both: Path, changed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

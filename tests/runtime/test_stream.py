@@ -47,11 +47,11 @@ class HeldEngine(BrightnessEngine):
         return super().infer(batch)
 
 
-def classifier(engine=None) -> Classifier:
+def classifier(engine=None, converts: bool = True) -> Classifier:
     bundle = SimpleNamespace(
         preprocess=Preprocess(size=16),
         calibration=SimpleNamespace(unknown_threshold=0.6),
-        manifest=SimpleNamespace(explanation=None, features=None),
+        manifest=SimpleNamespace(explanation=None, features=None, converts=converts),
         novelty=None,
         feature_space=None,
         labels=("dark", "bright"),
@@ -248,6 +248,38 @@ def test_what_an_app_hands_over_is_never_dropped_from(give, tmp_path):
 def test_a_path_is_opened(tmp_path):
     photo_file(tmp_path)
     assert [brightness(r) for r in classifier().stream(tmp_path)] == [70]
+
+
+def odd_files(folder: Path) -> list[Path]:
+    """A photo of a phone that lay on its side, and a logo: both of brightness 70."""
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), (70,) * 3).save(folder / "phone.png", exif=exif)
+    Image.new("RGBA", (30, 20), (70, 70, 70, 255)).save(folder / "logo.png")
+    return [folder / "phone.png", folder / "logo.png"]
+
+
+def test_odd_files_are_converted_as_by_a_call(tmp_path):
+    model, folder = classifier(), tmp_path / "odd"
+    files = odd_files(folder)
+    assert [brightness(model(file)) for file in files] == [70, 70]
+    for source in (files, map(str, files), folder):
+        results = list(model.stream(source))
+        assert [brightness(result) for result in results] == [70, 70]
+    phone = next(model.stream(files))
+    assert phone.frame.pixels.shape == (30, 20, 3)
+
+
+def test_odd_files_are_refused_where_the_bundle_refuses_them(tmp_path):
+    model, folder = classifier(converts=False), tmp_path / "odd"
+    for file in odd_files(folder):
+        with pytest.raises(InputError, match="--convert"):
+            model(file)
+        with pytest.raises(InputError, match="--convert"):
+            list(model.stream([file]))
+    photo_file(folder)
+    assert len(list(model.stream(folder))) == 1
 
 
 def test_an_object_that_says_it_is_live_is_read_by_a_thread():

@@ -57,7 +57,10 @@ def model(engine: Engine, labels=("dark", "bright"), **options) -> Classifier:
         preprocess=Preprocess(size=16),
         calibration=SimpleNamespace(unknown_threshold=0.6),
         manifest=SimpleNamespace(
-            explanation=None, features=None, input=SimpleNamespace(shape=(1, 16, 16, 3))
+            explanation=None,
+            features=None,
+            converts=True,
+            input=SimpleNamespace(shape=(1, 16, 16, 3)),
         ),
         novelty=None,
         feature_space=None,

@@ -48,8 +48,10 @@ class Brightness:
     def __init__(self) -> None:
         self.free = threading.Event()
         self.free.set()
+        self.begun = 0
 
     def infer(self, batch):
+        self.begun += 1
         assert self.free.wait(WAIT_S)
         bright = batch.reshape(len(batch), -1).mean(axis=1) / 255
         return np.stack([1 - bright, bright], axis=1).astype(np.float32)
@@ -219,6 +221,40 @@ def test_a_slow_answer_is_given_up_and_keeps_its_place_until_it_is_done(model, e
 
 
 @needs_fastapi
+def test_a_picture_that_nobody_waits_for_is_not_worked_on_and_frees_its_place(
+    model, engine, monkeypatch
+):
+    monkeypatch.setattr("edge_fgir.serving.service.usable_cores", lambda: 0)  # and one: a thread
+    engine.begun = 0
+    with served(model, seconds=0.4, waiting=4) as client, ThreadPoolExecutor(4) as pool:
+        engine.free.clear()
+        late = list(pool.map(lambda _: client.predict(png(9)), range(4)))
+        assert [reply.status for reply in late] == [504] * 4
+        # The one that has begun keeps its place.
+        text = client.ask("GET", "/metrics").body.decode()
+        assert "edge_fgir_pictures_waiting 1" in text.splitlines()
+        assert client.ask("GET", "/health").status == 200
+        engine.free.set()
+        assert client.predict(png(9)).status == 200
+    assert engine.begun == 2
+
+
+@needs_fastapi
+def test_a_client_that_hangs_up_is_counted_and_costs_no_traceback(model, caplog):
+    with served(model) as client:
+        with socket.create_connection(("127.0.0.1", client.port), timeout=WAIT_S) as link:
+            link.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc")
+            time.sleep(0.2)
+        end = time.monotonic() + WAIT_S
+        while 'edge_fgir_requests_total{status="400"} 1' not in (
+            client.ask("GET", "/metrics").body.decode().splitlines()
+        ):
+            assert time.monotonic() < end
+        assert client.predict(png(9)).status == 200
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@needs_fastapi
 def test_each_of_many_gets_the_answer_to_its_own_picture(model):
     shades = list(range(0, 250, 5))
     with served(model, waiting=100) as client, ThreadPoolExecutor(8) as pool:
@@ -290,6 +326,35 @@ def test_without_the_extra_a_line_says_what_to_install(run_cli, tiny_bundle, mon
     assert (done.code, done.out) == (2, "")
     assert "fastapi is not installed; expected it for serving a bundle over HTTP" in done.err
     assert 'pip install "edge-fgir[serve]"' in done.err
+
+
+@needs_fastapi
+@pytest.mark.export
+def test_a_port_that_is_taken_is_one_line(run_cli, tiny_bundle):
+    pytest.importorskip("openvino")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_cli("serve", tiny_bundle, "--port", port)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"error: 127.0.0.1 port {port}: Address already in use; expected an address of this "
+        "machine and a free port; choose another --port or --host\n"
+    )
+
+
+@needs_fastapi
+def test_a_name_that_is_not_this_machines_is_refused(monkeypatch):
+    from edge_fgir.serving import listening
+
+    def unknown(*arguments, **options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with (
+        pytest.raises(InputError, match=r"^--host nowhere: Name or service not known; expected an"),
+        listening("nowhere", 8000),
+    ):
+        pass
 
 
 @needs_fastapi

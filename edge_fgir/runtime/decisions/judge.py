@@ -90,13 +90,18 @@ class Judge:
         posterior: Floats = weighted / weighted.sum()
         return posterior
 
+    def scores(self, probabilities: Floats) -> Floats:
+        """Return (K,) what is judged: posteriors, 0 for a class that may not be answered."""
+        scores: Floats = np.where(self._allowed, self.posterior(probabilities), 0)
+        return scores
+
     def score(self, label: str, probabilities: Floats) -> float:
         """Return the probability of a class or parent, after the site's prior."""
-        return self._mass(label, np.where(self._allowed, self.posterior(probabilities), 0))
+        return self._mass(label, self.scores(probabilities))
 
     def __call__(self, probabilities: Floats) -> Verdict:
         """Judge (K,) probabilities of the model."""
-        allowed = np.where(self._allowed, self.posterior(probabilities), 0)
+        allowed = self.scores(probabilities)
         index = int(allowed.argmax())
         best = self.labels[index]
         for label in self._lines[best]:

@@ -18,7 +18,7 @@ from edge_fgir._cache import cache_path
 from edge_fgir._errors import InputError
 from edge_fgir._files import write_atomic
 from edge_fgir.runtime.cores import usable_cores
-from edge_fgir.runtime.engine_options import EngineOptions
+from edge_fgir.runtime.engine_options import AUTO, EngineOptions
 from edge_fgir.runtime.runtimes.registry import find_runtime, runtimes
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class RuntimeChoice(NamedTuple):
 
 
 class MeasuredRuntimes(BaseModel):
-    """How long a bundle's runtimes took on a machine."""
+    """How long a bundle's runtimes took on a machine, each on the device that ``auto`` is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -51,6 +51,8 @@ class MeasuredRuntimes(BaseModel):
 
 def choose_runtime(bundle: Bundle, options: EngineOptions) -> RuntimeChoice:
     """Choose among the runtimes that a bundle has files for.
+
+    What a bench has found decides for device ``auto`` alone, for which it was found.
 
     Raises:
         InputError: It has none for the one that is asked for.
@@ -69,12 +71,14 @@ def choose_runtime(bundle: Bundle, options: EngineOptions) -> RuntimeChoice:
     fitting = runtimes_here(bundle, options)
     if not fitting:
         return RuntimeChoice(names[0], "the preferred one; none is installed")
+    others = f"the first installed of {', '.join(names)}, in the bundle's order"
+    if options.device != AUTO:
+        return RuntimeChoice(fitting[0], others)
     measured = _measured(bundle)
     if measured is not None and set(fitting) == set(measured.network_ms):
         fastest = min(measured.network_ms, key=measured.network_ms.__getitem__)
         told = ", ".join(f"{name} {ms:.2f} ms" for name, ms in measured.network_ms.items())
         return RuntimeChoice(fastest, f"the fastest by bench on this machine: {told}")
-    others = f"the first installed of {', '.join(names)}, in the bundle's order"
     return RuntimeChoice(fitting[0], f"{others}; edge-fgir bench measures them here")
 
 
@@ -85,7 +89,10 @@ def runtimes_here(bundle: Bundle, options: EngineOptions) -> list[str]:
 
 
 def remember_runtimes(bundle: Bundle, network_ms: Mapping[str, float]) -> None:
-    """Keep how long a bundle's runtimes took here; where nothing can be kept, nothing is."""
+    """Keep how long a bundle's runtimes took here, opened without any options.
+
+    Where nothing can be kept, nothing is.
+    """
     found = MeasuredRuntimes(
         machine=_machine(), versions=_versions(network_ms), network_ms=dict(network_ms)
     )

@@ -21,7 +21,7 @@ from edge_fgir.runtime.sources.source import Source
 _EXPECTED = "frames: a Source, a list, a generator, a cv2.VideoCapture, or the path of a video"
 
 
-def given_source(given: object) -> Source:
+def given_source(given: object, convert: bool = True) -> Source:
     """Return anything that gives frames as a source.
 
     Live, and so dropped from, is only what says so: a source with ``live`` (a camera, a network
@@ -32,12 +32,13 @@ def given_source(given: object) -> Source:
         given: A :class:`Source`; an iterable of frames, BGR arrays, Pillow images or paths of
             pictures; a ``cv2.VideoCapture``, which stays the caller's to release; or what
             :func:`open_source` takes.
+        convert: For paths of pictures: as of :func:`open_source`.
 
     Raises:
         InputError: It gives no frames.
     """
     if isinstance(given, str | Path):
-        return open_source(given)
+        return open_source(given, convert=convert)
     if isinstance(given, np.ndarray) and given.ndim < 4:
         raise InputError(
             f"one array of shape {given.shape} as the source", _EXPECTED, "write stream([frame])"
@@ -45,15 +46,15 @@ def given_source(given: object) -> Source:
     if all(hasattr(given, name) for name in ("isOpened", "read", "get")):
         return _OpenedCapture(given)
     if isinstance(given, Iterable) and not isinstance(given, bytes | dict):
-        return _Given(given)
+        return _Given(given, convert)
     raise InputError(f"a {type(given).__name__} as the source", _EXPECTED)
 
 
 class _Given(Source):
     """Items of any iterable as frames; what it says of itself (``live``, ``fps``) is kept."""
 
-    def __init__(self, items: Iterable[Any]) -> None:
-        self._items = items
+    def __init__(self, items: Iterable[Any], convert: bool) -> None:
+        self._items, self._convert = items, convert
         self.live = bool(getattr(items, "live", False))
         self.fps: float | None = getattr(items, "fps", None)
 
@@ -67,7 +68,7 @@ class _Given(Source):
             if isinstance(item, Frame):
                 yield item
             else:
-                yield Frame(_pixels(item), index, time.monotonic() - start)
+                yield Frame(_pixels(item, self._convert), index, time.monotonic() - start)
 
     def close(self) -> None:
         close = getattr(self._items, "close", None)
@@ -75,9 +76,9 @@ class _Given(Source):
             close()
 
 
-def _pixels(item: Any) -> Pixels:
+def _pixels(item: Any, convert: bool) -> Pixels:
     if isinstance(item, str | Path):
-        item = read_image(Path(item))
+        item = read_image(Path(item), convert=convert)
     elif isinstance(item, Image.Image):
         item = to_rgb(item)
     else:

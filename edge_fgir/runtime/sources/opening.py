@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_fgir._addresses import shown_address
 from edge_fgir._errors import InputError
-from edge_fgir.runtime.picture_files import find_pictures, is_picture
+from edge_fgir.runtime.picture_files import is_picture, look_for_pictures
 from edge_fgir.runtime.sources.camera import Camera
 from edge_fgir.runtime.sources.gstreamer import PREFIX, GStreamerPipeline, name_of
 from edge_fgir.runtime.sources.opencv import import_cv2
@@ -83,7 +83,7 @@ def open_source(
         return VideoFile(path, realtime)
     if realtime:
         raise InputError(f"{path} has no frame rate", "a video file with --realtime")
-    return Pictures(find_pictures(path), convert, strict)
+    return Pictures(look_for_pictures(path), convert, strict)
 
 
 def _open_word(source: str, options: CameraOptions) -> Source | None:
