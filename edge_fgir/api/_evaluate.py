@@ -57,7 +57,7 @@ def evaluate(
 
     Raises:
         InputError: The model is missing or knows other classes, an option is not for it, or a run
-            was trained on pictures that now lie in this split.
+            was trained on pictures that now lie in this split, or on those that ``auto`` goes by.
     """
     pictures = data_set(data, strict=strict)
     grouping = None if visits is None else Visits.parse(visits)
@@ -96,6 +96,12 @@ def evaluate(
             f"run {model.path} was trained on val as well (data.with_val)",
             "pictures that it has not seen",
             "evaluate it on test, or add --accept-data-change",
+        )
+    if logit_adjustment == "auto" and model.learned_val:
+        raise InputError(
+            f"--logit-adjustment auto for run {model.path}, which was trained on val as well",
+            "val that it has not seen",
+            "give tau itself, or train without data.with_val",
         )
     change = model.data_change(pictures)
     learned = change.learned(split)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+from edge_fgir._errors import InputError
 from edge_fgir.api._data import Data, data_set
 from edge_fgir.exporting import check_precision, read_target
 from edge_fgir.profiling import DeviceRef, Plan, Request
@@ -51,13 +52,15 @@ def profile(
         sizes: Input sides to choose from, pixels; none: those that the runs suggest.
         precision: One of the target's; ``auto``: INT8 and float.
         calibration: A latency model that was measured before.
-        accept_data_change: Choose by other pictures of the runs' classes than they were trained on.
+        accept_data_change: Choose by other pictures of the runs' classes than they were trained on,
+            or by a validation split that a run has learned.
         strict: Refuse pictures that cannot be used, or would have to be converted.
         tell: Gets a line for the user.
         tell_device: Gets a line about the connection to the device.
 
     Raises:
-        InputError: A run, the device or the budget is such that there is no choice.
+        InputError: A run, the device or the budget is such that there is no choice, or a run was
+            trained on the validation split as well.
     """
     chosen = [runs] if isinstance(runs, Run | Path | str) else runs
     ref = DeviceRef.parse(device)
@@ -67,6 +70,12 @@ def profile(
     opened = [run if isinstance(run, Run) else Run.open(run) for run in chosen]
     for run in opened:
         run.check_data(pictures, accept_change=accept_data_change)
+        if run.learned_val and not accept_data_change:
+            raise InputError(
+                f"run {run.path} was trained on val as well (data.with_val)",
+                "a validation split that it has not seen, to choose by",
+                "profile one that was trained without data.with_val, or add --accept-data-change",
+            )
     request = Request(
         runs=tuple(run.path for run in opened),
         data=pictures,

@@ -146,11 +146,11 @@ class Candidates:
             return (0.0, ms)
         return (budget.min_accuracy - accuracy.top1, ms)
 
-    def fastest(self) -> Variant:
-        """Return what is predicted to be the fastest of all."""
+    def costs(self, budget: Budget) -> list[tuple[Variant, Cost]]:
+        """Return every variant with what it is predicted to cost."""
         variants = self._variants()
-        predictions = self.predict(variants)
-        return min(zip(predictions, variants, strict=True), key=lambda pair: pair[0].ms)[1]
+        self.predict(variants)  # one call for all: single ones take long
+        return [(variant, self.cost(variant, budget)) for variant in variants]
 
 
 def described(setting: Setting) -> str:

@@ -39,13 +39,20 @@ def latency_models(
         tell: Gets a line for the user.
 
     Raises:
-        InputError: ``calibration`` is about something else, or the descriptor does not tell enough.
+        InputError: ``calibration`` is about something else or of a precision that is not asked for,
+            or the descriptor does not tell enough.
     """
     models: dict[Precision, Predictor] = {}
     relative = None
     if calibration is not None:
         given = FittedModel.read(calibration)
         given.check(probed.identity, probed.target.name, calibration)
+        if given.precision not in precisions:
+            raise InputError(
+                f"{calibration} was measured in {given.precision}",
+                f"a latency model in {' or '.join(precisions)}, as asked for",
+                f"add --precision {given.precision}, or leave --calibration out",
+            )
         if given.architecture == architecture_key(probed.trained):
             models[given.precision] = given
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from edge_fgir.profiling.plan import Plan
 from edge_fgir.profiling.result import Profiled, cost_steps, points_of, profiled_run
 from edge_fgir.profiling.search_space import SearchSpace
 from edge_fgir.reporting import write_report
-from edge_fgir.results import Budget, Profile
+from edge_fgir.results import Budget, Cost, Profile
 from edge_fgir.runs import Run
 from edge_fgir.runtime import Precision, find_runtime
 
@@ -90,6 +91,7 @@ def profile(request: Request, out: Path, tell: Tell = _silent, tell_device: Tell
     began = time.monotonic()
     budget, ref = request.budget, request.device
     _check_runs(request)
+    _check_bounds(request)
     with (
         ref.opened(find_runtime(request.target.runtime), tell_device) as device,
         scratch() as folder,
@@ -161,6 +163,18 @@ def _check_runs(request: Request) -> None:
         Run.open(path).check_classes(request.data)
 
 
+def _check_bounds(request: Request) -> None:
+    """Refuse bounds that an estimate says nothing of."""
+    told = Cost(latency_ms=0, size_mb=0)
+    if not request.device.is_at_hand and (unknown := request.budget.unknown(told)):
+        raise InputError(
+            f"a bound for {', '.join(unknown)}, which the data sheet of {request.device.name} "
+            "does not tell",
+            "a device that is measured: --device local or user@host",
+            "or leave that bound out",
+        )
+
+
 def _profiled(
     request: Request, device: DeviceHandle | None, run: Path, title: str, tell: Tell
 ) -> Profiled:
@@ -185,16 +199,38 @@ def _profiled(
 
 
 def _impossible(runs: Sequence[Candidates], request: Request) -> InputError:
-    fastest = [(candidates, candidates.fastest()) for candidates in runs]
-    candidates, variant = min(fastest, key=lambda each: each[0].predict([each[1]])[0].ms)
-    cost = candidates.cost(variant, request.budget)
-    return InputError(
-        f"no setting keeps the budget on {request.device.name}: the fastest, "
-        f"{described(variant.setting)} in {variant.precision}, takes "
-        f"{', '.join(request.budget.excess(cost))}",
-        "a budget that a setting keeps",
-        f"the nearest is --latency-ms {cost.latency_ms * 1.05:.2g}",
+    budget = request.budget
+    size = Budget(size_mb=budget.size_mb)
+    known = [each for candidates in runs for each in candidates.costs(budget)]
+    small = [each for each in known if not list(size.excess(each[1]))]
+    if small:
+        what = "the fastest" + (f" of at most {size.text}" if size.text else "")
+        variant, cost = min(small, key=lambda each: each[1].latency_ms)
+    else:
+        what = "the smallest"
+        variant, cost = min(known, key=lambda each: (each[1].size_mb or 0, each[1].latency_ms))
+    bounds = (
+        ("--latency-ms", budget.latency_ms, cost.latency_ms),
+        ("--size-mb", budget.size_mb, cost.size_mb),
     )
+    nearest = [
+        f"{option} {_rounded(1.05 * least)}"
+        for option, bound, least in bounds
+        if bound is not None and least is not None and least > bound
+    ]
+    return InputError(
+        f"no setting keeps the budget on {request.device.name}: {what}, "
+        f"{described(variant.setting)} in {variant.precision}, takes "
+        f"{', '.join(budget.excess(cost))}",
+        "a budget that a setting keeps",
+        f"the nearest is {' '.join(nearest)}",
+    )
+
+
+def _rounded(value: float) -> str:
+    """Return two digits of a positive number, rounded up, without an exponent."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / step) * step:g}"
 
 
 def _check_accuracy(best: Candidate, budget: Budget) -> None:
@@ -208,18 +244,18 @@ def _check_accuracy(best: Candidate, budget: Budget) -> None:
 
 
 def _check_budget(chosen: Finalist, budget: Budget) -> None:
-    if unknown := budget.unknown(chosen.cost):
-        raise InputError(
-            f"a bound for {', '.join(unknown)}, which this device does not tell",
-            "a device with a meter",
-            "leave that bound out",
-        )
+    nearest = (
+        "of all that was built nothing keeps the budget: the nearest, "
+        f"{described(chosen.variant.setting)} in {chosen.variant.precision},"
+    )
     if over := list(budget.excess(chosen.cost)):
+        raise InputError(f"{nearest} takes {', '.join(over)}", "a wider budget")
+    # Torch reached it, or nothing would have been built; quantization may have cost a little.
+    if budget.min_accuracy is not None and chosen.accuracy.top1 < budget.min_accuracy:
         raise InputError(
-            f"of all that was built nothing keeps the budget: the nearest, "
-            f"{described(chosen.variant.setting)} in {chosen.variant.precision}, takes "
-            f"{', '.join(over)}",
-            "a wider budget",
+            f"{nearest} has top-1 {chosen.accuracy.top1:.2f} %",
+            f"{budget.min_accuracy:g} %",
+            "widen the budget, or train further",
         )
 
 

@@ -6,9 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edge_fgir.results import Evaluation, Latency, Percentiles, Subject
-from edge_fgir.runtime import RuntimeSpec, find_runtime, read_target_info, target_names
+from edge_fgir.runtime import (
+    RuntimeSpec,
+    find_runtime,
+    read_target_info,
+    target_names,
+    variant_name,
+)
 
 TORCH = "torch"
 
@@ -39,7 +46,8 @@ class Row:
         subject: The result that names it.
         model_bytes: Size of the model file or files.
         evaluation: Its accuracy, if it was evaluated.
-        torch: The torch evaluation of the same model on the same images, for a bundle.
+        torch: The torch evaluation of the same model at the same setting on the same images, for
+            a bundle.
         timings: Every measurement of it.
     """
 
@@ -106,15 +114,20 @@ def _own_runtime(subject: Subject) -> RuntimeSpec | None:
 
 
 def make_rows(evaluations: Sequence[Evaluation], latencies: Sequence[Latency]) -> tuple[Row, ...]:
-    """Return one row an evaluation, then one a bundle that was only measured; torch first."""
+    """Return one row an evaluation, then one a model that was only measured; torch first."""
     rows = [_evaluated(each, evaluations, latencies) for each in evaluations]
-    bundles = {Path(each.bundle) for each in evaluations}
+    models = {_model_of(each) for each in evaluations}
     for latency in latencies:
-        if Path(latency.bundle) not in bundles:
-            bundles.add(Path(latency.bundle))
+        if _model_of(latency) not in models:
+            models.add(_model_of(latency))
             timings = _bundle_timings(latency, latencies)
             rows.append(Row(latency.title, latency, latency.model_bytes, timings=timings))
     return tuple(_with_unique_titles(sorted(rows, key=lambda row: not row.is_torch)))
+
+
+def _model_of(subject: Subject) -> tuple[Path, str | None]:
+    """Return what tells a model from others: its bundle, and which of the variants in there."""
+    return Path(subject.bundle), subject.variant
 
 
 def _evaluated(
@@ -132,11 +145,33 @@ def _evaluated(
 
 
 def _torch_of(bundle: Evaluation, evaluations: Iterable[Evaluation]) -> Evaluation | None:
-    for other in evaluations:
-        same = (other.name, other.images_key) == (bundle.name, bundle.images_key)
-        if same and other.target == TORCH:
-            return other
-    return None
+    def likeness(each: Evaluation) -> tuple[object, ...]:
+        return each.name, each.images_key, each.image_size
+
+    alike = [
+        other
+        for other in evaluations
+        if other.target == TORCH
+        and likeness(other) == likeness(bundle)
+        and _may_be(bundle.variant, other)
+    ]
+    # A bundle does not say what its tokens are reduced by: where torch was asked about it in
+    # several ways, none of them can be called the bundle's own.
+    ways = [other.reduction for other in alike]
+    return alike[0] if alike and all(way == ways[0] for way in ways) else None
+
+
+def _may_be(variant: str | None, torch: Evaluation) -> bool:
+    """Say whether a variant has torch's keep rate, as far as its name tells one."""
+    if variant is None or ":" not in variant:
+        return True
+    told: Any = (torch.reduction or {}).get("keep_rate")
+    rates = tuple(each for each in (told if isinstance(told, list) else [told]) if _is_rate(each))
+    return variant == variant_name(torch.image_size, rates or None)
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _bundle_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Timing, ...]:
@@ -150,7 +185,7 @@ def _bundle_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Tim
             latency.baseline.times_slower if latency.baseline else None,
         )
         for latency in latencies
-        if Path(latency.bundle) == Path(subject.bundle)
+        if _model_of(latency) == _model_of(subject)
     )
 
 
@@ -168,5 +203,6 @@ def _with_unique_titles(rows: list[Row]) -> list[Row]:
 
 
 def _long_title(row: Row) -> str:
+    variant = f" at {row.subject.variant}" if row.subject.variant is not None else ""
     split = f", {row.evaluation.split}" if row.evaluation else ""
-    return f"{row.title} ({row.subject.bundle}{split})"
+    return f"{row.title} ({row.subject.bundle}{variant}{split})"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from bundles import make_bundle
@@ -9,8 +12,9 @@ from PIL import Image
 
 import edge_fgir
 from edge_fgir import InputError
-from edge_fgir.evaluation import precision_thresholds
-from edge_fgir.runtime import LabelInfo, Site
+from edge_fgir.api import _thresholds
+from edge_fgir.evaluation import Answers, precision_thresholds
+from edge_fgir.runtime import Judge, LabelInfo, Site
 
 pytestmark = pytest.mark.unit
 
@@ -57,6 +61,30 @@ def test_the_share_is_kept_and_a_lower_score_would_not_keep_it(cases, precision)
                 assert share >= precision
             elif score < threshold:
                 assert share < precision
+
+
+def test_thresholds_are_of_the_scores_that_the_site_compares(monkeypatch):
+    names = ("wren", "robin", "puffin")
+    said = np.array([[0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.0, 0.1, 0.9]])
+    site = Site(labels={"robin": LabelInfo(prior=3)}, deny=("puffin",))
+    monkeypatch.setattr(
+        _thresholds,
+        "Classifier",
+        SimpleNamespace(
+            open=lambda *a, site=None: nullcontext(SimpleNamespace(judge=Judge(names, 0.5, site)))
+        ),
+    )
+    monkeypatch.setattr(_thresholds, "data_set", lambda data: data)
+    monkeypatch.setattr(
+        _thresholds, "answers", lambda *a: Answers(said, np.array([0, 1, 2]), names)
+    )
+    found = edge_fgir.fit_thresholds("birds.fgir", "photos", 0.9, site=site)
+    # After the prior, robin has 1.2 of 1.8 in the first row and 2.4 of 2.6 in the second.
+    assert found.info("robin").threshold == pytest.approx(2.4 / 2.6, abs=1e-6)
+    assert found.info("wren").threshold is None
+    assert found.info("puffin").threshold is None
+    verdicts = [Judge(names, 0.0, found)(row) for row in said]
+    assert [each.is_unknown for each in verdicts] == [True, False, True]
 
 
 @pytest.mark.export

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from edge_fgir import InputError
 from edge_fgir.evaluation import Answers
 from edge_fgir.models import Setting
 from edge_fgir.profiling.candidates import Variant
 from edge_fgir.profiling.finalists import Finalist, ranked
-from edge_fgir.profiling.pipeline import _why
+from edge_fgir.profiling.pipeline import _check_budget, _why
 from edge_fgir.results import Budget, Cost, TopOne
 
 pytestmark = pytest.mark.unit
@@ -61,6 +62,19 @@ def test_what_is_surely_worse_is_not_taken_for_its_speed() -> None:
 def test_the_budget_comes_first() -> None:
     accurate, slow = finalist(64, 1.0, 2.5), finalist(128, 5.0, 0.5)
     assert sizes([slow, accurate], latency_ms=3) == [64, 128]
+
+
+def test_of_what_is_not_accurate_enough_the_nearest_comes_first_and_is_refused() -> None:
+    near, fast = finalist(96, 2.0, 1.5), finalist(46, 1.0, 3.5)
+    assert fast.accuracy.top1 < near.accuracy.top1 < 99
+    budget = Budget(min_accuracy=99)
+    order = ranked([fast, near], budget)
+    assert order == [near, fast]
+    with pytest.raises(InputError, match=r"96 px in int8, has top-1 \d\d\.\d\d %; expected 99 %"):
+        _check_budget(order[0], budget)
+    reached = Budget(min_accuracy=near.accuracy.top1)
+    assert ranked([fast, near], reached)[0] is near
+    _check_budget(near, reached)
 
 
 def test_without_answers_the_figures_decide() -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("openvino")
 
 
+import edge_fgir
 from edge_fgir import Classifier, EdgeFgirError, InputError
 from edge_fgir.benchmarking import (
     LocalDevice,
@@ -45,7 +46,7 @@ from edge_fgir.profiling.fit import FittedModel, ProbedModel
 from edge_fgir.profiling.latency_models import latency_models
 from edge_fgir.profiling.workload import Workload
 from edge_fgir.results import Energy, Latency, Percentiles, Profile, Scopes, read_result
-from edge_fgir.runs import TrainedModel
+from edge_fgir.runs import Run, TrainedModel
 from edge_fgir.runtime import verify
 
 pytestmark = pytest.mark.export
@@ -215,6 +216,32 @@ def test_an_impossible_budget_names_the_nearest_that_fits(photos, cnn, tmp_path,
     profile(request(photos, cnn, sizes=(32,), latency_ms=2), tmp_path / "plan.json")
 
 
+@pytest.mark.parametrize(
+    ("budget", "what", "nearest"),
+    [
+        ({"size_mb": 0.01}, "the smallest", r"--size-mb [\d.]+$"),
+        (
+            {"size_mb": 0.01, "latency_ms": 0.1},
+            "the smallest",
+            r"--latency-ms 1\.1 --size-mb [\d.]+$",
+        ),
+        (
+            {"size_mb": 999, "latency_ms": 0.1},
+            "the fastest of at most 999 MB of model files",
+            r"--latency-ms 1\.1$",
+        ),
+    ],
+)
+def test_an_impossible_budget_names_the_bound_that_is_too_tight(
+    photos, cnn, tmp_path, pretended, budget, what, nearest
+):
+    with pytest.raises(InputError, match=rf"{what}, 32 px .* the nearest is {nearest}") as refused:
+        profile(request(photos, cnn, sizes=(32, 64), **budget), tmp_path / "plan.json")
+    if list(budget) == ["size_mb"]:
+        least = float(str(refused.value).rpartition(" ")[2])
+        profile(request(photos, cnn, sizes=(32, 64), size_mb=least), tmp_path / "plan.json")
+
+
 def test_a_finalist_that_turns_out_too_slow_is_not_chosen(photos, cnn, tmp_path, pretended):
     asked = request(photos, cnn, sizes=(32,), latency_ms=1.2)
     with pytest.raises(InputError, match=r"the nearest, 32 px in fp32, takes latency 1\.5 ms of 1"):
@@ -242,6 +269,17 @@ def test_the_fastest_that_is_accurate_enough(photos, cnn, tmp_path, pretended):
     assert plan.why.startswith("the fastest")
 
 
+def test_a_bundle_that_lost_the_accuracy_asked_for_is_not_chosen(
+    photos, cnn, tmp_path, monkeypatch, pretended
+):
+    from edge_fgir.profiling import accuracies
+
+    monkeypatch.setattr(accuracies, "top_k", lambda *a: 90.1)  # in torch; the bundles have 75 %
+    with pytest.raises(InputError, match=r"32 px in fp32, has top-1 75\.00 %; expected 90 %"):
+        profile(request(photos, cnn, sizes=(32, 64), min_accuracy=90), tmp_path / "plan.json")
+    assert not (tmp_path / "plan.json").exists()
+
+
 def test_an_accuracy_out_of_reach_is_refused_with_the_best(
     photos, vit, tmp_path, monkeypatch, pretended
 ):
@@ -254,8 +292,33 @@ def test_an_accuracy_out_of_reach_is_refused_with_the_best(
 
 def test_a_bound_that_nothing_measures_is_refused(photos, cnn, tmp_path, pretended):
     asked = request(photos, cnn, sizes=(32,), energy_mj=1000)
-    with pytest.raises(InputError, match="energy_mj, which this device does not tell"):
+    with pytest.raises(InputError, match="energy_mj, which this device does not tell: no meter; "):
         profile(asked, tmp_path / "plan.json")
+    estimated = request(
+        photos, cnn, device="jetson-orin-nano-8gb", target="jetson", energy_mj=5, memory_mb=900
+    )
+    with pytest.raises(InputError, match="for memory_mb, energy_mj, which the data sheet of"):
+        profile(estimated, tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize(("joules", "mj"), [(0.03, 30), (-0.001, 0)])
+def test_energy_is_measured_where_it_has_a_bound(
+    photos, cnn, tmp_path, pretended, monkeypatch, joules, mj
+):
+    modes, burst = [], LocalDevice.bench(None, None)
+    metered = burst.model_copy(update={"energy": Energy(joules_per_frame=joules)})
+
+    def bench(self, bundle, *, mode, **options):
+        modes.append(mode)
+        return metered if mode == "sustained" else burst
+
+    monkeypatch.setattr(LocalDevice, "bench", bench)
+    profile(request(photos, cnn, sizes=(32,), energy_mj=40), tmp_path / "plan.json")
+    profile(request(photos, cnn, sizes=(32,)), tmp_path / "plan.json")
+    assert modes == ["sustained", "burst"]
+    if mj:
+        with pytest.raises(InputError, match=f"takes energy {mj} mJ of 20"):
+            profile(request(photos, cnn, sizes=(32,), energy_mj=20), tmp_path / "other.json")
 
 
 def test_a_device_that_is_not_here_is_estimated_and_says_so(photos, cnn, tmp_path):
@@ -304,6 +367,22 @@ def test_a_calibration_file_replaces_measuring(photos, cnn, tmp_path, monkeypatc
     elsewhere.write_text(json.dumps(other))
     with pytest.raises(InputError, match="was measured on another one; expected this device"):
         profile(replace(asked, calibration=elsewhere), tmp_path / "plan.json")
+
+
+def test_a_calibration_file_of_a_precision_that_is_not_asked_for_is_refused(
+    photos, cnn, tmp_path, pretended
+):
+    asked = request(photos, cnn, sizes=(32, 64))
+    profile(asked, tmp_path / "plan.json")
+    kept = cnn / "profile" / "latency-local-openvino-fp32.json"
+    given = tmp_path / "x.int8.json"
+    given.write_text(json.dumps({**json.loads(kept.read_text()), "precision": "int8"}))
+    words = r"measured in int8; expected a latency model in fp32, .* --precision int8, or leave"
+    with pytest.raises(InputError, match=words):
+        profile(replace(asked, calibration=given), tmp_path / "other.json")
+    assert not (tmp_path / "other.json").exists()
+    both = replace(asked, calibration=given, precisions=("int8", "fp32"))
+    profile(both, tmp_path / "other.json")
 
 
 def test_another_width_is_measured_with_few_probes(
@@ -409,6 +488,16 @@ def test_a_teacher_is_a_candidate_like_any_other(photos, teacher_run, tmp_path, 
     plan = profile(asked, tmp_path / "plan.json")
     assert plan.chosen.image_size == 32
     assert plan.chosen.measured
+
+
+def test_a_run_that_learned_val_is_not_chosen_by_it_unasked(photos, cnn, tmp_path, pretended):
+    run = Run(cnn)
+    run.config.write_text(run.changed_recipe(["data.with_val=true"]).dump())
+    asked = {"sizes": (32,), "precision": "fp32", "target": "openvino"}
+    with pytest.raises(InputError, match=r"trained on val as well .* add --accept-data-change"):
+        edge_fgir.profile(run, photos, tmp_path / "plan.json", **asked)
+    edge_fgir.profile(run, photos, tmp_path / "plan.json", accept_data_change=True, **asked)
+    assert (tmp_path / "plan.json").exists()
 
 
 def test_other_data_is_refused(make_folder, cnn, tmp_path):

@@ -242,6 +242,41 @@ def test_latency_belongs_to_the_bundle_it_names(page):
     assert measured[-3:] == ["4.00 / 4.40 / 6.00", "2.00 / 2.20 / 3.00", "4.0 ×"]
 
 
+def test_a_latency_belongs_to_the_variant_it_names(page):
+    small = {**OPENVINO[1], "variant": "32", "image_size": 32}
+    found = page(TORCH, ("evaluation", small), ("latency", {**FAST[1], "variant": "64"}))
+    asked = found.row("openvino int8 (out/openvino.fgir at 32, test")
+    assert asked[1:3] == ["75.0 %", "–"]  # torch was asked at 64 px
+    assert asked[-1] == "not measured"
+    measured = found.row("openvino int8 (out/openvino.fgir at 64)")
+    assert measured[1] == "not evaluated"
+    assert measured[-3:] == ["4.00 / 4.40 / 6.00", "2.00 / 2.20 / 3.00", "4.0 ×"]
+    both = page(TORCH, OPENVINO, FAST).row("openvino int8")
+    assert (both[2], both[-1]) == ("−5.0", "4.0 ×")
+
+
+@pytest.mark.parametrize(
+    ("variant", "rates", "change"),
+    [
+        ("64:0.5", [0.5], "−5.0"),
+        ("64:0.5", [0.7], "–"),
+        ("64:0.5", [0.7, 0.5], "−10.0"),
+        ("64:0.7,0.5", [[0.7, 0.5]], "−5.0"),
+        ("64:0.7,0.5", ["0.7,0.5"], "–"),
+        ("64", [0.7], "−5.0"),
+        (None, [0.7], "−5.0"),
+        (None, [0.7, 0.5], "–"),  # which of them was exported is not told
+    ],
+)
+def test_torch_is_compared_at_the_same_keep_rate(page, variant, rates, change):
+    in_torch = [
+        ("evaluation", evaluation("torch", right, reduction={"method": "evit", "keep_rate": rate}))
+        for right, rate in zip([(9, 7), (10, 7)], rates, strict=False)
+    ]
+    found = page(*in_torch, ("evaluation", {**OPENVINO[1], "variant": variant}))
+    assert found.row("openvino int8")[2] == change
+
+
 @pytest.mark.parametrize("change", [{"name": "another"}, {"split": "val"}, {"data": "1" * 64}])
 def test_only_like_is_compared(page, change):
     if "data" in change:
