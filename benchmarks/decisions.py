@@ -477,6 +477,7 @@ def _choice(logits: Logits, split: np.ndarray) -> str:
     drawn = CalibrationSet(pixels_of(calibration), "")
     search = Replayed(
         float32=float32,
+        base=float32,
         fallback=float32,
         fallback_precision="fp32",
         parity=_gates(logits, split),

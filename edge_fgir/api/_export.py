@@ -116,10 +116,21 @@ def export(
         )
     if variants:
         return export_variants(
-            path, bounded, also, variants, pictures, Path(out), options, tell, tell_line
+            path,
+            bounded,
+            also,
+            variants,
+            pictures,
+            Path(out),
+            options,
+            tell,
+            tell_line,
+            max_drop=max_drop,
         )
     if also:
-        return export_forms(path, bounded, also, pictures, Path(out), options, tell)
+        return export_forms(
+            path, bounded, also, pictures, Path(out), options, tell, max_drop=max_drop
+        )
     if qat_epochs is None:
         return export_run(path, bounded, pictures, Path(out), options, tell)
     return export_with_qat(path, bounded, pictures, Path(out), qat_epochs, options, tell, tell_line)

@@ -112,6 +112,12 @@ def evaluate(
             )
         if trust is not None:
             raise InputError(f"--trust {trust}: {model} is a run folder", "a signed bundle")
+        if device != "auto":
+            raise InputError(
+                f"--device {device}: {model} is a run folder, which PyTorch evaluates",
+                "a bundle",
+                "leave --device out: a GPU is used where there is one",
+            )
         need("torch", "train", "evaluating a run folder")
         run = edge_fgir.Run.open(model)
         pictures = open_data(data, strict=strict)

@@ -32,7 +32,7 @@ def pack(
     from edge_fgir.runtime import Bundle
     from edge_fgir.runtime import pack as write
 
-    whole, path = Bundle(bundle, trust), out or bundle.with_suffix(".zip")
+    whole, path = Bundle(bundle, trust), out or _named(bundle).with_suffix(".zip")
     write(whole, path)
     _tell(whole, path, path.stat().st_size, json=json)
 
@@ -53,9 +53,14 @@ def unpack(
     from edge_fgir.runtime import Bundle
     from edge_fgir.runtime import unpack as write
 
-    whole, path = Bundle(bundle, trust), out or bundle.with_suffix(".fgir")
+    whole, path = Bundle(bundle, trust), out or _named(bundle).with_suffix(".fgir")
     write(whole, path)
     _tell(whole, path, whole.size, json=json)
+
+
+def _named(bundle: Path) -> Path:
+    """Return a path that ends in the bundle's name, which ``.`` and ``..`` do not tell."""
+    return bundle if bundle.name not in ("", "..") else bundle.resolve()
 
 
 def _tell(bundle: Bundle, path: Path, size: int, *, json: bool) -> None:

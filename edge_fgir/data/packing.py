@@ -13,6 +13,7 @@ from edge_fgir._files import new_folder, write_json
 from edge_fgir._progress import progress
 from edge_fgir.data.dataset import SPLITS, DataSet, Sample, Split
 from edge_fgir.data.shards import CARD, LABELS, Card
+from edge_fgir.runtime import ENDINGS, SUFFIXES, format_of
 
 _SEED = 0
 _STEM_LENGTH = 60
@@ -25,7 +26,8 @@ def pack(data: DataSet, out: Path, shard_bytes: int) -> Card:
     every shard is a mix of classes. ``out`` appears when all is written, or not at all.
 
     Raises:
-        InputError: ``out`` exists and is not empty.
+        InputError: ``out`` exists and is not empty, or neither the ending nor the first bytes of a
+            picture say what it is.
         MissingExtraError: webdataset is not installed.
     """
     try:
@@ -65,8 +67,23 @@ def _entries(data: DataSet, split: Split) -> Any:
 def _entry(number: int, sample: Sample) -> dict[str, str | bytes]:
     # A key ends at its first dot; plain ASCII fits the oldest tar format.
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", sample.path.stem)[:_STEM_LENGTH]
+    picture = sample.read_bytes()
     return {
         "__key__": f"{number:08d}_{stem}",
         "cls": str(sample.label).encode(),
-        sample.path.suffix[1:].lower(): sample.read_bytes(),
+        _ending(sample.path, picture).removeprefix("."): picture,
     }
+
+
+def _ending(path: Path, picture: bytes) -> str:
+    """Return a picture's ending: a reader of shards knows it by that alone."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return suffix
+    if (kind := format_of(picture)) is None:
+        raise InputError(
+            f"{path} has no ending of a picture file",
+            "one that says its format, such as .jpg or .png",
+            "rename it",
+        )
+    return ENDINGS[kind][0]

@@ -85,7 +85,8 @@ def index_shards(
     """Return what each of the shards below ``root`` holds, every picture's header checked.
 
     The answer is kept in ``root`` and used again for every tar whose size and time of change are
-    the same; a folder that cannot be written is indexed anew each time.
+    the same, and of which nothing was left out: what could not be read may be readable now, with a
+    library that was not there. A folder that cannot be written is indexed anew each time.
 
     Raises:
         InputError: A tar is damaged or empty, or a sample lacks its picture or a valid label.
@@ -115,8 +116,7 @@ def _packed(
     marks: Sequence[_Mark], contents: Sequence[Contents], classes: Sequence[str], *, strict: bool
 ) -> bytes:
     tars = [
-        [*mark, len(found), [[one.file, one.reason] for one in found.skipped]]
-        for mark, found in zip(marks, contents, strict=True)
+        [*mark, len(found), len(found.skipped)] for mark, found in zip(marks, contents, strict=True)
     ]
     head = {
         "version": _VERSION,
@@ -134,7 +134,10 @@ def _packed(
 
 
 def _read(path: Path, classes: Sequence[str], *, strict: bool) -> dict[_Mark, Contents]:
-    """Return the shards of a kept index; none if it is absent, damaged or of other classes."""
+    """Return the shards of a kept index of which nothing was left out.
+
+    There are none if it is absent, damaged or of other classes.
+    """
     try:
         with read_arrays(path) as archive:
             head = json.loads(str(archive["head"]))
@@ -148,15 +151,15 @@ def _read(path: Path, classes: Sequence[str], *, strict: bool) -> dict[_Mark, Co
             return {}
         found = {}
         row = byte = 0
-        for name, size, changed, count, skipped in head["tars"]:
+        for name, size, changed, count, left_out in head["tars"]:
             rows = slice(row, row + count)
             columns = {column: arrays[column][rows] for column in _COLUMNS}
             names = slice(byte, byte + int(columns["lengths"].sum()))
-            left_out = tuple(Skipped(str(file), str(reason)) for file, reason in skipped)
-            contents = Contents(**columns, names=arrays["names"][names], skipped=left_out)
+            contents = Contents(**columns, names=arrays["names"][names])
             if not contents.fits(size, len(classes)):
                 return {}
-            found[name, size, changed] = contents
+            if not left_out:
+                found[name, size, changed] = contents
             row, byte = rows.stop, names.stop
     except Exception:  # whatever is wrong with it, it can be made again
         return {}

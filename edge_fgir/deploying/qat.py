@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_fgir._errors import GateError, InputError
 from edge_fgir.data import DataSet
-from edge_fgir.exporting import ExportOptions, Target, Tell, export
+from edge_fgir.exporting import Ancestor, ExportOptions, Target, Tell, export
 from edge_fgir.results import QuantizationReport
 from edge_fgir.runtime import Bundle, is_int8
 from edge_fgir.training import train_quantization_aware
@@ -28,7 +28,8 @@ def export_with_qat(
 
     Args:
         run: A finished run folder.
-        target: Where it will run. What the training loses in float counts against its bound.
+        target: Where it will run. What the training loses in float counts against its bound: the
+            bundle is judged against ``run``.
         data: The run's data.
         out: Bundle to write. With precision ``auto`` it may first be a float bundle, which stays if
             the training does not help.
@@ -65,9 +66,19 @@ def export_with_qat(
                 f"training as INT8 computes loses {lost} of top-1 in float, "
                 f"expected at most {bound:g}; try other --qat-epochs or --max-drop"
             )
+        # The search goes by what the training is expected to have left of the bound. How much that
+        # is, nobody is sure of: the bundle itself is held against the whole bound and the old run.
         left = target.allowing(min(max(bound - lost.drop, 0.0), bound))
         precision = "int8" if options.precision == "auto" else options.precision
-        return export(trained.run, left, data, out, replace(options, precision=precision), tell)
+        return export(
+            trained.run,
+            left,
+            data,
+            out,
+            replace(options, precision=precision),
+            tell,
+            ancestor=Ancestor(run, target.gates),
+        )
     except GateError as error:
         if bundle is None:
             raise

@@ -14,6 +14,7 @@ from edge_fgir.exporting.options import (
     check_unknown,
 )
 from edge_fgir.exporting.search import Choice, Trial
+from edge_fgir.exporting.source import Ancestor
 from edge_fgir.exporting.target import Target, read_target, target_names
 from edge_fgir.exporting.timing import timing_graph, write_timing_bundle
 from edge_fgir.exporting.variants import check_variants, export_variants
@@ -22,6 +23,7 @@ __all__ = [
     "FRIGATE_SIDE",
     "NONE",
     "PROGRAMS",
+    "Ancestor",
     "Choice",
     "ExportOptions",
     "FormBegins",

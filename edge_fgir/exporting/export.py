@@ -47,7 +47,7 @@ from edge_fgir.exporting.options import (
 from edge_fgir.exporting.regions import regions_of
 from edge_fgir.exporting.residual import residual_report
 from edge_fgir.exporting.search import Choice, Search, Trial
-from edge_fgir.exporting.source import Source
+from edge_fgir.exporting.source import Ancestor, Source
 from edge_fgir.exporting.target import Target
 from edge_fgir.exporting.traces import first_difference, modules_of, trace_onnx, trace_torch
 from edge_fgir.exporting.web import page_files
@@ -86,6 +86,8 @@ def export(
     out: Path,
     options: ExportOptions = DEFAULTS,
     tell: Tell = lambda event: None,
+    *,
+    ancestor: Ancestor | None = None,
 ) -> Bundle:
     """Export a run's model for a target.
 
@@ -96,6 +98,8 @@ def export(
         out: Bundle to write.
         options: How.
         tell: Called with each measured stage, each scheme that was tried, and the choice.
+        ancestor: The run that ``run`` was trained on from: the opened bundle is judged against it.
+            None: against ``run``, as all stages before are.
 
     Raises:
         InputError: Run, data, target or precision do not go together, or ``out`` is not ours.
@@ -106,7 +110,7 @@ def export(
     check_unknown(target, options.unknown)
     check_out(out, as_zip=options.as_zip)
     page = page_files(target)
-    source = Source.read(run, data, target.gates, options)
+    source = Source.read(run, data, target.gates, options, ancestor)
     form = _folded(source, target, tell)
     graph = _as_onnx(source, form, target, tell)
     make = partial(
@@ -164,11 +168,12 @@ def export(
             source.origin,
         ),
         source.golden,
-        source.parity,
+        source.judge,
         source.images,
         made.logits,
-        made.views,
-        exact=exact,
+        # They are compared with the run's own answers, which say nothing of its ancestor's.
+        made.views if ancestor is None else None,
+        exact=exact and ancestor is None,
         regions=regions_of(source.model, source.images, source.trained.normalization),
         pictures=pictures,
         as_zip=options.as_zip,
@@ -215,10 +220,13 @@ def _search(
     int8: Precision = "int8" if auto else cast("Precision", options.precision)
     builder = find_builder(target.runtime)
     with refusals(f"the network cannot be read for {target.name}"):
-        float32 = make(int8)
+        # Until it is quantized, "int8" is float32 on every target; "int8-bf16" is bfloat16.
+        float32 = make("int8")
+        base = float32 if int8 == "int8" else make(int8)
         fallback = make(target.float_precision)
     search = Search(
         float32=float32,
+        base=base,
         fallback=fallback,
         fallback_precision=target.float_precision,
         parity=source.parity,

@@ -50,6 +50,8 @@ def export_forms(
     out: Path,
     options: ExportOptions = DEFAULTS,
     tell: Tell = lambda event: None,
+    *,
+    max_drop: float | None = None,
 ) -> Bundle:
     """Export a run's model as one bundle with files for the runtimes of several targets.
 
@@ -63,12 +65,15 @@ def export_forms(
         options: How.
         tell: Called with whose files are next, and of them each measured stage, each scheme that
             was tried, and the choice.
+        max_drop: Points of top-1 that each form may lose; None: as its own target says.
 
     Raises:
         InputError: As of :func:`export`; or ``also`` names what is no candidate.
         GateError: A stage of one of them broke a bound; nothing was written.
     """
     targets = check_candidates(target, also)
+    if max_drop is not None:
+        targets = [each.allowing(max_drop) for each in targets]
     options_of = {each.name: _options(target, each, options) for each in targets}
     for each in targets:
         check_precision(each, options_of[each.name].precision)

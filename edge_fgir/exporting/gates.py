@@ -36,6 +36,7 @@ class ParityGates:
         gates: The target's bounds.
         few_shot: (N,) the images of classes with few training pictures; None: there are none.
         partial: These are not all images of the split.
+        peers: ``reference`` is of another network: what is compared may also be better than it.
     """
 
     reference: Logits
@@ -44,6 +45,7 @@ class ParityGates:
     few_shot: npt.NDArray[np.bool_] | None = None
     stages: list[Stage] = field(default_factory=list)
     partial: bool = False
+    peers: bool = False
 
     @property
     def few(self) -> npt.NDArray[np.int64]:
@@ -73,7 +75,9 @@ class ParityGates:
         delta = _centred(reference) - _centred(logits)
         verdict, few_shot = None, None
         if np.isfinite(logits).all():
-            decide = partial(compare_models, reference, logits, labels, views=views)
+            decide = partial(
+                compare_models, reference, logits, labels, views=views, peers=self.peers
+            )
             verdict = decide(self.gates.max_top1_drop)
             if self.few_shot is not None and self.few_shot.any():
                 few_shot = decide(self._few_shot_bound, among=self.few_shot)

@@ -149,7 +149,8 @@ class Search:
     """Tries the schemes of a target on one network.
 
     Args:
-        float32: The network in float32.
+        float32: The network in float32, whose answers to views are taken for torch's.
+        base: What the schemes quantize: the same, or with float layers in bfloat16.
         fallback: The network in the target's best float precision.
         fallback_precision: That precision.
         parity: Torch's answers on the validation split, and the bounds.
@@ -165,6 +166,7 @@ class Search:
     """
 
     float32: Backend
+    base: Backend
     fallback: Backend
     fallback_precision: Precision
     parity: ParityGates
@@ -220,7 +222,7 @@ class Search:
         found: list[Trial] = []
         with self._recorded(name, self.int8):
             images = self.calibration.images
-            backend = self.float32.quantized(scheme, images, float_layers)
+            backend = self.base.quantized(scheme, images, float_layers)
             found.append(self._corrected(name, self.int8, backend))
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,19 @@ _MOST_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
+class Ancestor:
+    """The run that another one was trained on from.
+
+    Attributes:
+        path: Its folder.
+        gates: What a bundle of the other one may lose against it.
+    """
+
+    path: Path
+    gates: Gates
+
+
+@dataclass(frozen=True)
 class Source:
     """A run's model at a setting, logits adjusted if that is asked for.
 
@@ -42,6 +55,8 @@ class Source:
         golden: (N, S, S, 3), the pictures that a bundle carries: some of each class of that split,
             or those that the options name.
         parity: Its logits on that split, and the target's bounds.
+        judge: What the opened bundle is held against: the same; of a run that was trained on, the
+            logits of the one before and its bounds.
     """
 
     trained: TrainedModel
@@ -53,14 +68,36 @@ class Source:
     validation: Validation
     golden: Pixels
     parity: ParityGates
+    judge: ParityGates
 
     @classmethod
-    def read(cls, folder: Path, data: DataSet, gates: Gates, options: ExportOptions) -> Source:
+    def read(
+        cls,
+        folder: Path,
+        data: DataSet,
+        gates: Gates,
+        options: ExportOptions,
+        ancestor: Ancestor | None = None,
+    ) -> Source:
         """Load a run and ask it about the validation split.
+
+        Args:
+            folder: The run.
+            data: Its data set.
+            gates: The target's bounds.
+            options: How it is exported.
+            ancestor: The run that it was trained on from, whose accuracy the bundle shall keep;
+                None: its own.
 
         Raises:
             InputError: Run, setting and data do not go together, or no graph can be made of it.
         """
+        # First, and of it the answers alone: the pictures are in memory once.
+        before = (
+            None
+            if ancestor is None
+            else cls.read(ancestor.path, data, ancestor.gates, options).parity
+        )
         run = Run.open(folder).at(options.setting)
         run.check_classes(data)
         if run.learned_val and options.logit_adjustment == "auto":
@@ -83,7 +120,10 @@ class Source:
         reference = logits_of(model, validation.images, trained.normalization, "torch")
         few_shot = np.isin(validation.labels, Shots(counts).labels_of("few"))
         parity = ParityGates(reference, validation.labels, gates, few_shot)
-        return cls(trained, run.origin, model, run.labels, counts, tau, validation, golden, parity)
+        judge = parity if before is None else replace(before, stages=parity.stages, peers=True)
+        return cls(
+            trained, run.origin, model, run.labels, counts, tau, validation, golden, parity, judge
+        )
 
     @property
     def images(self) -> Pixels:

@@ -93,6 +93,8 @@ def export_variants(
     options: ExportOptions = DEFAULTS,
     tell: Tell = lambda event: None,
     tell_line: Callable[[str], None] = lambda line: None,
+    *,
+    max_drop: float | None = None,
 ) -> Bundle:
     """Export a run's model at several settings as one bundle.
 
@@ -106,6 +108,7 @@ def export_variants(
         options: How; the setting is that of the first variant, the best.
         tell: Called with each measured stage, each scheme that was tried, and the choice.
         tell_line: Gets a line before each variant.
+        max_drop: As of :func:`export_forms`, where there is ``also``.
 
     Raises:
         InputError: As of :func:`export_forms` and :func:`check_variants`.
@@ -126,9 +129,10 @@ def export_variants(
             tell_line(f"variant {variant_name(size, rate)}:")
             place = folder / f"{number}.fgir"
             if also:
-                made.append(export_forms(run, target, also, data, place, each, tell))
+                part = export_forms(run, target, also, data, place, each, tell, max_drop=max_drop)
             else:
-                made.append(export(run, target, data, place, each, tell))
+                part = export(run, target, data, place, each, tell)
+            made.append(part)
         join_variants(
             made,
             [each.keep_rate for each in settings],

@@ -157,3 +157,15 @@ def test_full_inference_of_a_cal_teacher(run_cli, teacher_run, photos, monkeypat
     assert single["ece"] != done.json["ece"]
     assert "8 forwards" not in single["engine"]
     assert "add --full" not in run_cli("eval", teacher_run, "--data", photos, "--full").out
+
+
+@pytest.mark.parametrize("device", ["cpu", "nonsense"])
+def test_a_run_is_not_evaluated_on_a_device_of_bundles(run_cli, tmp_path, device):
+    run = tmp_path / "run"
+    run.mkdir()
+    done = run_cli("eval", run, "--data", tmp_path, "--device", device)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"error: --device {device}: {run} is a run folder, which PyTorch evaluates; "
+        "expected a bundle; leave --device out: a GPU is used where there is one\n"
+    )

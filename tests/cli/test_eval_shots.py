@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_fgir.runs import Run
+
 pytestmark = pytest.mark.unit
 
 
@@ -66,6 +68,16 @@ def test_adjusted_logits_favour_the_rare_class(run_cli, uneven_run, photos):
     assert strong > plain
     assert tau == 8
     assert 0 <= answered("--logit-adjustment", "auto")[1] <= 2
+
+
+def test_no_tau_is_chosen_by_val_that_was_learned(run_cli, uneven_run, photos):
+    run = Run(uneven_run)
+    run.config.write_text(run.changed_recipe(["data.with_val=true"]).dump())
+    asked = ("eval", uneven_run, "--data", photos, "--logit-adjustment")
+    refused = run_cli(*asked, "auto")
+    assert refused.code == 2
+    assert "which was trained on val as well; expected val that it has not seen" in refused.err
+    assert run_cli(*asked, "1").code == 0
 
 
 @pytest.mark.parametrize("value", ["-1", "11", "some", "nan"])

@@ -444,6 +444,22 @@ def test_a_table_whose_pictures_are_not_there(tmp_path: Path) -> None:
         open_data(str(root))
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "train.csv"])
+def test_a_table_of_the_classes_beside_split_folders(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "birds"
+    for split, count in COUNTS.items():
+        for label, bird in enumerate(BIRDS):
+            for number in range(count):
+                save(root / split / bird / f"{number}.jpg", 1000 * count + 10 * label + number)
+    lines = [f"{label},{bird}" for label, bird in enumerate(BIRDS)]
+    (root / name).write_text("\n".join(["id,label", *lines]), "utf-8")
+    data = open_data(str(root))
+    assert sizes(data) == [[7, 7, 7], [2, 2, 2], [2, 2, 2]]
+    # Who names the list itself wants its pictures.
+    with pytest.raises(InputError, match=r"the first picture of .*, '0', is not there"):
+        open_data(str(root / name))
+
+
 def test_of_two_metadata_files_one_is_read(tmp_path: Path) -> None:
     root = imagefolder(imagefolder(tmp_path / "set"), "csv")
     assert sizes(open_data(str(root)))[0] == [7, 7, 7]

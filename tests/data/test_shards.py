@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from edge_fgir import InputError
 from edge_fgir._errors import MissingExtraError
 from edge_fgir.data import (
     DataSet,
+    Sample,
     draw_by_class,
     files_of,
     labels_of,
@@ -35,7 +37,7 @@ from edge_fgir.data import (
     shard_order,
 )
 from edge_fgir.data.shard_index import INDEX
-from edge_fgir.runtime import Preprocess
+from edge_fgir.runtime import Preprocess, check_image
 
 pytestmark = pytest.mark.unit
 
@@ -288,6 +290,32 @@ def test_an_index_of_other_classes_or_of_a_laxer_check_is_not_used(birds, scanne
     assert len(scanned) == 4
 
 
+def test_what_was_left_out_is_looked_at_again(birds, scanned, monkeypatch) -> None:
+    """A library that reads it may have been installed."""
+
+    def refuse(path: Path, **options: Any) -> None:
+        if path == birds / "val-0.tar" / "0001.png":
+            raise InputError("a format that Pillow reads with a plug-in", "pillow-heif")
+        check_image(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shard_index, "check_image", refuse)
+        data = open_data(str(birds))
+        assert [Path(one.file).name for one in data.reading.skipped] == ["0001.png"]
+        assert data.counts("val") == [1, 0, 0]
+    scanned.clear()
+    data = open_data(str(birds))
+    assert scanned == ["val-0.tar"]
+    assert data.reading.skipped == ()
+    assert data.counts("val") == [1, 1, 0]
+    for split, numbers in (("train", range(6)), ("val", range(2)), ("test", range(1))):
+        read = [sample.read_bytes() for sample in data.split(split)]
+        assert read == [picture(number) for number in numbers]
+    scanned.clear()
+    open_data(str(birds))
+    assert scanned == []
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nonsense", pickle.dumps([1])])
 def test_a_damaged_index_is_made_again(birds, scanned, content) -> None:
     before = open_data(str(birds)).info
@@ -417,6 +445,31 @@ def test_names_of_any_kind_can_be_packed(make_folder, tmp_path: Path) -> None:
     shards = open_data(str(tmp_path / "out"))
     assert shards.classes == ("b.c", "雀")
     assert shards.counts("train") == [8, 8]
+
+
+def test_pictures_are_packed_with_the_ending_of_their_format(make_folder, tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    root = make_folder(tmp_path / "odd", ("cats", "dogs"))
+    cats = root / "train" / "cats"
+    for name, kind in (("IMG001", "JPEG"), ("a.jpg_large", "JPEG"), ("b.orig2", "WEBP")):
+        (cats / name).write_bytes(picture(7, kind))
+    before = open_data(str(root))
+    pack(before, tmp_path / "out", 1 << 20)
+    shards = open_data(str(tmp_path / "out"))
+    assert shards.counts("train") == before.counts("train")
+    names = [sample.path.name.partition("_")[2] for sample in shards.split("train")]
+    assert {"IMG001.jpg", "a.jpg", "b.webp"} < set(names)
+
+
+def test_a_picture_that_does_not_say_what_it_is_cannot_be_packed(photos, tmp_path: Path) -> None:
+    """A list may name it, and Pillow read it: a reader of the shards would pass it over."""
+    pytest.importorskip("webdataset")
+    data, odd = open_data(str(photos)), tmp_path / "a.bitmap"
+    odd.write_bytes(picture(7, "BMP"))
+    named = DataSet(data.name, data.licence, data.classes, {"train": (Sample(odd, 0),)})
+    with pytest.raises(InputError, match=r"a\.bitmap has no ending of a picture file; .*rename it"):
+        pack(named, tmp_path / "out", SHARD_BYTES)
+    assert not (tmp_path / "out").exists()
 
 
 def test_shards_can_be_packed_anew(packed, tmp_path: Path) -> None:
@@ -664,7 +717,7 @@ def test_texts_of_windows_editors_are_read(birds) -> None:
 def test_one_bad_picture_of_a_shard_costs_one_picture(birds) -> None:
     whole = len(open_data(str(birds)).split("train"))
     write_tar(birds / "val-0.tar", [("a.png", b"no picture"), ("a.cls", b"0")])
-    for _ in range(2):  # from the tars, and from the index
+    for _ in range(2):  # from the tars, and with the index of the others
         data = open_data(str(birds))
         assert len(data.split("train")) == whole
         (skipped,) = data.reading.skipped

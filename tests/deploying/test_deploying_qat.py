@@ -4,11 +4,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from edge_fgir import GateError
 from edge_fgir.deploying import qat
 from edge_fgir.exporting import search
-from edge_fgir.results import Verdict
+from edge_fgir.results import ParityReport, Verdict
+from edge_fgir.runs import Run
 from edge_fgir.runtime import Bundle
 from edge_fgir.training import QATResult
 
@@ -117,3 +119,53 @@ def test_float_needs_no_quantization_aware_training(export):
     done = export("--precision", "fp32", "--qat-epochs", "1")
     assert done.code != 0
     assert "--qat-epochs with precision fp32; expected auto or int8" in done.err
+
+
+def trained_on(run, bound):
+    """A training whose loss in float 36 pictures do not decide."""
+    return QATResult(run, Verdict(drop=0.3, interval=(-0.4, 1.0), bound=bound, images=36))
+
+
+def with_classes_changed(run, out):
+    """Copy a run and let its classifier answer with the next class."""
+    copy = Run.open(shutil.copytree(run, out))
+    tensors = load_file(copy.weights)
+    (head,) = (name for name, each in tensors.items() if each.ndim == 2 and each.shape[0] == 3)
+    for name in (head, head.replace("weight", "bias")):
+        tensors[name] = tensors[name].roll(1, 0)
+    save_file(tensors, copy.weights)
+    return copy.path
+
+
+def test_the_bundle_is_held_against_the_run_that_was_trained_on(
+    export, refused, own_run, tmp_path, monkeypatch
+):
+    """What the training lost counts, whatever was expected of it."""
+    other = with_classes_changed(own_run, tmp_path / "other")
+    monkeypatch.setattr(
+        qat, "train_quantization_aware", lambda run, *a, bound: trained_on(other, bound)
+    )
+    done = export("--precision", "int8", "--max-drop", "20", "--qat-epochs", "1")
+    assert done.code == 1
+    assert "gate 'bundle' failed on 36 validation images: top-1 falls by" in done.err
+    assert "expected at most 20;" in done.err
+    assert not (tmp_path / "x.fgir").exists()
+
+
+def test_a_loss_that_few_pictures_do_not_decide_is_not_certified(
+    export, refused, own_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        qat, "train_quantization_aware", lambda run, *a, bound: trained_on(run, bound)
+    )
+    done = export("--precision", "int8", "--max-drop", "4", "--qat-epochs", "1")
+    assert done.code == 0, done.err
+    parity = ParityReport.of(Bundle(tmp_path / "x.fgir"))
+    assert [stage.name for stage in parity.stages] == ["folded", "onnx", "int8", "bundle"]
+    assert parity.bounds.max_top1_drop == 4
+    int8, bundle = parity.stages[2:]
+    assert int8.certified  # against what the training ended with, by views
+    assert bundle.verdict.bound == 4
+    assert bundle.verdict.state == "undecided"
+    assert not bundle.certified
+    assert "too few to be sure of 4 points" in done.out

@@ -2,7 +2,9 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,6 +52,28 @@ def test_every_target_and_precision_answers_as_torch_does(
         found = np.asarray([classifier(file).index for file in files])
     bound = {"fp16": 0.97, "fp32": 1.0}.get(precision, 0.85)
     assert (found == expected).mean() >= bound
+
+
+def test_int8_beside_bfloat16_is_compared_with_float32(
+    tiny_run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What views are compared with stands for torch, so it does not compute in bfloat16."""
+
+    class AskedError(Exception):
+        """The search would begin."""
+
+    def search(**fields: Any) -> None:
+        raise AskedError([fields[name]._bfloat16 for name in ("float32", "base", "fallback")])
+
+    module = import_module("edge_fgir.exporting.export")
+    monkeypatch.setattr(module, "Search", search)
+    # Whether this processor has bfloat16 is not asked.
+    monkeypatch.setattr(module, "check_precision", lambda target, precision: None)
+    options = ExportOptions(precision="int8-bf16")
+    target, data = loosened("openvino"), open_data(str(photos))
+    with pytest.raises(AskedError) as asked:
+        export(tiny_run, target, data, tmp_path / "x.fgir", options)
+    assert asked.value.args == ([False, True, False],)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8-bf16"])

@@ -9,14 +9,18 @@ import pytest
 from signing import Keys
 from targets import exported, loosened
 
+import edge_fgir as ef
 from edge_fgir import Classifier, EngineOptions, GateError, InputError
-from edge_fgir.data import open_data
+from edge_fgir.data import DataSet, open_data
 from edge_fgir.exporting import (
     ExportOptions,
     FormBegins,
+    Target,
     check_candidates,
     export_forms,
+    forms,
     read_target,
+    variants,
 )
 from edge_fgir.exporting.forms import join_bundles
 from edge_fgir.runtime import Bundle, SigningKey, verify
@@ -109,8 +113,32 @@ def test_each_form_is_exported_in_the_precision_that_the_target_names(
     begun = [one.runtime for one in told if isinstance(one, FormBegins)]
     assert begun == ["onnxruntime", "openvino"]
     assert isinstance(told[0], FormBegins)
-    forms = [bundle.in_runtime(name).manifest for name in bundle.manifest.runtimes]
-    assert [(form.runtime, form.precision) for form in forms] == [
+    found = [bundle.in_runtime(name).manifest for name in bundle.manifest.runtimes]
+    assert [(form.runtime, form.precision) for form in found] == [
         ("onnxruntime", "fp32"),
         ("openvino", "fp16"),
     ]
+
+
+@pytest.mark.parametrize("smaller", [(), (ef.Setting(24),)])
+def test_a_bound_that_is_asked_for_holds_for_every_form(
+    tiny_run: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    smaller: tuple[ef.Setting, ...],
+) -> None:
+    bounds: list[tuple[str, float]] = []
+
+    def export(run: Path, target: Target, data: DataSet, out: Path, *rest: object) -> Path:
+        bounds.append((target.name, target.gates.max_top1_drop))
+        return out
+
+    monkeypatch.setattr(forms, "export", export)
+    monkeypatch.setattr(forms, "join_bundles", lambda *made, **how: None)
+    monkeypatch.setattr(variants, "join_variants", lambda *made, **how: None)
+    for module in (forms, variants):
+        monkeypatch.setattr(module, "Bundle", lambda out: out)
+    out = tmp_path / "both.fgir"
+    ef.export(tiny_run, "arm", str(photos), out, also=("openvino",), variants=smaller, max_drop=7.0)
+    assert bounds == [("arm", 7.0), ("openvino", 7.0)] * (1 + len(smaller))

@@ -261,8 +261,10 @@ def test_int8_by_the_ordinary_search(target: str, pictures: np.ndarray) -> None:
     network = deployed(folded(model, crop_form=described.crop), NORMALIZATION)
     schemes = dict(list(described.quantization.transformer.items())[:1])
     quantization = described.quantization.model_copy(update={"transformer": schemes})
+    plain = make_backend(graph, described, "fp32", network)
     choice = Search(
-        float32=make_backend(graph, described, "fp32", network),
+        float32=plain,
+        base=plain,
         fallback=make_backend(graph, described, described.float_precision, network),
         fallback_precision=described.float_precision,
         parity=ParityGates(reference, labels, gates),

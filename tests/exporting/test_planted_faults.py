@@ -75,6 +75,7 @@ class Network:
         scheme = NncfScheme(tool="nncf")
         return Search(
             float32=backend,
+            base=backend,
             fallback=backend,
             fallback_precision="fp32",
             parity=ParityGates(self.plain.run(self.images), self.labels, target.gates),

@@ -85,11 +85,17 @@ def latencies_as_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def choose(
-    base: Network, *, float_too: bool = True, foreign: bool = False, bfloat16: bool = False
+    base: Network,
+    *,
+    plain: Network | None = None,
+    float_too: bool = True,
+    foreign: bool = False,
+    bfloat16: bool = False,
 ) -> Choice:
     schemes = {name: QdqScheme(tool="qdq", ops=(name,)) for name in base.schemes}
     return Search(
-        float32=base,
+        float32=plain or base,
+        base=base,
         fallback=base,
         fallback_precision="fp32",
         parity=ParityGates(LOGITS, LABELS, GATES),
@@ -219,6 +225,14 @@ def test_views_are_shown_until_the_bound_is_certified() -> None:
     assert len(good.views.of) == 400  # four views of each image are enough for 1 point
     assert first.views is None
     assert slow.views is None  # nobody asked further
+
+
+def test_views_are_compared_with_float32_whatever_is_quantized() -> None:
+    half = Network(wrong=1, schemes={"a": Network(wrong=1)})
+    views = choose(half, plain=Network(), float_too=False).trial.views
+    assert views is not None
+    assert (views.reference.argmax(axis=1) == LABELS[views.of]).all()
+    assert (views.candidate.argmax(axis=1) != LABELS[views.of]).any()
 
 
 def test_sensitive_layers_go_back_to_float_until_a_gate_is_kept() -> None:

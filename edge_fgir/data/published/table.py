@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 from edge_fgir._errors import InputError
+from edge_fgir.data.class_names import visible_folders
 from edge_fgir.data.csv_list import CLASS_ID, PICTURE
 from edge_fgir.data.dataset import DataSet
 from edge_fgir.data.listed import Listed, listed_data, plain_path
+from edge_fgir.data.split_names import split_of
 from edge_fgir.data.texts import read_text
 
 _NAMES = ("train.csv", "labels.csv")
@@ -27,12 +28,16 @@ _ENDINGS = ("", ".jpg", ".jpeg", ".png", ".JPG", ".webp")
 
 
 def read(root: Path, strict: bool) -> tuple[DataSet, bool] | None:
-    """Read a table, or that of a folder; None if there is none with such a header."""
-    files = [root / name for name in _NAMES] if root.is_dir() else [root]
-    return next(filter(None, (_read(file, strict) for file in files)), None)
+    """Read a table, or that of a folder; None if there is none with such a header, or it lists no
+    pictures of a folder that is split into folders of classes."""
+    if not root.is_dir():
+        return _read(root, strict, named=True)
+    found = (_read(root / name, strict, named=False) for name in _NAMES)
+    return next(filter(None, found), None)
 
 
-def _read(file: Path, strict: bool) -> tuple[DataSet, bool] | None:
+def _read(file: Path, strict: bool, *, named: bool) -> tuple[DataSet, bool] | None:
+    """Read a table, which the user has ``named``, or whose folder."""
     if not file.is_file() or file.suffix.lower() != ".csv":
         return None
     reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
@@ -48,22 +53,33 @@ def _read(file: Path, strict: bool) -> tuple[DataSet, bool] | None:
         ]
     except csv.Error as error:
         raise InputError(f"{file} is no CSV ({error})", "fields between commas") from error
-    folder, ending = _place(file, rows)
+    if not rows:
+        raise InputError(f"{file} has a header and no rows", "a row for each picture")
+    if (place := _place(file, rows[0].path)) is None:
+        if not named and _holds_classes(file.parent):
+            return None  # a list of something else, such as the classes' numbers
+        raise InputError(
+            f"the first picture of {file}, {rows[0].path!r}, is not there",
+            f"it below {', '.join(_FOLDERS[:-1])} or beside the list",
+        )
+    folder, ending = place
     rows = [row._replace(path=row.path + ending) for row in rows]
     notes = (f"classes are the column {label} of {file.name}",)
     return listed_data(file.parent.resolve().name, folder, rows, strict=strict, notes=notes)
 
 
-def _place(file: Path, rows: Sequence[Listed]) -> tuple[Path, str]:
-    """Return the folder of the pictures, and what their names lack."""
-    if not rows:
-        raise InputError(f"{file} has a header and no rows", "a row for each picture")
-    name = rows[0].path
+def _place(file: Path, name: str) -> tuple[Path, str] | None:
+    """Return the folder of a picture, and what its name lacks; None: it is nowhere."""
     for folder in _FOLDERS:
         for ending in _ENDINGS:
             if name and (file.parent / folder / f"{name}{ending}").is_file():
                 return file.parent / folder, ending
-    raise InputError(
-        f"the first picture of {file}, {name!r}, is not there",
-        f"it below {', '.join(_FOLDERS[:-1])} or beside the list",
+    return None
+
+
+def _holds_classes(root: Path) -> bool:
+    """Say whether the pictures of a folder are split into folders of classes."""
+    return any(
+        split_of(folder.name) == "train" and visible_folders(folder)
+        for folder in visible_folders(root)
     )
