@@ -42,13 +42,29 @@ def gstreamer(monkeypatch):
 
 @pytest.mark.export
 def test_a_pipeline_is_a_camera(gstreamer):
-    test = "videotestsrc is-live=true num-buffers=5 pattern=blue ! video/x-raw,{},framerate=30/1"
-    with open_source(f"gst:{test.format('width=322,height=40')}") as source:
+    layout = "video/x-raw,width=322,height=40,framerate=30/1"
+    with open_source(f"gst:videotestsrc is-live=true pattern=blue ! {layout}") as source:
         assert (source.live, source.fps) == (True, 30)
-        frames = list(source)
-    assert 1 <= len(frames) <= 5
-    assert frames[0].pixels.shape == (40, 322, 3)
-    assert frames[0].pixels.reshape(-1, 3).mean(axis=0) == pytest.approx((255, 0, 0), abs=8)
+        frame = next(iter(source))
+    assert frame.pixels.shape == (40, 322, 3)
+    assert frame.pixels.reshape(-1, 3).mean(axis=0) == pytest.approx((255, 0, 0), abs=8)
+
+
+@pytest.mark.export
+def test_a_pipeline_of_a_file_ends(gstreamer):
+    with open_source("gst:videotestsrc num-buffers=5") as source:
+        assert 1 <= len(list(source)) <= 5
+        assert source.outages == 0
+
+
+@pytest.mark.export
+def test_a_camera_or_stream_that_ends_is_opened_again(gstreamer):
+    """As a network camera ends its stream before it restarts."""
+    with open_source("gst:videotestsrc is-live=true num-buffers=5") as source:
+        frames = iter(source)
+        while source.outages < 2:
+            last = next(frames)
+    assert last.index >= 2
 
 
 @pytest.mark.export

@@ -54,12 +54,17 @@ class GStreamerPipeline(Source):
         self._sink = self._pipeline.get_by_name(_SINK)
         self._bus = self._pipeline.get_bus()
         self._closed = False
-        self._pipeline.set_state(gst.State.PLAYING)
-        if self._pipeline.get_state(_START_NS)[0] == gst.StateChangeReturn.FAILURE:
+        # A camera or stream has nothing to show before it plays; a file has.
+        self._ends_by_itself = self._reaches(gst.State.PAUSED) != gst.StateChangeReturn.NO_PREROLL
+        if self._reaches(gst.State.PLAYING) == gst.StateChangeReturn.FAILURE:
             reason = self._error() or "it does not start"
             self.close()
             raise InputError(f"{self.name}: {reason}", "a camera that no other program holds")
         self.fps = self._stated_fps()
+
+    def _reaches(self, state: Any) -> Any:
+        self._pipeline.set_state(state)
+        return self._pipeline.get_state(_START_NS)[0]
 
     def _stated_fps(self) -> float | None:
         caps = self._sink.get_static_pad("sink").get_current_caps()
@@ -79,7 +84,9 @@ class GStreamerPipeline(Source):
                 if sample is None and (reason := self._error()):
                     raise EdgeFgirError(f"{self.name}: {reason}")
                 if sample is None and self._sink.get_property("eos"):
-                    return
+                    if self._ends_by_itself:
+                        return
+                    raise EdgeFgirError(f"{self.name} ended")
             arrived = time.monotonic()
             yield Frame(self._pixels(sample), index, arrived - start, arrived=arrived)
 
