@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from edge_fgir.benchmarking import remote_agent
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClient, SSHClientConnection
+
+_LOG = logging.getLogger("edge_fgir.benchmarking")
 
 PATIENCE_S = 300.0
 """How long a lost connection is tried again."""
@@ -108,6 +111,7 @@ class Link:
         import asyncssh
 
         await self.close()
+        asyncio.get_running_loop().set_exception_handler(_unheard)
         try:
             self._connection = await asyncssh.connect(
                 self.host.name,
@@ -219,6 +223,11 @@ class Link:
                 return cast("bytes", await file.read(most, offset))
         except asyncssh.SFTPNoSuchFile:
             return b""
+
+
+def _unheard(_loop: asyncio.AbstractEventLoop, trouble: dict[str, Any]) -> None:
+    """Note what became of a part of a step after the step was cancelled: asyncio prints it."""
+    _LOG.debug("%s: %s", trouble["message"], trouble.get("exception"))
 
 
 def _known_hosts() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import getpass
 import inspect
 import json
@@ -18,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 from bundles import zip_bundle
 from interrupts import hears_interrupts
@@ -35,7 +38,7 @@ from edge_fgir.benchmarking import (
     remote_link,
 )
 from edge_fgir.benchmarking.remote_files import pack_bundle, pack_code
-from edge_fgir.benchmarking.remote_link import Host
+from edge_fgir.benchmarking.remote_link import Host, Link
 from edge_fgir.results import Latency, read_result
 from edge_fgir.runtime import Bundle, find_runtime
 
@@ -493,6 +496,25 @@ def test_a_connection_that_stays_away_ends_it(device, arm_bundle, run_cli, monke
     (folder,) = device.folders()
     assert f"{folder} could not be removed; in a day, the next session" in done.err
     assert remote_agent.running(str(folder))["running"]
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+def test_a_read_that_is_cancelled_says_nothing_afterwards(device, tmp_path, caplog):
+    (tmp_path / "empty").touch()
+    link = Link(Host.parse(device.host), print)
+
+    async def read_and_cancel() -> None:
+        await link.open()
+        for wait_s in np.arange(0, 0.01, 0.0002):
+            reading = asyncio.ensure_future(link.read(str(tmp_path / "empty")))
+            await asyncio.sleep(wait_s)
+            reading.cancel()
+        await link.close()
+
+    asyncio.run(read_and_cancel())
+    gc.collect()
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 @NEEDS_SSHD
