@@ -8,8 +8,9 @@ targets' own, but allow one picture of the validation split where that is more t
 With `--speed`, networks with random weights, on which it does not depend, are timed: torch eager
 (of the network that keeps all tokens too, where some are dropped), float and every INT8 scheme of
 the target, with bfloat16 beside where the processor has it, take turns in one run; the value is a
-ratio of medians. `--time RUN DATA` times `edge-fgir export` from its start to its end, in seconds.
-What the result file has of other networks stays. `--quick` only shows that it works.
+ratio of medians. `taskset -c 0` in front times one core; rows of other processors stay. `--time RUN
+DATA` times `edge-fgir export` from its start to its end, in seconds. What the result file has of
+other networks stays. `--quick` only shows that it works.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import torch
 from rows import keep
 
 from edge_fgir._errors import GateError
-from edge_fgir.benchmarking import Protocol, WarmUp, measure
+from edge_fgir.benchmarking import Protocol, WarmUp, environment, measure
 from edge_fgir.data import DataSet, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import drop_interval
 from edge_fgir.exporting import ExportOptions, Target, export, read_target, target_names
@@ -149,6 +150,7 @@ def speed_of(target: Target, network: Case, seconds: float) -> Iterator[dict[str
             "network": str(network),
             "target": target.name,
             "form": name,
+            "cores": environment().cpus,
             "p50_ms": round(p50[name], 3),
             "over_torch": round(p50["torch"] / p50[name], 2),
             "over_float": round(p50["fp32"] / p50[name], 2),
@@ -319,7 +321,7 @@ def main() -> None:
     )
     names = target_names()
     parser.add_argument(
-        "--targets", nargs="+", choices=names, default=names, help="of --model and --time"
+        "--targets", nargs="+", choices=names, default=names, help="all that there are by default"
     )
     parser.add_argument("--speed", action="store_true", help="time networks")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each form")
@@ -336,12 +338,13 @@ def main() -> None:
             keep(arguments.out, "seconds", row, ("network", "data", "target"))
     networks = QUICK if arguments.quick else SPEED if arguments.speed else {}
     seconds = 0.2 if arguments.quick else arguments.seconds
-    for name, several in networks.items():
-        for network in several:
+    for name in (name for name in networks if name in arguments.targets):
+        for network in networks[name]:
             for row in speed_of(read_target(name), network, seconds):
                 show_speed(row)
                 if not arguments.quick:
-                    keep(arguments.out, "speed", row, ("network", "target", "form"))
+                    key = ("network", "target", "form", "cores", "instructions")
+                    keep(arguments.out, "speed", row, key)
 
 
 if __name__ == "__main__":

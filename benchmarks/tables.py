@@ -18,6 +18,9 @@ Rows = list[list[str]]
 _FEWEST_SEEDS = 3
 """Two say next to nothing of how seeds scatter."""
 
+_INT8_INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx2")
+"""From the best on."""
+
 _UNSEEN = "nothing was chosen by them"
 _NONE = "none are used"
 
@@ -348,13 +351,31 @@ def int8_accuracy(body: Body) -> Rows:
 
 
 def forms_speed(body: Body) -> Rows:
-    """Return how fast each form of a network is."""
-    lines = [["network", "target", "form", "ms", "times PyTorch", "times float"]]
-    for row in body["speed"]:
-        names = [row[name] for name in ("network", "target", "form")]
-        ratios = [f"{row['over_torch']:.2f}", f"{row['over_float']:.2f}"]
-        lines.append([*names, f"{row['p50_ms']:.1f}", *ratios])
+    """Return how fast each network is in float, and in the fastest of its INT8 schemes."""
+    header = ["network", "target", "cores", "INT8 instructions", "torch ms", "fp32 ms", "bf16 ms"]
+    lines = [[*header, "INT8 ms", "INT8 and bf16 ms", "times PyTorch", "times float"]]
+
+    def group(row: Body) -> tuple[str, ...]:
+        best = next(each for each in _INT8_INSTRUCTIONS if each in row["instructions"])
+        return row["network"], row["target"], str(row["cores"]), best
+
+    for names in dict.fromkeys(map(group, body["speed"])):
+        rows = {row["form"]: row for row in body["speed"] if group(row) == names}
+        floats = [rows.pop(name, None) for name in ("torch", "fp32", "bf16")]
+        rows.pop("torch, reduced", None)
+        mixed = [row for name, row in rows.items() if name.endswith(", bfloat16")]
+        plain = [row for row in rows.values() if row not in mixed]
+        fastest = [min(some, key=_ms, default=None) for some in (plain, mixed)]
+        best = min(rows.values(), key=_ms)
+        # Once, PyTorch's side of a reduced network was the reduced one.
+        over = f"{best['over_torch']:.2f}" if "over_torch" in best else "-"
+        times = [f"{_ms(row):.1f}" if row else "-" for row in (*floats, *fastest)]
+        lines.append([*names, *times, over, f"{best['over_float']:.2f}"])
     return lines
+
+
+def _ms(row: Body) -> float:
+    return float(row["p50_ms"])
 
 
 def depthwise(body: Body) -> Rows:
