@@ -15,6 +15,9 @@ from edge_fgir.runtime import Precision
 _ROOM = 0.97
 """Share of the budget that a predicted latency may take: predictions are a few percent off."""
 
+_ADDED = 1.5
+"""What takes at most so many times the budget is timed again before nothing is said to keep it."""
+
 
 class Prediction(Protocol):
     """What a candidate takes in a precision."""
@@ -97,6 +100,14 @@ class Shortlist:
         if not any(each.fits for each in considered):
             raise self._impossible(considered)
 
+    def nearly(self, considered: Sequence[Considered]) -> list[Candidate]:
+        """Return what would fit if it took less by what other work may have added."""
+        return [
+            each.candidate
+            for each in considered
+            if any(self._fits(found, 1 / _ADDED) for found in self._found(each.candidate).values())
+        ]
+
     def near(self, considered: Considered) -> list[Candidate]:
         """Return what must be known exactly for a choice to be right: that it fits, and that the
         next larger size does not."""
@@ -107,21 +118,27 @@ class Shortlist:
     def at(self, candidate: Candidate) -> Considered:
         """Return a candidate with what it takes."""
         latencies = []
-        for precision in self.precisions:
-            found = self.predict(candidate, precision)
-            if found is None:
-                continue
+        for precision, found in self._found(candidate).items():
             share = self.quicker.get((candidate.form, precision), 1.0)
-            cost = Cost(latency_ms=share * self._bounded(found) / _ROOM, size_mb=found.size_mb)
             latencies.append(
                 ProbedLatency(
                     precision=precision,
                     ms=share * found.ms,
                     measured=found.measured and share == 1,
-                    fits=not list(self.budget.excess(cost)),
+                    fits=self._fits(found, share),
                 )
             )
         return Considered(candidate, tuple(latencies))
+
+    def _found(self, candidate: Candidate) -> dict[Precision, Prediction]:
+        """Return what a candidate takes in the precisions that it can be run in."""
+        found = {each: self.predict(candidate, each) for each in self.precisions}
+        return {precision: each for precision, each in found.items() if each is not None}
+
+    def _fits(self, found: Prediction, share: float) -> bool:
+        """Say whether a share of the time that was found keeps the budget."""
+        cost = Cost(latency_ms=share * self._bounded(found) / _ROOM, size_mb=found.size_mb)
+        return not list(self.budget.excess(cost))
 
     def _bounded(self, found: Prediction) -> float:
         """Return the latency that the budget is about, ms."""
@@ -178,8 +195,7 @@ class Shortlist:
         known = [
             (found, each, precision)
             for each in possible
-            for precision in self.precisions
-            if (found := self.predict(each.candidate, precision)) is not None
+            for precision, found in self._found(each.candidate).items()
         ]
         fastest, nearest, precision = min(known, key=lambda each: self._bounded(each[0]))
         ms, bound = self._bounded(fastest), self.budget.latency_ms

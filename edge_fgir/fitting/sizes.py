@@ -23,7 +23,8 @@ def timed_sizes(
     """Return each architecture at the largest size that fits.
 
     While there is time, that size is timed itself, and so is the next larger one: latency does not
-    quite follow the pixels, and preprocessing takes steps.
+    quite follow the pixels, and preprocessing takes steps. Where nothing fits, but nearly, all that
+    time is spent on timing it again: other work may end.
 
     Args:
         architectures: The ones that matter most first; what cannot be built is left out.
@@ -42,5 +43,12 @@ def timed_sizes(
         near = [candidate for each in considered for candidate in shortlist.near(each)]
         missing = [each for each in near if not table.is_measured(each)]
         if not missing or not until():
-            return considered
+            break
         table.measure(missing, tell, until)
+    while not any(each.fits for each in considered) and until():
+        if not (nearly := shortlist.nearly(considered)):
+            break
+        tell("nothing fits, but nearly: timed again, as other work may be why")
+        table.measure(nearly, tell, until, again=True)
+        considered = [shortlist.at(each.candidate) for each in considered]
+    return considered

@@ -119,6 +119,22 @@ def test_a_size_that_takes_longer_than_its_neighbours_say_is_timed_again(
 
 
 @pytest.mark.parametrize(
+    ("slower", "fits"), [([1.6, 1.4, 1.3], True), ([1.6, 1.4] + 60 * [1.3], False), ([2, 2], False)]
+)
+def test_where_nothing_fits_but_nearly_it_is_timed_again(
+    slower: list[float], fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 px keep the budget in truth: they take 0.25 ms."""
+    fit = Fit(tmp_path, monkeypatch)
+    fit.slower = list(slower)
+    (found,) = fit.considered(LITE, ms=0.28)
+    assert (found.candidate.image_size, found.fits) == (64, fits)
+    nearly = max(slower[1:]) < 1.6
+    assert ("nothing fits, but nearly: timed again" in " ".join(fit.lines)) == nearly
+    assert fit.now < 60 * 60 * 0.26
+
+
+@pytest.mark.parametrize(
     ("minutes", "refused", "exact"),
     [(60, [], True), (2, [], False), (0.5, [OWN], False)],
 )
