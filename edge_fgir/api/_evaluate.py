@@ -104,14 +104,16 @@ def evaluate(
             "give tau itself, or train without data.with_val",
         )
     change = model.data_change(pictures)
-    learned = change.learned(split)
-    if learned and not accept_data_change:
-        raise InputError(
-            f"run {model.path} was trained on {learned} of the {len(pictures.split(split))} "
-            f"pictures that lie in {split} of data {pictures.name} now",
-            "pictures that it has not seen",
-            "split the data as it was, or add --accept-data-change",
-        )
+    asked_splits: tuple[Split, ...] = (split, "val") if logit_adjustment == "auto" else (split,)
+    for each in asked_splits:
+        learned = change.learned(each)
+        if learned and not accept_data_change:
+            raise InputError(
+                f"run {model.path} was trained on {learned} of the {len(pictures.split(each))} "
+                f"pictures that lie in {each} of data {pictures.name} now",
+                "pictures that it has not seen",
+                "split the data as it was, or add --accept-data-change",
+            )
     asked = model.predictor(pictures, full=full, logit_adjustment=logit_adjustment)
     result = evaluate_predictor(asked, pictures, split, shot_bounds=shot_bounds, visits=grouping)
     return (

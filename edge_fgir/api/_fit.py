@@ -42,7 +42,7 @@ def fit(
         budget: What the device can spare, and what must be reached; None: no bounds.
         target: How the device runs networks; None: as ``program`` needs it, or the device's
             descriptor says.
-        device: ``local`` or ``[user@]host[:port]``.
+        device: ``local`` or ``user@host[:port]``.
         minutes: That all of it may take.
         weights: Where pretrained weights are from: ``offline``: installed packages alone; ``timm``:
             timm may download some.

@@ -47,7 +47,7 @@ def profile(
         data: Their data; choices look at its validation split alone.
         out: The plan, ``X.json``; ``X.profile.json`` and the page ``X.html`` are written beside it.
         budget: What the device can spare; None: no bounds.
-        device: ``local``, ``[user@]host[:port]``, or a descriptor's id, which gives an estimate.
+        device: ``local``, ``user@host[:port]``, or a descriptor's id, which gives an estimate.
         target: How the device runs networks; None: as its descriptor says.
         sizes: Input sides to choose from, pixels; none: those that the runs suggest.
         precision: One of the target's; ``auto``: INT8 and float.

@@ -44,7 +44,8 @@ class Visits:
         """Read a grouping.
 
         Args:
-            word: ``folder``: a visit's pictures lie in one folder, inside their class's.
+            word: ``folder``: a visit's pictures lie in one folder, inside their class's; what lies
+                in the class's own is on its own.
                 ``frigate``: by the names that Frigate gives; what has another is on its own.
                 ``name:REGEX``: the groups of the expression find the visit in the file's name.
                 ``time:SECONDS``: by the camera's clock (EXIF), where no longer pause parts them.
@@ -89,16 +90,34 @@ class Visits:
         elif self.pattern is not None:
             keys = [(sample.label, _found(self.pattern, sample)) for sample in samples]
         else:
-            keys = [(sample.label, sample.path.parent) for sample in samples]
-            classes = {sample.label for sample in samples}
-            if len(set(keys)) == len(classes) < len(samples):
-                raise InputError(
-                    f"data {data.name} has one folder a class, such as {samples[0].path.parent}",
-                    "folders of visits inside them",
-                    "group by name:REGEX or time:SECONDS",
-                )
+            keys = self._by_folder(data, samples)
         number: dict[Hashable, int] = {}
         return np.array([number.setdefault(key, len(number)) for key in keys])
+
+    @staticmethod
+    def _by_folder(data: DataSet, samples: Sequence[Sample]) -> list[Hashable]:
+        remedy = "group by name:REGEX or time:SECONDS"
+        if any(sample.part is not None for sample in samples):
+            raise InputError(
+                f"data {data.name} lies in shards, such as {samples[0].file.name}",
+                "folders of visits inside those of the classes",
+                remedy,
+            )
+        loose = [sample.path.parent.name == data.classes[sample.label] for sample in samples]
+        keys: list[Hashable] = [
+            ("loose", place) if is_loose else (sample.label, sample.path.parent)
+            for place, (sample, is_loose) in enumerate(zip(samples, loose, strict=True))
+        ]
+        # Classes may have other names than their folders.
+        inside = any(data.classes[sample.label] in sample.path.parts[:-2] for sample in samples)
+        one_each = len(set(keys)) == len({sample.label for sample in samples}) < len(samples)
+        if all(loose) or (one_each and not inside):
+            raise InputError(
+                f"data {data.name} has one folder a class, such as {samples[0].path.parent}",
+                "folders of visits inside them",
+                remedy,
+            )
+        return keys
 
     @staticmethod
     def _by_time(samples: Sequence[Sample], gap_s: float) -> list[Hashable]:

@@ -117,7 +117,7 @@ def compare_frigate(
         validation: They.
         labels: Class names.
         logits: (N, K) of the bundle on them.
-        calibration: The bundle's.
+        calibration: Of the bundle where it goes by the score alone, as that file does.
         bound: Points of top-1 that may be lost.
         program: ``frigate`` or ``frigate-bird``.
 

@@ -36,6 +36,8 @@ _VARIANCE = 0.8
 """Share of what the features of known pictures vary by that their space holds."""
 _FRAMES = 100
 """Of each kind that is made up."""
+_STRANGERS = 1000
+"""Of a folder: a share of them is known within a percent or two, and more may not fit in memory."""
 _COARSE = 8
 """Places along a side of smooth noise."""
 
@@ -102,7 +104,8 @@ class Pictures:
         """
         strangers = made_up(preprocess.size)
         if unknown is not None:
-            strangers[f"{unknown.resolve().name}/"] = pictures_in(unknown, preprocess)
+            found = pictures_in(unknown, preprocess, at_most=_STRANGERS)
+            strangers[f"{unknown.resolve().name}/"] = found
         return cls(known, strangers)
 
     def at_most(self, count: int) -> Pictures:

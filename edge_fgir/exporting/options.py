@@ -68,6 +68,12 @@ def check_program(target: Target, program: str | None) -> None:
             f"a target of the runtime {PROGRAMS[program]}",
             f"use --target {PROGRAMS[program]}",
         )
+    if target.page is not None:
+        raise InputError(
+            f"--for {program} with target {target.name}, whose files every visitor loads",
+            "a target without a page",
+            f"use --target {PROGRAMS[program]} for a bundle of its own",
+        )
 
 
 def check_unknown(target: Target, unknown: Path | None) -> None:

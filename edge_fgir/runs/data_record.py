@@ -33,7 +33,7 @@ class SplitChange:
         removed: Pictures that it no longer has.
         replaced: Pictures of the same class and file name, and of another size.
         renamed: Pictures of the same class and size, and of another name, as packing gives them.
-        learned: Of those added, the ones that lay in train.
+        learned: Of those that are new here, the ones that were learned from.
     """
 
     split: Split
@@ -52,7 +52,7 @@ class SplitChange:
         }
         parts = [f"{count} {what}" for what, count in figures.items() if count]
         if self.learned:
-            parts.append(f"{self.learned} of them from train")
+            parts.append(f"{self.learned} of them learned")
         return f"{self.split}: {', '.join(parts)}"
 
 
@@ -148,21 +148,29 @@ class DataRecord:
         }
         write_atomic(path, save(tensors, {"about": json.dumps({"hash": self.hash})}))
 
-    def change(self, data: DataSet) -> DataChange:
-        """Return how a data set of the same classes differs."""
+    def change(self, data: DataSet, *, learned_val: bool = False) -> DataChange:
+        """Return how a data set of the same classes differs.
+
+        Args:
+            data: As it is now.
+            learned_val: The validation split was learned from too.
+        """
         if data.info.hash == self.hash:
             return DataChange()
         now = DataRecord.of(data)
-        changes = (self._split_change(now, split) for split in SPLITS)
+        learned = self._pictures("train")
+        if learned_val:
+            learned += self._pictures("val")
+        changes = (self._split_change(now, split, learned) for split in SPLITS)
         return DataChange(tuple(each for each in changes if each != SplitChange(each.split)))
 
-    def _split_change(self, now: DataRecord, split: Split) -> SplitChange:
+    def _split_change(self, now: DataRecord, split: Split, learned: _Pictures) -> SplitChange:
         before, after = self._pictures(split), now._pictures(split)
         gone, new = before - after, after - before
+        known = 0 if split == "train" else (new & learned).total()
         # A file's name tells it from others better than its size.
         replaced, renamed = _matched(gone, new, 0), _matched(gone, new, 1)
-        learned = 0 if split == "train" else (new & self._pictures("train")).total()
-        return SplitChange(split, new.total(), gone.total(), replaced, renamed, learned)
+        return SplitChange(split, new.total(), gone.total(), replaced, renamed, known)
 
     def _pictures(self, split: Split) -> _Pictures:
         return Counter(zip(self.names[split].tolist(), self.contents[split].tolist(), strict=True))

@@ -186,7 +186,8 @@ class Run(RunFiles):
         """
         self.check_classes(data)
         if self.data_record.exists():
-            return DataRecord.read(self.data_record).change(data)
+            record = DataRecord.read(self.data_record)
+            return record.change(data, learned_val=self.learned_val)
         known = self.trained_as.data.hash  # of what was learned from, which may include val
         if known == data.info.hash or (
             data.splits.get("val") and known == data.with_val_in_train().info.hash

@@ -207,14 +207,15 @@ class Classifier:
             path: The bundle's folder or zip.
             device: Where to run it, such as ``cpu`` or ``gpu.1``, or options that say more:
                 threads, precision, runtime.
-            trust: PEM file with the Ed25519 public key that must have signed it.
+            trust: PEM file with the public key that must have signed it.
             site: What is known of the place, or the file that says it: priors, thresholds, names
                 and parents of classes, and which of them occur.
             smaller: Bundles of the same classes that take less time, the best first; they come
                 after the variants that this one holds.
             target_fps: Frames a second that single calls and streams have to keep up with. They go
                 over to the next variant when frames are late, and back when there is time again;
-                every result says which one answered (``variant``). None: the first one answers.
+                every result says which one answered (``variant``). None: the first one of this
+                bundle answers, and ``smaller`` is refused.
 
         Raises:
             InputError: The bundle is missing or was changed, is not signed by the key of

@@ -54,7 +54,7 @@ def sweep_devices(
 
     Args:
         path: The bundle.
-        trust: PEM file with the Ed25519 public key that must have signed it.
+        trust: PEM file with the public key that must have signed it.
         seconds: How long a device may take.
         command: What starts a probe.
 

@@ -14,6 +14,10 @@ from edge_fgir.runtime.manifest import MANIFEST, FileEntry
 
 _INDEX = "index.html"
 _NOT_SHOWN = ("golden", "reports")
+_WORKER = "page/worker.js"
+_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+"""What the worker may load, which the policy in the page does not bind; as ``sw.js`` has it."""
+
 _HERE = "127.0.0.1"
 _KINDS = {
     ".css": "text/css",
@@ -49,7 +53,7 @@ def page_server(bundle: Bundle, port: int = 0) -> ThreadingHTTPServer:
     """Return a server of the bundle's files, for this machine alone; call ``serve_forever``.
 
     It hands out what the manifest lists and as it was sealed, and tells a browser no more than
-    any host of static files does.
+    any host of static files does, but for the worker's policy.
 
     Args:
         bundle: A folder or zip.
@@ -71,6 +75,8 @@ def page_server(bundle: Bundle, port: int = 0) -> ThreadingHTTPServer:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", _KINDS.get(PurePosixPath(name).suffix, _ANY_KIND))
             self.send_header("Content-Length", str(len(data)))
+            if name == _WORKER:
+                self.send_header("Content-Security-Policy", _POLICY)
             with suppress(ConnectionError):  # who asked went away
                 self.end_headers()
                 self.wfile.write(data)

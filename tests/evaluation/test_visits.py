@@ -14,6 +14,7 @@ from PIL import Image
 
 from edge_fgir import InputError
 from edge_fgir.data import DataSet, Sample
+from edge_fgir.data.part import Part
 from edge_fgir.evaluation import Visits, clustered_interval, visit_accuracy, wilson_interval
 from edge_fgir.runtime import EventOptions
 from edge_fgir.runtime.decisions import Votes
@@ -50,6 +51,25 @@ def test_folders_inside_the_classes():
 def test_the_folders_of_the_classes_are_no_visits():
     with pytest.raises(InputError, match=r"data birds has one folder a class, such as a; .*name:"):
         numbers("folder", (Path("a/x"), 0), (Path("a/y"), 0), (Path("b/x"), 1))
+
+
+def test_what_lies_beside_folders_of_visits_is_on_its_own():
+    places = [("red/1/x", 0), ("red/1/y", 0), ("red/x", 0), ("green/x", 1), ("green/y", 1)]
+    found = numbers("folder", *((Path(path), label) for path, label in places))
+    assert found == [0, 0, 1, 2, 3]
+
+
+def test_each_class_may_have_one_visit():
+    places = [("red/1/x", 0), ("red/1/y", 0), ("green/1/x", 1)]
+    assert numbers("folder", *((Path(path), label) for path, label in places)) == [0, 0, 1]
+
+
+def test_shards_have_no_folders():
+    tars = [Path("test-000000.tar"), Path("test-000001.tar")]
+    listed = [Sample(tar / "0.png", 0, Part(tar, 512, 90)) for tar in tars]
+    data = DataSet("birds", "none", ("red", "green"), {"test": listed})
+    with pytest.raises(InputError, match=r"data birds lies in shards, such as test-000000\.tar;"):
+        Visits.parse("folder").numbers(data, listed)
 
 
 def test_frigates_names():

@@ -261,6 +261,8 @@ def test_it_is_for_litert_alone() -> None:
     check_program(read_target("arm"), None)
     with pytest.raises(InputError, match=r"--for frigate with target arm.*use --target litert"):
         check_program(read_target("arm"), "frigate")
+    with pytest.raises(InputError, match=r"--for frigate with target web, whose files"):
+        check_program(read_target("web"), "frigate")
     with pytest.raises(InputError, match=r"--for cockatoo.*one of frigate"):
         check_program(read_target("litert"), "cockatoo")
 

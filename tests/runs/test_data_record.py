@@ -59,7 +59,7 @@ def swap_classes(photos: Path) -> None:
         (remove, "val: 1 removed", True),
         (replace, "train: 1 replaced", True),
         (rename, "train: 1 renamed", False),
-        (move, "train: 1 removed; test: 1 added, 1 of them from train", True),
+        (move, "train: 1 removed; test: 1 added, 1 of them learned", True),
         (swap_classes, "train: 1 added, 1 removed", True),
     ],
 )
@@ -75,6 +75,14 @@ def test_a_change_is_named(
     assert str(change) == said
     assert change.other_pictures == other
     assert change.learned("test") == (act is move)
+
+
+def test_pictures_of_a_learned_val_are_known(photos: Path) -> None:
+    record = DataRecord.of(open_data(str(photos)))
+    (photos / "val/green/1.png").replace(photos / "test/green/1.png")
+    now = open_data(str(photos))
+    assert record.change(now).learned("test") == 0
+    assert record.change(now, learned_val=True).learned("test") == 1
 
 
 def test_packed_pictures_are_the_same_pictures(photos: Path, tmp_path: Path) -> None:

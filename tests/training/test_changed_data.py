@@ -143,6 +143,14 @@ def test_pictures_that_were_learned_are_no_test(finished: Path) -> None:
     assert evaluate(finished / "run", data, accept_data_change=True).images == 6
 
 
+def test_pictures_that_were_learned_choose_no_adjustment(finished: Path) -> None:
+    data = finished / "data"
+    (data / "train/green/3.png").rename(data / "val/green/3.png")
+    assert evaluate(finished / "run", data).images
+    with pytest.raises(InputError, match=r"trained on 1 of the \d+ pictures that lie in val"):
+        evaluate(finished / "run", data, logit_adjustment="auto")
+
+
 def test_val_that_was_learned_is_no_test(finished: Path) -> None:
     run, data = Run(finished / "run"), finished / "data"
     evaluate(run.path, data, "val")
