@@ -46,8 +46,10 @@ def draw(table: Table) -> str:
 
 def _machine(body: dict[str, Any]) -> str:
     environment = body["environment"]
-    rows = [row for part in body.values() if isinstance(part, list) for row in part]
-    dates = {row["date"][:10] for row in rows if isinstance(row, dict) and "date" in row}
+    parts = [part.values() if isinstance(part, dict) else part for part in body.values()]
+    rows = [row for part in parts if not isinstance(part, str | int | float) for row in part]
+    own = [row.get("environment", row) for row in rows if isinstance(row, dict)]
+    dates = {each["date"][:10] for each in own if "date" in each}
     days = sorted(dates or {environment["date"][:10]})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     if "gpu" in environment:

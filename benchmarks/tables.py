@@ -356,8 +356,7 @@ def forms_speed(body: Body) -> Rows:
     lines = [[*header, "INT8 ms", "INT8 and bf16 ms", "times PyTorch", "times float"]]
 
     def group(row: Body) -> tuple[str, ...]:
-        best = next(each for each in _INT8_INSTRUCTIONS if each in row["instructions"])
-        return row["network"], row["target"], str(row["cores"]), best
+        return row["network"], row["target"], str(row["cores"]), _int8_instructions(row)
 
     for names in dict.fromkeys(map(group, body["speed"])):
         rows = {row["form"]: row for row in body["speed"] if group(row) == names}
@@ -372,6 +371,11 @@ def forms_speed(body: Body) -> Rows:
         times = [f"{_ms(row):.1f}" if row else "-" for row in (*floats, *fastest)]
         lines.append([*names, *times, over, f"{best['over_float']:.2f}"])
     return lines
+
+
+def _int8_instructions(machine: Body) -> str:
+    """Return the best instructions for INT8 that a processor has."""
+    return next(each for each in _INT8_INSTRUCTIONS if each in machine["instructions"])
 
 
 def _ms(row: Body) -> float:
@@ -464,9 +468,12 @@ def resampling(body: Body) -> Rows:
 
 def fits(body: Body) -> Rows:
     """Return a line a data set and budget: the answer, and what a user would do instead."""
-    others = {"plain": "plain fine-tuning", "head": "head alone", "lrnet14": "LRN14"}
-    lines = [["data", "budget ms", "minutes", "answer", "ms", "%", *others.values()]]
-    for row in body["rows"].values():
+    named = {"plain": "plain fine-tuning", "head": "head alone", "lrnet14": "LRN14"}
+    rows = sorted(body["rows"].values(), key=lambda row: (row["data"], row["latency_ms"]))
+    others = {each: named[each] for each in named if any(each in r["baselines"] for r in rows)}
+    header = ["data", "budget ms", "INT8 instructions", "minutes", "answer", "ms", "%"]
+    lines = [[*header, *others.values()]]
+    for row in rows:
         found = row["fit"]
         answer = f"{found['name']}, {found['precision']}"
         beside = []
@@ -481,7 +488,8 @@ def fits(body: Body) -> Rows:
         data = f"{row['data']}, {row['images']} test pictures, {row['judged_by']}"
         figures = [f"{found['minutes']:.0f}", answer, f"{found['p50_ms']:.2f}"]
         accuracy = _percent(found["accuracy"])
-        lines.append([data, f"{row['latency_ms']:g}", *figures, accuracy, *beside])
+        budget = [f"{row['latency_ms']:g}", _int8_instructions(row["environment"])]
+        lines.append([data, *budget, *figures, accuracy, *beside])
     return lines
 
 
