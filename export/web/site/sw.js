@@ -9,6 +9,10 @@ const { seal: SEAL, build: BUILD } = Object.fromEntries(new URL(location.href).s
 const OURS = `edge-fgir ${registration.scope} `; // other pages of the same origin have other caches
 const CACHE = OURS + SEAL;
 
+// A worker obeys the policy that its own file comes with, not the page's; and this one sees every picture.
+const WORKER = "page/worker.js";
+const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+
 /** Says whether the page needs a file here: no report, no golden picture, no other build. */
 function isNeeded({ path }) {
   const [, build] = /^litert\/litert_wasm(.*)_internal/.exec(path) ?? [null, BUILD];
@@ -20,6 +24,14 @@ async function digest(response) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** An answer as it is kept: with its policy, and without a redirection, as browsers open no page with such an answer. */
+async function kept(path, found) {
+  if (path !== WORKER && !found.redirected) return found;
+  const headers = new Headers(found.headers);
+  if (path === WORKER) headers.append("Content-Security-Policy", POLICY);
+  return new Response(await found.blob(), { headers });
+}
+
 async function fill() {
   const response = await fetch("manifest.json", { cache: "no-cache" });
   const manifest = await response.clone().json();
@@ -28,7 +40,7 @@ async function fill() {
   await Promise.all(manifest.files.filter(isNeeded).map(async ({ path, sha256 }) => {
     const found = await fetch(path, { cache: "no-cache" });
     if (!found.ok || (await digest(found.clone())) !== sha256) throw new Error(`${path} is not as it was exported`);
-    await cache.put(path, found);
+    await cache.put(path, await kept(path, found));
   }));
   await cache.put("manifest.json", response);
 }

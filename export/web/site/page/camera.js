@@ -1,7 +1,8 @@
-/** The device's camera: what it shows, and in words why it does not. */
+/** The device's cameras: what one shows, and in words why it does not. */
 
 // Models see 300 pixels at most: more would only take time.
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
+const BACK = { facingMode: "environment" };
 
 const REASONS = {
   NotAllowedError: "The camera is not allowed for this page. Permit it in the browser's settings of the page, then start it again.",
@@ -10,10 +11,16 @@ const REASONS = {
   OverconstrainedError: "No camera of that kind was found.",
 };
 
+function end(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 export class Camera {
   #video;
   #stream = null;
-  #side = "environment";
+  #stops = 0;
+  #which = BACK;
+  #all = [];
   #ended = () => {};
 
   constructor(video) {
@@ -24,38 +31,47 @@ export class Camera {
     return this.#stream !== null;
   }
 
-  /** Starts it; the error of a camera that does not start is a sentence for the user. */
+  /** Whether there is more than one. */
+  get hasOther() {
+    return this.#all.length > 1;
+  }
+
+  /** Starts it, unless it is stopped before; the error of a camera that does not start is a sentence for the user. */
   async start() {
     if (!navigator.mediaDevices?.getUserMedia)
       throw new Error("Browsers give a page the camera only if it came by https, or from this device itself.");
     this.stop();
+    const stops = this.#stops;
+    let stream;
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, facingMode: this.#side }, audio: false });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...this.#which }, audio: false });
     } catch (error) {
+      this.#which = BACK; // the chosen one may be gone
       throw new Error(REASONS[error.name] ?? `The camera does not start: ${error.message}.`);
     }
-    for (const track of this.#stream.getTracks()) track.onended = () => this.stop();
-    this.#video.srcObject = this.#stream;
+    if (stops !== this.#stops) return end(stream);
+    this.#stream = stream;
+    for (const track of stream.getTracks()) track.onended = () => this.stop();
+    this.#video.srcObject = stream;
     await this.#video.play();
+    // Browsers tell of the others once one was allowed.
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    this.#all = devices.filter((device) => device.kind === "videoinput").map((device) => device.deviceId);
   }
 
-  /** Goes on with the camera on the device's other side. */
+  /** Goes on with the next of the device's cameras: those of a laptop face no side that could be asked for. */
   turn() {
-    this.#side = this.#side === "environment" ? "user" : "environment";
+    const current = this.#all.indexOf(this.#stream?.getVideoTracks()[0].getSettings().deviceId);
+    this.#which = { deviceId: { exact: this.#all[(current + 1) % this.#all.length] } };
     return this.start();
   }
 
   stop() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stops++;
+    if (this.#stream) end(this.#stream);
     this.#stream = null;
     this.#video.srcObject = null;
     this.#ended();
-  }
-
-  /** Says whether there is more than one; browsers tell once a camera was allowed. */
-  async hasOther() {
-    const devices = await navigator.mediaDevices.enumerateDevices();
-    return devices.filter((device) => device.kind === "videoinput").length > 1;
   }
 
   /** Waits for the next frame that has not been seen yet, or until the camera stops. */

@@ -152,8 +152,9 @@ function weights(n, from, to, size, kernel) {
     const values = [];
     let sum = 0;
     for (let j = first; j < last; j++) {
-      values.push(at(Math.abs((j - centre + 0.5) * (1 / wide))));
-      sum += values.at(-1);
+      const value = at(Math.abs((j - centre + 0.5) * (1 / wide)));
+      values.push(value);
+      sum += value;
     }
     const rounded = values.map((value) => Math.trunc((value / sum) * 2 ** BITS + (value < 0 ? -0.5 : 0.5)));
     return { first, weights: Int32Array.from(rounded) };

@@ -5,6 +5,11 @@ export const readable = (label) => label.replace(/^\d+\./, "").replaceAll(/[_-]+
 
 export const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 
+/** An answer's most likely class, with its score. */
+export const closestOf = ({ label, score }) => `${readable(label)}, ${percent(score)}`;
+
+export const sentenceOf = (answer) => (answer.isUnknown ? `Unknown; most like ${closestOf(answer)}` : closestOf(answer));
+
 /** A name from outside, so short that it leaves room for the sentence around it. */
 export const named = (name) => (name.length > 40 ? `${name.slice(0, 39)}…` : name);
 
