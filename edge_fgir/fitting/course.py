@@ -173,8 +173,10 @@ class Course:
                 # Whether it keeps the budget is known when it is built as well.
                 again = longest + head.record.seconds
                 if has_time(f"larger size of {candidate.name}", again):
-                    larger = self._settled(self.probe(settled), settle)
-                    settled = min(settled, larger, key=lambda each: each.image_size)
+                    larger = settled
+                    found = self._settled(self.probe(larger), settle)
+                    settled = min(larger, found, key=lambda each: each.image_size)
+                    self.sizes[larger] = settled  # too slow, it is no candidate of its own
                 else:
                     settled = candidate
             self.sizes[candidate] = settled
@@ -217,7 +219,7 @@ class Course:
         if candidate is None or time < 60 * _TEACHER_MINUTES or not is_larger(candidate, arms):
             return
         seconds = self.journal.number("teacher's seconds", lambda: _TEACHING * self.left)
-        if head_seconds(candidate, probed) > seconds:
+        if self._head_seconds(candidate, probed) > seconds:
             return
         with self.clock.step("teacher", seconds):
             recipe = self.recipes.probe(candidate)
@@ -230,6 +232,16 @@ class Course:
                 tuned = self.trainings.run(candidate, recipe, "teacher", seconds=seconds)
                 self.teacher = self.judge.best([tuned, start])
         self._say(f"teacher {candidate.name}: {_accuracy(self.teacher)}")
+
+    def _head_seconds(self, candidate: Candidate, heads: Sequence[Trained]) -> float:
+        """Return what a head takes, by those that were trained.
+
+        Without any, by an epoch on noise: that takes longer than the two looks at each picture that
+        a head is made of, as its arithmetic does.
+        """
+        if heads:
+            return head_seconds(candidate, heads)
+        return self._pace(candidate, "probe") * self.recipes.steps_per_epoch
 
     def _halve(self, arms: Sequence[Candidate]) -> None:
         if self.journal.number("no second finalist", lambda: float(self._needs_reserve(arms))):
@@ -245,9 +257,8 @@ class Course:
         for number, rung in enumerate(plan):
             last = number == len(plan) - 1
             for each in alive[rung.arms :]:
-                self.left_out[each] = (
-                    "less accurate after equally much time" if number else _NOTHING
-                )
+                why = "less accurate after equally much time" if number else _NOTHING
+                self.left_out.setdefault(each, why)
             alive = alive[: rung.arms]
             if last and self._has_no_rival(alive[0]):
                 self.reserve = min(self.reserve, self.closing)
@@ -257,7 +268,8 @@ class Course:
                 seconds = self.journal.number(f"{key}: seconds", partial(float, share))
                 ahead -= rung.seconds
                 self._train(key, candidate, seconds, "final" if last else "halving")
-            alive = self._ordered([each for each in alive if self._trained(each)])
+            # Where an epoch of none fitted, the next round has more time for each.
+            alive = self._ordered([each for each in alive if self._trained(each)]) or alive
         for each in arms:
             if each not in alive:
                 self.left_out.setdefault(each, _NOTHING)
@@ -311,6 +323,9 @@ class Course:
         method = self._method(candidate, guide)
         asking = self._asking_seconds(guide, method)
         epochs = self._epochs(key, candidate, method, seconds, asking)
+        if not epochs and guide is not None:
+            guide, method = None, self._method(candidate, None)
+            epochs = self._epochs(f"{key} by labels alone", candidate, method, seconds)
         if not epochs:
             self.left_out[candidate] = "an epoch takes longer than the time that is left"
             return
@@ -327,6 +342,7 @@ class Course:
                 teacher=teacher,
             )
         self.done.setdefault(candidate, []).append(trained)
+        self.left_out.pop(candidate, None)  # of an earlier round, which had no time for an epoch
         self._say(f"{candidate.name}: {_accuracy(trained)} after {epochs} epochs")
 
     def _guide(
@@ -387,7 +403,7 @@ class Course:
                 if epochs >= draws:
                     break
             enough = _ENOUGH if candidate.architecture.is_pretrained else _ENOUGH_FROM_SCRATCH
-            return float(min(epochs, enough))
+            return float(max(min(epochs, enough), 0))  # a head may have taken more than all
 
         return int(self.journal.number(f"{key}: epochs", decide))
 

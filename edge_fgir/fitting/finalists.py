@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_fgir._errors import GateError
+from edge_fgir._errors import GateError, InputError
 from edge_fgir._files import sha256
-from edge_fgir.benchmarking import DeviceHandle, Protocol, WarmUp
+from edge_fgir.benchmarking import BenchMode, DeviceHandle, Protocol, WarmUp
 from edge_fgir.data import DataSet, Split
 from edge_fgir.deploying import export_with_qat
 from edge_fgir.evaluation import BundlePredictor, Floats, Labels, Visits, answers, evaluate
@@ -45,6 +45,8 @@ _BENCHES = 3
 """How often a bundle is measured, at most, while other work disturbs it."""
 _CLOSE = 8
 """How often, where a part of a measurement keeps the budget: its accuracy is worth the seconds."""
+_SURPRISING = 1.25
+"""A measurement of so many times what was predicted is disturbed, whether or not that shows."""
 _SIZES = 3
 """How often a bundle that turns out too slow is built at a smaller size."""
 _MOST_LOST = 5.0
@@ -309,17 +311,24 @@ class Builder:
             report = QuantizationReport.of(bundle)
             facts += [report.chosen, bundle.path.name] if report.is_mixed else [report.chosen]
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
-        same = self.folder / BUNDLES / f"same-{key}{_LATENCY}"
-        kept = bundle.path.with_suffix(_LATENCY)
+        # What was measured without frames back to back tells no energy.
+        ending = _LATENCY if self._mode == "burst" else f".{self._mode}{_LATENCY}"
+        same = self.folder / BUNDLES / f"same-{key}{ending}"
+        kept = bundle.path.with_suffix(ending)
         earlier = [read_result(file, Latency) for file in (same, kept) if file.exists()]
         if not kept.exists():
-            earlier.append(self._benched(bundle, earlier))
+            precision = bundle.manifest.precision
+            predicted = {each.precision: each.ms for each in self.shortlist.at(candidate).latencies}
+            ms = predicted.get(precision, math.inf)
+            earlier.append(self._benched(bundle, earlier, ms))
             earlier[-1].write(kept)
         best = self._best(earlier, bundle)
         best.write(same)
         return best
 
-    def _benched(self, bundle: Bundle, earlier: Sequence[Latency] = ()) -> Latency:
+    def _benched(
+        self, bundle: Bundle, earlier: Sequence[Latency] = (), predicted_ms: float = math.inf
+    ) -> Latency:
         """Measure a bundle, and again where the machine may be why the budget is not kept.
 
         Other work and a host's neighbours only ever add time, so the fastest measurement counts.
@@ -328,20 +337,29 @@ class Builder:
             bundle: It.
             earlier: Measurements that count as well: with one that keeps the budget, none is
                 repeated.
+            predicted_ms: Its median from a decoded frame to the label.
         """
         own: list[Latency] = []
         most = _BENCHES
         while len(own) < most:
-            latency = self.device.bench(bundle, seconds=_BENCH.seconds, protocol=_BENCH)
+            latency = self.device.bench(
+                bundle, seconds=_BENCH.seconds, mode=self._mode, protocol=_BENCH
+            )
             own.append(latency)
             kept = any(self._keeps(each, bundle) for each in (*earlier, latency))
-            if kept or not (reason := _disturbance(latency)):
+            reason = _disturbance(latency) or _surprise(latency, predicted_ms)
+            if kept or not reason:
                 break
             if self._is_close(latency):
                 most = _CLOSE
             if len(own) < most:
                 self.tell(f"{reason}: measured again")
         return self._best(own, bundle)
+
+    @property
+    def _mode(self) -> BenchMode:
+        """How bundles are measured: only frames back to back tell what one of them costs."""
+        return "burst" if self.budget.energy_mj is None else "sustained"
 
     def _best(self, latencies: Sequence[Latency], bundle: Bundle) -> Latency:
         """Return the fastest measurement, of those that keep the whole budget if there are any."""
@@ -359,13 +377,31 @@ class Builder:
         return repeats is not None and bound is not None and min(repeats) <= bound
 
     def _cost(self, latency: Latency, bundle: Bundle) -> Cost:
+        """Return what was measured.
+
+        Raises:
+            InputError: The device does not tell what a bound is for; no other bundle would.
+        """
         frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
-        return Cost(
+        cost = Cost(
             latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
             memory_mb=latency.peak_memory_mb,
-            energy_mj=None if joules is None else 1e3 * joules,
+            # A machine that was not quiet at rest seems to spend less than nothing on a frame.
+            energy_mj=None if joules is None else max(1e3 * joules, 0.0),
             size_mb=bundle.model_size / 1e6,
         )
+        if unknown := self.budget.unknown(cost):
+            reasons = {
+                "memory_mb": latency.peak_memory_note,
+                "energy_mj": latency.energy.reason,
+            }
+            why = "; ".join(filter(None, (reasons.get(name) for name in unknown)))
+            raise InputError(
+                f"a bound for {', '.join(unknown)}, which this device does not tell: {why}",
+                "a device that tells it",
+                "leave that bound out",
+            )
+        return cost
 
     def _export(self, trained: Trained, candidate: Candidate, precision: str, out: Path) -> None:
         as_trained = candidate == trained.candidate
@@ -404,6 +440,12 @@ def _disturbance(latency: Latency) -> str:
         if apart > bounds.repeats_apart_at_most:
             return f"two repeats are {100 * apart:.0f} % apart"
     return ""
+
+
+def _surprise(latency: Latency, predicted_ms: float) -> str:
+    """Say that a bench took much longer than was predicted; nothing if it did not."""
+    more = latency.scopes.frame_to_decision.p50_ms / predicted_ms - 1
+    return f"{100 * more:.0f} % more than predicted" if more > _SURPRISING - 1 else ""
 
 
 def opened(bundle: Path) -> Classifier:

@@ -40,7 +40,7 @@ from edge_fgir.fitting.trainings import RUNS, Trained, Trainings
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.reporting import write_report
 from edge_fgir.results import Budget, Fit, FrigateReport
-from edge_fgir.runtime import MANIFEST, Bundle, check_out, find_runtime, verify
+from edge_fgir.runtime import MANIFEST, Bundle, check_out, find_pictures, find_runtime, verify
 
 WORK, RESULT, REPORT = ".fit", ".fit.json", ".html"
 """Behind the bundle's name without its ending: the work folder, the result and its page."""
@@ -131,10 +131,7 @@ def fit(
     """
     work = out.with_suffix(WORK)
     _check(request, out, work, resume=resume)
-    spent = work / "clock.json"
-    if not resume:
-        spent.unlink(missing_ok=True)  # of a fit that was refused before anything was trained
-    clock = Clock(60 * request.minutes, spent)
+    clock = _clock(request, work, resume=resume)
     data, by_macro = request.data, _is_imbalanced(request.data)
     runtime = find_runtime(request.target.runtime)
     tell(_found(data, by_macro=by_macro))
@@ -157,7 +154,7 @@ def fit(
         for architecture, reason in table.refused.items():
             tell(f"{architecture.title} is left out: {reason}")
         shortlist.check(considered)
-        tell(_fitting(considered))
+        tell(_fitting(considered, shortlist))
         testing = _ANSWER_SECONDS * len(data.splits.get("test", ()))
         course = Course(
             trainings=Trainings(data, work, clock, by_macro),
@@ -209,14 +206,18 @@ def fit(
         found=fit_data(data),
         judged_by="macro" if by_macro else "top1",
         candidates=fit_candidates(
-            considered, course, [each.trained.candidate for each in finalists], len(data.classes)
+            considered,
+            course,
+            [each.trained.candidate for each in finalists],
+            len(data.classes),
+            shortlist,
         ),
         teacher=None if taught is None else taught.record,
         teacher_name="" if taught is None else taught.candidate.name,
         points=fit_points(finalists, best, considered),
         why=why(best, finalists, request.budget, request.target.gates.max_top1_drop),
         advice=(
-            *advice(course, considered, best, data),
+            *advice(course, considered, best, data, shortlist),
             *_with_more_time([each for each in offered(math.inf) if each not in available]),
         ),
         steps=clock.steps,
@@ -247,6 +248,8 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
     request.data.split("val")
     check_program(request.target, request.program)
     check_unknown(request.target, request.unknown)
+    if request.golden is not None:
+        find_pictures(request.golden)
     if min(request.data.counts("train")) < 1:
         empty = request.data.classes[request.data.counts("train").index(0)]
         raise InputError(f"class {empty} has no training picture", "at least one")
@@ -265,6 +268,18 @@ def _check(request: Request, out: Path, work: Path, *, resume: bool) -> None:
                 "choose another --out",
             )
     write_json(file, request.facts)
+
+
+def _clock(request: Request, work: Path, *, resume: bool) -> Clock:
+    """Return the clock of a request, which a resumed one goes on with.
+
+    Another request has its own minutes, as it has its own decisions: what an earlier one spent is
+    in what it finds on disk.
+    """
+    spent = work / f"clock-{request.key}.json"
+    if not resume:
+        spent.unlink(missing_ok=True)  # of a fit that was refused before anything was trained
+    return Clock(60 * request.minutes, spent)
 
 
 def _is_imbalanced(data: DataSet) -> bool:
@@ -286,10 +301,14 @@ def _found(data: DataSet, *, by_macro: bool) -> str:
     )
 
 
-def _fitting(considered: Sequence[Considered]) -> str:
+def _fitting(considered: Sequence[Considered], shortlist: Shortlist) -> str:
     fitting = [f"{each.candidate.name} ({each.ms:.2f} ms)" for each in considered if each.fits]
-    slow = [each.candidate.architecture.title for each in considered if not each.fits]
-    beside = f"; too slow: {', '.join(slow)}" if slow else ""
+    beyond: dict[str, list[str]] = {}
+    for each in considered:
+        if not each.fits:
+            reason = shortlist.reason(each.candidate)
+            beyond.setdefault(reason, []).append(each.candidate.architecture.title)
+    beside = "".join(f"; {reason}: {', '.join(titles)}" for reason, titles in beyond.items())
     return f"within the budget: {', '.join(fitting)}{beside}"
 
 
@@ -302,16 +321,20 @@ def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -
     finalists: list[Finalist] = []
     reasons: list[str] = []
     took, least = _EXPORT_SECONDS, builder.budget.min_accuracy
-    ordered = _in_turn(trained) if least is None else _by_speed(trained, builder, least)
+    left = _in_turn(trained) if least is None else _by_speed(trained, builder, least)
     clock = builder.clock
-    for number, each in enumerate(ordered):
+    for number in range(len(left)):
         good = [finalist for finalist in finalists if finalist.fits]
         has_time = partial(float, clock.left // took)
         sizes = journal.number(f"sizes of finalist {number}", has_time)
         late = sizes < 1
-        if (good and (len(finalists) >= _FINALISTS or late)) or (
-            late and len(reasons) >= _REFUSALS
-        ):
+        if late and least is not None:
+            # Each may be the last: the most accurate is the likeliest to reach it as a bundle.
+            left.sort(key=_top1, reverse=True)
+        each = left.pop(0)
+        unmet = least is not None and _top1(each) >= least
+        enough = good and not unmet and (len(finalists) >= _FINALISTS or late)
+        if enough or (late and len(reasons) >= _REFUSALS):
             break
         if least is not None and any(finalist.validation.top1 >= least for finalist in good):
             break  # all that follow are slower, or less accurate than was asked for
@@ -335,9 +358,13 @@ def _finalists(trained: Sequence[Trained], builder: Builder, journal: Journal) -
 
 def _by_speed(trained: Sequence[Trained], builder: Builder, least: float) -> list[Trained]:
     """Return what is accurate enough, the fastest first, and then the rest."""
-    enough = [each for each in trained if each.record.accuracy.top1 >= least]
+    enough = [each for each in trained if _top1(each) >= least]
     enough.sort(key=lambda each: builder.shortlist.at(each.candidate).ms)
-    return [*enough, *(each for each in trained if each.record.accuracy.top1 < least)]
+    return [*enough, *(each for each in trained if _top1(each) < least)]
+
+
+def _top1(trained: Trained) -> float:
+    return trained.record.accuracy.top1
 
 
 def _in_turn(trained: Sequence[Trained]) -> list[Trained]:

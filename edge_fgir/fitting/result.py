@@ -10,7 +10,7 @@ from edge_fgir.data import DataSet
 from edge_fgir.fitting.course import Course
 from edge_fgir.fitting.finalists import Finalist
 from edge_fgir.fitting.networks import Candidate
-from edge_fgir.fitting.shortlist import Considered
+from edge_fgir.fitting.shortlist import Considered, Shortlist
 from edge_fgir.models import summarize
 from edge_fgir.reporting import thumbnails
 from edge_fgir.results import (
@@ -45,7 +45,11 @@ def fit_data(data: DataSet) -> FitData:
 
 
 def fit_candidates(
-    considered: Sequence[Considered], course: Course, exported: Sequence[Candidate], classes: int
+    considered: Sequence[Considered],
+    course: Course,
+    exported: Sequence[Candidate],
+    classes: int,
+    shortlist: Shortlist,
 ) -> tuple[FitCandidate, ...]:
     """Return all that was considered.
 
@@ -54,12 +58,17 @@ def fit_candidates(
         course: What was trained of it.
         exported: Candidates of the finalists, as they were trained.
         classes: Number of classes.
+        shortlist: Says which bounds are exceeded.
     """
-    return tuple(_candidate(each, course, exported, classes) for each in considered)
+    return tuple(_candidate(each, course, exported, classes, shortlist) for each in considered)
 
 
 def _candidate(
-    considered: Considered, course: Course, exported: Sequence[Candidate], classes: int
+    considered: Considered,
+    course: Course,
+    exported: Sequence[Candidate],
+    classes: int,
+    shortlist: Shortlist,
 ) -> FitCandidate:
     candidate = considered.candidate
     size = candidate.image_size
@@ -71,7 +80,7 @@ def _candidate(
         for record in records
         if other.form == candidate.form
     ]
-    left_out = "" if considered.fits else "too slow"
+    left_out = "" if considered.fits else shortlist.reason(candidate)
     if not left_out and candidate.form not in [each.form for each in exported]:
         left_out = course.left_out.get(candidate, "others were more accurate")
     return FitCandidate(
@@ -163,7 +172,11 @@ def _is_enough(chosen: Finalist, budget: Budget) -> bool:
 
 
 def advice(
-    course: Course, considered: Sequence[Considered], chosen: Finalist, data: DataSet
+    course: Course,
+    considered: Sequence[Considered],
+    chosen: Finalist,
+    data: DataSet,
+    shortlist: Shortlist,
 ) -> tuple[str, ...]:
     """Return what more time, a wider budget or more pictures would bring, a sentence each."""
     found: list[str] = []
@@ -181,10 +194,9 @@ def advice(
             f"A wider budget: the teacher, {teacher.candidate.name}, is "
             f"{teacher.judged - chosen.judged:.1f} points better."
         )
-    slow = [each for each in considered if not each.fits and each.latencies]
-    if slow:
-        nearest = min(slow, key=lambda each: each.ms)
-        found.append(f"From {nearest.ms:.1f} ms, {nearest.candidate.name} would be tried as well.")
+    if (nearest := shortlist.nearest(considered)) is not None:
+        candidate, bound = nearest
+        found.append(f"From {bound}, {candidate.name} would be tried as well.")
     counts = [count for count in data.counts("train") if count]
     few = [name for name, n in zip(data.classes, data.counts("train"), strict=True) if n < 20]
     if few:

@@ -15,6 +15,9 @@ from edge_fgir.runtime import Precision
 _ROOM = 0.97
 """Share of the budget that a predicted latency may take: predictions are a few percent off."""
 
+_BEYOND = {"latency": "too slow", "size": "files too large"}
+"""What is said of what exceeds a bound, by the name that ``Budget.excess`` begins with."""
+
 _ADDED = 1.5
 """What takes at most so many times the budget is timed again before nothing is said to keep it."""
 
@@ -115,11 +118,44 @@ class Shortlist:
         larger = [size for size in chosen.architecture.sizes if size > chosen.image_size]
         return [chosen, *(replace(chosen, image_size=size) for size in larger[:1])]
 
+    def reason(self, candidate: Candidate) -> str:
+        """Return why a candidate is not trained: the bounds that it exceeds, in the precision in
+        which they are fewest."""
+        exceeded = [list(self.budget.excess(cost)) for cost in self._costs(candidate)]
+        names = [line.partition(" ")[0] for line in min(exceeded, key=len, default=[])]
+        tail = {"latency": self._tail}
+        beyond = " and ".join(f"{_BEYOND[name]}{tail.get(name, '')}" for name in names)
+        return beyond or "nothing is known of what it takes"
+
+    def nearest(self, considered: Sequence[Considered]) -> tuple[Candidate, str] | None:
+        """Return what would fit first if the bound of the latency were wider, and that bound.
+
+        Returns:
+            None where there is none: all fit, or exceed another bound as well.
+        """
+        others = self.budget.model_copy(update={"latency_ms": None})
+        slow = [
+            (cost.latency_ms, each.candidate)
+            for each in considered
+            if not each.fits
+            for cost in self._costs(each.candidate)
+            if not list(others.excess(cost))
+        ]
+        if not slow:
+            return None
+        ms, candidate = min(slow, key=lambda each: each[0])
+        return candidate, f"{_up(ms):g} ms{self._tail}"
+
+    @property
+    def _tail(self) -> str:
+        """Return the percentile that latencies are bounded in, where it is not the median."""
+        return " (p99)" if self.budget.percentile == "p99" else ""
+
     def at(self, candidate: Candidate) -> Considered:
         """Return a candidate with what it takes."""
         latencies = []
         for precision, found in self._found(candidate).items():
-            share = self.quicker.get((candidate.form, precision), 1.0)
+            share = self._share(candidate, precision)
             latencies.append(
                 ProbedLatency(
                     precision=precision,
@@ -137,8 +173,22 @@ class Shortlist:
 
     def _fits(self, found: Prediction, share: float) -> bool:
         """Say whether a share of the time that was found keeps the budget."""
-        cost = Cost(latency_ms=share * self._bounded(found) / _ROOM, size_mb=found.size_mb)
-        return not list(self.budget.excess(cost))
+        return not list(self.budget.excess(self._cost(found, share)))
+
+    def _costs(self, candidate: Candidate) -> list[Cost]:
+        """Return what a candidate costs in each precision."""
+        return [
+            self._cost(found, self._share(candidate, precision))
+            for precision, found in self._found(candidate).items()
+        ]
+
+    def _cost(self, found: Prediction, share: float) -> Cost:
+        """Return what a share of the time that was found costs, with room for errors."""
+        return Cost(latency_ms=share * self._bounded(found) / _ROOM, size_mb=found.size_mb)
+
+    def _share(self, candidate: Candidate, precision: Precision) -> float:
+        """Return the share of its prediction that a candidate's bundle took."""
+        return self.quicker.get((candidate.form, precision), 1.0)
 
     def _bounded(self, found: Prediction) -> float:
         """Return the latency that the budget is about, ms."""
@@ -205,7 +255,7 @@ class Shortlist:
             remedy = f"the nearest budget that one keeps is --size-mb {_up(lightest):g}"
         return InputError(
             f"no network keeps {self.budget.text}: the fastest, {nearest.candidate.name} in "
-            f"{precision}, takes {ms:.2f} ms{' (p99)' * (self.budget.percentile == 'p99')}",
+            f"{precision}, takes {ms:.2f} ms{self._tail}",
             "a wider budget",
             remedy,
         )

@@ -21,17 +21,22 @@ def largest(architectures: Sequence[Architecture]) -> Candidate | None:
 
 
 def head_seconds(candidate: Candidate, heads: Sequence[Trained]) -> float:
-    """Return what a head of a network takes, by the pixels of those that have been trained."""
+    """Return what a head of a network takes, by the pixels of those that have been trained.
+
+    Args:
+        candidate: The network at a size.
+        heads: At least one.
+    """
     return max(
-        (
-            each.record.seconds * (candidate.image_size / each.record.image_size) ** 2
-            for each in heads
-        ),
-        default=0.0,
+        each.record.seconds * (candidate.image_size / each.record.image_size) ** 2 for each in heads
     )
 
 
 def is_larger(teacher: Candidate, arms: Sequence[Candidate]) -> bool:
-    """Say whether a teacher sees more than each candidate of its own architecture."""
-    own = [each.image_size for each in arms if each.architecture == teacher.architecture]
+    """Say whether a teacher sees more than each candidate of its own architecture.
+
+    That is the same with fewer sides, where a program's pictures are no larger.
+    """
+    name = teacher.architecture.name
+    own = [each.image_size for each in arms if each.architecture.name == name]
     return all(teacher.image_size >= _LARGER * size for size in own)

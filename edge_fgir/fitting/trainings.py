@@ -66,13 +66,17 @@ class _Deadline(Hook):
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock, self._ends = clock, clock.spent + seconds
         self._began = clock.spent
-        self._resumed = False
+
+    def on_start(self, training: Loop) -> None:
+        # The loop calls on_epoch before any batch where the last call ended with an epoch.
+        done = training.position
+        if done.step:
+            steps = done.step_in_epoch or done.step / done.epoch
+            self._began -= done.seconds * steps / done.step
+        self._ends -= done.seconds
 
     def on_batch(self, training: Loop, pictures: object) -> None:
         self._clock.tick()
-        if not self._resumed:
-            self._resumed = True
-            self._ends -= training.position.seconds
 
     def on_epoch(self, training: Loop, epoch: int) -> None:
         now = self._clock.spent

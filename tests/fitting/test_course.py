@@ -210,9 +210,10 @@ def test_a_size_that_takes_less_than_was_predicted_may_be_a_larger_one(
         built.append(head.candidate)
         return larger if keeps or head.candidate == candidate else candidate
 
-    best, *_ = course.run([considered(SMALL, 160)], [], settle)
+    best, *others = course.run([considered(SMALL, 160)], [], settle)
     assert course.settled(candidate).image_size == size
-    assert best.candidate.image_size == size
+    # A larger size that was too slow is no finalist.
+    assert {each.candidate.image_size for each in (best, *others)} == {size}
     assert built == [candidate, larger][:heads]
     assert trainings.time.now <= 60 * minutes - course.reserve
 
@@ -316,14 +317,77 @@ def test_what_has_no_rival_learns_while_others_would_be_built(
     assert left >= 60
 
 
-@pytest.mark.parametrize(("minutes", "trained"), [(25, False), (30, True)])
+@pytest.mark.parametrize(
+    ("candidates", "minutes", "trained"),
+    [
+        (BOTH, 25, False),
+        (BOTH, 30, True),
+        (BOTH[2:], 9, False),
+        (BOTH[2:], 12, True),
+    ],
+)
 def test_a_teacher_whose_head_takes_its_time_is_not_trained(
-    minutes: float, trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    candidates: list[Considered],
+    minutes: float,
+    trained: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A head takes 40 s at 96 px, so 284 s at 256 px; a teacher has a fifth of the time."""
+    """A head takes 40 s at 96 px, so 284 s at 256 px; a teacher has a fifth of the time.
+
+    Where no head was trained, it takes an epoch, which is 100 s.
+    """
     course, trainings = made(tmp_path, minutes, monkeypatch, **LITES)
-    course.run(BOTH, [SMALL, LARGE], as_it_is)
+    course.run(candidates, [SMALL, LARGE], as_it_is)
     assert ("teacher" in {stage for _, stage, _ in trainings.asked}) == trained
+
+
+def test_a_teacher_whose_head_took_longer_than_all_of_its_time_is_that_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course, trainings = made(tmp_path, 12, monkeypatch, **LITES)
+    monkeypatch.setattr(course_module, "step_seconds", lambda *_: 0.01)  # a head takes 40 s
+    monkeypatch.setattr(course_module, "_TEACHING", 0.03)
+    course.run(BOTH[2:], [LARGE], as_it_is)
+    asked = [epochs for _, stage, epochs in trainings.asked if stage == "teacher"]
+    assert len(asked) == 1
+    assert course.teacher is not None
+    assert course.teacher.record.method == "probe"
+
+
+@pytest.mark.parametrize(("step", "taught"), [(4.0, True), (6.5, False)])
+def test_what_has_no_time_for_a_teachers_labels_learns_from_those_of_the_pictures(
+    step: float, taught: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes are left; asking takes one of them, and an epoch of TGDA a hundred steps."""
+    course, trainings = made(tmp_path, 12, monkeypatch, **LITES)
+
+    def step_seconds(candidate: Candidate, classes: int, batch: int, method: str, _: str) -> float:
+        return step if method == "tgda" else STEP[candidate.architecture.title]
+
+    monkeypatch.setattr(course_module, "step_seconds", step_seconds)
+    best, *_ = course.run(BOTH[2:], [LARGE], as_it_is)
+    assert best.record.method == ("tgda" if taught else "ce")
+    assert bool(best.record.teacher) == taught
+    assert trainings.asked[-1][1] == "final"
+
+
+def test_where_a_round_has_no_time_for_an_epoch_the_next_one_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timing steps takes a minute each, of which the plan of two rounds knew nothing."""
+    course, trainings = made(tmp_path, 3.9, monkeypatch, lrnet14d=20.0)
+
+    def step_seconds(*_: object) -> float:
+        trainings.time.now += 60
+        return 0.4
+
+    monkeypatch.setattr(course_module, "step_seconds", step_seconds)
+    other = considered(replace(OWN, name="lrnet14d"), 96)
+    best, *_ = course.run([BOTH[2], other], [], as_it_is)
+    assert trainings.asked == [(OWN.name, "final", 1)]
+    assert course.left_out == {other.candidate: "an epoch takes longer than the time that is left"}
+    assert best.candidate == BOTH[2].candidate
 
 
 def test_without_time_for_trainings_nothing_is_built_before_them(tmp_path, monkeypatch) -> None:
@@ -355,9 +419,13 @@ def test_in_little_time_no_teacher_is_trained_beside(tmp_path, monkeypatch) -> N
     assert trainings.time.now <= 6 * 60
 
 
-def test_a_teacher_that_sees_no_more_is_not_trained(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("sides", [SMALL.sides, (96, 208)])
+def test_a_teacher_that_sees_no_more_is_not_trained(
+    sides: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pictures come in at one size, candidates have fewer sides than a teacher."""
     course, trainings = made(tmp_path, 60, monkeypatch, **LITES)
-    course.run([considered(SMALL, 208), BOTH[2]], [SMALL], as_it_is)
+    course.run([considered(replace(SMALL, sides=sides), 208), BOTH[2]], [SMALL], as_it_is)
     assert "teacher" not in {stage for _, stage, _ in trainings.asked}
     assert course.teacher is not None
     assert course.teacher.candidate.image_size == 208

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +12,13 @@ import numpy as np
 import pytest
 import samples
 
-from edge_fgir._errors import GateError
+from edge_fgir._errors import GateError, InputError
 from edge_fgir.exporting import read_target
 from edge_fgir.fitting import finalists
 from edge_fgir.fitting.finalists import Builder, Finalist
 from edge_fgir.fitting.networks import PRETRAINED, TEACHER, Architecture, Candidate
-from edge_fgir.fitting.shortlist import Shortlist
-from edge_fgir.results import Budget, Cost, Latency
+from edge_fgir.fitting.shortlist import Considered, Shortlist
+from edge_fgir.results import Budget, Cost, Energy, Latency
 
 pytestmark = pytest.mark.unit
 
@@ -37,10 +38,12 @@ def builder_of(**given: Any) -> Builder:
         ("data", "target", "device", "unknown", "golden", "shortlist", "clock", "probe")
     )
     rest = {"folder": Path(), "by_macro": False, "tell": lambda line: None}
+    # Nothing is predicted.
+    nothing["shortlist"] = SimpleNamespace(at=lambda candidate: Considered(candidate, ()))
     return Builder(**{**nothing, "budget": Budget(latency_ms=3.0), **rest, **given})
 
 
-def benched(answers: list[Latency]) -> tuple[Latency, int]:
+def benched(answers: list[Latency], predicted_ms: float = math.inf) -> tuple[Latency, int]:
     """Return what a builder with a budget of 5 ms takes from a device's answers; how many."""
     left = iter(answers)
     lines: list[str] = []
@@ -49,7 +52,7 @@ def benched(answers: list[Latency]) -> tuple[Latency, int]:
         budget=Budget(latency_ms=5.0),
         tell=lines.append,
     )
-    taken = builder._benched(SimpleNamespace(model_size=1))
+    taken = builder._benched(SimpleNamespace(model_size=1), (), predicted_ms)
     return taken, len(lines) + 1
 
 
@@ -121,6 +124,24 @@ def test_only_a_disturbed_bench_beyond_the_budget_is_repeated(
     assert count == len(answers)
 
 
+@pytest.mark.parametrize(
+    ("predicted_ms", "answers", "index"),
+    [
+        (9.0, [SLOW], 0),  # as it was predicted, near enough
+        (4.9, [SLOW, QUICK], 1),
+        (4.9, [SLOW, SLOW + 1, SLOW + 2], 0),
+        (1.0, [QUICK], 0),  # within the budget even so
+    ],
+)
+def test_a_bench_that_takes_much_more_than_was_predicted_is_repeated(
+    predicted_ms: float, answers: list[float], index: int
+) -> None:
+    latencies = [latency(each, 0.0) for each in answers]
+    taken, count = benched(latencies, predicted_ms)
+    assert taken is latencies[index]
+    assert count == len(answers)
+
+
 def test_with_a_bound_on_the_tail_repeats_of_the_median_say_nothing() -> None:
     slow = latency(QUICK, 0.5, 0.4, 0.1)
     builder = builder_of(budget=Budget(latency_ms=0.2, percentile="p99"))
@@ -138,6 +159,51 @@ def test_a_measurement_that_keeps_the_whole_budget_is_taken_before_a_faster_one(
     builder = builder_of(device=device, budget=Budget(latency_ms=5.0, memory_mb=150.0))
     bundle: Any = SimpleNamespace(model_size=1)
     assert builder._benched(bundle) is small
+
+
+@pytest.mark.parametrize(
+    ("bound", "told", "mode", "refused"),
+    [
+        ({"memory_mb": 150.0}, {}, "burst", "memory_mb, which this device does not tell: no file"),
+        ({"energy_mj": 5.0}, {}, "sustained", "energy_mj, .*: no power meter here"),
+        ({"memory_mb": 150.0}, {"peak_memory_mb": 100.0}, "burst", ""),
+        ({"energy_mj": 5.0}, {"energy": Energy(joules_per_frame=-1e-4)}, "sustained", ""),
+    ],
+)
+def test_a_bound_that_the_device_tells_nothing_of_is_not_taken_as_kept(
+    bound: dict[str, float], told: dict[str, Any], mode: str, refused: str
+) -> None:
+    modes: list[str] = []
+    answer = latency(QUICK, 0.0).model_copy(update={"peak_memory_note": "no file", **told})
+    device = SimpleNamespace(bench=lambda *_, mode, **__: (modes.append(mode), answer)[1])
+    builder = builder_of(device=device, budget=Budget(**bound))
+    bundle: Any = SimpleNamespace(model_size=1)
+    if refused:
+        with pytest.raises(InputError, match=refused):
+            builder._benched(bundle)
+    else:
+        assert builder._benched(bundle) is answer
+        assert (builder._cost(answer, bundle).energy_mj or 0) >= 0
+    assert modes == [mode]
+
+
+def test_a_bench_that_told_no_energy_is_not_found_where_that_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "bundles").mkdir()
+    bundle = bundle_of(tmp_path / "bundles/1.fgir", "min-max")
+    update = {"energy": Energy(joules_per_frame=1e-3)}
+    metered = latency(QUICK, 0.0).model_copy(update=update)
+    left = iter([latency(QUICK, 0.0), metered])
+    builder = builder_of(
+        target=read_target("openvino"),
+        device=SimpleNamespace(bench=lambda *_, **__: next(left)),
+        budget=Budget(latency_ms=5.0),
+        folder=tmp_path,
+    )
+    candidate = Candidate(PRETRAINED[0], 96)
+    assert builder._timed(bundle, candidate).energy.joules_per_frame is None
+    bounded = replace(builder, budget=Budget(latency_ms=5.0, energy_mj=2.0))
+    for _ in range(2):  # measured, and found
+        assert bounded._timed(bundle, candidate) == metered
 
 
 @pytest.mark.parametrize(

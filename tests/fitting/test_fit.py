@@ -27,6 +27,7 @@ from edge_fgir.data import open_data
 from edge_fgir.fitting import Request, finalists, fit, networks, pipeline, sizes
 from edge_fgir.fitting.journal import Journal
 from edge_fgir.fitting.judging import Answers, Judge
+from edge_fgir.fitting.shortlist import Shortlist
 from edge_fgir.profiling import DeviceRef
 from edge_fgir.results import Budget, Fit, FrigateReport, read_result
 from edge_fgir.runs import Run
@@ -156,7 +157,7 @@ def test_a_budget_that_nothing_keeps_is_named_before_anything_is_trained(
         fit(request_of(photos, budget=Budget(latency_ms=0.5)), tmp_path / "x.fgir")
     assert not (tmp_path / "x.fit" / "runs").exists()
     # The next one has all of its time.
-    clock = tmp_path / "x.fit" / "clock.json"
+    (clock,) = (tmp_path / "x.fit").glob("clock-*.json")
     clock.write_text(json.dumps({"seconds": 1e4, "steps": []}))
     with pytest.raises(InputError, match=r"takes 2\.02 ms"):
         fit(request_of(photos, budget=Budget(latency_ms=0.5)), tmp_path / "x.fgir")
@@ -174,6 +175,10 @@ def test_bad_input_is_refused_before_anything_long_begins(photos: Path, tmp_path
     (tmp_path / "zip.fgir").write_bytes(b"PK")  # which would not be replaced at the end
     with pytest.raises(InputError, match="is not a bundle folder"):
         fit(request, tmp_path / "zip.fgir")
+    (tmp_path / "empty").mkdir()
+    for golden, problem in (("none", "does not exist"), ("empty", "holds no pictures")):
+        with pytest.raises(InputError, match=problem):
+            fit(replace(request, golden=tmp_path / golden), tmp_path / "x.fgir")
     sheet = replace(request.device, name="jetson-nano", is_at_hand=False)
     with pytest.raises(InputError, match="edge-fgir profile"):
         fit(replace(request, device=sheet), tmp_path / "x.fgir")
@@ -187,6 +192,26 @@ def test_another_data_set_does_not_resume(photos: Path, tmp_path: Path) -> None:
     (work / "request.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="another fit: data changed"):
         fit(request_of(photos), tmp_path / "x.fgir", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({}, 10.0),  # the same request goes on
+        ({"minutes": 2.0}, 120.0),
+        ({"budget": Budget(latency_ms=5.0)}, 30.0),
+    ],
+)
+def test_a_request_that_was_changed_has_all_of_its_minutes(
+    changes: dict[str, Any], left: float, photos: Path, tmp_path: Path
+) -> None:
+    request = request_of(photos)  # half a minute
+    spent = {"seconds": 20.0, "steps": []}
+    (tmp_path / f"clock-{request.key}.json").write_text(json.dumps(spent))
+    clock = pipeline._clock(replace(request, **changes), tmp_path, resume=True)
+    assert clock.left == pytest.approx(left, abs=1)
+    anew = pipeline._clock(request, tmp_path, resume=False)
+    assert anew.left == pytest.approx(30, abs=1)
 
 
 @pytest.mark.slow
@@ -206,18 +231,24 @@ def test_a_device_that_vanishes_is_one_line_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize(
-    ("least", "built"),
+    ("least", "losing", "seconds", "built"),
     [
-        (None, ["best", "own", "fast"]),
-        (70, ["fast"]),
-        (85, ["good"]),
-        (99, ["best", "good", "own"]),
+        (None, (), 1e6, ["best", "own", "fast"]),
+        (70, (), 1e6, ["fast"]),
+        (85, (), 1e6, ["good"]),
+        (99, (), 1e6, ["best", "good", "own"]),
+        (70, ("fast", "own", "good"), 1e6, ["fast", "own", "good", "best"]),
+        (70, ("fast",), 60, ["fast", "best"]),  # a second one will be late
+        (85, (), 10, ["best"]),
     ],
 )
 def test_what_is_accurate_enough_is_built_by_its_speed(
-    least: float | None, built: list[str], tmp_path: Path
+    least: float | None, losing: tuple[str, ...], seconds: float, built: list[str], tmp_path: Path
 ) -> None:
-    """Name: top-1, milliseconds, whether it starts from weights of others."""
+    """Name: top-1, milliseconds, whether it starts from weights of others.
+
+    An export takes 45 s, and of some half of their accuracy.
+    """
     known = {"best": (95, 4, True), "good": (90, 3, True), "own": (80, 2, False)}
     known |= {"fast": (75, 1, True), "poor": (60, 0.5, True)}
     if least is None:
@@ -233,15 +264,19 @@ def test_what_is_accurate_enough_is_built_by_its_speed(
         )
         for name, (top1, _, _) in known.items()
     ]
+    clock = SimpleNamespace(left=float(seconds), spent=0.0)
+
+    def finalist(each: Any, sizes: float) -> Any:
+        clock.left -= 45
+        kept = 0.5 if each.candidate.name in losing else 1.0
+        validation = SimpleNamespace(top1=kept * each.record.accuracy.top1)
+        return SimpleNamespace(fits=True, trained=each, validation=validation)
+
     builder: Any = SimpleNamespace(
         budget=Budget(min_accuracy=least),
         shortlist=SimpleNamespace(at=lambda each: SimpleNamespace(ms=known[each.name][1])),
-        finalist=lambda each, sizes: SimpleNamespace(
-            fits=True,
-            trained=each,
-            validation=SimpleNamespace(top1=each.record.accuracy.top1),
-        ),
-        clock=SimpleNamespace(left=1e6, spent=0.0),
+        finalist=finalist,
+        clock=clock,
     )
     found = pipeline._finalists(trained, builder, Journal(tmp_path / "journal.json"))
     assert [each.trained.candidate.name for each in found] == built
@@ -358,6 +393,21 @@ def test_of_finalists_the_accurate_one_within_the_budget_is_chosen() -> None:
         assert choose([over], Budget(latency_ms=4)) is over
         assert judge.ordered([fast, best, over]) == [over, best, fast]
         assert judge.lead(best, fast) == pytest.approx(-judge.lead(fast, best))
+
+
+def test_what_is_left_out_is_told_with_the_bound_that_it_exceeds() -> None:
+    slow, large = (replace(networks.PRETRAINED[0], name=name) for name in ("slow", "large"))
+
+    def predict(candidate: networks.Candidate, precision: str) -> Any:
+        ms = 9.0 if candidate.architecture is slow else 2.0
+        size = 9.0 if candidate.architecture is large else 4.0
+        return SimpleNamespace(ms=ms, tail=1.2, size_mb=size, measured=True)
+
+    shortlist = Shortlist(Budget(latency_ms=5, size_mb=5), ("int8",), predict)
+    considered = shortlist.of([networks.PRETRAINED[0], slow, large])
+    said = pipeline._fitting(considered, shortlist)
+    assert said.startswith("within the budget: tf_efficientnet_lite0 at 288 px (2.00 ms)")
+    assert said.endswith("; too slow: slow; files too large: large")
 
 
 def test_the_page_says_from_when_on_more_networks_are_considered() -> None:
