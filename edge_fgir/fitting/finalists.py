@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_fgir._errors import GateError, InputError
+from edge_fgir._errors import GateError
 from edge_fgir._files import sha256
-from edge_fgir.benchmarking import BenchMode, DeviceHandle, Protocol, WarmUp
+from edge_fgir.benchmarking import DeviceHandle, Protocol, WarmUp
 from edge_fgir.data import DataSet, Split
 from edge_fgir.deploying import export_with_qat
 from edge_fgir.evaluation import BundlePredictor, Floats, Labels, Visits, answers, evaluate
@@ -22,6 +22,7 @@ from edge_fgir.fitting.judging import Judge
 from edge_fgir.fitting.networks import Candidate
 from edge_fgir.fitting.shortlist import Considered, Shortlist
 from edge_fgir.fitting.trainings import Trained
+from edge_fgir.profiling import bench_mode, measured_cost
 from edge_fgir.results import (
     Budget,
     Cost,
@@ -285,7 +286,7 @@ class Builder:
         with opened(out) as model:
             validation = evaluate(BundlePredictor(model), self.data, "val")
             said = answers(BundlePredictor(model), self.data, "val")
-        cost = self._cost(latency, Bundle(out))
+        cost = measured_cost(latency, Bundle(out), self.budget)
         return Finalist(
             trained=trained,
             candidate=candidate,
@@ -312,7 +313,8 @@ class Builder:
             facts += [report.chosen, bundle.path.name] if report.is_mixed else [report.chosen]
         key = sha256(json.dumps(facts).encode())[:_DIGITS]
         # What was measured without frames back to back tells no energy.
-        ending = _LATENCY if self._mode == "burst" else f".{self._mode}{_LATENCY}"
+        mode = bench_mode(self.budget)
+        ending = _LATENCY if mode == "burst" else f".{mode}{_LATENCY}"
         same = self.folder / BUNDLES / f"same-{key}{ending}"
         kept = bundle.path.with_suffix(ending)
         earlier = [read_result(file, Latency) for file in (same, kept) if file.exists()]
@@ -343,7 +345,7 @@ class Builder:
         most = _BENCHES
         while len(own) < most:
             latency = self.device.bench(
-                bundle, seconds=_BENCH.seconds, mode=self._mode, protocol=_BENCH
+                bundle, seconds=_BENCH.seconds, mode=bench_mode(self.budget), protocol=_BENCH
             )
             own.append(latency)
             kept = any(self._keeps(each, bundle) for each in (*earlier, latency))
@@ -356,18 +358,16 @@ class Builder:
                 self.tell(f"{reason}: measured again")
         return self._best(own, bundle)
 
-    @property
-    def _mode(self) -> BenchMode:
-        """How bundles are measured: only frames back to back tell what one of them costs."""
-        return "burst" if self.budget.energy_mj is None else "sustained"
-
     def _best(self, latencies: Sequence[Latency], bundle: Bundle) -> Latency:
         """Return the fastest measurement, of those that keep the whole budget if there are any."""
         keeping = [each for each in latencies if self._keeps(each, bundle)]
-        return min(keeping or latencies, key=lambda each: self._cost(each, bundle).latency_ms)
+        return min(
+            keeping or latencies,
+            key=lambda each: measured_cost(each, bundle, self.budget).latency_ms,
+        )
 
     def _keeps(self, latency: Latency, bundle: Bundle) -> bool:
-        return not list(self.budget.excess(self._cost(latency, bundle)))
+        return not list(self.budget.excess(measured_cost(latency, bundle, self.budget)))
 
     def _is_close(self, latency: Latency) -> bool:
         """Say whether the median of one of a measurement's repeats keeps the budget."""
@@ -375,33 +375,6 @@ class Builder:
             return False  # repeats have no tail of their own
         repeats, bound = latency.repeats_p50_ms.get("frame_to_decision"), self.budget.latency_ms
         return repeats is not None and bound is not None and min(repeats) <= bound
-
-    def _cost(self, latency: Latency, bundle: Bundle) -> Cost:
-        """Return what was measured.
-
-        Raises:
-            InputError: The device does not tell what a bound is for; no other bundle would.
-        """
-        frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
-        cost = Cost(
-            latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
-            memory_mb=latency.peak_memory_mb,
-            # A machine that was not quiet at rest seems to spend less than nothing on a frame.
-            energy_mj=None if joules is None else max(1e3 * joules, 0.0),
-            size_mb=bundle.model_size / 1e6,
-        )
-        if unknown := self.budget.unknown(cost):
-            reasons = {
-                "memory_mb": latency.peak_memory_note,
-                "energy_mj": latency.energy.reason,
-            }
-            why = "; ".join(filter(None, (reasons.get(name) for name in unknown)))
-            raise InputError(
-                f"a bound for {', '.join(unknown)}, which this device does not tell: {why}",
-                "a device that tells it",
-                "leave that bound out",
-            )
-        return cost
 
     def _export(self, trained: Trained, candidate: Candidate, precision: str, out: Path) -> None:
         as_trained = candidate == trained.candidate

@@ -119,8 +119,10 @@ class Shortlist:
         return [chosen, *(replace(chosen, image_size=size) for size in larger[:1])]
 
     def reason(self, candidate: Candidate) -> str:
-        """Return why a candidate is not trained: the bounds that it exceeds, in the precision in
-        which they are fewest."""
+        """Return why a candidate is not trained.
+
+        It names the bounds that the candidate exceeds, in the precision in which they are fewest.
+        """
         exceeded = [list(self.budget.excess(cost)) for cost in self._costs(candidate)]
         names = [line.partition(" ")[0] for line in min(exceeded, key=len, default=[])]
         tail = {"latency": self._tail}

@@ -2,6 +2,7 @@
 
 from edge_fgir.profiling.candidates import described
 from edge_fgir.profiling.device_ref import DeviceRef
+from edge_fgir.profiling.measured_cost import bench_mode, measured_cost
 from edge_fgir.profiling.pipeline import REPORT, RESULT, Request, profile
 from edge_fgir.profiling.plan import Option, Plan
 from edge_fgir.profiling.probe_bundles import build_probes
@@ -17,7 +18,9 @@ __all__ = [
     "Option",
     "Plan",
     "Request",
+    "bench_mode",
     "build_probes",
     "described",
+    "measured_cost",
     "profile",
 ]

@@ -13,6 +13,7 @@ from edge_fgir.evaluation import Answers, BundlePredictor, answers, compare_answ
 from edge_fgir.exporting import ExportOptions, Target, export
 from edge_fgir.profiling.accuracies import top_one
 from edge_fgir.profiling.candidates import Candidate, Candidates, Variant, described
+from edge_fgir.profiling.measured_cost import bench_mode, measured_cost
 from edge_fgir.profiling.plan import Option
 from edge_fgir.results import Budget, Cost, HeldOut, Latency, TopOne, Verdict
 from edge_fgir.runtime import Bundle, Classifier, find_runtime, open_engine
@@ -185,11 +186,10 @@ class FinalistBuilder:
         latency = self.device.bench(
             bundle,
             seconds=self.protocol.seconds,
-            # Only frames back to back tell what one of them costs; the scopes are timed before.
-            mode="burst" if self.budget.energy_mj is None else "sustained",
+            mode=bench_mode(self.budget),
             protocol=self.protocol,
         )
-        cost = self._cost(latency, bundle)
+        cost = measured_cost(latency, bundle, self.budget)
         frame = latency.scopes.frame_to_decision
         variant = Variant(setting, bundle.manifest.precision)
         candidates.learn(variant, frame.p50_ms)
@@ -203,30 +203,6 @@ class FinalistBuilder:
             bundle=out,
             answers=bundle_answers(out, self.data, "val"),
         )
-
-    def _cost(self, latency: Latency, bundle: Bundle) -> Cost:
-        """Return what was measured, once it is known to tell of every bound."""
-        frame, joules = latency.scopes.frame_to_decision, latency.energy.joules_per_frame
-        cost = Cost(
-            latency_ms=frame.p99_ms if self.budget.percentile == "p99" else frame.p50_ms,
-            memory_mb=latency.peak_memory_mb,
-            # A machine that was not quiet at rest seems to spend less than nothing on a frame.
-            energy_mj=None if joules is None else max(1e3 * joules, 0.0),
-            size_mb=bundle.model_size / 1e6,
-        )
-        # Another finalist would tell no more, and takes minutes to build.
-        if unknown := self.budget.unknown(cost):
-            reasons = {
-                "memory_mb": latency.peak_memory_note,
-                "energy_mj": latency.energy.reason,
-            }
-            why = "; ".join(filter(None, (reasons.get(name) for name in unknown)))
-            raise InputError(
-                f"a bound for {', '.join(unknown)}, which this device does not tell: {why}",
-                "a device with a meter",
-                "leave that bound out",
-            )
-        return cost
 
 
 def held_out_accuracy(finalist: Finalist, data: DataSet) -> HeldOut | None:

@@ -209,8 +209,10 @@ def test_photos_are_upright_in_browsers_that_have_no_word_for_it(
       if (options.imageOrientation === 'from-image') throw new TypeError('no such value');
       return ours(source, options);
     }; 0""")
-    show(page, file)
-    page.run("globalThis.createImageBitmap = ours; 0")
+    try:
+        show(page, file)
+    finally:
+        page.run("globalThis.createImageBitmap = ours; 0")
     share = page.text("#top li").split("\n")[1]
     assert float(share.removesuffix("\xa0%")) == pytest.approx(100 * wanted, abs=0.5)
 
