@@ -48,18 +48,31 @@ CONFIGS: dict[str, ViTFSConfig] = {
 """The paper's five sizes; ``_ln`` marks the form with LayerNorm."""
 
 
-def sin2d(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
+def sin2d(
+    height: int,
+    width: int,
+    dim: int,
+    device: torch.device | None = None,
+    *,
+    side: int | None = None,
+) -> Tensor:
     """Return the position code of a grid of patches, (height * width, dim), row-major.
 
     Channels are sin(x w), cos(x w), sin(y w), cos(y w) for dim / 4 frequencies w from 1 down to
-    1e-4, with x the column and y the row.
+    1e-4, with x the column and y the row; with ``side``, those of the patches' centres in a grid of
+    that side, so that a place in the picture has the same code at every size.
     """
     count = dim // 4
     omega = 10000.0 ** -(torch.arange(count, device=device) / (count - 1))
-    rows = torch.arange(height, device=device)[:, None, None] * omega
-    columns = torch.arange(width, device=device)[None, :, None] * omega
+    rows = _places(height, side, device)[:, None, None] * omega
+    columns = _places(width, side, device)[None, :, None] * omega
     x, y = columns.expand(height, -1, -1), rows.expand(-1, width, -1)
     return torch.cat((x.sin(), x.cos(), y.sin(), y.cos()), dim=2).flatten(0, 1)
+
+
+def _places(count: int, side: int | None, device: torch.device | None) -> Tensor:
+    places = torch.arange(count, device=device)
+    return places if side is None else (places + 0.5) * (side / count) - 0.5
 
 
 class TokenBatchNorm(nn.BatchNorm1d):
@@ -113,6 +126,8 @@ class ViTFS(nn.Module):
             ``first_s`` tokens of the sequence, that is registers and all but the last R patches,
             as in the authors' code and weights.
         drop_path_rate: Stochastic depth of the last block; block i of n gets rate * i / (n - 1).
+        position_side: Patches along a side over which positions are counted at every input size;
+            None: over those that there are, as published.
 
     Raises:
         InputError: A size is not a multiple of 16, or an option has no such value.
@@ -127,6 +142,7 @@ class ViTFS(nn.Module):
         registers: int = 4,
         token_select: TokenSelect = "patches",
         drop_path_rate: float = 0.0,
+        position_side: int | None = None,
     ) -> None:
         super().__init__()
         if token_select not in get_args(TokenSelect):
@@ -140,8 +156,10 @@ class ViTFS(nn.Module):
         self.stem = _stem(in_chans, dim)
         height, width = to_2tuple(img_size)
         self.grid = (_patches(height), _patches(width))
+        self._position_side = position_side
         self.positions: Tensor
-        self.register_buffer("positions", sin2d(*self.grid, dim), persistent=False)
+        positions = sin2d(*self.grid, dim, side=position_side)
+        self.register_buffer("positions", positions, persistent=False)
         self.registers = nn.Parameter(torch.empty(1, registers, dim))
         rates = [drop_path_rate * index / (_DEPTH - 1) for index in range(_DEPTH)]
         self.blocks = nn.Sequential(*(_block(dim, config.norm, rate) for rate in rates))
@@ -174,7 +192,9 @@ class ViTFS(nn.Module):
     def _code(self, height: int, width: int) -> Tensor:
         if (height, width) == self.grid:
             return self.positions
-        code = sin2d(height, width, self.num_features, self.positions.device)
+        code = sin2d(
+            height, width, self.num_features, self.positions.device, side=self._position_side
+        )
         return code.to(self.positions.dtype)
 
     def embed(self, x: Tensor) -> Tensor:

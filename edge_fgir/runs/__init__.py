@@ -3,21 +3,17 @@
 from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import ImportedFrom, TrainedModel
 from edge_fgir.runs.predictor import RunPredictor
-from edge_fgir.runs.recipe import (
-    FREE,
-    RESUMABLE,
+from edge_fgir.runs.recipe import FREE, RESUMABLE, Recipe, View, read_recipe
+from edge_fgir.runs.run import ReadPictures, Run
+from edge_fgir.runs.sections import (
     Classification,
     DataSection,
     ElasticSection,
     LengthSection,
     LossSection,
     OptimizerSection,
-    Recipe,
     TeacherSection,
-    View,
-    read_recipe,
 )
-from edge_fgir.runs.run import ReadPictures, Run
 
 __all__ = [
     "FREE",

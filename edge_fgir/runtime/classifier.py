@@ -507,7 +507,8 @@ class Classifier:
             source: What :func:`~edge_fgir.runtime.open_source` opens or opened; an iterable of
                 frames, BGR arrays, Pillow images or paths of pictures; or a ``cv2.VideoCapture``,
                 which stays yours to release. Odd picture files are converted or refused as by a
-                call.
+                call. Those of a folder that cannot be used are left out: the log says which, or
+                ``problems`` of what you opened.
             drop: ``oldest``: a thread reads the source and the newest frame wins, so the answer is
                 never about a stale picture. ``none``: every frame is classified, in order. By
                 default ``oldest`` for a source that says it is live: a camera, a network stream,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar, get_args
 
 from edge_fgir._errors import InputError
 from edge_fgir.runtime.frames import Drop, Frame
 from edge_fgir.runtime.sources import Source, given_source
+
+_LOG = logging.getLogger("edge_fgir.sources")
 
 Answer = TypeVar("Answer")
 
@@ -35,7 +39,11 @@ def classify_stream(
         raise InputError(f"drop={drop!r}", f"one of {', '.join(get_args(Drop))}")
     source = given_source(given, convert)
     newest = source.live if drop is None else drop == "oldest"
-    return _classify(classify, _newest(source) if newest else _every(source))
+    frames = _newest(source) if newest else _every(source)
+    # Who opened a source asks it for its problems; what is opened here is in no other hands.
+    return _classify(
+        classify, _telling(source, frames) if isinstance(given, str | Path) else frames
+    )
 
 
 def _classify(
@@ -44,6 +52,15 @@ def _classify(
     with closing(frames):
         for frame in frames:
             yield classify(frame)
+
+
+def _telling(source: Source, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+    try:
+        with closing(frames):
+            yield from frames
+    finally:
+        for _, error in source.problems:
+            _LOG.warning("left out: %s", error)
 
 
 def _every(source: Source) -> Generator[Frame, None, None]:

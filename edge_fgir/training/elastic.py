@@ -1,8 +1,9 @@
 """Elastic training: one set of weights that stays good at several input sizes and keep rates.
 
 Sandwich rule and in-place distillation (arXiv 1903.05134), applied to input size as in arXiv
-1909.12978, and to the keep rate of token reduction (ours). Each step trains the largest setting by
-the method's own loss, and the smallest and some between by the largest's soft answers.
+1909.12978, and to the keep rate of token reduction (ours). Each step trains the largest setting,
+the smallest and some between, all by the method's own loss, and all but the largest by its soft
+answers too, as labels reach each size in arXiv 2212.00776.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from edge_fgir._errors import InputError
 from edge_fgir.models import Setting, as_wrapper
-from edge_fgir.runs import ElasticSection
+from edge_fgir.runs import ElasticSection, LossSection
 from edge_fgir.runtime import Preprocess
 from edge_fgir.training.losses import distillation, of_all_processes
 from edge_fgir.training.methods import Batch, StudentMethod
@@ -34,40 +35,58 @@ class Elastic:
     """A method, trained at several settings in every step.
 
     Args:
-        method: What the largest setting learns.
+        method: What every setting learns.
         section: The settings.
+        loss: At which temperature the others learn the largest's answers: the teacher's.
         preprocess: How evaluation makes the input of the largest setting.
     """
 
     def __init__(
-        self, method: StudentMethod, section: ElasticSection, preprocess: Preprocess
+        self,
+        method: StudentMethod,
+        section: ElasticSection,
+        loss: LossSection,
+        preprocess: Preprocess,
     ) -> None:
-        self.method, self._preprocess = method, preprocess
+        self.method, self._loss, self._preprocess = method, loss, preprocess
         settings = settings_of(section.image_sizes, section.keep_rates, preprocess.size)
-        self._between, self._smallest = settings[1:-1], settings[-1]
+        largest, *self._between, self._smallest = settings
+        self._of_all_tokens = [
+            setting for setting in self._between if setting.keep_rate == largest.keep_rate
+        ]
         self._draws = min(section.random_settings, len(self._between))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the method's loss at the largest setting, plus all others' distances to it."""
+        """Return the method's loss at all settings, plus the others' distances to the largest."""
         settings = self._settings(batch.images.device)
-        loss, parts, logits = self.method.outcome(model, batch)
-        images, target = torch.cat(parts), torch.cat(logits).detach()
+        shown = self.method.outcome(model, batch)
+        loss, target = shown.loss, torch.cat(shown.logits).detach()
         for setting in settings:
-            answers = self._answer(model, images, setting)
-            loss = loss + distillation(answers, target, temperature=1.0, t2_scaling=False)
+            answers = self._answers(model, shown.images, setting)
+            distance = distillation(
+                torch.cat(answers), target, self._loss.temperature, self._loss.kd_t2_scaling
+            )
+            loss = loss + shown.judge(answers) + distance
         return loss
 
     def _settings(self, device: torch.device) -> list[Setting]:
-        """Return the smallest setting and some between: of several processes, the first draws."""
-        order = torch.randperm(len(self._between), device=device)
-        drawn = of_all_processes(order[None])[0, : self._draws].tolist()
-        return [self._smallest, *(self._between[index] for index in drawn)]
+        """Return the smallest setting and some between: of several processes, the first draws.
 
-    def _answer(self, model: nn.Module, images: Tensor, setting: Setting) -> Tensor:
+        The first of them keeps all tokens, where sizes differ: keep rates of a size share nearly
+        all that it learns, and sizes less.
+        """
+        order = torch.randperm(len(self._between), device=device)
+        places = of_all_processes(order[None])[0].tolist()
+        drawn = [self._between[place] for place in places]
+        first = [setting for setting in drawn if setting in self._of_all_tokens][:1]
+        others = [setting for setting in drawn if setting not in first]
+        return [self._smallest, *[*first, *others][: self._draws]]
+
+    def _answers(self, model: nn.Module, parts: list[Tensor], setting: Setting) -> list[Tensor]:
         seen = self._preprocess.model_copy(update={"size": setting.image_size})
         with as_wrapper(model).keeping(setting.keep_rate):
-            logits: Tensor = model(to_student_size(images, seen))
-        return logits
+            logits: Tensor = model(to_student_size(torch.cat(parts), seen))
+        return list(logits.float().split([len(part) for part in parts]))
 
     def state(self) -> dict[str, Tensor]:
         """Return what the method must keep."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -36,17 +36,22 @@ class Batch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A step's loss, and what it showed the network.
+    """What a step showed the network, and what it said.
 
     Attributes:
-        loss: Scalar.
         images: The batch (B, 3, S, S), and with a teacher its views (V * B, 3, S, S).
         logits: What the network said of each.
+        judge: Returns the scalar loss of answers to these images, the network's or others.
     """
 
-    loss: Tensor
     images: list[Tensor]
     logits: list[Tensor]
+    judge: Callable[[list[Tensor]], Tensor]
+
+    @property
+    def loss(self) -> Tensor:
+        """The step's loss."""
+        return self.judge(self.logits)
 
 
 class Method(Protocol):
@@ -66,7 +71,7 @@ class StudentMethod(Method, Protocol):
     """A method of a plain network, which elastic training can wrap."""
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Return the loss and what the network was shown."""
+        """Show the network a batch."""
 
 
 class CrossEntropy:
@@ -84,10 +89,12 @@ class CrossEntropy:
         self._criteria, self._preprocess = Criteria(loss, counts), preprocess
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Return the cross-entropy of the raw view."""
+        """Show the network the raw view, which is judged by cross-entropy."""
         logits = model(to_student_size(batch.images, self._preprocess)).float()
         criterion = self._criteria.at(batch.done)
-        return Outcome(criterion(logits, batch.labels), [batch.images], [logits])
+        return Outcome(
+            [batch.images], [logits], lambda answers: criterion(answers[0], batch.labels)
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the cross-entropy of the raw view."""
@@ -172,22 +179,24 @@ class TGDA:
         self._criteria = Criteria(loss, counts)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Return the TGDA loss."""
+        """Show the network the raw view and the teacher's views, judged by labels and teacher."""
         targets = self.source.look(batch.images, batch.indices)
         images, soft_labels = [batch.images], [targets.raw]
         if targets.views is not None and targets.of_views is not None:
             images.append(targets.views)
             soft_labels.append(targets.of_views)
-        logits = self._logits(model, images)
-        hard = self._criteria.at(batch.done)(logits[0], batch.labels)
+        criterion = self._criteria.at(batch.done)
         count = len(self.source.views)
         weights = (0.5, count / 2) if count else (1.0,)
-        soft = sum(
-            weight * self._distill(student, label)
-            for weight, student, label in zip(weights, logits, soft_labels, strict=True)
-        )
-        loss = hard + self._loss.kd_weight * soft
-        return Outcome(loss, images, logits)
+
+        def judge(answers: list[Tensor]) -> Tensor:
+            soft = sum(
+                weight * self._distill(student, label)
+                for weight, student, label in zip(weights, answers, soft_labels, strict=True)
+            )
+            return criterion(answers[0], batch.labels) + self._loss.kd_weight * soft
+
+        return Outcome(images, self._logits(model, images), judge)
 
     def _logits(self, model: nn.Module, images: list[Tensor]) -> list[Tensor]:
         sized = [to_student_size(part, self._preprocess) for part in images]

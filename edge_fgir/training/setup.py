@@ -128,4 +128,4 @@ def make_method(
     if recipe.elastic is None:
         return student
     check_sizes(model, recipe.elastic)
-    return Elastic(student, recipe.elastic, seen)
+    return Elastic(student, recipe.elastic, recipe.loss, seen)

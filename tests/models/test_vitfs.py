@@ -77,6 +77,30 @@ def test_position_code_is_kept_for_the_usual_size_and_computed_for_others() -> N
         assert torch.equal(model(x), other(x))
 
 
+def test_position_codes_of_places_in_the_picture_are_those_of_another_grid() -> None:
+    own = sin2d(4, 4, 64, side=4)
+    assert torch.allclose(own, sin2d(4, 4, 64), atol=1e-6)
+    # Along a side, the centres of two patches lie at 0.5 and 2.5 of four, which are counted 0 to 3.
+    half = sin2d(2, 2, 64, side=4)
+    omega = 10000.0 ** -(torch.arange(16) / 15)
+    rows = torch.tensor([0.5, 0.5, 2.5, 2.5])[:, None] * omega
+    columns = torch.tensor([0.5, 2.5, 0.5, 2.5])[:, None] * omega
+    wanted = torch.cat((columns.sin(), columns.cos(), rows.sin(), rows.cos()), dim=1)
+    assert torch.allclose(half, wanted, atol=1e-6)
+    assert not torch.allclose(half, sin2d(2, 2, 64), atol=1e-2)
+
+
+def test_positions_are_counted_over_the_side_that_was_asked_for() -> None:
+    model = Network(name="vitfs_nano", options={"position_side": 4}).build(3, 64).eval()
+    small = Network(name="vitfs_nano", options={"position_side": 4}).build(3, 32).eval()
+    small.load_state_dict(model.state_dict())
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.allclose(model(x), small(x), atol=1e-6)
+    plain = Network(name="vitfs_nano").build(3, 32).eval()
+    plain.load_state_dict(model.state_dict())
+    assert not torch.allclose(plain.embed(x), small.embed(x))
+
+
 def test_position_code_is_added_to_patches_and_not_to_registers() -> None:
     model = make().eval()
     seen = []

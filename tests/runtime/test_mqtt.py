@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -15,7 +16,7 @@ from visits import event
 
 from edge_fgir import InputError
 from edge_fgir.runtime import open_sink
-from edge_fgir.runtime.sinks import spool
+from edge_fgir.runtime.sinks import mqtt, spool
 from edge_fgir.runtime.sinks.mqtt import MqttBroker
 from edge_fgir.runtime.sinks.spool import Spool
 
@@ -50,6 +51,12 @@ class Broker:
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def pause(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         self._process.kill()
@@ -136,6 +143,22 @@ def test_after_an_outage_without_events_we_are_online_again(broker, heard):
         sink.send(event(2))
         until(lambda: not sink.waiting)
     assert [json.loads(content)["visit"] for content in of(heard, "garden")] == [1, 2]
+
+
+def test_a_broker_too_slow_to_confirm_is_told_that_we_are_away(broker, heard, monkeypatch):
+    outlet = MqttBroker(f"mqtt://127.0.0.1:{broker.port}/garden")
+    outlet.deliver(event(1).to_dict())
+    until(lambda: of(heard, "garden/status") == ["online"])
+    monkeypatch.setattr(mqtt, "_ANSWER_S", 0.2)
+    broker.pause()
+    with pytest.raises(OSError, match="did not confirm"):
+        outlet.deliver(event(2).to_dict())
+    broker.go_on()
+    until(lambda: of(heard, "garden/status")[-1] == "offline")
+    monkeypatch.setattr(mqtt, "_ANSWER_S", WAIT_S)
+    outlet.deliver(event(2).to_dict())
+    until(lambda: of(heard, "garden/status")[-1] == "online")
+    outlet.close()
 
 
 def test_a_broker_that_refuses_us_is_down(broker, caplog, tmp_path):

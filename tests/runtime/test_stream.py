@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge_fgir import InputError
 from edge_fgir.runtime import Classifier, Frame, Preprocess
-from edge_fgir.runtime.sources import given_source
+from edge_fgir.runtime.sources import given_source, open_source
 
 pytestmark = pytest.mark.unit
 
@@ -248,6 +248,20 @@ def test_what_an_app_hands_over_is_never_dropped_from(give, tmp_path):
 def test_a_path_is_opened(tmp_path):
     photo_file(tmp_path)
     assert [brightness(r) for r in classifier().stream(tmp_path)] == [70]
+
+
+def test_files_of_a_path_that_cannot_be_used_are_told(tmp_path, caplog):
+    photo_file(tmp_path)
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
+    assert len(list(classifier().stream(tmp_path))) == 1
+    (record,) = caplog.records
+    assert record.name == "edge_fgir.sources"
+    assert "torn.png" in record.getMessage()
+    caplog.clear()
+    opened = open_source(tmp_path)
+    assert len(list(classifier().stream(opened))) == 1
+    assert len(opened.problems) == 1
+    assert not caplog.records  # they are told by the source
 
 
 def odd_files(folder: Path) -> list[Path]:

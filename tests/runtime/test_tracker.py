@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_fgir import InputError
 from edge_fgir.runtime import EventOptions, Frame, Judge, LabelInfo, Region, Site, Tracker
+from edge_fgir.runtime.decisions.tracker import _Visit
 from edge_fgir.runtime.result import Result, Timing
 
 pytestmark = pytest.mark.unit
@@ -77,6 +78,28 @@ def test_another_label_must_stay_ahead():
     ]
     passing = told([WREN] * 10 + [("robin", 0.99)] * 3 + [WREN] * 20)
     assert [e.label for e in passing] == ["wren", "wren"]
+
+
+def test_the_best_frame_is_the_labels_own_even_from_before_it_led():
+    sharp = ("robin", 0.99)
+    events = told([WREN] * 12 + [sharp] + [WREN] * 2 + [("robin", 0.9)] * 40)
+    assert [(e.state, e.label) for e in events][-1] == ("ended", "robin")
+    assert events[0].best.frame.index == 0
+    assert {e.best.frame.index for e in events if e.label == "robin"} == {12}
+
+
+def test_few_frames_are_kept_of_a_visit():
+    labels = tuple("abcdefgh")
+    judge = Judge(labels, 0.0)
+    visit = _Visit(1, None, judge, OPTIONS)
+    for index in range(40):
+        probabilities = np.full(8, 0.04)
+        probabilities[index % 8] = 0.72
+        frame = Frame(np.zeros((4, 4, 3), np.uint8), index, index / 10, arrived_at=index / 10)
+        label = labels[index % 8]
+        timing = Timing(1, 1)
+        visit.add(Result(label, 0.72, index % 8, False, probabilities, labels, timing, frame), None)
+        assert len(visit._best) <= 4
 
 
 def test_two_visits_are_parted_by_a_gap():

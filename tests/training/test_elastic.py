@@ -69,40 +69,75 @@ def section(sizes: Sequence[int] = SIZES, random_settings: int = 1) -> ElasticSe
     return ElasticSection(image_sizes=tuple(sizes), random_settings=random_settings)
 
 
+LOSS = LossSection(temperature=3)
+
+
 def kl(model: nn.Module, images: Tensor, size: int, target: Tensor) -> Tensor:
-    """KL(target || answer at ``size``), mean over the images."""
-    answer = model(to_student_size(images, judged(size))).log_softmax(1)
-    return (target.softmax(1) * (target.log_softmax(1) - answer)).sum(1).mean()
+    """9 KL(target || answer at ``size``) at the teacher's temperature, mean over the images."""
+    answer = (model(to_student_size(images, judged(size))) / 3).log_softmax(1)
+    softened = target / 3
+    return 9 * (softened.softmax(1) * (softened.log_softmax(1) - answer)).sum(1).mean()
 
 
 @pytest.mark.parametrize("random_settings", [0, 1, 3, 9])
-def test_loss_is_the_methods_plus_the_distances_of_smallest_and_drawn(random_settings: int) -> None:
+def test_labels_reach_every_size_and_all_but_the_largest_learn_from_it(
+    random_settings: int,
+) -> None:
     model, batch = Net(), make_batch()
     elastic = Elastic(
-        CrossEntropy(LossSection(), judged(32)),
-        section(random_settings=random_settings),
-        judged(32),
+        CrossEntropy(LOSS, judged(32)), section(random_settings=random_settings), LOSS, judged(32)
     )
     found = elastic.loss(model, batch)
     largest, smallest, *drawn = model.seen
     assert (largest, smallest) == (32, 16)
     assert len(drawn) == len(set(drawn)) == min(random_settings, 3)
     assert set(drawn) <= {20, 24, 28}
-    logits = model(to_student_size(batch.images, judged(32)))
-    wanted = F.cross_entropy(logits, batch.labels, label_smoothing=0.1)
+
+    def logits(size: int) -> Tensor:
+        return model(to_student_size(batch.images, judged(size)))
+
+    wanted = F.cross_entropy(logits(32), batch.labels, label_smoothing=0.1)
     for size in (16, *drawn):
-        wanted = wanted + kl(model, batch.images, size, logits.detach())
+        wanted = wanted + F.cross_entropy(logits(size), batch.labels, label_smoothing=0.1)
+        wanted = wanted + kl(model, batch.images, size, logits(32).detach())
     assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
-def test_views_are_learned_at_every_size() -> None:
+def test_views_and_the_teacher_reach_every_size() -> None:
     model, batch = Net(), make_batch()
-    tgda = TGDA(Told(), LossSection(), judged(32))
-    elastic = Elastic(tgda, section((16, 32)), judged(32))
+    elastic = Elastic(TGDA(Told(), LOSS, judged(32)), section((16, 32)), LOSS, judged(32))
     images = torch.cat([batch.images, batch.images.flip(3)])
     target = model(to_student_size(images, judged(32)))
-    wanted = tgda.loss(model, batch) + kl(model, images, 16, target)
+    wanted = kl(model, images, 16, target)
+    for size in (32, 16):
+        wanted = wanted + TGDA(Told(), LOSS, judged(size)).loss(model, batch)
     assert elastic.loss(model, batch).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rates", "random_settings", "first"),
+    [
+        ((64, 48, 32), (1.0, 0.5, 0.25), 2, {Setting(48, 1.0), Setting(32, 1.0)}),
+        ((64, 32), (1.0, 0.5), 1, {Setting(32, 1.0)}),
+        ((64,), (1.0, 0.5, 0.25), 1, {Setting(64, 0.5)}),
+        ((64, 32), (), 1, set()),
+    ],
+)
+def test_of_the_settings_that_are_drawn_the_first_keeps_all_tokens(
+    sizes: tuple[int, ...],
+    rates: tuple[float, ...],
+    random_settings: int,
+    first: set[Setting],
+) -> None:
+    settings = ElasticSection(image_sizes=sizes, keep_rates=rates, random_settings=random_settings)
+    elastic = Elastic(CrossEntropy(LOSS, judged(64)), settings, LOSS, judged(64))
+    torch.manual_seed(0)
+    asked = [elastic._settings(torch.device("cpu")) for _ in range(60)]
+    assert {drawn[0] for drawn in asked} == {settings_of(sizes, rates, 64)[-1]}
+    assert {drawn[1] for drawn in asked if len(drawn) > 1} == first
+    if random_settings > 1:
+        assert len({drawn[2] for drawn in asked}) == len(sizes) * len(rates) - 2
+        assert all(len(set(drawn)) == len(drawn) for drawn in asked)
 
 
 class Leaf:
@@ -112,7 +147,7 @@ class Leaf:
         self.logits = torch.randn(3, 4, requires_grad=True)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        return Outcome(self.logits.sum(), [batch.images], [self.logits])
+        return Outcome([batch.images], [self.logits], lambda answers: answers[0].sum())
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         return self.outcome(model, batch).loss
@@ -126,7 +161,7 @@ class Leaf:
 
 def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
     method, model = Leaf(), Net()
-    Elastic(method, section(), judged(32)).loss(model, make_batch()).backward()
+    Elastic(method, section(), LOSS, judged(32)).loss(model, make_batch()).backward()
     assert method.logits.grad is not None
     assert torch.equal(method.logits.grad, torch.ones(3, 4))
     assert model.conv.weight.grad is not None
@@ -135,7 +170,7 @@ def test_the_largest_is_not_pulled_towards_the_small_ones() -> None:
 
 def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
     model, batch = Net(), make_batch()
-    elastic = Elastic(CrossEntropy(LossSection(), judged(32)), section(), judged(32))
+    elastic = Elastic(CrossEntropy(LOSS, judged(32)), section(), LOSS, judged(32))
 
     def drawn(step: int) -> int:
         model.seen.clear()
@@ -150,7 +185,7 @@ def test_drawn_sizes_vary_and_follow_from_the_steps_number() -> None:
 
 def test_the_methods_state_is_kept() -> None:
     target_source = Told()
-    elastic = Elastic(TGDA(target_source, LossSection(), judged(32)), section(), judged(32))
+    elastic = Elastic(TGDA(target_source, LOSS, judged(32)), section(), LOSS, judged(32))
     assert elastic.state() == {"told": torch.ones(1)}
     elastic.load_state({"told": torch.zeros(1)})
     assert target_source.loaded == {"told": torch.zeros(1)}
@@ -227,7 +262,7 @@ def test_a_model_learns_to_answer_at_fewer_tokens_as_it_does_at_all() -> None:
     seen: list[int] = []
     model.backbone.blocks[11].mlp.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1]))
     section = ElasticSection(keep_rates=(1.0, 0.25, 0.5), random_settings=1)
-    Elastic(CrossEntropy(LossSection(), judged(64)), section, judged(64)).loss(
+    Elastic(CrossEntropy(LOSS, judged(64)), section, LOSS, judged(64)).loss(
         model, make_batch()
     ).backward()
     tokens = [model.reduction.at(r) for r in (1.0, 0.25, 0.5)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_fgir._errors import InputError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SAME_PLACE = 0.3
 """Boxes of two frames are one thing's from this intersection over union."""
+_FRAMES_KEPT = 4
+"""Of a visit, each for another label."""
 
 
 class Tracker:
@@ -126,9 +128,8 @@ class _Visit:
         """The label that is ahead of the held one, and the moment since when."""
         self._first: _Seen
         self._last: _Seen
-        self._best: Result | None = None
-        self._best_of = "", 0.0
-        """The label that ``_best`` speaks for, and its probability there."""
+        self._best: dict[str, tuple[float, Result]] = {}
+        """By label, the frame that spoke most for it, and its probability there."""
 
     @property
     def last(self) -> float:
@@ -144,31 +145,39 @@ class _Visit:
         self._last = seen
         self._votes.add(result.probabilities, seen.time_s)
         verdict = self._judge(self._votes.probabilities)
-        events = self._decided(verdict)
+        state = self._decided(verdict)
         self._keep_best(result, (self._held or verdict).label)
-        return [replace(event, best=self._best) for event in events]
+        return [] if state is None else [self.event(state)]
 
-    def _keep_best(self, result: Result, label: str) -> None:
-        score = self._judge.score(label, result.probabilities)
-        if label != self._best_of[0] or score > self._best_of[1]:
-            self._best, self._best_of = result, (label, score)
+    def _keep_best(self, result: Result, led: str) -> None:
+        """Keep a frame that speaks most for what leads, or for what it shows, which may lead yet.
 
-    def _decided(self, verdict: Verdict) -> list[Event]:
+        Frames are large: of labels that do not lead, those of the likeliest few are kept.
+        """
+        for label in {led, self._judge(result.probabilities).label}:
+            score = self._judge.score(label, result.probabilities)
+            if label not in self._best or score > self._best[label][0]:
+                self._best[label] = score, result
+        if len(self._best) > _FRAMES_KEPT:
+            others = [label for label in self._best if label != led]
+            del self._best[min(others, key=lambda label: self._best[label][0])]
+
+    def _decided(self, verdict: Verdict) -> State | None:
         if self._held is not None and verdict.label == self._held.label:
             self._rival = None
-            return []
+            return None
         if verdict.is_unknown:
-            return []
+            return None
         moments = self._votes.moments
         if self._rival is None or self._rival[0] != verdict.label:
             self._rival = verdict.label, moments
         # The first moment of a visit counts as its first vote.
         ahead = moments - self._rival[1] + (self._held is None)
         if ahead < self._moments:
-            return []
+            return None
         state: State = "decided" if self._held is None else "changed"
         self._held, self._rival = verdict, None
-        return [self.event(state)]
+        return state
 
     def event(self, state: State) -> Event:
         """Return what is held now; of a visit too short for a decision, what its votes say."""
@@ -190,5 +199,5 @@ class _Visit:
             frames=self._votes.frames,
             moments=self._votes.moments,
             track=self.track,
-            best=self._best,
+            best=self._best[held.label][1],
         )

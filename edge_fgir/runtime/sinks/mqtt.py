@@ -57,7 +57,10 @@ class MqttBroker:
         try:
             self._publish(client, self._topic, json.dumps(values, ensure_ascii=False))
         except OSError:
-            # A client that stays would publish it later by itself, and the spool does so too.
+            # A client that stays would publish it later by itself, and the spool does so too. Who
+            # leaves in order has no will: a broker that is only slow is told that we are away.
+            with suppress(ValueError):
+                client.publish(f"{self._topic}/status", "offline", _AT_LEAST_ONCE, retain=True)
             self._drop()
             raise
 
