@@ -26,7 +26,7 @@ from tgda import claimed, first_classes, with_fifth_aside
 
 from edge_fgir._files import write_json
 from edge_fgir.benchmarking import environment
-from edge_fgir.data import SPLITS, DataSet, Sample, labels_of, open_data, prepared_images
+from edge_fgir.data import SPLITS, DataSet, Sample, Split, labels_of, open_data, prepared_images
 from edge_fgir.evaluation import accuracy
 from edge_fgir.models import logits_of, summarize
 from edge_fgir.runs import Run
@@ -144,13 +144,13 @@ def best_rate(work: Path, arm: str) -> float:
 
     def val(rate: float) -> float:
         runs = (work / named(arm, keep, rate, 0) / EVALUATION for keep in CHOSEN_AT)
-        return mean(json.loads(path.read_text())["val"] for path in runs)
+        return mean(float(json.loads(path.read_text())["val"]) for path in runs)
 
     return max(RATES, key=val)
 
 
 def run(
-    out: Path, changes: list[str], data: DataSet, splits: tuple[str, ...], *, wait: bool = False
+    out: Path, changes: list[str], data: DataSet, splits: tuple[Split, ...], *, wait: bool = False
 ) -> None:
     """Train and evaluate on ``splits``, unless that is done or another process is at it."""
     with claimed(out.with_suffix(".lock"), wait=wait) as mine:
@@ -189,18 +189,17 @@ def write(out: Path, work: Path, sets: dict[str, DataSet]) -> None:
             if not (path / EVALUATION).exists():
                 continue
             known = json.loads((path / EVALUATION).read_text())
-            facts = {"arm": arm, "keep_rate": keep, "lr": rate, "seed": seed}
+            facts: dict[str, Any] = {"arm": arm, "keep_rate": keep, "lr": rate, "seed": seed}
             if seed == 0 and keep in CHOSEN_AT:
                 trials.append({**facts, "val": known["val"]})
             if "test" in known:
                 kept = {k: v for k, v in known.items() if k != "val_right"}
                 kept["right"] = kept.pop("test_right")
-                cells.append({**facts, **kept})
-        counts = {split: len(data.split(split)) for split in SPLITS}
+                cells.append(facts | kept)
         body["sets"][name] = {
             "name": data.name,
             "classes": len(data.classes),
-            **counts,
+            **{str(split): len(data.split(split)) for split in SPLITS},
             "trials": trials,
             "rows": cells,
         }
