@@ -54,15 +54,16 @@ RATES = (3e-4, 1e-3, 3e-3)
 
 NETWORK = (
     "model.name=vit_tiny_patch16_224",
-    "model.options={embed_dim: 96, num_heads: 3}",
+    "model.options={embed_dim: 64, num_heads: 2}",
     f"eval.image_size={SIDE}",
     f"data.view_size={SIDE}",
     "data.with_val=false",
     "data.workers=0",
+    "precision=auto",
     f"eval.every_epochs={NEVER}",
 )
 BACKBONE = (
-    "model.weights=null",
+    "model.weights=random",
     "model.reduction=null",
     "optimizer.lr=1e-3",
     "optimizer.warmup_epochs=5",
@@ -87,14 +88,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="result file")
     options = parser.parse_args()
     sets = {
-        name: with_fifth_aside(first_classes(open_data(options.shared / name), SETS[name]))
+        name: with_fifth_aside(first_classes(open_data(str(options.shared / name)), SETS[name]))
         for name in options.data
     }
     if not options.write:
         backbone = options.work / "backbone"
-        others = other_birds(open_data(options.shared / "cub_100"))
+        others = other_birds(open_data(str(options.shared / "cub_100")))
         changes = [*NETWORK, *BACKBONE, f"epochs={options.backbone_epochs}"]
-        run(backbone, changes, others, ("train",), wait=True)
+        run(backbone, changes, others, ("val",), wait=True)
         start = [f"model.weights={Run.open(backbone).weights}", f"epochs={options.epochs}"]
         for name, data in sets.items():
             learn(data, options.work / name, start, options.arms, options.seeds)
@@ -103,11 +104,14 @@ def main() -> None:
 
 
 def other_birds(data: DataSet) -> DataSet:
-    """Return all pictures of the birds that are not to be learned, but for those of the test."""
-    samples = [*data.split("train"), *data.split("val")]
-    others = tuple(Sample(s.path, s.label - LEARNED) for s in samples if s.label >= LEARNED)
-    classes = data.classes[LEARNED:]
-    return DataSet("other birds", data.licence, classes, {"train": others}, data.strict)
+    """Return the birds that are not to be learned, but for their test pictures."""
+    splits: Any = {
+        split: tuple(
+            Sample(s.path, s.label - LEARNED) for s in data.split(split) if s.label >= LEARNED
+        )
+        for split in ("train", "val")
+    }
+    return DataSet("other birds", data.licence, data.classes[LEARNED:], splits, data.strict)
 
 
 def learn(data: DataSet, work: Path, start: list[str], arms: list[str], seeds: list[int]) -> None:
@@ -207,7 +211,7 @@ def write(out: Path, work: Path, sets: dict[str, DataSet]) -> None:
     body |= {
         "schema": "edge-fgir/benchmark/1",
         "backbone": {
-            "train": backbone["train"],
+            "val": backbone["val"],
             "epochs": backbone["epochs"],
             "recipe": (work / "backbone" / "config.yaml").read_text(),
         },

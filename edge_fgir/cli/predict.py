@@ -76,8 +76,7 @@ def predict(
             predictions.append(Prediction(image=str(file), **answer.to_dict(top)))
             if not json:
                 best = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top(top))
-                mark = "  (unknown)" if answer.is_unknown else ""
-                echo(f"{file}: {best}{mark}")
+                echo("  ".join(filter(None, (f"{file}: {best}", answer.mark))))
         subject = model.info
     if out is not None:
         result = Predictions(

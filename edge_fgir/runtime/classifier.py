@@ -567,17 +567,19 @@ class Classifier:
                 "probabilities",
                 "run: edge-fgir verify; then export the bundle again",
             )
+        is_new = self._is_new(novelty)
         return Result(
             label=verdict.label,
             score=verdict.score,
             index=verdict.index,
-            is_unknown=verdict.is_unknown or self._is_new(novelty),
+            is_unknown=verdict.is_unknown or is_new,
             probabilities=probabilities,
             labels=self.labels,
             timing=timing,
             region=region,
             map=similarity,
             novelty=novelty,
+            is_new=is_new,
         )
 
     def _is_new(self, novelty: float | None) -> bool:

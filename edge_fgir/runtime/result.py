@@ -56,6 +56,7 @@ class Result:
             for others.
         novelty: How unlike the pictures of the training this one is, 0 to about 1; None where the
             bundle does not tell.
+        is_new: ``novelty`` is above the bundle's threshold: unknown, however high the score.
         variant: Which of several bundles answered, 0 the best; None where one was opened alone.
     """
 
@@ -70,6 +71,7 @@ class Result:
     region: Region | None = field(default=None, repr=False)
     map: Map | None = field(default=None, repr=False)
     novelty: float | None = None
+    is_new: bool = False
     variant: int | None = None
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
@@ -102,8 +104,14 @@ class Result:
         return json.dumps(self.to_dict(top), ensure_ascii=False, allow_nan=False)
 
     def __str__(self) -> str:
-        unknown = " (unknown)" if self.is_unknown else ""
-        return f"{self.label} {100 * self.score:.1f} %{unknown}"
+        return " ".join(filter(None, (f"{self.label} {100 * self.score:.1f} %", self.mark)))
+
+    @property
+    def mark(self) -> str:
+        """What is printed behind an answer that is not to be trusted, and why; empty otherwise."""
+        if self.is_new:
+            return "(unknown: unlike what it learned)"
+        return "(unknown)" if self.is_unknown else ""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):

@@ -49,6 +49,8 @@ def test_results_differ_that_say_something_else(changes) -> None:
 def test_a_result_prints_what_matters() -> None:
     assert str(made()) == "wren 62.5 %"
     assert str(made(is_unknown=True)) == "wren 62.5 % (unknown)"
+    new = made(is_unknown=True, is_new=True, novelty=0.9)
+    assert str(new) == "wren 62.5 % (unknown: unlike what it learned)"
     shown = repr(made())
     assert shown.startswith("Result(label='wren', score=0.625, index=1, is_unknown=False")
     assert "array" not in shown
