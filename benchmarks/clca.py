@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the run folders")
     parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--keep-rates", nargs="+", type=float, default=list(KEEP_RATES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--backbone-epochs", type=int, default=100)
@@ -98,7 +99,8 @@ def main() -> None:
         run(backbone, changes, others, ("val",), wait=True)
         start = [f"model.weights={Run.open(backbone).weights}", f"epochs={options.epochs}"]
         for name, data in sets.items():
-            learn(data, options.work / name, start, options.arms, options.seeds)
+            cells = list(product(options.seeds, options.keep_rates, options.arms))
+            learn(data, options.work / name, start, options.arms, cells)
     if options.out:
         write(options.out, options.work, sets)
 
@@ -114,7 +116,13 @@ def other_birds(data: DataSet) -> DataSet:
     return DataSet("other birds", data.licence, data.classes[LEARNED:], splits, data.strict)
 
 
-def learn(data: DataSet, work: Path, start: list[str], arms: list[str], seeds: list[int]) -> None:
+def learn(
+    data: DataSet,
+    work: Path,
+    start: list[str],
+    arms: list[str],
+    cells: list[tuple[int, float, str]],
+) -> None:
     """Choose a learning rate for each arm, and train its cells by it."""
     trials = list(product(arms, CHOSEN_AT, RATES))
     for wait in (False, True):  # what another process is at is waited for when all is begun
@@ -122,7 +130,7 @@ def learn(data: DataSet, work: Path, start: list[str], arms: list[str], seeds: l
             changes = [*start, *changes_of(arm, keep, rate, seed=0)]
             run(work / named(arm, keep, rate, 0), changes, data, ("val",), wait=wait)
     chosen = {arm: best_rate(work, arm) for arm in arms}
-    for seed, keep, arm in product(seeds, KEEP_RATES, arms):
+    for seed, keep, arm in cells:
         changes = [*start, *changes_of(arm, keep, chosen[arm], seed)]
         run(work / named(arm, keep, chosen[arm], seed), changes, data, ("val", "test"))
 

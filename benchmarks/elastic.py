@@ -49,6 +49,7 @@ COMMON = (
     "data.workers=0",
     "data.view_size=192",
     f"eval.image_size={SIZES[0]}",
+    f"model.options={{position_side: {SIZES[0] // 16}}}",
     "eval.every_epochs=1000000",
 )
 
