@@ -58,7 +58,9 @@ def bench(
         str | None,
         typer.Option(metavar="USER@HOST[:PORT]", help="Measure on that machine, over ssh."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the result file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the result file.", dir_okay=False)
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure latency here: p50, p90 and p99, network alone and from frame to decision.

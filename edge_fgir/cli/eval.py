@@ -63,10 +63,12 @@ def evaluate(
         ),
     ] = None,
     classes_csv: Annotated[
-        Path | None, typer.Option(help="Also write each class's accuracy, a line a class.")
+        Path | None,
+        typer.Option(help="Also write each class's accuracy, a line a class.", dir_okay=False),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Also write the result file, with example pictures.")
+        Path | None,
+        typer.Option(help="Also write the result file, with example pictures.", dir_okay=False),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from edge_fgir.runtime import Bundle
 
 
+_ENDINGS = (".fgir", ".zip")
+
+
 @app.command()
 def pack(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
@@ -32,7 +35,7 @@ def pack(
     from edge_fgir.runtime import Bundle
     from edge_fgir.runtime import pack as write
 
-    whole, path = Bundle(bundle, trust), out or _named(bundle).with_suffix(".zip")
+    whole, path = Bundle(bundle, trust), out or _named(bundle, ".zip")
     write(whole, path)
     _tell(whole, path, path.stat().st_size, json=json)
 
@@ -53,14 +56,19 @@ def unpack(
     from edge_fgir.runtime import Bundle
     from edge_fgir.runtime import unpack as write
 
-    whole, path = Bundle(bundle, trust), out or _named(bundle).with_suffix(".fgir")
+    whole, path = Bundle(bundle, trust), out or _named(bundle, ".fgir")
     write(whole, path)
     _tell(whole, path, whole.size, json=json)
 
 
-def _named(bundle: Path) -> Path:
-    """Return a path that ends in the bundle's name, which ``.`` and ``..`` do not tell."""
-    return bundle if bundle.name not in ("", "..") else bundle.resolve()
+def _named(bundle: Path, ending: str) -> Path:
+    """Return the bundle's path with another ending; of ``.`` and ``..`` by its real name.
+
+    A dot in a name is no ending: ``birds-0.5`` and ``birds-0.7`` are two bundles.
+    """
+    path = bundle if bundle.name not in ("", "..") else bundle.resolve()
+    stem = path.stem if path.suffix in _ENDINGS else path.name
+    return path.with_name(f"{stem}{ending}")
 
 
 def _tell(bundle: Bundle, path: Path, size: int, *, json: bool) -> None:

@@ -39,7 +39,9 @@ def predict(
             metavar="FOLDER", help="Draw what a model that looks twice rests on, a PNG a picture."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the answers as a result.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the answers as a result.", dir_okay=False)
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Classify pictures. One that cannot be read costs the others nothing; exit code 1 tells.

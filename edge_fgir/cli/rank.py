@@ -27,7 +27,9 @@ def rank_teachers(
         int | None, typer.Option(min=1, help="Look at so many training pictures; default: all.")
     ] = None,
     strict: StrictOption = False,
-    out: Annotated[Path | None, typer.Option(help="Also write the result file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the result file.", dir_okay=False)
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Rank teachers before training a student: lowest Ratio 1-2 (arXiv 2605.15689) first.

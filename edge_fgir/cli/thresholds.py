@@ -16,7 +16,7 @@ from edge_fgir.cli._choices import DeviceOption, TrustOption, choose, device_cho
 def thresholds(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
     data: Annotated[str, typer.Option(help="Folder, or a built-in name (elpv).")],
-    out: Annotated[Path, typer.Option(help="Site file (YAML) to write.")],
+    out: Annotated[Path, typer.Option(help="Site file (YAML) to write.", dir_okay=False)],
     precision: Annotated[
         float, typer.Option(help="The share of answers that shall be right, such as 0.95.")
     ] = 0.95,

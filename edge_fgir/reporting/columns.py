@@ -91,7 +91,7 @@ def _frame(row: Row) -> Sequence[Line]:
 
 def _network(row: Row) -> Sequence[Line]:
     return [
-        Line(_three(timing.network), f"beside {timing.beside}" if timing.beside else "")
+        Line(_three(timing.network), f"beside {timing.beside}" if timing.beside else timing.where)
         for timing in row.timings
     ]
 
@@ -236,6 +236,7 @@ def row_values(row: Row) -> dict[str, object]:
                 "network": _percentiles(timing.network),
                 "times_faster": timing.times_faster,
                 "beside": timing.beside,
+                "where": timing.where,
             }
             for timing in row.timings
         ],

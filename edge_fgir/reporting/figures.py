@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_fgir.reporting.charts import Bar, Group, bar_chart, line_chart
 from edge_fgir.reporting.comparison import Comparison
-from edge_fgir.reporting.rows import replay_note
+from edge_fgir.reporting.rows import measured_with, replay_note
 from edge_fgir.reporting.scatter import Axes, Curve, Point, scatter_chart
 from edge_fgir.reporting.svg import SERIES
 from edge_fgir.reporting.sweeps import SweepRow, SweepTable, front
@@ -49,7 +49,8 @@ def _latency_group(latency: Latency) -> Group:
     ]
     if latency.baseline:
         bars.append(_latency_bar(latency.baseline.name, latency.baseline, _BASELINE))
-    return Group(latency.title, latency.engine, tuple(bars))
+    known = latency.engine if latency.host is None else measured_with(latency)
+    return Group(latency.title, known, tuple(bars))
 
 
 def _latency_bar(name: str, latency: Percentiles, series: int) -> Bar:
@@ -63,7 +64,8 @@ def latency_notes(latencies: Sequence[Latency]) -> list[str]:
     titles: dict[str, list[str]] = {}
     for latency in latencies:
         for remark in _remarks(latency):
-            titles.setdefault(remark, []).append(latency.title)
+            place = "" if latency.host is None else f" on {latency.host}"
+            titles.setdefault(remark, []).append(f"{latency.title}{place}")
     return [f"{', '.join(dict.fromkeys(of))}: {remark}." for remark, of in titles.items()]
 
 

@@ -29,12 +29,14 @@ class Timing:
         frame: From a camera frame to the label; None for torch, which is measured alone.
         times_faster: Than torch eager in the same run, by the medians of the network scope.
         beside: For torch, the bundle it was measured beside.
+        where: With what, and on which device, where a row has several or it was over ssh.
     """
 
     network: Percentiles
     frame: Percentiles | None = None
     times_faster: float | None = None
     beside: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,9 @@ def _evaluated(
         evaluation.model_bytes,
         evaluation,
         None if is_torch else _torch_of(evaluation, evaluations),
-        (_torch_timings if is_torch else _bundle_timings)(evaluation, latencies),
+        _torch_timings(evaluation, evaluations, latencies)
+        if is_torch
+        else _bundle_timings(evaluation, latencies),
     )
 
 
@@ -155,9 +159,12 @@ def _torch_of(bundle: Evaluation, evaluations: Iterable[Evaluation]) -> Evaluati
         and likeness(other) == likeness(bundle)
         and _may_be(bundle.variant, other)
     ]
-    # A bundle does not say what its tokens are reduced by: where torch was asked about it in
-    # several ways, none of them can be called the bundle's own.
-    ways = [other.reduction for other in alike]
+    # A bundle does not say which run of a recipe it is of, what its tokens are reduced by, or how
+    # its logits were adjusted: of several ways to ask torch none can be called the bundle's own.
+    ways = [
+        (Path(other.bundle), other.reduction, other.logit_adjustment, other.engine)
+        for other in alike
+    ]
     return alike[0] if alike and all(way == ways[0] for way in ways) else None
 
 
@@ -178,22 +185,40 @@ def _bundle_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Tim
     # A replay's speed says nothing about the device, so it does not enter that device's row.
     if replay_note(subject):
         return ()
+    own = [latency for latency in latencies if _model_of(latency) == _model_of(subject)]
     return tuple(
         Timing(
             latency.scopes.network,
             latency.scopes.frame_to_decision,
             latency.baseline.times_slower if latency.baseline else None,
+            where=measured_with(latency) if len(own) > 1 or latency.host is not None else "",
         )
-        for latency in latencies
-        if _model_of(latency) == _model_of(subject)
+        for latency in own
     )
 
 
-def _torch_timings(subject: Subject, latencies: Iterable[Latency]) -> tuple[Timing, ...]:
+def measured_with(latency: Latency) -> str:
+    """Return what computed and on which machine, which a bundle's title does not tell."""
+    return f"{latency.engine}, {latency.host or latency.environment.processor}"
+
+
+def _torch_timings(
+    subject: Evaluation, evaluations: Iterable[Evaluation], latencies: Iterable[Latency]
+) -> tuple[Timing, ...]:
+    def network(each: Subject) -> tuple[object, ...]:
+        return each.name, each.image_size
+
+    runs = {
+        Path(each.bundle)
+        for each in evaluations
+        if each.target == TORCH and network(each) == network(subject)
+    }
+    if len(runs) > 1:  # a bundle does not say which run of a recipe it is of
+        return ()
     return tuple(
         Timing(latency.baseline, beside=latency.title)
         for latency in latencies
-        if latency.baseline is not None and latency.name == subject.name
+        if latency.baseline is not None and network(latency) == network(subject)
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, field_serializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, field_serializer
 
 from edge_fgir._files import write_json
 
@@ -20,6 +20,11 @@ class Record(BaseModel):
     )
 
 
+def _in_utc(date: datetime) -> datetime:
+    """Return a time that says no zone as what it is by the format: UTC."""
+    return date if date.tzinfo is not None else date.replace(tzinfo=timezone.utc)
+
+
 class Environment(Record):
     """The machine that a figure was measured on, and when (UTC).
 
@@ -27,7 +32,7 @@ class Environment(Record):
     how fast a layer is in which precision; ``versions`` are those of the libraries that matter.
     """
 
-    date: datetime
+    date: Annotated[datetime, AfterValidator(_in_utc)]
     machine: str
     processor: str
     instructions: tuple[str, ...] = ()

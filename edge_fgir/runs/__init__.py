@@ -3,7 +3,7 @@
 from edge_fgir.runs.data_record import DataChange, DataRecord
 from edge_fgir.runs.description import ImportedFrom, TrainedModel
 from edge_fgir.runs.predictor import RunPredictor
-from edge_fgir.runs.recipe import FREE, RESUMABLE, Recipe, View, read_recipe
+from edge_fgir.runs.recipe import FREE, LARGEST_SEED, RESUMABLE, Recipe, View, read_recipe
 from edge_fgir.runs.run import ReadPictures, Run
 from edge_fgir.runs.sections import (
     Classification,
@@ -17,6 +17,7 @@ from edge_fgir.runs.sections import (
 
 __all__ = [
     "FREE",
+    "LARGEST_SEED",
     "RESUMABLE",
     "Classification",
     "DataChange",

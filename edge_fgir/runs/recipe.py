@@ -37,6 +37,9 @@ FREE = frozenset({"data.workers"})
 RESUMABLE = FREE | {"optimizer.lr", "optimizer.clip_norm", "precision"}
 """Keys that may change when an unfinished run goes on: also what lost numbers ask for."""
 
+LARGEST_SEED = 2**53
+"""The largest integer up to which JSON's readers agree on all."""
+
 _S = TypeVar("_S", bound=Section)
 
 
@@ -60,7 +63,7 @@ class Recipe(Section):
         Field(description="how epochs and more follow from data and processor; null: as given"),
     ] = None
     batch_size: Annotated[int, Field(ge=1)] = 8
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(

@@ -62,6 +62,9 @@ class Service:
         except HTTPException as error:
             self._statuses[error.status_code] += 1
             raise
+        except Exception:
+            self._statuses[500] += 1
+            raise
         self._statuses[200] += 1
         return answer
 

@@ -20,6 +20,7 @@ from pydantic import (
 from edge_fgir._refusal import validated
 from edge_fgir._yaml import read_yaml
 from edge_fgir.data import Split
+from edge_fgir.runs import LARGEST_SEED
 
 Key = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*$")]
 Changes = dict[Key, JsonValue]
@@ -39,7 +40,7 @@ class Sweep(BaseModel):
         Field(min_length=1, description="folders from this file's folder, or built-in names"),
     ]
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...],
+        tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...],
         Field(min_length=1, description="each cell is trained once with each"),
     ] = (0,)
     split: Annotated[Split, Field(description="what is evaluated on")] = "test"

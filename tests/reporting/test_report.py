@@ -242,6 +242,43 @@ def test_latency_belongs_to_the_bundle_it_names(page):
     assert measured[-3:] == ["4.00 / 4.40 / 6.00", "2.00 / 2.20 / 3.00", "4.0 ×"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bundle": "runs/of another seed"},
+        {"logit_adjustment": 1.0},
+        {"engine": "torch 2 eager cpu, 8 forwards"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_of_two_ways_to_ask_torch_none_is_called_the_bundles_own(page, change):
+    other = ("evaluation", {**evaluation("torch", (4, 4)), **change})
+    assert page(TORCH, OPENVINO).row("openvino int8")[2] == "−5.0"
+    for both in ((TORCH, other), (other, TORCH)):
+        assert page(*both, OPENVINO).row("openvino int8")[2] == "–"
+
+
+def test_a_baseline_is_of_the_network_and_of_one_run(page):
+    assert "beside openvino int8" in page(TORCH, OPENVINO, FAST).text
+    small = {**FAST[1], "image_size": 32}
+    assert "beside openvino int8" not in page(TORCH, OPENVINO, ("latency", small)).text
+    other = ("evaluation", {**TORCH[1], "bundle": "runs/of another seed"})
+    assert "beside openvino int8" not in page(TORCH, other, OPENVINO, FAST).text
+
+
+def test_two_devices_are_told_apart(page):
+    there = ("latency", latency("openvino", 40.0, host="pi.lan", engine="openvino 1 CPU"))
+    found = page(TORCH, OPENVINO, FAST, there)
+    assert found.text.count("pi.lan") >= 3  # in the row, the chart and the notes
+    assert "openvino 1 CPU, pi.lan" in found.row("openvino int8")[10]
+    assert "pi.lan" not in page(TORCH, OPENVINO, FAST).text
+
+
+def test_a_time_without_a_zone_is_utc(page, tmp_path):
+    naive = {**ENVIRONMENT, "date": "2026-01-01T00:00:00"}
+    assert "2026" in page(("evaluation", {**TORCH[1], "environment": naive}), OPENVINO).text
+
+
 def test_a_latency_belongs_to_the_variant_it_names(page):
     small = {**OPENVINO[1], "variant": "32", "image_size": 32}
     found = page(TORCH, ("evaluation", small), ("latency", {**FAST[1], "variant": "64"}))

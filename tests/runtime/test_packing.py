@@ -85,6 +85,15 @@ def test_the_commands(run_cli, tiny_bundle, tmp_path):
     assert files_of(tmp_path / "new.fgir") == files_of(copy)
 
 
+def test_a_dot_in_a_name_is_no_ending(run_cli, tiny_bundle, tmp_path):
+    for name in ("m-0.5", "m-0.7"):
+        shutil.copytree(tiny_bundle, tmp_path / name)
+        assert run_cli("pack", tmp_path / name).code == 0
+        assert (tmp_path / f"{name}.zip").is_file()
+    assert run_cli("unpack", tmp_path / "m-0.5.zip").code == 0
+    assert (tmp_path / "m-0.5.fgir").is_dir()
+
+
 def test_a_bundle_that_is_called_by_a_dot_is_packed_beside_itself(
     run_cli, tiny_bundle, tmp_path, monkeypatch
 ):
