@@ -92,6 +92,7 @@ def test_json_is_one_value(command, results, tmp_path):
             "network": percentiles(2.5),
             "times_faster": 4.0,
             "beside": "",
+            "where": "",
         }
     ]
     assert torch["latencies"][0]["network"] == percentiles(10.0)
