@@ -56,8 +56,10 @@ class GStreamerPipeline(Source):
         self._closed = False
         # A camera or stream has nothing to show before it plays; a file has.
         self._ends_by_itself = self._reaches(gst.State.PAUSED) != gst.StateChangeReturn.NO_PREROLL
-        if self._reaches(gst.State.PLAYING) == gst.StateChangeReturn.FAILURE:
-            reason = self._error() or "it does not start"
+        failed = self._reaches(gst.State.PLAYING) == gst.StateChangeReturn.FAILURE
+        # A stream connects in a thread of its own, whose failure the state need not tell yet.
+        if (reason := self._error()) or failed:
+            reason = reason or "it does not start"
             self.close()
             raise InputError(f"{self.name}: {reason}", "a camera that no other program holds")
         self.fps = self._stated_fps()
