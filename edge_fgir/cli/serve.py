@@ -42,6 +42,9 @@ def serve(
     waiting: Annotated[
         int, typer.Option(help=ServeOptions.help_of("waiting"))
     ] = ServeOptions.waiting,
+    max_megapixels: Annotated[
+        float, typer.Option(help=ServeOptions.help_of("max_megapixels"))
+    ] = ServeOptions.max_megapixels,
 ) -> None:
     """Answer pictures over HTTP: POST /v1/predict with a picture file as the body. Ctrl-C ends it.
 
@@ -56,7 +59,7 @@ def serve(
     from edge_fgir.serving import listening, make_app, run_server
 
     place = engine_choice(device, threads, precision)
-    options = ServeOptions(max_megabytes, seconds, waiting)
+    options = ServeOptions(max_megabytes, seconds, waiting, max_megapixels)
     with (
         Classifier.open(bundle, place, trust, site=site) as model,
         listening(host, port) as sockets,

@@ -68,7 +68,12 @@ _MODE_NAMES = {
 
 
 def read_image(
-    path: Path, *, convert: bool = False, file: IO[bytes] | None = None, at_least: int = 0
+    path: Path,
+    *,
+    convert: bool = False,
+    file: IO[bytes] | None = None,
+    at_least: int = 0,
+    at_most: int | None = None,
 ) -> Pixels:
     """Read one picture as (H, W, 3) ``uint8`` RGB.
 
@@ -79,6 +84,8 @@ def read_image(
         file: The content, seekable, where ``path`` only names it: a picture inside a tar, say.
         at_least: So many pixels a side are enough: a larger JPEG is decoded at a fraction of its
             size, which is faster; 0: every pixel.
+        at_most: Pixels of a picture that is decoded at all; None: what is sane for a file of
+            one's own.
 
     Raises:
         InputError: The file is missing, broken, truncated, smaller than 8 px on a side, larger than
@@ -87,6 +94,8 @@ def read_image(
     try:
         with _opened(path, file) as image:
             _check_header(image, path, convert)
+            if at_most is not None and image.width * image.height > at_most:
+                raise _too_large(image, path, at_most)
             if at_least:
                 image.draft(None, (at_least, at_least))
             image.load()
@@ -258,17 +267,21 @@ def _check_range(image: Image.Image, source: str) -> None:
 def _check_size(image: Image.Image, path: Path) -> None:
     if image.format != "JPEG" and image.width * image.height > _LARGEST_PIXELS:
         # A few bytes can claim them; only a JPEG is decoded at a fraction of its size.
-        raise InputError(
-            f"{path} is {image.width} x {image.height} pixels",
-            f"at most {_LARGEST_PIXELS // 10**6} megapixels",
-            _SMALLER,
-        )
+        raise _too_large(image, path, _LARGEST_PIXELS)
     if min(image.size) < MIN_SIDE:
         raise InputError(
             f"{path} is {image.width} x {image.height} pixels",
             f"at least {MIN_SIDE} x {MIN_SIDE}",
             "remove the file",
         )
+
+
+def _too_large(image: Image.Image, path: Path, at_most: int) -> InputError:
+    return InputError(
+        f"{path} is {image.width} x {image.height} pixels",
+        f"at most {at_most / 1e6:g} megapixels",
+        _SMALLER,
+    )
 
 
 def _check_plain(image: Image.Image, path: Path) -> None:

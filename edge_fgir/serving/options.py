@@ -30,6 +30,14 @@ class ServeOptions:
         },
     )
 
+    max_megapixels: float = field(
+        default=25.0,
+        metadata={
+            "most": 100,
+            "help": "Largest picture that is decoded, megapixels: a small file can claim many.",
+        },
+    )
+
     def __post_init__(self) -> None:
         for one in fields(self):
             value, most = getattr(self, one.name), one.metadata["most"]

@@ -101,7 +101,12 @@ class Service:
             raise HTTPException(503, str(error)) from error
 
     def _answer(self, file: io.BytesIO) -> Result:
-        pixels = read_image(Path("the picture"), convert=self._converts, file=file)
+        pixels = read_image(
+            Path("the picture"),
+            convert=self._converts,
+            file=file,
+            at_most=int(self._options.max_megapixels * 1e6),
+        )
         return self._model(pixels, color="rgb")
 
     def _done(self, answer: asyncio.Future[Result]) -> None:

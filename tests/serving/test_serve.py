@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from bundles import make_bundle
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from edge_fgir import Classifier, InputError
 from edge_fgir.runtime import Preprocess
@@ -161,6 +162,19 @@ def test_an_upload_gets_the_answer_of_the_model(model):
 def test_other_kinds_of_files(model, kind):
     with served(model) as client:
         assert client.predict(png(250, kind=kind)).json["label"] == "bright"
+
+
+@needs_fastapi
+def test_a_small_file_of_many_pixels_is_not_decoded(model, monkeypatch):
+    file = io.BytesIO()
+    Image.new("LA", (600, 500)).save(file, "PNG")
+    with served(model, max_megapixels=0.2) as client, monkeypatch.context() as patch:
+        patch.setattr(PngImageFile, "load", lambda *_: pytest.fail("decoded"))
+        reply = client.predict(file.getvalue())
+    assert reply.status == 400
+    assert (
+        "the picture is 600 x 500 pixels; expected at most 0.2 megapixels" in reply.json["detail"]
+    )
 
 
 @needs_fastapi
