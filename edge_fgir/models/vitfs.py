@@ -147,6 +147,8 @@ class ViTFS(nn.Module):
         super().__init__()
         if token_select not in get_args(TokenSelect):
             raise InputError(f"token_select {token_select!r}", "patches or first_s")
+        if position_side is not None and position_side < 1:
+            raise InputError(f"position_side {position_side}", "a number of patches, 1 at least")
         dim = config.dim
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = self.embed_dim = dim

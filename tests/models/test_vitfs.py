@@ -101,6 +101,12 @@ def test_positions_are_counted_over_the_side_that_was_asked_for() -> None:
     assert not torch.allclose(plain.embed(x), small.embed(x))
 
 
+@pytest.mark.parametrize("side", [0, -4])
+def test_a_side_without_patches_is_refused(side: int) -> None:
+    with pytest.raises(InputError, match=f"position_side {side}; expected a number of patches"):
+        make(position_side=side)
+
+
 def test_position_code_is_added_to_patches_and_not_to_registers() -> None:
     model = make().eval()
     seen = []
