@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -25,6 +22,7 @@ from edge_fgir.cli._choices import (
     choose,
     engine_choice,
 )
+from edge_fgir.cli._stop import Stop
 
 if TYPE_CHECKING:
     from edge_fgir.runtime import CameraOptions, Drop, Result, Source, VideoWriter
@@ -160,16 +158,17 @@ def camera(
         failure = None
         failed = 0
         try:
-            with _stops_quietly():
+            with Stop.quietly() as stop:
                 for result in islice(model.stream(opened, policy), frames):
-                    failed += _tell(opened.problems[failed:])
-                    tally.add(result)
-                    if video is not None:
-                        _record(video, result, tally.fps, opened.live)
-                    if not events:
-                        print_lines(result_line(result, top))
-                    counters.count(result)
-                    desk.take(desk.tracker.update(result))
+                    with stop.after():
+                        failed += _tell(opened.problems[failed:])
+                        tally.add(result)
+                        if video is not None:
+                            _record(video, result, tally.fps, opened.live)
+                        if not events:
+                            print_lines(result_line(result, top))
+                        counters.count(result)
+                        desk.take(desk.tracker.update(result))
         except EdgeFgirError as error:
             # What a camera showed before its cable was pulled is worth keeping.
             if not opened.live:
@@ -225,18 +224,3 @@ def _record(video: VideoWriter, result: Result, fps: float | None, live: bool) -
     frame = frame_of(result)
     # Frames that a live source lost would make the video run too fast.
     video.write(draw_result(frame.pixels, result, fps), frame.timestamp if live else None)
-
-
-@contextmanager
-def _stops_quietly() -> Iterator[None]:
-    """Make Ctrl-C, a service manager's SIGTERM and a closed pipe the ordinary end of the block."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit: into nothing, not into another error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
-        signal.signal(signal.SIGTERM, before)
