@@ -137,15 +137,20 @@ def evaluated(run: Run, data: DataSet) -> list[dict[str, Any]]:
 
 
 def write(out: Path, work: Path, data: DataSet) -> None:
-    """Write what is finished."""
+    """Write what is finished, beside what the file has of other runs on these pictures."""
     done = [json.loads(path.read_text()) for path in sorted(work.glob(f"*/{EVALUATION}"))]
     rows = [row for one in done for row in one["rows"]]
+    recipes = {named(one["rows"][0]): one["recipe"] for one in done}
     counts = {split: len(data.split(split)) for split in SPLITS}
+    if out.exists():
+        before = json.loads(out.read_text())
+        rows = [row for row in before["rows"] if named(row) not in recipes] + rows
+        recipes = before["recipes"] | recipes
     body: dict[str, Any] = {
         "schema": "edge-fgir/benchmark/1",
         "data": {"name": data.name, "classes": len(data.classes), **counts},
         "rows": rows,
-        "recipes": {named(one["rows"][0]): one["recipe"] for one in done},
+        "recipes": recipes,
         "environment": environment().model_dump(mode="json"),
     }
     write_json(out, body)
