@@ -100,7 +100,8 @@ def make_vitfs(maker: Maker, begin: str, dim: int, grid: int, *, registers: int 
         maker.batch_norm(f"{begin}patch_embed.conv3x3layers.{index}.norm", width)
         inputs = width
     maker.conv(f"{begin}patch_embed.conv1x1", dim, dim, 1, bias=False)
-    maker.draw(f"{begin}reg_token", 1, registers, dim)
+    if registers:
+        maker.draw(f"{begin}reg_token", 1, registers, dim)
     maker.state[f"{begin}sin2d_embedding"] = sin2d(grid, dim)
     for index in range(12):
         name = f"{begin}blocks.{index}"
@@ -138,7 +139,8 @@ def vitfs_features(state: State, begin: str, images: Tensor) -> Tensor:
     x = conv(state, f"{begin}patch_embed.conv1x1", x).flatten(2).transpose(1, 2)
     count = x.shape[1]
     x = x + state[f"{begin}sin2d_embedding"]
-    x = torch.cat((state[f"{begin}reg_token"].expand(len(x), -1, -1), x), dim=1)
+    if f"{begin}reg_token" in state:
+        x = torch.cat((state[f"{begin}reg_token"].expand(len(x), -1, -1), x), dim=1)
 
     def norm(name: str, x: Tensor) -> Tensor:
         return batch_norm(state, f"{name}.1", x.transpose(1, 2)).transpose(1, 2)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge_fgir._addresses import without_secrets
 from edge_fgir._errors import InputError, MissingExtraError
 from edge_fgir._files import scratch, to_json, write_atomic
 from edge_fgir._zip import zipped
@@ -113,11 +114,11 @@ def _said(what: str) -> Iterator[HfApi]:
         raise MissingExtraError("huggingface_hub", "hub", "pushing and pulling") from error
     disable_progress_bars()
     try:
-        yield HfApi(endpoint=os.environ.get(_ENDPOINT), library_name="edge-fgir")
+        yield HfApi(endpoint=os.environ.get(_ENDPOINT) or None, library_name="edge-fgir")
     except Exception as error:  # its HTTP library's, too, which is another one in each version
         reason = next((line for line in f"{error}".splitlines() if line.strip()), repr(error))
         raise InputError(
-            f"{what}: {reason}",
+            f"{what}: {without_secrets(reason)}",
             "a hub that answers, and leave to write or read there",
             "log in with: hf auth login",
         ) from error

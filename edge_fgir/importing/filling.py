@@ -29,8 +29,9 @@ def filled(reading: Reading, file: Path) -> nn.Module:
     for name in own.keys() & given.keys():
         if _same_but_for_ones(own[name], given[name]):
             given[name] = given[name].reshape(own[name].shape)
-    # BatchNorm counts its batches for a momentum that none of these networks has.
-    given = {n: own[n] for n in own if n.endswith(_COUNTER)} | given
+    # BatchNorm counts its batches for a momentum that none of these networks has; of a ViTFS
+    # without registers, the authors store none, not an empty tensor.
+    given = {n: own[n] for n in own if n.endswith(_COUNTER) or not own[n].numel()} | given
     shaped = [name for name in own if name in given and own[name].shape != given[name].shape]
     wrong = [
         *_first("{} is missing", (n for n in own if n not in given), own, reading),

@@ -45,6 +45,8 @@ def import_checkpoint(
     family = KINDS[kind]
     settings = told(family.settings, checkpoint.config, changes)
     reading = family.read(checkpoint, settings)
+    if reading.num_classes < 2:
+        raise InputError(f"{path} tells {reading.num_classes} class", "a head of two or more")
     if len(names) != reading.num_classes:
         raise InputError(
             f"{labels} has {len(names)} labels",

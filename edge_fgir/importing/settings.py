@@ -15,6 +15,7 @@ from edge_fgir._refusal import validated
 from edge_fgir._yaml import parse_yaml
 from edge_fgir.runtime import Normalization, Preprocess
 
+_LARGEST = 4
 _ENLARGED = 1.34
 """Side of the resized picture / side of its crop in the authors' training and test."""
 
@@ -49,13 +50,28 @@ class Settings(BaseModel):
     ] = False
 
     @property
+    def side_set(self) -> int | None:
+        """Side of the crop as the settings say it, pixels."""
+        return self.image_size
+
+    @property
     def enlarged(self) -> float:
         """Side before the crop / side of the crop, where the file does not say it."""
         return _ENLARGED
 
     def preprocess(self, side: int) -> Preprocess:
-        """Return the authors' test pictures for a crop of ``side`` pixels."""
+        """Return the authors' test pictures for a crop of ``side`` pixels.
+
+        Raises:
+            InputError: The crop is larger than the picture, or all but a speck of it.
+        """
         before = self.test_resize_size or self.resize_size or int(self.enlarged * side)
+        if not self.test_resize_directly and not side <= before < _LARGEST * side:
+            raise InputError(
+                f"pictures resized to {before} px before a crop of {side} px",
+                f"at least {side} px, and fewer than {_LARGEST * side}",
+                "add --set test_resize_size=",
+            )
         share = 1.0 if self.test_resize_directly else side / before
         return Preprocess(size=side, kernel="bicubic", crop_fraction=share)
 
@@ -66,12 +82,18 @@ class Settings(BaseModel):
         return Normalization(mean=mean, std=std)
 
     def side(self, told: int | None, file: object) -> int:
-        """Return ``image_size``, or the side that the tensors tell.
+        """Return the side that the tensors tell, or the one that is set.
 
         Raises:
-            InputError: Neither says it.
+            InputError: Neither says it, or they differ.
         """
-        if (side := told or self.image_size) is None:
+        if None not in (told, self.side_set) and told != self.side_set:
+            raise InputError(
+                f"{file} with pictures of {self.side_set} px, while its tensors are of {told} px",
+                f"{told} px",
+                f"add --set image_size={told}, or leave it out",
+            )
+        if (side := told or self.side_set) is None:
             raise InputError(
                 f"{file} does not say its image_size, and its tensors fit any",
                 "the side of its pictures, pixels",

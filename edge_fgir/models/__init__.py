@@ -10,7 +10,7 @@ from edge_fgir.models.arithmetic import (
     count_params,
     summarize,
 )
-from edge_fgir.models.backbone import own_side
+from edge_fgir.models.backbone import own_side, weights_tag
 from edge_fgir.models.batch_norm import freeze_norms, reestimate
 from edge_fgir.models.cal import CAL, CALOutput, bilinear_attention_pool, full_inference
 from edge_fgir.models.cam import class_activation_maps
@@ -74,5 +74,6 @@ __all__ = [
     "own_side",
     "reestimate",
     "summarize",
+    "weights_tag",
     "with_adjustment",
 ]

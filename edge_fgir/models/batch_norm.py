@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from edge_fgir._errors import InputError
 from edge_fgir._progress import progress
 from edge_fgir.models.inference import normalized_batches
 from edge_fgir.models.wrapper import as_wrapper
@@ -19,13 +20,23 @@ from edge_fgir.runtime import Normalization, Pixels
 
 @torch.inference_mode()
 def reestimate(model: nn.Module, images: Pixels, normalization: Normalization) -> None:
-    """Replace all running statistics by their mean over batches of ``images``, (N, S, S, 3).
+    """Replace running statistics by their mean over batches of ``images``, (N, S, S, 3).
 
-    Everything else is in evaluation mode, so that neither dropout nor stochastic depth is in them.
+    Statistics that the model holds fast while it trains stay. Everything else is in evaluation
+    mode, so that neither dropout nor stochastic depth is in them.
+
+    Raises:
+        InputError: There is but one picture, which has no deviation.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     training = model.training
+    model.train()
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
     model.eval()
+    if norms and len(images) < 2:
+        raise InputError(
+            f"{len(images)} training pictures to measure BatchNorm statistics on",
+            "two, better hundreds",
+        )
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -33,7 +44,7 @@ def reestimate(model: nn.Module, images: Pixels, normalization: Normalization) -
         norm.train()
     device = next(model.parameters()).device
     with progress("BatchNorm statistics", len(images)) as meter:
-        for batch in normalized_batches(images, normalization, device):
+        for batch in normalized_batches(images, normalization, device, even=True):
             model(batch)
             meter.advance(len(batch))
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -26,6 +26,12 @@ def class_activation_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Ten
     Raises:
         InputError: The model gives no maps, or its head is not one linear layer on their channels.
     """
+    if not hasattr(model, "forward_features"):
+        raise InputError(
+            f"{type(model).__name__} gives no class activation maps",
+            "a CAL teacher, or a network of timm's without token reduction, adapters or crops",
+            "train a CAL teacher",
+        )
     head = model.get_classifier()  # type: ignore[operator]
     features = model.forward_features(images)  # type: ignore[operator]
     maps = spatial_maps(model, features)

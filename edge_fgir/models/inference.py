@@ -24,11 +24,18 @@ def normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
 
 
 def normalized_batches(
-    images: Pixels, normalization: Normalization, device: torch.device
+    images: Pixels, normalization: Normalization, device: torch.device, *, even: bool = False
 ) -> Iterator[Tensor]:
-    """Yield (N, S, S, 3) ``uint8`` pictures as normalised (B, 3, S, S) on ``device``."""
-    for start in range(0, len(images), _BATCH):
-        batch = torch.from_numpy(images[start : start + _BATCH]).permute(0, 3, 1, 2)
+    """Yield (N, S, S, 3) ``uint8`` pictures as normalised (B, 3, S, S) on ``device``.
+
+    ``even``: batches of nearly one size, where statistics of a small last one would count as much.
+    """
+    parts = -(-len(images) // _BATCH)
+    for number in range(parts):
+        start, end = number * _BATCH, (number + 1) * _BATCH
+        if even:
+            start, end = (len(images) * n // parts for n in (number, number + 1))
+        batch = torch.from_numpy(images[start:end]).permute(0, 3, 1, 2)
         yield normalized(batch.to(device), normalization)
 
 

@@ -148,6 +148,8 @@ def transformer_of(backbone: nn.Module, purpose: str, *, subclasses: bool = Fals
     Raises:
         InputError: It is none whose steps are known.
     """
+    if not isinstance(getattr(backbone, "patch_drop", None), nn.Identity | None):
+        raise InputError(f"patch_drop_rate above 0, and {purpose} on the whole grid", "0")
     if isinstance(backbone, ViTFS):
         if backbone.token_select != "patches":
             raise InputError(f"token_select {backbone.token_select} with {purpose}", "patches")

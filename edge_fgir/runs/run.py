@@ -115,7 +115,9 @@ class Run(RunFiles):
             raise InputError(
                 f"{self.path} was imported from {origin.file}, of whose training nothing is known",
                 "a run that edge-fgir train left",
-                f"train one that starts from it: --set model.weights={self.last_weights}",
+                "train one anew"
+                if self.trained_as.network.adapters is not None
+                else f"train one that starts from it: --set model.weights={self.last_weights}",
             )
         if not self.config.is_file():
             raise InputError(

@@ -23,6 +23,7 @@ class Hub(ThreadingHTTPServer):
         files: By repository and name.
         private: By repository.
         asked: Every request, as method and path.
+        broken: Whether every question is answered by an error.
     """
 
     daemon_threads = True
@@ -33,6 +34,7 @@ class Hub(ThreadingHTTPServer):
         self.private: dict[str, bool] = {}
         self.large: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self.broken = False
 
     @property
     def url(self) -> str:
@@ -121,6 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give(self, *, with_body: bool) -> None:
         path, _ = self._read()
+        if self.server.broken:
+            self._send(500, {})
+            return
         if path.startswith("/api/models/"):
             self._tell(path.removeprefix("/api/models/").partition("/revision/")[0])
             return

@@ -155,6 +155,14 @@ def test_a_hub_that_does_not_answer(tmp_path, monkeypatch) -> None:
     assert "pulling from a/b: " in refusal(lambda: edge_fgir.pull("a/b", tmp_path / "a.fgir"))
 
 
+def test_a_mirrors_password_is_not_told(hub: Hub, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("://", "://me:hunter2@"))
+    hub.broken = True
+    text = refusal(lambda: edge_fgir.pull("someone/else", tmp_path / "a.fgir"))
+    assert "http://***@127.0.0.1" in text
+    assert "hunter2" not in text
+
+
 def test_what_lies_there_is_not_replaced(hub: Hub, tmp_path) -> None:
     (tmp_path / "a.fgir").write_text("mine")
     text = refusal(lambda: edge_fgir.pull(NAME, tmp_path / "a.fgir"))

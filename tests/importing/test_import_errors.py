@@ -46,6 +46,17 @@ def lrnet() -> State:
     return maker.state
 
 
+def one_class() -> State:
+    return {k: v[:1] if k.startswith("head.head") else v for k, v in lrnet().items()}
+
+
+def timm_named() -> State:
+    """Of no backbone that its tensors tell."""
+    maker = Maker()
+    maker.linear("head.head", CLASSES, 8)
+    return maker.state
+
+
 def small(kind: str) -> State:
     maker = Maker()
     if kind == "tgda":
@@ -180,6 +191,18 @@ def test_a_student_of_fewer_pixels_samples_its_teachers(imported: Callable[..., 
             "tgda",
             ["image_size=64", "test_square_resize_center_crop=false"],
             "padded or enlarged",
+        ),
+        (lrnet, "tgda", ["image_size=448", "test_resize_size=224"], "224 px before a crop of 448"),
+        (lrnet, "tgda", ["image_size=64", "resize_size=256"], "fewer than 256"),
+        (timm_named, "tgda", ["image_size=64", "model_name=nothing.here"], "unknown model"),
+        (timm_named, "tgda", ["image_size=64", "model_name=resnet26.no_tag"], "weights tag"),
+        (lambda: one_class(), "tgda", ["image_size=64"], "tells 1 class"),
+        (lambda: small("glsim"), "glsim", ["image_size=999"], "with pictures of 999 px"),
+        (
+            lambda: small("clca"),
+            "clca",
+            ["model=evit_x", "keep_rate=0.5", "input_size=999"],
+            "with pictures of 999 px",
         ),
     ],
 )

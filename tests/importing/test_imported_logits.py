@@ -88,14 +88,22 @@ def test_tgdas_convolutional_students(
     assert_same(run, wanted, 64)
 
 
-def test_a_vitfs(imported: Callable[..., Run]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"registers": 4, "token_select": "first_s"},
+        {"registers": 0, "token_select": "patches"},
+    ],
+    ids=["registers", "none"],
+)
+def test_a_vitfs(imported: Callable[..., Run], options: dict[str, Any]) -> None:
     maker = Maker()
-    make_vitfs(maker, "encoder.0.", DIM, GRID)
+    make_vitfs(maker, "encoder.0.", DIM, GRID, registers=options["registers"])
     maker.linear("dfsm.1", CLASSES, DIM)
     state = maker.state
     wanted = student(state, vitfs_features(state, "encoder.0.", pictures()), "dfsm.1")
     run = imported({f"model.{k}": v for k, v in state.items()}, "tgda")
-    assert run.description.network.options == {"registers": 4, "token_select": "first_s"}
+    assert run.description.network.options == options
     assert_same(run, wanted)
 
 

@@ -1,8 +1,13 @@
+from typing import Any
+
 import pytest
 import torch
 
 from edge_fgir import InputError
 from edge_fgir.models import Network, class_activation_maps
+from edge_fgir.models.glsim.options import GLSimOptions
+from edge_fgir.models.ila import Adapters
+from edge_fgir.models.reduction import Reduction
 
 pytestmark = pytest.mark.unit
 
@@ -45,6 +50,21 @@ def test_map_is_where_the_class_is() -> None:
     expected = torch.zeros(1, 4, 4)
     expected[0, 1, 2] = 6
     assert torch.equal(maps, expected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reduction": Reduction(method="evit", keep_rate=0.5)},
+        {"adapters": Adapters()},
+        {"glsim": GLSimOptions()},
+    ],
+    ids=["reduction", "adapters", "glsim"],
+)
+def test_what_stands_around_a_transformer_gives_no_maps(changes: dict[str, Any]) -> None:
+    model = Network(name="vit_tiny_patch16_224", **changes).build(5, 96).eval()
+    with pytest.raises(InputError, match="gives no class activation maps"):
+        class_activation_maps(model, torch.zeros(1, 3, 96, 96))
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "deit_tiny_distilled_patch16_224"])

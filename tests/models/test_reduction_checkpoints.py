@@ -37,6 +37,17 @@ def test_weights_serve_another_size_and_keep_rate(tmp_path: Path, method: str) -
         assert loaded(torch.randn(2, 3, 96, 96)).isfinite().all()
 
 
+@pytest.mark.parametrize("method", ["dynamicvit", "dpcknn"])
+def test_where_nothing_is_dropped_what_chooses_tokens_is_not_missed(
+    tmp_path: Path, method: str
+) -> None:
+    trained = reduced(settings(method))
+    save_file(trained.state_dict(), tmp_path / "weights.safetensors")
+    whole = settings(method).at(1.0)
+    loaded = reduced(whole, weights=str(tmp_path / "weights.safetensors"), seed=1)
+    assert torch.equal(loaded.cla.depthwise.weight, trained.cla.depthwise.weight)
+
+
 def test_a_bare_backbones_weights_load_and_start_the_cache(tmp_path: Path) -> None:
     torch.manual_seed(3)
     plain = Network(name=NAME).build(7, 64)
@@ -55,6 +66,11 @@ def test_weights_of_other_settings_are_refused(tmp_path: Path) -> None:
     save_file(reduced(settings("sit")).state_dict(), path)
     with pytest.raises(InputError, match=r"token reduction: reducers\.3"):
         reduced(Reduction(method="sit", keep_rate=0.7, cla=True, clr_tokens=1), weights=str(path))
+
+
+def test_patches_may_not_be_dropped_at_random_too() -> None:
+    with pytest.raises(InputError, match="patch_drop_rate above 0, and token reduction"):
+        Network(name=NAME, reduction=settings("evit"), options={"patch_drop_rate": 0.5}).build(7)
 
 
 def test_soft_merging_serves_one_setting() -> None:

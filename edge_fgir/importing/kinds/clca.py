@@ -74,6 +74,11 @@ class CLCASettings(Settings):
     clc_pool_clr: Annotated[bool, Field(description="CLR tokens in the first mean")] = False
 
     @property
+    def side_set(self) -> int | None:
+        """``input_size``, which is what CLCA's authors call it."""
+        return self.image_size or self.input_size
+
+    @property
     def enlarged(self) -> float:
         """Side before the crop / side of the crop, where the file does not say it."""
         return 1 / 0.875
@@ -136,7 +141,7 @@ def read(checkpoint: Checkpoint, settings: CLCASettings) -> Reading:
         len(tensors[classifier]),
         _names(reduction),
         tensors,
-        settings.preprocess(shape.side),
+        settings.preprocess(settings.side(shape.side, checkpoint.path)),
         settings.normalization(),
     )
 

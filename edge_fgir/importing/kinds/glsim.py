@@ -90,6 +90,6 @@ def read(checkpoint: Checkpoint, settings: GLSimSettings) -> Reading:
         len(tensors["head.weight"]),
         names,
         tensors,
-        settings.preprocess(shape.side),
+        settings.preprocess(settings.side(shape.side, checkpoint.path)),
         settings.normalization(),
     )

@@ -108,6 +108,6 @@ def read(checkpoint: Checkpoint, settings: ILASettings) -> Reading:
         len(tensors["head.head.weight"]),
         names,
         tensors,
-        settings.preprocess(shape.side),
+        settings.preprocess(settings.side(shape.side, checkpoint.path)),
         settings.normalization(),
     )

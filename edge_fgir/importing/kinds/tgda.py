@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import timm
 from pydantic import Field
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from edge_fgir.importing.names import Names
 from edge_fgir.importing.reading import Reading
 from edge_fgir.importing.settings import Settings
 from edge_fgir.importing.transformer import numbered
-from edge_fgir.models import Network, lrnet, vitfs
+from edge_fgir.models import Network, lrnet, vitfs, weights_tag
 from edge_fgir.runtime import Preprocess
 
 _AROUND = re.compile(r"^encoder\.(?:0\.)?")
@@ -74,7 +73,7 @@ def read(checkpoint: Checkpoint, settings: TGDASettings) -> Reading:
         raise InputError(
             f"{checkpoint.path} was tested on pictures that were padded or enlarged first",
             "pictures resized to a square and cropped, as the published runs'",
-            "if they were, add --set test_square_resize_center_crop=true pre_resize_factor=1",
+            "if they were, add --set test_square_resize_center_crop=true --set pre_resize_factor=1",
         )
     if teacher:
         around = (
@@ -192,5 +191,5 @@ def _pictures(settings: TGDASettings, side: int | None, checkpoint: Checkpoint) 
 
 def _classifier(name: str) -> str:
     """Return what timm calls the classifier of a network."""
-    called = timm.get_pretrained_cfg(name)
+    called = weights_tag(name)
     return str(called.classifier) if called is not None and called.classifier else "head"

@@ -26,8 +26,6 @@ def adaptable(backbone: nn.Module, adapters: Adapters) -> Transformer:
             f"a {name} with global_pool {transformer.pool or 'none'!r} and adapters",
             f"one of {', '.join(_POOLS[1:])}",
         )
-    if not isinstance(getattr(backbone, "patch_drop", None), nn.Identity | None):
-        raise InputError("patch_drop_rate above 0 with adapters, which need the whole grid", "0")
     kind = type(transformer.model.blocks[0])
     if adapters.variant == "ila++" and kind is not Block:
         raise InputError(

@@ -8,6 +8,8 @@ from edge_fgir.models.reduction.options import Reduction
 from edge_fgir.models.reduction.vit import ReducedViT
 from edge_fgir.models.weights import BACKBONE, load_state, load_wrapped
 
+_REDUCERS = "reducers."
+
 
 def make_reduced(
     backbone: nn.Module,
@@ -35,6 +37,8 @@ def make_reduced(
         load_state(backbone, state, source)
         return ReducedViT(backbone, reduction, num_classes)
     model = ReducedViT(backbone, reduction, num_classes)
+    if not reduction.reduces:  # what chooses tokens learned to, and has nothing to do
+        state = {name: value for name, value in state.items() if not name.startswith(_REDUCERS)}
     load_wrapped(
         model,
         state,
