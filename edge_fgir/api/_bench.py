@@ -84,8 +84,8 @@ def bench(
             "a device alone, for a bench over ssh",
         )
     opened = Bundle(bundle, trust)
-    runtime = find_runtime(opened.manifest.runtime)
-    with RemoteDevice(host, runtime, tell, options.device) as remote:
+    runtimes = [find_runtime(name) for name in opened.manifest.runtimes]
+    with RemoteDevice(host, runtimes, tell, options.device) as remote:
         found = remote.bench(opened, seconds=seconds, mode=mode, fps=fps)
         # The copy that was measured had a path of its own.
         return found.model_copy(update={"host": remote.name, "bundle": str(opened.path)})

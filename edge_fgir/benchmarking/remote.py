@@ -31,7 +31,8 @@ from edge_fgir.benchmarking.remote_link import Host, Link
 from edge_fgir.benchmarking.worker import START
 from edge_fgir.results import Environment
 from edge_fgir.runtime import Bundle, Device
-from edge_fgir.runtime.runtimes import RuntimeSpec, runtimes
+from edge_fgir.runtime.runtimes import RuntimeSpec
+from edge_fgir.runtime.runtimes import runtimes as registered
 
 _OLDEST_PYTHON = (3, 10)
 # What must be importable there, and what pip calls it.
@@ -101,7 +102,7 @@ class RemoteDevice(DeviceHandle):
 
     Args:
         host: ``[user@]host[:port]``; its host key must be known and a key of ours accepted.
-        runtime: Of the bundles.
+        runtimes: Of the bundles, the preferred one first; one of them must be installed there.
         tell: Gets a line for the user: of a worker's progress, or about the connection.
         device: Of the runtime there.
 
@@ -111,11 +112,15 @@ class RemoteDevice(DeviceHandle):
     """
 
     def __init__(
-        self, host: str, runtime: RuntimeSpec, tell: Callable[[str], None], device: Device = "auto"
+        self,
+        host: str,
+        runtimes: Sequence[RuntimeSpec],
+        tell: Callable[[str], None],
+        device: Device = "auto",
     ) -> None:
         where = Host.parse(host)
         super().__init__(str(where), device)
-        self._library = runtime.library_for(device)
+        self._libraries = [each.library_for(device) for each in runtimes]
         self._link = Link(where, lambda line: tell(f"{where}: {line}"))
         self._folder = ""
         self._jobs = 0
@@ -169,12 +174,16 @@ class RemoteDevice(DeviceHandle):
         return read_answer(done.answer.encode(), Identified, self.name).environment
 
     async def _prepare(self) -> None:
-        modules = [*_NEEDED, self._library]
         prepared = await self._ask_agent(
-            "prepare", _Prepared, oldest=_OLDEST_PYTHON, modules=modules
+            "prepare",
+            _Prepared,
+            oldest=_OLDEST_PYTHON,
+            modules=[*_NEEDED],
+            libraries=self._libraries,
         )
         python = f"{self.name}: its python3 ({printable(prepared.python)})"
-        if missing := [name for name in modules if name in prepared.missing]:
+        named = *_NEEDED, self._libraries[0]
+        if missing := [name for name in named if name in prepared.missing]:
             raise InputError(
                 f"{python} cannot import {', '.join(missing)}",
                 "what a bundle runs on",
@@ -280,7 +289,7 @@ class RemoteDevice(DeviceHandle):
 
 
 def _remedy(missing: Sequence[str]) -> str:
-    special = {spec.library: spec.install for spec in runtimes() if not spec.on_pypi}
+    special = {spec.library: spec.install for spec in registered() if not spec.on_pypi}
     pip = [_NEEDED.get(name, name) for name in missing if name not in special]
     ways = [f"run there: python3 -m pip install {' '.join(pip)}"] if pip else []
     return "; ".join([*ways, *(f"there: {special[name]}" for name in missing if name in special)])

@@ -28,7 +28,7 @@ _GRACE_S = 5.0
 _IDENTIFY_S = 120.0
 
 
-def prepare(oldest: list, modules: list) -> dict:
+def prepare(oldest: list, modules: list, libraries: list) -> dict:
     """Name what is missing here, or make a work folder.
 
     Work folders that nothing has run in for a day are removed.
@@ -36,6 +36,7 @@ def prepare(oldest: list, modules: list) -> dict:
     Args:
         oldest: The first Python that will do: major, minor.
         modules: What must be importable.
+        libraries: One of these must be, too; where none is, the first is missing.
     """
     python = ".".join(str(part) for part in sys.version_info[:3])
     if list(sys.version_info[:2]) < oldest:
@@ -44,6 +45,8 @@ def prepare(oldest: list, modules: list) -> dict:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     missing = [name for name in modules if not _imports(name)]
+    if not any(_imports(name) for name in libraries):
+        missing.append(libraries[0])
     return {"python": python, "missing": missing, "folder": None if missing else _new_folder()}
 
 

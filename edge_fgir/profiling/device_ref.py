@@ -99,7 +99,7 @@ class DeviceRef:
             yield None
             return
         handle: DeviceHandle = (
-            RemoteDevice(self.name, runtime, tell) if _SSH in self.name else LocalDevice()
+            RemoteDevice(self.name, [runtime], tell) if _SSH in self.name else LocalDevice()
         )
         with handle:
             yield handle

@@ -26,7 +26,7 @@ class ServeOptions:
         default=16,
         metadata={
             "most": 10_000,
-            "help": "Pictures that wait for the model at most; further ones are sent away (503).",
+            "help": "Pictures that arrive or wait at most; further ones are sent away (503).",
         },
     )
 

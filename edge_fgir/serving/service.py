@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from edge_fgir import __version__
 from edge_fgir._errors import EdgeFgirError, InputError
@@ -19,7 +21,7 @@ from edge_fgir.runtime import Classifier, Counters, Result, read_image, usable_c
 from edge_fgir.serving.messages import Answer, Health, ModelInfo, Problem
 from edge_fgir.serving.options import ServeOptions
 from edge_fgir.serving.page import PAGE, PAGE_POLICY
-from edge_fgir.serving.uploads import read_upload
+from edge_fgir.serving.uploads import drop_upload, read_upload
 
 _ABOUT = """Send the bytes of a picture file (JPEG, PNG, WebP, BMP, TIFF) as the body of
 `POST /v1/predict`; odd files are converted, or refused, as everywhere in edge-fgir."""
@@ -69,20 +71,23 @@ class Service:
         return answer
 
     async def _predict(self, request: Request, top: int) -> Answer:
-        end = time.monotonic() + self._options.seconds
-        body = await read_upload(
-            request, int(self._options.max_megabytes * 1e6), self._options.seconds
-        )
+        seconds, most_bytes = self._options.seconds, int(self._options.max_megabytes * 1e6)
+        end = time.monotonic() + seconds
+        if self._pending >= self._options.waiting:
+            waiting = f"{self._pending} pictures wait already"
+            await drop_upload(request, most_bytes, seconds)
+            raise HTTPException(503, waiting, headers={"Retry-After": "1"})
+        self._pending += 1  # from here on, as what has arrived takes memory
+        try:
+            body = await read_upload(request, most_bytes, seconds)
+        except BaseException:
+            self._pending -= 1
+            raise
         result = await self._answered(body, end - time.monotonic())
         self._counters.count(result)
         return Answer(**result.to_dict(top), latency_ms=round(result.timing.total_ms, 3))
 
     async def _answered(self, body: bytes, seconds: float) -> Result:
-        if self._pending >= self._options.waiting:
-            raise HTTPException(
-                503, f"{self._pending} pictures wait already", headers={"Retry-After": "1"}
-            )
-        self._pending += 1
         file = io.BytesIO(body)
         work = self._threads.submit(self._answer, file)
         answer = asyncio.wrap_future(work)
@@ -114,6 +119,12 @@ class Service:
         if not answer.cancelled():
             answer.exception()  # of one that nobody waits for any more
 
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """Answer a request whose parameters are none, as FastAPI does, and count it."""
+        assert isinstance(error, RequestValidationError)
+        self._statuses[422] += 1
+        return await request_validation_exception_handler(request, error)
+
     async def describe(self) -> ModelInfo:
         """Say which bundle answers, and on what."""
         info = self._model.info
@@ -135,7 +146,7 @@ class Service:
                 f'edge_fgir_requests_total{{status="{status}"}} {count}'
                 for status, count in sorted(self._statuses.items())
             ),
-            "# HELP edge_fgir_pictures_waiting Pictures that wait or are worked on.",
+            "# HELP edge_fgir_pictures_waiting Pictures that arrive, wait or are worked on.",
             "# TYPE edge_fgir_pictures_waiting gauge",
             f"edge_fgir_pictures_waiting {self._pending}",
         ]
@@ -155,6 +166,7 @@ def make_app(model: Classifier, options: ServeOptions | None = None) -> FastAPI:
     """
     service = Service(model, options or ServeOptions())
     app = FastAPI(title="edge-fgir", version=__version__, description=_ABOUT)
+    app.add_exception_handler(RequestValidationError, service.refuse)
     app.add_api_route("/", service.page, include_in_schema=False)
     app.add_api_route(
         "/v1/predict",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -25,6 +26,20 @@ async def read_upload(request: Request, most_bytes: int, seconds: float) -> byte
     if not body:
         raise HTTPException(400, "no picture; expected the bytes of a picture file as the body")
     return body
+
+
+async def drop_upload(request: Request, most_bytes: int, seconds: float) -> None:
+    """Let a body arrive and keep none of it: a client that is still sending misses the answer."""
+    with suppress(asyncio.TimeoutError, TimeoutError, ClientDisconnect):
+        await asyncio.wait_for(_drop(request, most_bytes), seconds)
+
+
+async def _drop(request: Request, most_bytes: int) -> None:
+    left = most_bytes
+    async for part in request.stream():
+        left -= len(part)
+        if left < 0:
+            return
 
 
 async def _read(request: Any, most_bytes: int) -> bytes:

@@ -253,7 +253,7 @@ if "-c" in sys.orig_argv:
 
 
 def remote_device(device: Device, said: list[str]) -> RemoteDevice:
-    return RemoteDevice(device.host, find_runtime("onnxruntime"), said.append)
+    return RemoteDevice(device.host, [find_runtime("onnxruntime")], said.append)
 
 
 @NEEDS_SSHD
@@ -394,6 +394,19 @@ def test_a_host_key_that_is_not_known_is_refused(device, arm_bundle, run_cli, kn
     assert "host key" in line
     assert f"add it, once: ssh -p {device.port} {getpass.getuser()}@{LOOPBACK}" in line
     assert device.folders() == []
+
+
+@NEEDS_SSHD
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [("openvino", "onnxruntime"), ("onnxruntime", "openvino")])
+def test_one_of_a_bundles_runtimes_is_enough(device, names):
+    device.customize("import sys\nsys.modules['openvino'] = None\n")
+    runtimes = [find_runtime(name) for name in names]
+    with RemoteDevice(device.host, runtimes, [].append) as opened:
+        assert "onnxruntime" in opened.versions
+    lacking = RemoteDevice(device.host, [find_runtime("openvino")], [].append)
+    with pytest.raises(InputError, match="cannot import openvino;"), lacking:
+        pass
 
 
 @NEEDS_SSHD
@@ -570,7 +583,7 @@ def test_only_old_folders_that_nothing_runs_in_go(tmp_path, monkeypatch):
         past = time.time() - 3600 * hours
         os.utime(tmp_path / name, (past, past))
     with lock:
-        found = remote_agent.prepare([3, 10], ["json"])
+        found = remote_agent.prepare([3, 10], ["json"], ["json"])
     names = {folder.name for folder in tmp_path.iterdir()} - {Path(found["folder"]).name}
     assert names == {"young", "running"}
     assert Path(found["folder"]).stat().st_mode & 0o077 == 0
@@ -579,7 +592,7 @@ def test_only_old_folders_that_nothing_runs_in_go(tmp_path, monkeypatch):
 @pytest.mark.unit
 def test_looking_for_libraries_sends_nothing():
     sender = "openvino_telemetry"
-    request = {"action": "prepare", "oldest": [3, 10], "modules": [sender]}
+    request = {"action": "prepare", "oldest": [3, 10], "modules": [sender], "libraries": ["json"]}
     code = f"{inspect.getsource(remote_agent)}\nanswer({json.dumps(request)!r})\n"
     done = subprocess.run(
         [sys.executable, "-"], input=code, capture_output=True, text=True, check=True

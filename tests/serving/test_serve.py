@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -113,9 +113,11 @@ def served(model: Classifier, **options: Any) -> Iterator[Client]:
     import uvicorn
 
     from edge_fgir.serving import make_app
+    from edge_fgir.serving.server import Impatient
 
     app = make_app(model, ServeOptions(**options))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    config = uvicorn.Config(app, port=0, log_level="error", http=Impatient)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     end = time.monotonic() + WAIT_S
@@ -206,6 +208,61 @@ def test_an_upload_that_does_not_arrive_is_not_waited_for(model):
             link.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc")
             assert link.recv(1000).startswith(b"HTTP/1.1 408 ")
         assert client.predict(png(9)).status == 200
+
+
+@needs_fastapi
+def test_what_arrives_takes_a_place(model):
+    with served(model, waiting=1) as client:
+        with socket.create_connection(("127.0.0.1", client.port), timeout=WAIT_S) as link:
+            link.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc")
+            end = time.monotonic() + WAIT_S
+            while client.ask("GET", "/health").status != 503:
+                assert time.monotonic() < end
+            # Larger than what the network holds: the answer comes although nobody keeps it.
+            crowded = client.predict(b"x" * 10_000_000)
+            assert (crowded.status, crowded.headers["retry-after"]) == (503, "1")
+        while client.ask("GET", "/health").status != 200:
+            assert time.monotonic() < end
+        assert client.predict(png(9)).status == 200
+
+
+_HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-A: "
+
+
+@needs_fastapi
+@pytest.mark.parametrize(
+    ("before", "sent"),
+    [(b"", b""), (b"", _HEAD), (_HEAD + b"1\r\n\r\n", _HEAD)],
+    ids=["silent", "drips", "drips later"],
+)
+def test_a_connection_that_asks_nothing_is_not_kept(model, monkeypatch, before, sent):
+    monkeypatch.setattr("edge_fgir.serving.server._IDLE_S", 0.3)
+    with (
+        served(model) as client,
+        socket.create_connection(("127.0.0.1", client.port), timeout=WAIT_S) as link,
+    ):
+        if before:
+            link.sendall(before)
+            assert link.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        link.sendall(sent)
+        begun = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() < begun + 2:
+                link.settimeout(0.05)
+                with suppress(TimeoutError):
+                    if not link.recv(10_000):
+                        break
+                link.sendall(b"b" if sent else b"")  # a byte now and then keeps nothing open
+        waited = time.monotonic() - begun
+        assert 0.2 < waited < 1.5
+
+
+@needs_fastapi
+def test_a_bad_parameter_is_counted(model):
+    with served(model) as client:
+        assert client.predict(png(9), "?top=0").status == 422
+        text = client.ask("GET", "/metrics").body.decode()
+    assert 'edge_fgir_requests_total{status="422"} 1' in text.splitlines()
 
 
 @needs_fastapi
