@@ -55,6 +55,13 @@ CELLS: dict[str, tuple[str, ...]] = {
     "kd-3x": ("method=kd", "epochs=180"),
     "resnet18-ce": (*PLAIN, "model.name=resnet18"),
     "resnet18-tgda": ("model.name=resnet18",),
+    **{
+        f"resnet18-tgda-T{temperature:g}": (
+            "model.name=resnet18",
+            f"loss.temperature={temperature}",
+        )
+        for temperature in TEMPERATURES
+    },
     "lrnet18-tgda": ("model.name=lrnet18",),
 }
 """What is compared: changes to the student's recipe. ``3x``: as many pictures as TGDA sees, which
