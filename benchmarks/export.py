@@ -51,14 +51,14 @@ RESULT = ROOT / "benchmarks" / "results" / "export.json"
 NORMALIZATION = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 CLASSES = 200
 
-MOST_DROP = {"openvino": 0.2, "arm": 0.5, "jetson": 0.5}
+MOST_DROP = {"openvino": 0.2, "arm": 0.5, "jetson": 0.5, "litert": 0.5}
 """Points of top-1 that INT8 may cost."""
 LEAST_AGREEMENT = {"fp32": 100.0}
 """Percent of the images with torch's label; 98 where less is computed exactly."""
 MOST_DELTA = 1e-3
 """Of a logit, torch to float32 bundle."""
-MOST_SECONDS = 20.0
-"""That an export of an LRN14 takes for one target."""
+MOST_SECONDS = {"litert": 30.0}
+"""That an export of an LRN14 takes for one target; 20 for others."""
 
 _MIN_RUNS = 200
 
@@ -182,7 +182,7 @@ def seconds_of(run: Path, data: str, targets: Sequence[str]) -> Iterator[dict[st
             "target": name,
             "seconds": median(seconds),
             "runs": seconds,
-            "ok": median(seconds) <= MOST_SECONDS,
+            "ok": median(seconds) <= MOST_SECONDS.get(name, 20.0),
         }
 
 
