@@ -14,7 +14,7 @@ from edge_fgir.data.dataset import (
     typical_images,
 )
 from edge_fgir.data.excerpt import copy_excerpt
-from edge_fgir.data.frigate_names import frigate_visits
+from edge_fgir.data.frigate_names import frigate_visits, is_frigates
 from edge_fgir.data.listed import Listed, listed_data
 from edge_fgir.data.packing import pack
 from edge_fgir.data.reading import Reading, Skipped
@@ -42,6 +42,7 @@ __all__ = [
     "files_of",
     "frigate_visits",
     "in_file_order",
+    "is_frigates",
     "labels_of",
     "listed_data",
     "open_data",

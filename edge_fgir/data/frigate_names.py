@@ -21,6 +21,12 @@ _PAUSE_S = 2.0
 """A longer one between two pictures begins another visit: one click's take milliseconds each."""
 
 
+def is_frigates(name: str) -> bool:
+    """Say whether Frigate gives such a name to a picture, with folders or without."""
+    file = name.rpartition("/")[2]
+    return any(kind.fullmatch(file) is not None for kind in (_SEEN, _SORTED))
+
+
 def frigate_visits(names: Sequence[str], labels: Sequence[int]) -> npt.NDArray[np.int64]:
     """Number pictures so that those of one visit share a number; others have one of their own.
 

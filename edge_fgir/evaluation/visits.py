@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_fgir._errors import InputError
-from edge_fgir.data import DataSet, Sample, captured_at, frigate_visits
+from edge_fgir.data import DataSet, Sample, captured_at, frigate_visits, is_frigates
 from edge_fgir.evaluation.accuracy import Floats, Labels, clustered_interval, wilson_interval
 from edge_fgir.results import VisitAccuracy
 from edge_fgir.runtime.decisions import vote_of
@@ -33,11 +33,13 @@ class Visits:
         word: As it was asked for, see :meth:`parse`.
         pattern: Of ``name``: what its groups find in a file's name is the visit.
         gap_s: Of ``time``: a longer pause between two pictures begins another visit, s.
+        lenient: Of ``frigate``: every picture may have another name, and be on its own.
     """
 
     word: str
     pattern: re.Pattern[str] | None = None
     gap_s: float | None = None
+    lenient: bool = False
 
     @classmethod
     def parse(cls, word: str) -> Visits:
@@ -84,6 +86,12 @@ class Visits:
         """
         if self.word == FRIGATE:
             names = [sample.path.name for sample in samples]
+            if not (self.lenient or any(map(is_frigates, names))):
+                raise InputError(
+                    f"none of {len(names)} pictures, such as {names[0]}, has a name of Frigate's",
+                    "CLASS-TIME-RANDOM.png, as in its clips folder",
+                    "group by folder, name:REGEX or time:SECONDS",
+                )
             return frigate_visits(names, [sample.label for sample in samples])
         if self.gap_s is not None:
             keys = self._by_time(samples, self.gap_s)

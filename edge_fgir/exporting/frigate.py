@@ -152,7 +152,7 @@ def compare_frigate(
             data.counts("train"),
             validation.labels,
             theirs,
-            Visits.parse(FRIGATE).numbers(data, validation.samples),
+            Visits(FRIGATE, lenient=True).numbers(data, validation.samples),
         ),
     )
     low, high = report.drop_interval

@@ -192,7 +192,7 @@ def fit(
         taught = None  # a candidate, which has its own place
     with clock.step("verification and test"):
         _write(best, out)
-        visits = None if request.program is None else Visits.parse(FRIGATE)
+        visits = None if request.program is None else Visits(FRIGATE, lenient=True)
         tests = evaluated(out, data, "test", visits) if data.splits.get("test") else None
     result = Fit(
         bundle=str(out),

@@ -15,7 +15,13 @@ from PIL import Image
 from edge_fgir import InputError
 from edge_fgir.data import DataSet, Sample
 from edge_fgir.data.part import Part
-from edge_fgir.evaluation import Visits, clustered_interval, visit_accuracy, wilson_interval
+from edge_fgir.evaluation import (
+    FRIGATE,
+    Visits,
+    clustered_interval,
+    visit_accuracy,
+    wilson_interval,
+)
 from edge_fgir.runtime import EventOptions
 from edge_fgir.runtime.decisions import Votes
 
@@ -81,6 +87,15 @@ def test_frigates_names():
         ("photo.png", 1),
     ]
     assert numbers("frigate", *((Path(name), label) for name, label in names)) == [0, 0, 1, 2, 3]
+
+
+def test_names_of_which_none_is_frigates():
+    names = (Path("photo.png"), 0), (Path("wren-17.png"), 0)
+    with pytest.raises(InputError, match=r"none of 2 pictures, such as photo\.png, has a name of"):
+        numbers("frigate", *names)
+    samples = [Sample(path, label) for path, label in names]
+    data = DataSet("birds", "none", ("wren",), {"test": samples})
+    assert Visits(FRIGATE, lenient=True).numbers(data, samples).tolist() == [0, 1]
 
 
 def test_a_pattern_in_the_names():
