@@ -109,6 +109,37 @@ def cells_of_tgda(body: Body) -> Rows:
     return lines
 
 
+def students_beside_resnet(body: Body) -> Rows:
+    """Return a line a network and method, each beside its labels alone and a ResNet-18 alike."""
+    header = ["network, method", "temperature", "seeds", "epochs", "val %", "test %", "deviation"]
+    lines = [[*header, "ECE %", "MMACs", "beyond labels alone", "beyond resnet18 alike"]]
+    runs: dict[str, list[Body]] = {}
+    for run in body["runs"]:
+        runs.setdefault(run["cell"], []).append(run)
+    for cell in sorted(body["cells"], key=lambda cell: str(cell["cell"]).removeprefix(_RIVAL)):
+        name, own = cell["cell"], runs[cell["cell"]]
+        rival = name.startswith(_RIVAL)
+        alone, alike = f"{_RIVAL if rival else ''}ce", f"{_RIVAL}{name}"
+        method, _, temperature = name.removeprefix(_RIVAL).partition("-T")
+        beyond = [
+            welch(_tops(own), _tops(runs[other])) if other in runs and other != name else "-"
+            for other in (alone, alike)
+        ]
+        figures = [
+            _percent(statistics.mean(run["val_top1"] for run in own)),
+            _percent(cell["top1"]),
+            _percent(cell["sd"], 2),
+            _percent(statistics.mean(run["ece"] for run in own)),
+            f"{1000 * cell['gmacs']:.0f}",
+        ]
+        title = f"{own[0]['architecture']}, {_METHODS[method]}"
+        counts = [temperature or "-", str(cell["seeds"]), str(own[0]["epochs"])]
+        lines.append([title, *counts, *figures, *(beyond if name != "teacher" else ["-", "-"])])
+    return lines
+
+
+_RIVAL = "resnet18-"
+
 _METHODS = {
     "ce": "labels alone (CE)",
     "kd": "soft labels (KD)",
@@ -368,6 +399,27 @@ def clca(body: Body) -> Rows:
                 _percent(statistics.stdev(test) if len(test) > 1 else None, 2),
             ]
             lines.append([*facts, *figures, beyond])
+    return lines
+
+
+def second_look(body: Body) -> Rows:
+    """Return GLSim beside its base, over seeds."""
+    header = ["arm", "learning rate", "seeds", "epochs", "MMACs", "val %", "test %", "deviation"]
+    lines = [[*header, "beyond base (95 % interval)"]]
+    arms: dict[str, list[Body]] = {}
+    for row in body["rows"]:
+        arms.setdefault(row["arm"], []).append(row)
+    for arm, rows in arms.items():
+        test = [row["test"] for row in rows]
+        facts = [arm, f"{rows[0]['lr']:g}", str(len(rows)), str(rows[0]["epochs"])]
+        figures = [
+            f"{rows[0]['mmacs']:.0f}",
+            _percent(statistics.mean(row["val"] for row in rows)),
+            _percent(statistics.mean(test)),
+            _percent(statistics.stdev(test) if len(test) > 1 else None, 2),
+        ]
+        beyond = "-" if arm == "base" else paired(rows, arms["base"])
+        lines.append([*facts, *figures, beyond])
     return lines
 
 
