@@ -10,9 +10,9 @@ from edge_fgir._errors import InputError
 from edge_fgir.data.class_names import Folders, class_folders, hidden_classes, visible_folders
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.reading import Reading, Skipped
-from edge_fgir.data.split import set_val_aside
 from edge_fgir.data.split_names import SPLIT_NAMES, split_of
 from edge_fgir.data.unsplit import shown, split_fairly
+from edge_fgir.data.val_aside import with_val_aside
 from edge_fgir.runtime import Listing, is_picture, list_pictures, other_files, pictures_below
 
 _LAYOUT = "train/<class>/<image>, and the same under test (and val)"
@@ -38,13 +38,20 @@ def read_folder(root: Path, *, strict: bool = False) -> tuple[DataSet, bool]:
         # Of --data=~/photos a shell leaves the tilde as it is.
         home = "write the folder out: ~ was not expanded" if root.parts[:1] == ("~",) else ""
         raise InputError(f"data folder {root} does not exist", _LAYOUT, home)
-    return _read(root, root.name, strict=strict)
+    return _read(root, root.resolve().name, strict=strict)
 
 
 def _read(root: Path, name: str, *, strict: bool) -> tuple[DataSet, bool]:
     """Read the data set ``name``, whose folders lie in ``root``."""
     folders = visible_folders(root)
     splits = _split_folders(root, folders)
+    for folder in splits.values():
+        if not visible_folders(folder) and any(map(is_picture, folder.iterdir())):
+            raise InputError(
+                f"{folder} holds pictures and no folders of classes",
+                _LAYOUTS,
+                f"if {folder.name} is a class, rename its folder: the name means a split",
+            )
     if "train" in splits:
         return _read_split_folders(root, name, splits, folders, strict=strict), False
     if len(folders) == 1 and _holds_folders_alone(folders[0]):
@@ -121,11 +128,8 @@ def _read_split_folders(
             reading = reading.noting(
                 f"{folder.name} is no split ({', '.join(SPLIT_NAMES)}) and was not read"
             )
-    if "val" not in samples:
-        every = samples["train"]
-        parts = set_val_aside([sample.label for sample in every], "train", "a val folder")
-        samples["train"], samples["val"] = (tuple(every[i] for i in part) for part in parts)
-    return DataSet(name, LICENCE_UNKNOWN, train.names, samples, strict=strict, reading=reading)
+    data = DataSet(name, LICENCE_UNKNOWN, train.names, samples, strict=strict, reading=reading)
+    return data if "val" in samples else with_val_aside(data, "a val folder")
 
 
 def _skipped(listings: Iterable[Listing]) -> Iterator[Skipped]:

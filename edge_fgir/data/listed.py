@@ -13,8 +13,9 @@ from edge_fgir.data.class_names import blank_ends, composed
 from edge_fgir.data.dataset import LICENCE_UNKNOWN, SPLITS, DataSet, Sample, Split
 from edge_fgir.data.looks import without_broken
 from edge_fgir.data.reading import Reading, Skipped
-from edge_fgir.data.split import set_val_aside
+from edge_fgir.data.split_names import split_of
 from edge_fgir.data.unsplit import split_fairly
+from edge_fgir.data.val_aside import with_val_aside
 
 
 class Listed(NamedTuple):
@@ -43,6 +44,17 @@ def plain_path(path: str) -> str:
     return with_slashes(path).removeprefix("./")
 
 
+def told_by_folders(rows: Sequence[Listed]) -> list[Listed] | None:
+    """Return rows with the splits whose folders their paths begin with, such as ``test/``.
+
+    None: a row says a split itself, or not every path begins so, or all with the same.
+    """
+    found = [split_of(plain_path(row.path).partition("/")[0]) for row in rows]
+    if None in found or len(set(found)) < 2 or any(row.split is not None for row in rows):
+        return None
+    return [row._replace(split=split) for row, split in zip(rows, found, strict=True)]
+
+
 def listed_data(
     name: str,
     folder: Path,
@@ -55,8 +67,8 @@ def listed_data(
 ) -> tuple[DataSet, bool]:
     """Make a data set of rows.
 
-    Where they name no split at all, the pictures are split by class and name; where they name no
-    ``val``, 10 % of train is set aside.
+    Where they name no split at all, and their paths do not begin with one's folder, the pictures
+    are split by class and name; where they name no ``val``, 10 % of train is set aside.
 
     Args:
         name: Of the data set.
@@ -74,6 +86,8 @@ def listed_data(
         InputError: There are no rows or fewer than two classes, a picture is listed twice, a path
             leads out of the folder, or a name cannot be a label.
     """
+    if (told := told_by_folders(rows)) is not None:
+        rows, notes = told, (*notes, "splits are the folders that the listed paths begin with")
     names = list(dict.fromkeys(map(composed, classes or sorted({row.label for row in rows}))))
     for label in names:
         if (problem := label_problem(label)) is not None:
@@ -99,9 +113,7 @@ def listed_data(
     splits = {split: tuple(samples[split]) for split in SPLITS if split in samples}
     if "train" not in splits:
         raise InputError(f"{name} lists no training pictures", "a list of train")
-    if "val" not in splits:
-        train = splits["train"]
-        parts = set_val_aside([sample.label for sample in train], "train", "a list of val")
-        splits["train"], splits["val"] = (tuple(train[i] for i in part) for part in parts)
     data = DataSet(name, LICENCE_UNKNOWN, tuple(names), splits, strict, reading=reading)
+    if "val" not in splits:
+        data = with_val_aside(data, "a list of val")
     return without_broken(data), True

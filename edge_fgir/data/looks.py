@@ -43,13 +43,18 @@ def without_broken(data: DataSet) -> DataSet:
     files = [sample.path for split in SPLITS for sample in data.splits.get(split, ())]
     if not files:
         return data
-    root = Path(os.path.commonpath([file.parent for file in files]))
-    _, broken = looks_of(root, files, strict=data.strict)
+    _, broken = looks_of(common_root(data), files, strict=data.strict)
     skipped: dict[Split, dict[int, Skipped]] = {split: {} for split in SPLITS}
     for row, picture in broken.items():
         split, place = places[row]
         skipped[split][place] = picture
     return data.without(skipped)
+
+
+def common_root(data: DataSet) -> Path:
+    """Return the folder that holds all pictures of a data set, by which its looks are kept."""
+    samples = (sample for split in data.splits.values() for sample in split)
+    return Path(os.path.commonpath([sample.path.parent for sample in samples]))
 
 
 def looks_of(

@@ -31,9 +31,7 @@ def set_val_aside(labels: Sequence[int], what: str, instead: str) -> tuple[list[
     Raises:
         InputError: There are too few to set any aside.
     """
-    kept, aside = stratified(labels, [_VAL_SHARE], SEED)
-    if not aside:
-        kept, aside = stratified(labels, [_VAL_SHARE], SEED, least=1)
+    kept, aside = val_share(labels)
     if not aside:
         raise InputError(
             f"{what} has {len(labels)} pictures, too few to set a validation share aside",
@@ -42,8 +40,23 @@ def set_val_aside(labels: Sequence[int], what: str, instead: str) -> tuple[list[
     return kept, aside
 
 
+def val_share(
+    labels: Sequence[int], groups: Sequence[int] | None = None
+) -> tuple[list[int], list[int]]:
+    """Return what :func:`set_val_aside` does, with ``groups`` of :func:`stratified`."""
+    kept, aside = stratified(labels, [_VAL_SHARE], SEED, groups=groups)
+    if not aside:
+        kept, aside = stratified(labels, [_VAL_SHARE], SEED, least=1, groups=groups)
+    return kept, aside
+
+
 def stratified(
-    labels: Sequence[int], fractions: Sequence[float], seed: int, *, least: int = 0
+    labels: Sequence[int],
+    fractions: Sequence[float],
+    seed: int,
+    *,
+    least: int = 0,
+    groups: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Split positions 0..n-1 so that each class is shared out by ``fractions``.
 
@@ -53,6 +66,7 @@ def stratified(
             ``round(share * n)`` of a class with n members, and the first keeps at least one.
         seed: The same seed gives the same split on every machine.
         least: Pictures of a class in each part, as long as there are enough.
+        groups: Positions of a class that share a number go to one part; None: each is alone.
 
     Returns:
         ``len(fractions) + 1`` sorted lists of positions.
@@ -65,10 +79,28 @@ def stratified(
         for part, share in zip(parts[1:], fractions, strict=True):
             wanted = max(round(share * int((array == label).sum())), least)
             count = min(wanted, len(members) - 1)
-            part += members[:count]
-            members = members[count:]
+            taken = members[:count] if groups is None else _whole_groups(members, groups, count)
+            part += taken
+            gone = set(taken)
+            members = [member for member in members if member not in gone]
         parts[0] += members
     return [sorted(part) for part in parts]
+
+
+def _whole_groups(members: Sequence[int], groups: Sequence[int], count: int) -> list[int]:
+    """Return about ``count`` members: the first groups that fit, or else the smallest.
+
+    One group is always left.
+    """
+    of_group: dict[int, list[int]] = {}
+    for member in members:
+        of_group.setdefault(groups[member], []).append(member)
+    taken: list[int] = []
+    for group in of_group.values():
+        if len(taken) + len(group) <= count:
+            taken += group
+    smallest = min(of_group.values(), key=len)
+    return smallest if count and not taken and len(of_group) > 1 else taken
 
 
 _TRAIN, _VAL = 0.7, 0.1

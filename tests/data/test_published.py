@@ -411,9 +411,10 @@ def test_metadata_may_be_csv_or_lie_in_the_root(tmp_path: Path) -> None:
         file.unlink()
     (root / "metadata.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
     data = open_data(str(root))
-    # Nothing says which split a picture is in, so they are split anew.
-    assert sum(map(sum, sizes(data))) == 33
-    assert data.reading.notes[0].startswith("split by class and file name into ")
+    assert sizes(data)[2] == [2, 2, 2]
+    assert data.reading.notes == ("splits are the folders that the listed paths begin with",)
+    for split, folder in (("train", "train"), ("val", "validation"), ("test", "test")):
+        assert {sample.path.parent.name for sample in data.split(split)} == {folder}
 
 
 @pytest.mark.parametrize(("make", "count"), [(coco, 3), *((make, 6) for make in BOXED)])
